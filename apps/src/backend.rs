@@ -1,0 +1,55 @@
+//! The one place where the backend is chosen, by Cargo feature.
+
+use burn::backend::Autodiff;
+
+#[cfg(feature = "flex")]
+mod selected {
+    pub type Plain = burn_flex::Flex;
+    pub const NAME: &str = "flex";
+    pub fn device(_index: usize) -> burn_flex::FlexDevice {
+        Default::default()
+    }
+}
+
+#[cfg(feature = "ndarray")]
+mod selected {
+    pub type Plain = burn_ndarray::NdArray;
+    pub const NAME: &str = "ndarray";
+    pub fn device(_index: usize) -> burn_ndarray::NdArrayDevice {
+        Default::default()
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+mod selected {
+    use burn_wgpu::WgpuDevice;
+
+    pub type Plain = burn_wgpu::Wgpu;
+    pub const NAME: &str = match (cfg!(feature = "vulkan"), cfg!(feature = "metal")) {
+        (true, _) => "vulkan",
+        (_, true) => "metal",
+        _ => "wgpu",
+    };
+    /// Device 0 is whatever wgpu thinks best, which may be an integrated GPU; others are discrete ones.
+    pub fn device(index: usize) -> WgpuDevice {
+        if index == 0 { WgpuDevice::DefaultDevice } else { WgpuDevice::DiscreteGpu(index) }
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod selected {
+    use burn_cuda::CudaDevice;
+
+    pub type Plain = burn_cuda::Cuda;
+    pub const NAME: &str = "cuda";
+    pub fn device(index: usize) -> CudaDevice {
+        CudaDevice::new(index)
+    }
+}
+
+pub use selected::{NAME, device};
+
+/// The backend that trains.
+pub type Training = Autodiff<selected::Plain>;
+/// Its device.
+pub type Device = burn::tensor::Device<Training>;

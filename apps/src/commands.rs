@@ -1,0 +1,145 @@
+//! The subcommands: from flags to stages.
+
+use burn::tensor::backend::AutodiffBackend;
+use qare_data::Splits;
+
+use crate::backend::{Device, Training, device};
+use crate::checkpoint::Checkpoint;
+use crate::cli::{CheckpointFlags, Command, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs};
+use crate::error::{AppError, Result};
+use crate::evaluate;
+use crate::files::say;
+use crate::pretrain::{PretrainOptions, pretrain};
+use crate::probe::{evaluate_backbone, probe};
+use crate::recipe::Recipe;
+use crate::run_folder::{RunFolder, settle_existing};
+
+type Inner = <Training as AutodiffBackend>::InnerBackend;
+
+pub fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Pretrain(args) => pretrain_command(args),
+        Command::Probe(args) => probe_command(args),
+        Command::Test(args) => test_command(args),
+        Command::Run(args) => run_command(args),
+    }
+}
+
+fn load(recipe: &Recipe) -> Result<Splits> {
+    if let Some(dir) = recipe.data_dir.as_deref().filter(|dir| recipe.dataset.needs_files() && !dir.is_dir()) {
+        return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
+    }
+    Ok(qare_data::load(recipe.dataset, recipe.data_dir.as_deref())?)
+}
+
+fn pretrain_command(args: PretrainArgs) -> Result<()> {
+    let recipe = args.config.as_deref().map(Recipe::read).transpose()?.unwrap_or_default();
+    let recipe = args.flags.over(recipe)?;
+    let options = PretrainOptions {
+        resume: args.existing.resume,
+        overwrite: args.existing.overwrite,
+        no_tui: args.flags.machine.no_tui,
+        initial: args.checkpoint,
+    };
+    // Before the data is read, which may take a while.
+    settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
+    let splits = load(&recipe)?;
+    pretrain::<Training>(&recipe, &splits, &device(recipe.gpu), &options)?;
+    Ok(())
+}
+
+/// The recipe of a checkpoint, with what the call says about machine and probe.
+fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe> {
+    let mut recipe = checkpoint.recipe.clone();
+    let given = [
+        ("dataset", flags.dataset.map(|name| name.to_string()), recipe.dataset.to_string()),
+        ("method", flags.method.map(|name| name.to_string()), recipe.method.to_string()),
+        ("backbone", flags.backbone.map(|name| name.to_string()), recipe.backbone.to_string()),
+    ];
+    for (name, given, actual) in given {
+        if let Some(given) = given.filter(|given| *given != actual) {
+            return Err(AppError::Usage(format!(
+                "--{name} {given}: {} was trained with {actual}",
+                checkpoint.file.display()
+            )));
+        }
+    }
+    let MachineFlags { data_dir, gpu, num_workers, .. } = flags.machine.clone();
+    recipe.data_dir = data_dir.or(recipe.data_dir);
+    recipe.gpu = gpu.unwrap_or(recipe.gpu);
+    recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
+    recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
+    Ok(recipe)
+}
+
+fn probe_command(args: ProbeArgs) -> Result<()> {
+    let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint)?;
+    let mut recipe = recipe_of(&checkpoint, &args.from)?;
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
+    recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
+    recipe.validate()?;
+    let splits = load(&recipe)?;
+    probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))
+}
+
+fn test_command(args: TestArgs) -> Result<()> {
+    let checkpoint = Checkpoint::of_probe(&args.from.checkpoint)?;
+    let recipe = recipe_of(&checkpoint, &args.from)?;
+    recipe.validate()?;
+    if let Some(seed) = args.seed.filter(|seed| *seed != recipe.seed) {
+        return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
+    }
+    let splits = load(&recipe)?;
+    evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device(recipe.gpu))
+}
+
+fn run_command(args: RunArgs) -> Result<()> {
+    let path = args.recipe.or(args.config).expect("clap asks for one of them");
+    let recipe = args.flags.over(Recipe::read(&path)?)?;
+    let options = PretrainOptions {
+        resume: args.existing.resume,
+        overwrite: args.existing.overwrite,
+        no_tui: args.flags.machine.no_tui,
+        initial: None,
+    };
+    settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
+    let splits = load(&recipe)?;
+    let device: Device = device(recipe.gpu);
+    say(format!(
+        "{} on {} ({} training images), {}, {} epochs of {} × {} views, backend {}",
+        recipe.method,
+        recipe.dataset,
+        splits.train.len(),
+        recipe.backbone,
+        recipe.epochs,
+        recipe.data_size,
+        recipe.views,
+        crate::backend::NAME
+    ));
+
+    let folder = pretrain::<Training>(&recipe, &splits, &device, &options)?;
+    let checkpoint = Checkpoint::of_run_or_file(folder.path())?;
+    probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
+    let untrained = match recipe.compare_untrained {
+        true => {
+            let backbone = recipe.backbone.init::<Inner>(recipe.seed, &device);
+            let result = evaluate_backbone::<Training>(&backbone, &splits, &recipe, &device)?;
+            Some((result.test.accuracy, result.knn))
+        }
+        false => None,
+    };
+    let checkpoint = Checkpoint::of_probe(folder.path())?;
+    if let Some((accuracy, neighbours)) = untrained {
+        let results = crate::files::read_text(&folder.file("results.json"))?;
+        let results: serde_json::Value = serde_json::from_str(&results)
+            .map_err(|error| AppError::Failed(format!("results.json is damaged: {error}")))?;
+        let trained = &results["probe"]["test_accuracy"];
+        let knn = &results["knn"]["accuracy"];
+        let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
+        say(format!("\n{:<28}{:>14}{:>10}", "test accuracy", "linear probe", "kNN"));
+        say(format!("{:<28}{accuracy:>12.2} %{neighbours:>8.2} %", format!("untrained {}", recipe.backbone)));
+        say(format!("{:<28}{:>12.2} %{:>8.2} %\n", recipe.method.as_str(), number(trained), number(knn)));
+    }
+    evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device)
+}

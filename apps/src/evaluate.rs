@@ -1,0 +1,27 @@
+//! Stage 3: the linear classifier on the unseen test split.
+
+use burn::tensor::backend::Backend;
+use qare_data::Splits;
+use qare_models::LinearClassifierConfig;
+use serde_json::json;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::files::say;
+use crate::{features, probe, run_folder};
+
+/// Prints and records loss and accuracy of a checkpoint's probe on the test split.
+pub fn test<B: Backend>(checkpoint: &Checkpoint, splits: &Splits, workers: usize, device: &B::Device) -> Result<()> {
+    let recipe = &checkpoint.recipe;
+    let backbone = recipe.backbone.init::<B>(recipe.seed, device);
+    let backbone = checkpoint.weights.load_into(backbone, "backbone")?;
+    let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), splits.test.classes());
+    let classifier = checkpoint.weights.load_into(classifier.init::<B>(recipe.seed, device), "classifier")?;
+    let features = features::extract(&backbone, &splits.test, recipe.dataset.normalization(), workers, device)?;
+    let found = probe::evaluate(&classifier, &features, device);
+    let figures = json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len() });
+    run_folder::record(&checkpoint.folder, "test", figures)?;
+    say(format!("test loss: {:.4}", found.loss));
+    say(format!("test accuracy: {:.2} %", found.accuracy));
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `qare`: contrastive training, linear probe and test, from images to an accuracy.
+
+#[cfg(not(one_backend))]
+compile_error!(
+    "choose exactly one backend: flex (the default), ndarray, wgpu, vulkan, metal or cuda; \
+     for one other than flex: cargo build --release --no-default-features --features BACKEND"
+);
+
+#[cfg(one_backend)]
+mod backend;
+#[cfg(one_backend)]
+mod checkpoint;
+#[cfg(one_backend)]
+mod cli;
+#[cfg(one_backend)]
+mod commands;
+#[cfg(one_backend)]
+mod contrastive;
+#[cfg(one_backend)]
+mod error;
+#[cfg(one_backend)]
+mod evaluate;
+#[cfg(one_backend)]
+mod features;
+#[cfg(one_backend)]
+mod files;
+#[cfg(one_backend)]
+mod knn;
+#[cfg(one_backend)]
+mod log;
+#[cfg(one_backend)]
+mod method;
+#[cfg(one_backend)]
+mod metrics;
+#[cfg(one_backend)]
+mod optimizer;
+#[cfg(one_backend)]
+mod pretrain;
+#[cfg(one_backend)]
+mod probe;
+#[cfg(one_backend)]
+mod progress;
+#[cfg(one_backend)]
+mod recipe;
+#[cfg(one_backend)]
+mod run_folder;
+#[cfg(one_backend)]
+mod step;
+#[cfg(one_backend)]
+mod strategy;
+
+#[cfg(one_backend)]
+fn main() -> std::process::ExitCode {
+    use clap::Parser;
+    let cli = cli::Cli::parse();
+    match commands::execute(cli.command) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[cfg(not(one_backend))]
+fn main() {}

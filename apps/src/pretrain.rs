@@ -1,0 +1,225 @@
+//! Stage 1: training a backbone without labels.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use burn::lr_scheduler::constant::ConstantLr;
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::logger::InMemoryMetricLogger;
+use burn_train::metric::LearningRateMetric;
+use burn_train::renderer::tui::TuiMetricsRendererWrapper;
+use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
+use qare::Views;
+use qare_data::{Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewLoader};
+use qare_models::{ProjectionHeadConfig, StateDict, named_tensors};
+use serde_json::json;
+
+use crate::checkpoint::{Checkpoint, CheckpointWriter};
+use crate::contrastive::ContrastiveModel;
+use crate::error::{AppError, Result};
+use crate::files::say;
+use crate::log::EpochLog;
+use crate::optimizer::{SharedAdam, with_stable_ids};
+use crate::progress::{PlainProgress, duration};
+use crate::recipe::Recipe;
+use crate::run_folder::{self, RunFolder};
+use crate::strategy::{Outcome, PretrainStrategy, Validation};
+use crate::{features, metrics};
+
+/// How to go about a run, apart from its recipe.
+#[derive(Clone, Debug, Default)]
+pub struct PretrainOptions {
+    pub resume: bool,
+    pub overwrite: bool,
+    pub no_tui: bool,
+    /// Weights to start from.
+    pub initial: Option<PathBuf>,
+}
+
+/// Trains, or goes on training, the run of a recipe, and returns its folder.
+pub fn pretrain<B: AutodiffBackend>(
+    recipe: &Recipe,
+    splits: &Splits,
+    device: &B::Device,
+    options: &PretrainOptions,
+) -> Result<RunFolder> {
+    let folder = RunFolder::of(recipe);
+    let resumed = run_folder::settle_existing(&folder, recipe, options.resume, options.overwrite)?;
+    let latest = if resumed { folder.latest()? } else { None };
+    if let Some(latest) = &latest
+        && (latest.epoch >= recipe.epochs || !run_folder::is_trained(recipe.method))
+    {
+        say(format!("{} is complete: nothing to train", folder.path().display()));
+        return Ok(folder);
+    }
+
+    let initial = options.initial.as_deref().map(Checkpoint::read).transpose()?;
+    let backbone = recipe.backbone.init::<B>(recipe.seed, device);
+    let Some(objective) = recipe.method.objective(recipe) else {
+        make_folder(&folder, recipe, options.overwrite)?;
+        let writer = CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() };
+        writer.save(0, &named_tensors(&backbone, "backbone"), None)?;
+        run_folder::record(folder.path(), "pretrain", json!({ "epochs": 0, "seed": recipe.seed }))?;
+        say(format!("untrained {} saved in {}", recipe.backbone, folder.path().display()));
+        return Ok(folder);
+    };
+
+    let views = Views::new(recipe.views).map_err(|error| AppError::Usage(error.to_string()))?;
+    let head = ProjectionHeadConfig::new(recipe.backbone.feature_dim()).with_output(recipe.outter_fs);
+    let head = head.init(recipe.seed, device);
+    let mut model = with_stable_ids(ContrastiveModel::<B>::new(backbone, head, objective.init(), views));
+    if let Some(initial) = &initial {
+        model = model.with_weights(&initial.weights)?;
+    }
+    let optimizer = SharedAdam::new();
+    if let Some(latest) = &latest {
+        model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
+        let path = latest.optimizer.as_deref().map(|name| folder.file(name)).unwrap_or_default();
+        let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
+        optimizer
+            .load_bytes(bytes, device)
+            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?;
+    }
+
+    let epoch = EpochCursor::default();
+    let train = training_loader::<B>(recipe, &splits.train, epoch.clone(), device)?;
+    let (valid, validation) = validation(recipe, &splits.train);
+    let normalization = recipe.dataset.normalization();
+    let valid = features::loader::<B::InnerBackend>(valid, normalization, recipe.num_workers, device)?;
+
+    if !resumed {
+        make_folder(&folder, recipe, options.overwrite)?;
+    }
+    let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
+    if epochs_done > 0 {
+        say(format!("resuming after epoch {epochs_done} of {}", recipe.epochs));
+    }
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let strategy = PretrainStrategy {
+        epoch,
+        optimizer: optimizer.clone(),
+        validation,
+        checkpoints: CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() },
+        log: Mutex::new(EpochLog::after(folder.file("log.csv"), epochs_done)?),
+        device: device.clone(),
+        outcome: outcome.clone(),
+    };
+
+    let interrupter = Interrupter::new();
+    stop_on_ctrl_c(&interrupter);
+    let mut training = SupervisedTraining::new(folder.path(), Arc::new(train), Arc::new(valid))
+        .num_epochs(recipe.epochs)
+        .with_interrupter(interrupter.clone())
+        .with_application_logger(None)
+        .with_metric_logger(InMemoryMetricLogger::default())
+        .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
+        .metric_train_numeric(metrics::loss())
+        .metric_train_numeric(metrics::pairwise())
+        .metric_train_numeric(LearningRateMetric::new())
+        .metric_train_numeric(metrics::views_per_second())
+        .metric_valid_numeric(metrics::knn_accuracy());
+    if objective.qare.is_some() {
+        training = training.metric_train_numeric(metrics::qare());
+    }
+    if epochs_done > 0 {
+        training = training.checkpoint(epochs_done);
+    }
+    training = if options.no_tui || !std::io::stdout().is_terminal() {
+        training.renderer(PlainProgress::new(epochs_done, recipe.epochs))
+    } else {
+        training.renderer(TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done)))
+    };
+    // Dropping the result closes the dashboard.
+    drop(training.launch(Learner::new(model, optimizer, ConstantLr::new(recipe.learning_rate))));
+
+    let outcome = std::mem::take(&mut *outcome.lock().expect("no holder panicked"));
+    finish(recipe, &folder, outcome)
+}
+
+/// Records how training ended and says so.
+fn finish(recipe: &Recipe, folder: &RunFolder, outcome: Outcome) -> Result<RunFolder> {
+    let path = folder.path().display();
+    if let Some(failure) = outcome.failure {
+        return Err(failure);
+    }
+    if outcome.interrupted {
+        return Err(AppError::Failed(format!("interrupted; --resume goes on after the last whole epoch, in {path}")));
+    }
+    let Some(last) = outcome.last else { return Ok(folder.clone()) };
+    let per_epoch = outcome.seconds / recipe.epochs as f64;
+    let figures = json!({
+        "epochs": last.epoch,
+        "seed": recipe.seed,
+        "backend": crate::backend::NAME,
+        "loss": last.loss,
+        "held_out_knn_accuracy": last.score,
+        "seconds": outcome.seconds,
+        "seconds_per_epoch": per_epoch,
+        "views_per_second": last.views_per_second,
+    });
+    run_folder::record(folder.path(), "pretrain", figures)?;
+    say(format!(
+        "{} epochs in {} ({per_epoch:.1} s an epoch), final loss {:.4}; saved in {path}",
+        last.epoch,
+        duration(outcome.seconds),
+        last.loss
+    ));
+    Ok(folder.clone())
+}
+
+fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<()> {
+    if overwrite && folder.exists() {
+        folder.delete()?;
+    }
+    folder.create(recipe)
+}
+
+fn training_loader<B: AutodiffBackend>(
+    recipe: &Recipe,
+    images: &ImageSet,
+    epoch: EpochCursor,
+    device: &B::Device,
+) -> Result<ViewLoader<B>> {
+    if images.len() < 2 {
+        return Err(AppError::Failed("a contrast needs at least 2 training images".into()));
+    }
+    let config = LoaderConfig {
+        batch_size: recipe.data_size,
+        views: recipe.views,
+        seed: recipe.seed,
+        workers: recipe.num_workers,
+        shuffle: true,
+        // The last batch may be smaller, but a single image has nothing to be contrasted with.
+        drop_last: images.len() % recipe.data_size == 1,
+        augmentation: Augmentation::Contrastive,
+        normalization: recipe.dataset.normalization(),
+    };
+    Ok(ViewLoader::new(images.clone(), config, epoch, device)?)
+}
+
+/// A bank and held-out queries, drawn from the training split: the test split stays unseen.
+fn validation(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Validation) {
+    let order = Draw::new(recipe.seed, Purpose::HeldOut, 0, 0, 0).permutation(images.len());
+    let queries = recipe.knn.held_out.min(images.len() / 5).max(1);
+    let bank = recipe.knn.bank.min(images.len() - queries);
+    let (held_out, others) = order.split_at(queries);
+    let chosen: Vec<usize> = others[..bank].iter().chain(held_out).copied().collect();
+    let images = images.select(&chosen);
+    let labels = images.labels().to_vec();
+    let validation =
+        Validation { labels, bank, feature_dim: recipe.backbone.feature_dim(), recipe: recipe.knn.clone() };
+    (images, validation)
+}
+
+/// The first Ctrl-C stops training between two steps, a second one at once.
+fn stop_on_ctrl_c(interrupter: &Interrupter) {
+    let interrupter = interrupter.clone();
+    // A process can have one handler only; where there is one already, that one stays.
+    let _ = ctrlc::set_handler(move || {
+        if interrupter.should_stop() {
+            std::process::exit(130);
+        }
+        interrupter.stop(Some("Ctrl-C"));
+    });
+}

@@ -1,0 +1,159 @@
+//! Stage 2: a linear classifier on frozen features.
+
+use std::path::Path;
+
+use burn::module::AutodiffModule;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::cast::ToElement;
+use burn::tensor::{Int, Tensor, TensorData};
+use qare_data::{Draw, Purpose, Splits};
+use qare_models::{Backbone, LinearClassifier, LinearClassifierConfig, named_tensors};
+use serde_json::json;
+
+use crate::checkpoint::{Checkpoint, write_weights};
+use crate::error::Result;
+use crate::features::{self, Features};
+use crate::files::say;
+use crate::optimizer::adam;
+use crate::progress::{bar, duration};
+use crate::recipe::{ProbeRecipe, Recipe};
+use crate::{knn, run_folder};
+
+/// Loss (mean cross entropy) and accuracy (percent).
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluation {
+    pub loss: f64,
+    pub accuracy: f64,
+}
+
+/// What the frozen features of a backbone are worth.
+pub struct ProbeResult<B: Backend> {
+    pub classifier: LinearClassifier<B>,
+    pub train: Evaluation,
+    pub test: Evaluation,
+    /// Accuracy in percent of the test split's nearest neighbours in the training split.
+    pub knn: f64,
+}
+
+/// Computes the features of both splits once, and trains and evaluates a classifier on them.
+pub fn evaluate_backbone<B: AutodiffBackend>(
+    backbone: &Backbone<B::InnerBackend>,
+    splits: &Splits,
+    recipe: &Recipe,
+    device: &B::Device,
+) -> Result<ProbeResult<B::InnerBackend>> {
+    let normalization = recipe.dataset.normalization();
+    let extract = |images| features::extract(backbone, images, normalization, recipe.num_workers, device);
+    let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);
+    let classifier = train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, recipe.seed, device);
+    Ok(ProbeResult {
+        train: evaluate(&classifier, &train, device),
+        test: evaluate(&classifier, &test, device),
+        knn: knn::accuracy::<B::InnerBackend>(&train, &test, &recipe.knn, device),
+        classifier,
+    })
+}
+
+/// Multinomial logistic regression by Adam: Linear(F, classes), cross entropy.
+fn train_classifier<B: AutodiffBackend>(
+    features: &Features,
+    classes: usize,
+    recipe: &ProbeRecipe,
+    seed: u64,
+    device: &B::Device,
+) -> LinearClassifier<B::InnerBackend> {
+    let mut classifier = LinearClassifierConfig::new(features.dim, classes).init::<B>(seed, device);
+    let mut optimizer = adam().init::<B, LinearClassifier<B>>();
+    let cross_entropy = CrossEntropyLossConfig::new().init::<B>(device);
+    let inputs = features.tensor::<B>(device); // [N, F]
+    let targets = labels::<B>(features, device); // [N]
+    let progress = bar(recipe.epochs as u64, "probe epoch {pos}/{len} [{bar:25}] {msg}, {eta} left");
+    for epoch in 1..=recipe.epochs {
+        let order = Draw::new(seed, Purpose::Shuffle, epoch as u64, u64::MAX, 0).permutation(features.len());
+        let order: Vec<i64> = order.into_iter().map(|index| index as i64).collect();
+        let order = Tensor::<B, 1, Int>::from_data(TensorData::new(order, [features.len()]), device);
+        let (inputs, targets) = (inputs.clone().select(0, order.clone()), targets.clone().select(0, order));
+        let mut last = None;
+        for start in (0..features.len()).step_by(recipe.data_size) {
+            let rows = start..(start + recipe.data_size).min(features.len());
+            let logits = classifier.forward(inputs.clone().slice([rows.clone()])); // [batch, classes]
+            let loss = cross_entropy.forward(logits, targets.clone().slice([rows]));
+            let gradients = GradientsParams::from_grads(loss.backward(), &classifier);
+            classifier = optimizer.step(recipe.learning_rate, classifier, gradients);
+            last = Some(loss);
+        }
+        let loss = last.map_or(f64::NAN, |loss| loss.into_scalar().to_f64());
+        progress.set_message(format!("loss {loss:.4}"));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    classifier.valid()
+}
+
+fn labels<B: Backend>(features: &Features, device: &B::Device) -> Tensor<B, 1, Int> {
+    let labels: Vec<i64> = features.labels.iter().map(|label| i64::from(*label)).collect();
+    Tensor::from_data(TensorData::new(labels, [features.len()]), device)
+}
+
+/// Loss and accuracy of a classifier on features.
+pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Features, device: &B::Device) -> Evaluation {
+    let logits = classifier.forward(features.tensor(device)); // [N, classes]
+    let targets = labels::<B>(features, device);
+    let predicted = logits.clone().argmax(1).squeeze_dim(1);
+    let correct = predicted.equal(targets.clone()).int().sum().into_scalar().to_i64();
+    let loss = CrossEntropyLossConfig::new().init(device).forward(logits, targets);
+    Evaluation { loss: loss.into_scalar().to_f64(), accuracy: 100.0 * correct as f64 / features.len() as f64 }
+}
+
+/// Trains the linear probe of a checkpoint, saves it beside, and prints and records the test accuracy.
+pub fn probe<B: AutodiffBackend>(
+    checkpoint: &Checkpoint,
+    recipe: &Recipe,
+    splits: &Splits,
+    device: &B::Device,
+) -> Result<()> {
+    let started = std::time::Instant::now();
+    let backbone = recipe.backbone.init::<B::InnerBackend>(recipe.seed, device);
+    let backbone = checkpoint.weights.load_into(backbone, "backbone")?;
+    let result = evaluate_backbone::<B>(&backbone, splits, recipe, device)?;
+
+    let mut tensors = named_tensors(&backbone, "backbone");
+    tensors.extend(named_tensors(&result.classifier, "classifier"));
+    let path = probe_path(&checkpoint.file);
+    write_weights(&path, &tensors, recipe, checkpoint.epoch)?;
+    let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    let figures = json!({
+        "checkpoint": name,
+        "epoch": checkpoint.epoch,
+        "epochs": recipe.probe.epochs,
+        "train_accuracy": result.train.accuracy,
+        "train_loss": result.train.loss,
+        "test_accuracy": result.test.accuracy,
+        "test_loss": result.test.loss,
+        "seconds": started.elapsed().as_secs_f64(),
+    });
+    run_folder::record(&checkpoint.folder, "probe", figures)?;
+    let neighbours = recipe.knn.neighbours.min(splits.train.len());
+    run_folder::record(&checkpoint.folder, "knn", json!({ "accuracy": result.knn, "neighbours": neighbours }))?;
+    say(format!(
+        "probe: {} epochs in {}; saved as {}",
+        recipe.probe.epochs,
+        duration(started.elapsed().as_secs_f64()),
+        path.display()
+    ));
+    say(format!("train accuracy: {:.2} %", result.train.accuracy));
+    say(format!("kNN-{neighbours} accuracy: {:.2} %", result.knn));
+    say(format!("linear probe test accuracy: {:.2} %", result.test.accuracy));
+    Ok(())
+}
+
+/// Where the probe of some weights is kept.
+fn probe_path(weights: &Path) -> std::path::PathBuf {
+    let stem = weights.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    let stem = stem.strip_suffix(PROBE_SUFFIX).unwrap_or(&stem);
+    weights.with_file_name(format!("{stem}{PROBE_SUFFIX}.safetensors"))
+}
+
+const PROBE_SUFFIX: &str = "_linear_evaluation";

@@ -1,0 +1,216 @@
+//! A run, described by one value: read from a TOML file, overridden by flags, kept in the run folder.
+
+use std::path::{Path, PathBuf};
+
+use qare_data::DatasetName;
+use qare_models::BackboneName;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{AppError, Result};
+use crate::method::Method;
+
+/// Everything that a run depends on. The defaults are the protocol of the paper's repository.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    pub dataset: DatasetName,
+    pub method: Method,
+    pub backbone: BackboneName,
+    pub seed: u64,
+    /// Images in a batch.
+    pub data_size: usize,
+    /// Views of each image, the seed's K.
+    #[serde(rename = "K", alias = "views")]
+    pub views: usize,
+    pub epochs: usize,
+    /// Weight of the pairwise term of the `*_qare` methods.
+    pub alpha: f64,
+    /// Weight of the set term of the `*_qare` methods.
+    pub beta: f64,
+    /// Temperature of NT-Xent.
+    pub temperature: f64,
+    /// Margin of SparseCLR.
+    pub margin: f64,
+    pub learning_rate: f64,
+    /// Dimensions of an embedding, at the head's end.
+    pub outter_fs: usize,
+    /// Threads that prepare batches.
+    pub num_workers: usize,
+    /// Device number, for backends with more than one.
+    pub gpu: usize,
+    /// Where the dataset's files are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Where run folders are made.
+    pub out: PathBuf,
+    /// Ends the run folder's name, to tell runs apart that share all else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Whether `run` also evaluates the untrained backbone, to compare with.
+    pub compare_untrained: bool,
+    pub knn: KnnRecipe,
+    pub probe: ProbeRecipe,
+}
+
+/// The k-nearest-neighbour accuracy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KnnRecipe {
+    pub neighbours: usize,
+    pub temperature: f64,
+    /// During training: how many images of the training split are queries …
+    pub held_out: usize,
+    /// … against how many others.
+    pub bank: usize,
+}
+
+/// The linear probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeRecipe {
+    pub epochs: usize,
+    pub data_size: usize,
+    pub learning_rate: f64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            dataset: DatasetName::Cifar10,
+            method: Method::SparseclrQare,
+            backbone: BackboneName::Conv4,
+            seed: 1,
+            data_size: 128,
+            views: 2,
+            epochs: 200,
+            alpha: 1.0,
+            beta: 1.0,
+            temperature: 0.5,
+            margin: 1.0,
+            learning_rate: 1e-3,
+            outter_fs: 64,
+            num_workers: 1,
+            gpu: 0,
+            data_dir: None,
+            out: PathBuf::from("./checkpoint"),
+            id: None,
+            compare_untrained: false,
+            knn: KnnRecipe::default(),
+            probe: ProbeRecipe::default(),
+        }
+    }
+}
+
+impl Default for KnnRecipe {
+    fn default() -> Self {
+        Self { neighbours: 200, temperature: 0.1, held_out: 2000, bank: 10_000 }
+    }
+}
+
+impl Default for ProbeRecipe {
+    fn default() -> Self {
+        Self { epochs: 100, data_size: 128, learning_rate: 1e-3 }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe; what it does not name has its default.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| AppError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|error| AppError::Usage(format!("recipe {}: {error}", path.display())))
+    }
+
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
+    }
+
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe is plain TOML")
+    }
+
+    /// Whether every number is one that a run can work with.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("data_size", self.data_size, 2),
+            ("K", self.views, 2),
+            ("epochs", self.epochs, 1),
+            ("outter_fs", self.outter_fs, 1),
+            ("knn.neighbours", self.knn.neighbours, 1),
+            ("knn.held_out", self.knn.held_out, 1),
+            ("knn.bank", self.knn.bank, 1),
+            ("probe.epochs", self.probe.epochs, 1),
+            ("probe.data_size", self.probe.data_size, 1),
+        ];
+        for (name, value, least) in counts {
+            if value < least {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
+            }
+        }
+        let positive = [
+            ("temperature", self.temperature),
+            ("learning_rate", self.learning_rate),
+            ("knn.temperature", self.knn.temperature),
+            ("probe.learning_rate", self.probe.learning_rate),
+        ];
+        for (name, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be a positive number")));
+            }
+        }
+        for (name, value) in [("alpha", self.alpha), ("beta", self.beta), ("margin", self.margin)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be zero or a positive number")));
+            }
+        }
+        if self.id.as_deref().is_some_and(|id| id.is_empty() || id.contains(['/', '\\'])) {
+            return Err(AppError::Usage("id has to be a name without slashes: it ends the run folder's name".into()));
+        }
+        Ok(())
+    }
+
+    /// The names of the settings that decide a run's weights and differ between two recipes.
+    pub fn differences(&self, other: &Recipe) -> Vec<String> {
+        let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
+        let (mine, theirs) = (table(self), table(other));
+        let elsewhere = ["data_dir", "out", "id", "num_workers", "gpu", "compare_untrained", "knn", "probe"];
+        mine.iter()
+            .filter(|(name, value)| !elsewhere.contains(&name.as_str()) && theirs.get(*name) != Some(value))
+            .map(|(name, value)| format!("{name} = {value} (the run has {})", theirs[name]))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_survives_its_own_file() {
+        let recipe = Recipe { alpha: 0.7, data_dir: Some("/data".into()), ..Default::default() };
+        assert_eq!(Recipe::parse(&recipe.to_toml()).unwrap(), recipe);
+        assert_eq!(Recipe::parse("").unwrap(), Recipe::default());
+    }
+
+    #[test]
+    fn unknown_keys_and_names_are_told() {
+        assert!(Recipe::parse("epoch = 3").unwrap_err().contains("epoch"));
+        assert!(Recipe::parse("method = \"moco\"").unwrap_err().contains("sparseclr_qare"));
+        assert_eq!(Recipe::parse("method = \"sparceclr\"").unwrap().method, Method::Sparseclr);
+    }
+
+    #[test]
+    fn only_what_decides_the_weights_is_a_difference() {
+        let recipe = Recipe::default();
+        let other = Recipe { num_workers: 7, beta: 0.5, ..recipe.clone() };
+        assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_told() {
+        for text in ["data_size = 0", "K = 1", "epochs = 0", "alpha = nan", "learning_rate = 0.0", "id = \"a/b\""] {
+            assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
+        }
+        Recipe::default().validate().unwrap();
+    }
+}

@@ -1,0 +1,80 @@
+//! What a step of training or validation hands to metrics and renderers: plain numbers.
+
+use burn_train::ItemLazy;
+use burn_train::metric::Adaptor;
+
+/// The figures of one training step.
+#[derive(Clone, Debug, Default)]
+pub struct StepFigures {
+    pub loss: f64,
+    pub pairwise: f64,
+    /// The set term, for objectives that have one.
+    pub qare: Option<f64>,
+    /// Views in the batch.
+    pub views: usize,
+    /// Views trained on in a second, the loader's time included.
+    pub views_per_second: f64,
+}
+
+/// How a training step ended.
+#[derive(Clone, Debug)]
+pub enum StepOutput {
+    Done(StepFigures),
+    /// The step could not be taken; its gradients are void.
+    Failed(String),
+}
+
+impl StepOutput {
+    /// Done, if the figures are numbers.
+    pub fn of(figures: StepFigures) -> Self {
+        let terms =
+            [("loss", Some(figures.loss)), ("pairwise term", Some(figures.pairwise)), ("QARe term", figures.qare)];
+        match terms.into_iter().find(|(_, value)| value.is_some_and(|value| !value.is_finite())) {
+            None => StepOutput::Done(figures),
+            Some((name, value)) => StepOutput::Failed(format!(
+                "the {name} is {}: training has diverged (lower the learning rate, or look for bad input)",
+                value.unwrap_or(f64::NAN)
+            )),
+        }
+    }
+}
+
+impl ItemLazy for StepOutput {
+    type ItemSync = StepOutput;
+
+    fn sync(self) -> StepOutput {
+        self
+    }
+}
+
+impl Adaptor<StepFigures> for StepOutput {
+    fn adapt(&self) -> StepFigures {
+        match self {
+            StepOutput::Done(figures) => figures.clone(),
+            StepOutput::Failed(_) => StepFigures { loss: f64::NAN, pairwise: f64::NAN, ..Default::default() },
+        }
+    }
+}
+
+/// Features of a batch on the way to a validation, and in the end its result.
+#[derive(Clone, Debug, Default)]
+pub struct ValidationOutput {
+    /// Features of the batch's images, one row after the other.
+    pub features: Vec<f32>,
+    /// k-nearest-neighbour accuracy of the held-out part, in percent.
+    pub knn_accuracy: f64,
+}
+
+impl ItemLazy for ValidationOutput {
+    type ItemSync = ValidationOutput;
+
+    fn sync(self) -> ValidationOutput {
+        self
+    }
+}
+
+impl Adaptor<ValidationOutput> for ValidationOutput {
+    fn adapt(&self) -> ValidationOutput {
+        ValidationOutput { features: Vec::new(), ..self.clone() }
+    }
+}

@@ -1,0 +1,234 @@
+//! The training loop, as a strategy of burn-train's Learner: every method trains here.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use burn::data::dataloader::Progress;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent, LearningComponentsTypes,
+    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainStep, TrainingComponents,
+    TrainingItem, TrainingModel, ValidLoader,
+};
+use qare_data::EpochCursor;
+use qare_models::NamedTensor;
+
+use crate::checkpoint::CheckpointWriter;
+use crate::error::{AppError, Result};
+use crate::features::Features;
+use crate::knn;
+use crate::log::{EpochLog, EpochRow};
+use crate::optimizer::SharedAdam;
+use crate::recipe::KnnRecipe;
+use crate::step::{StepOutput, ValidationOutput};
+
+/// A model whose weights can be saved under the reference's names.
+pub trait Weights {
+    fn weights(&self) -> Vec<NamedTensor>;
+}
+
+/// The labelled images of a validation: first a bank, then the held-out queries.
+pub struct Validation {
+    pub labels: Vec<u16>,
+    /// How many of them are the bank.
+    pub bank: usize,
+    pub feature_dim: usize,
+    pub recipe: KnnRecipe,
+}
+
+/// How training ended.
+#[derive(Default)]
+pub struct Outcome {
+    pub last: Option<EpochRow>,
+    pub interrupted: bool,
+    pub failure: Option<AppError>,
+    /// Seconds of all epochs, those of earlier processes too.
+    pub seconds: f64,
+}
+
+/// Trains epoch after epoch: seeds each, validates, logs and saves after each, and stops for an interrupt or for
+/// numbers that are none, whatever was saved before being whole.
+pub struct PretrainStrategy<M: AutodiffModule<B>, B: AutodiffBackend> {
+    pub epoch: EpochCursor,
+    pub optimizer: SharedAdam<M, B>,
+    pub validation: Validation,
+    pub checkpoints: CheckpointWriter,
+    pub log: Mutex<EpochLog>,
+    pub device: B::Device,
+    pub outcome: Arc<Mutex<Outcome>>,
+}
+
+/// Means over the steps of an epoch.
+#[derive(Default)]
+struct EpochMeans {
+    steps: usize,
+    loss: f64,
+    pairwise: f64,
+    qare: Option<f64>,
+    views: usize,
+    seconds: f64,
+}
+
+impl<B, M, LC> SupervisedLearningStrategy<LC> for PretrainStrategy<M, B>
+where
+    B: AutodiffBackend,
+    M: AutodiffModule<B, InnerModule = LC::InferenceModel> + TrainStep<Output = StepOutput>,
+    LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
+    LC::InferenceModel: InferenceStep<Output = ValidationOutput> + Weights,
+{
+    fn fit(
+        &self,
+        components: TrainingComponents<LC>,
+        mut learner: Learner<LC>,
+        train: TrainLoader<LC>,
+        valid: ValidLoader<LC>,
+        starting_epoch: usize,
+    ) -> (TrainingModel<LC>, SupervisedTrainingEventProcessor<LC>) {
+        let mut events = components.event_processor;
+        for epoch in starting_epoch..=components.num_epochs {
+            let progress = Progress::new(epoch, components.num_epochs);
+            let started = Instant::now();
+            let result = self
+                .train_epoch(&mut learner, &train, &progress, &mut events, &components.interrupter)
+                .and_then(|means| {
+                    let Some(means) = means else { return Ok(None) };
+                    let score = self.validate(&learner, &valid, &progress, &mut events);
+                    let weights = learner.model().valid().weights();
+                    self.checkpoints.save(epoch, &weights, Some(&self.optimizer.to_bytes()))?;
+                    let row = EpochRow {
+                        epoch,
+                        loss: means.loss,
+                        score,
+                        pairwise: means.pairwise,
+                        qare: means.qare,
+                        learning_rate: learner.lr_current(),
+                        views_per_second: means.views as f64 / means.seconds,
+                        seconds: started.elapsed().as_secs_f64(),
+                    };
+                    self.log.lock().expect("no writer panicked").push(&row)?;
+                    Ok(Some(row))
+                });
+
+            let mut outcome = self.outcome.lock().expect("no holder panicked");
+            match result {
+                Ok(Some(row)) => outcome.last = Some(row),
+                Ok(None) => outcome.interrupted = true,
+                Err(failure) => outcome.failure = Some(failure),
+            }
+            if outcome.interrupted || outcome.failure.is_some() {
+                break;
+            }
+        }
+        self.outcome.lock().expect("no holder panicked").seconds =
+            self.log.lock().expect("no writer panicked").total_seconds();
+        (learner.model(), events)
+    }
+}
+
+impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> PretrainStrategy<M, B> {
+    /// One epoch, or nothing if it was interrupted.
+    fn train_epoch<LC>(
+        &self,
+        learner: &mut Learner<LC>,
+        train: &TrainLoader<LC>,
+        progress: &Progress,
+        events: &mut SupervisedTrainingEventProcessor<LC>,
+        interrupter: &Interrupter,
+    ) -> Result<Option<EpochMeans>>
+    where
+        LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
+    {
+        let epoch = progress.items_processed;
+        self.epoch.set(epoch as u64);
+        let mut means = EpochMeans::default();
+        let started = Instant::now();
+        let mut step_started = started;
+        let mut batches = train.iter();
+        while let Some(batch) = batches.next() {
+            learner.lr_step();
+            let output = learner.train_step(batch);
+            let figures = match output.item {
+                StepOutput::Done(figures) => figures,
+                StepOutput::Failed(message) => {
+                    return Err(AppError::Failed(format!(
+                        "step {} of epoch {epoch}: {message}; {}",
+                        means.steps + 1,
+                        self.kept()
+                    )));
+                }
+            };
+            learner.optimizer_step(output.grads);
+            means.steps += 1;
+            means.loss += figures.loss;
+            means.pairwise += figures.pairwise;
+            means.views += figures.views;
+            if let Some(qare) = figures.qare {
+                *means.qare.get_or_insert(0.0) += qare;
+            }
+
+            let now = Instant::now();
+            let views_per_second = figures.views as f64 / (now - step_started).as_secs_f64();
+            step_started = now;
+            let figures = StepOutput::Done(crate::step::StepFigures { views_per_second, ..figures });
+            let (items, lr) = (batches.progress(), learner.lr_current());
+            let item = TrainingItem::new(figures, items, progress.clone(), Some(means.steps), Some(lr));
+            events.process_train(LearnerEvent::ProcessedItem(item));
+            if interrupter.should_stop() {
+                return Ok(None);
+            }
+        }
+        events.process_train(LearnerEvent::EndEpoch(epoch));
+        let steps = means.steps.max(1) as f64;
+        Ok(Some(EpochMeans {
+            loss: means.loss / steps,
+            pairwise: means.pairwise / steps,
+            qare: means.qare.map(|sum| sum / steps),
+            seconds: started.elapsed().as_secs_f64(),
+            ..means
+        }))
+    }
+
+    /// The kNN accuracy of the held-out part, in percent.
+    fn validate<LC>(
+        &self,
+        learner: &Learner<LC>,
+        valid: &ValidLoader<LC>,
+        progress: &Progress,
+        events: &mut SupervisedTrainingEventProcessor<LC>,
+    ) -> f64
+    where
+        LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
+        M: AutodiffModule<B, InnerModule = LC::InferenceModel>,
+        LC::InferenceModel: InferenceStep<Output = ValidationOutput>,
+    {
+        let model = learner.model().valid();
+        let mut batches = valid.iter();
+        let mut values = Vec::with_capacity(self.validation.labels.len() * self.validation.feature_dim);
+        while let Some(batch) = batches.next() {
+            values.extend(model.step(batch).features);
+        }
+        let features = Features { values, dim: self.validation.feature_dim, labels: self.validation.labels.clone() };
+        let (queries, bank) = features.split(self.validation.bank);
+        let knn_accuracy = knn::accuracy::<B::InnerBackend>(&bank, &queries, &self.validation.recipe, &self.device);
+        let output = ValidationOutput { features: Vec::new(), knn_accuracy };
+        let item = TrainingItem::new(output, batches.progress(), progress.clone(), None, None);
+        events.process_valid(LearnerEvent::ProcessedItem(item));
+        events.process_valid(LearnerEvent::EndEpoch(progress.items_processed));
+        knn_accuracy
+    }
+
+    /// What is left to a user whose training failed.
+    fn kept(&self) -> String {
+        match self.checkpoints.folder.latest() {
+            Ok(Some(latest)) => {
+                format!(
+                    "the checkpoint of epoch {} is kept in {}",
+                    latest.epoch,
+                    self.checkpoints.folder.path().display()
+                )
+            }
+            _ => "there is no checkpoint yet".to_string(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Which epoch it is, and what belongs to an epoch: the order of its images and their views.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use crate::draw::{Draw, Purpose};
+use crate::images::ImageSet;
+use crate::loader::LoaderConfig;
+use crate::views::{Scratch, write_view};
+
+/// The number of the current epoch, shared by its clones: the training loop sets it, a loader reads it once whenever an
+/// iteration starts.
+#[derive(Clone, Debug, Default)]
+pub struct EpochCursor(Arc<AtomicU64>);
+
+impl EpochCursor {
+    /// Sets the epoch that iterations started from now on belong to.
+    pub fn set(&self, epoch: u64) {
+        self.0.store(epoch, Ordering::SeqCst);
+    }
+
+    /// The current epoch; 0 at first.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// One batch in plain memory.
+#[derive(Debug)]
+pub(crate) struct PreparedBatch {
+    /// Normalised values, `[images, views, 3, side, side]`.
+    pub values: Vec<f32>,
+    pub labels: Vec<u16>,
+    pub indices: Vec<usize>,
+}
+
+/// All batches of one pass over the images, each computable on its own.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    images: ImageSet,
+    config: LoaderConfig,
+    number: u64,
+    order: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Epoch {
+    /// The places `start..end` of the order that the images take in epoch `number`.
+    pub fn new(images: ImageSet, config: LoaderConfig, number: u64, start: usize, end: usize) -> Self {
+        let mut order: Vec<usize> = (0..images.len()).collect();
+        if config.shuffle {
+            Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);
+        }
+        order.truncate(end);
+        order.drain(..start.min(end));
+        Self { images, config, number, order }
+    }
+
+    /// The number of batches.
+    pub fn batches(&self) -> usize {
+        self.order.len().div_ceil(self.config.batch_size)
+    }
+
+    /// The number of images in all batches.
+    pub fn items(&self) -> usize {
+        self.order.len()
+    }
+
+    fn indices(&self, batch: usize) -> &[usize] {
+        let start = batch * self.config.batch_size;
+        &self.order[start..self.order.len().min(start + self.config.batch_size)]
+    }
+
+    /// Computes a batch on the calling thread, or gives up with `None` once `stop` says so.
+    pub fn prepare(&self, batch: usize, stop: impl Fn() -> bool) -> Option<PreparedBatch> {
+        let mut prepared = self.empty(batch);
+        for (&index, values) in prepared.indices.iter().zip(prepared.values.chunks_exact_mut(self.views_size())) {
+            if stop() {
+                return None;
+            }
+            self.write_views(index, values);
+        }
+        Some(prepared)
+    }
+
+    /// Computes the same batch on all of rayon's threads.
+    pub fn prepare_in_parallel(&self, batch: usize) -> PreparedBatch {
+        let mut prepared = self.empty(batch);
+        prepared
+            .values
+            .par_chunks_exact_mut(self.views_size())
+            .zip(&prepared.indices)
+            .for_each(|(values, &index)| self.write_views(index, values));
+        prepared
+    }
+
+    fn empty(&self, batch: usize) -> PreparedBatch {
+        let indices = self.indices(batch).to_vec();
+        PreparedBatch {
+            values: vec![0.0; indices.len() * self.views_size()],
+            labels: indices.iter().map(|&index| self.images.label(index)).collect(),
+            indices,
+        }
+    }
+
+    fn views_size(&self) -> usize {
+        self.config.views * 3 * self.images.side() * self.images.side()
+    }
+
+    fn write_views(&self, index: usize, values: &mut [f32]) {
+        let side = self.images.side();
+        SCRATCH.with_borrow_mut(|scratch| {
+            for (view, out) in values.chunks_exact_mut(3 * side * side).enumerate() {
+                let mut draw = Draw::new(self.config.seed, Purpose::View, self.number, index as u64, view as u64);
+                write_view(
+                    self.config.augmentation,
+                    self.images.pixels(index),
+                    side,
+                    &mut draw,
+                    &self.config.normalization,
+                    scratch,
+                    out,
+                );
+            }
+        });
+    }
+}

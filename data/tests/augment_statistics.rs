@@ -1,0 +1,116 @@
+//! The random choices of contrastive views have the distributions they should have.
+//!
+//! Bounds are five standard deviations of the mean over the draws, so a right implementation fails about once in a million
+//! seeds (and the seed is fixed).
+
+use qare_data::views::{ColorChange, ColorJitter, ContrastiveView};
+use qare_data::{Draw, Purpose};
+
+const DRAWS: u64 = 40_000;
+const SIGMAS: f64 = 5.0;
+
+fn views(side: usize) -> impl Iterator<Item = ContrastiveView> {
+    (0..DRAWS).map(move |index| ContrastiveView::draw(side, &mut Draw::new(11, Purpose::View, 3, index, 1)))
+}
+
+fn jitters() -> Vec<ColorJitter> {
+    views(32).filter_map(|view| view.jitter).collect()
+}
+
+fn assert_share(hits: usize, of: usize, probability: f64, what: &str) {
+    let share = hits as f64 / of as f64;
+    let sigma = (probability * (1.0 - probability) / of as f64).sqrt();
+    assert!((share - probability).abs() < SIGMAS * sigma, "{what}: {share}, expected {probability} ± {sigma}");
+}
+
+/// Kolmogorov–Smirnov: the values are a sample of the uniform distribution between two bounds.
+fn assert_uniform(values: impl Iterator<Item = f64>, low: f64, high: f64, slack: f64, what: &str) {
+    let mut places: Vec<f64> = values.map(|value| (value - low) / (high - low)).collect();
+    places.sort_by(f64::total_cmp);
+    let count = places.len() as f64;
+    assert!(places[0] >= -slack && places[places.len() - 1] <= 1.0 + slack, "{what} leaves its bounds");
+    let distance = places
+        .iter()
+        .enumerate()
+        .map(|(rank, &place)| (place - rank as f64 / count).abs().max((place - (rank + 1) as f64 / count).abs()))
+        .fold(0.0, f64::max);
+    // 1.95 / √n is exceeded by one sample in a thousand, 2.5 / √n by one in a hundred thousand.
+    assert!(distance < 2.5 / count.sqrt() + slack, "{what}: distance {distance} from uniform");
+}
+
+#[test]
+fn rates_of_flip_jitter_and_grayscale() {
+    let views: Vec<ContrastiveView> = views(32).collect();
+    let count = |choice: fn(&ContrastiveView) -> bool| views.iter().filter(|view| choice(view)).count();
+    assert_share(count(|view| view.flip), views.len(), 0.5, "flip");
+    assert_share(count(|view| view.jitter.is_some()), views.len(), 0.8, "jitter");
+    assert_share(count(|view| view.grayscale), views.len(), 0.2, "grayscale");
+    assert_share(count(|view| view.grayscale && view.flip), views.len(), 0.1, "both grayscale and flip");
+    assert_share(count(|view| view.jitter.is_some() && view.flip), views.len(), 0.4, "both jitter and flip");
+}
+
+#[test]
+fn jitter_factors_are_uniform() {
+    let jitters = jitters();
+    assert_uniform(jitters.iter().map(|jitter| jitter.brightness.into()), 0.2, 1.8, 1e-6, "brightness");
+    assert_uniform(jitters.iter().map(|jitter| jitter.contrast.into()), 0.2, 1.8, 1e-6, "contrast");
+    assert_uniform(jitters.iter().map(|jitter| jitter.saturation.into()), 0.2, 1.8, 1e-6, "saturation");
+    assert_uniform(jitters.iter().map(|jitter| jitter.hue), -0.2, 0.2, 0.0, "hue");
+}
+
+#[test]
+fn every_order_of_the_changes_is_equally_likely() {
+    let jitters = jitters();
+    let mut orders: Vec<[ColorChange; 4]> = Vec::new();
+    let mut counts: Vec<usize> = Vec::new();
+    for jitter in &jitters {
+        match orders.iter().position(|order| *order == jitter.order) {
+            Some(place) => counts[place] += 1,
+            None => {
+                orders.push(jitter.order);
+                counts.push(1);
+            }
+        }
+    }
+    assert_eq!(orders.len(), 24);
+    for (order, count) in orders.iter().zip(counts) {
+        assert_share(count, jitters.len(), 1.0 / 24.0, &format!("{order:?}"));
+    }
+}
+
+/// On a large image rounding and retries hardly matter: crops that do not fit are drawn again, so the area is uniform
+/// only below the share at which the widest ratio still fits, 3/4.
+#[test]
+fn crop_area_and_ratio_on_a_large_image() {
+    let side = 4096;
+    let crops: Vec<_> = views(side).map(|view| view.crop).collect();
+    let share = |crop: &qare_data::crop::CropBox| (crop.height * crop.width) as f64 / (side * side) as f64;
+    let ratio = |crop: &qare_data::crop::CropBox| crop.width as f64 / crop.height as f64;
+    assert!(crops.iter().all(|crop| (0.0795..=1.0).contains(&share(crop))));
+    assert!(crops.iter().all(|crop| (0.745..1.341).contains(&ratio(crop))));
+
+    let fitting = crops.iter().filter(|crop| share(crop) < 0.745);
+    assert_uniform(fitting.clone().map(share), 0.08, 0.745, 2e-3, "area");
+    let bound = (4.0f64 / 3.0).ln();
+    assert_uniform(fitting.clone().map(|crop| ratio(crop).ln()), -bound, bound, 2e-3, "logarithm of the ratio");
+    let left = fitting.clone().map(|crop| crop.left as f64 / (side - crop.width + 1) as f64);
+    assert_uniform(left, 0.0, 1.0, 2e-3, "left");
+    let top = fitting.map(|crop| crop.top as f64 / (side - crop.height + 1) as f64);
+    assert_uniform(top, 0.0, 1.0, 2e-3, "top");
+}
+
+/// The distribution of widths (and of heights, which is the same) of the crops of 32×32 images, from two million draws by
+/// torchvision's rule in double precision.
+#[test]
+fn crop_sizes_on_a_small_image_are_torchvisions() {
+    let crops: Vec<_> = views(32).map(|view| view.crop).collect();
+    for (length, expected) in WIDTH_SHARES {
+        let found = crops.iter().filter(|crop| crop.width <= length).count();
+        assert_share(found, crops.len(), expected, &format!("width up to {length}"));
+        let found = crops.iter().filter(|crop| crop.height <= length).count();
+        assert_share(found, crops.len(), expected, &format!("height up to {length}"));
+    }
+}
+
+/// Lengths, and the share of crops that are no longer.
+const WIDTH_SHARES: [(usize, f64); 5] = [(10, 0.0359), (14, 0.1577), (20, 0.4130), (26, 0.7427), (31, 0.9666)];

@@ -1,0 +1,177 @@
+//! CIFAR-10 in both of its official forms, whole and damaged.
+//!
+//! The files have their full size but are almost all zeros, which the file system need not store.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use qare_data::{DataError, DatasetName, Splits, load};
+use tempfile::TempDir;
+
+const IMAGES: usize = 10_000;
+const IMAGE_SIZE: usize = 3072;
+const RECORD_SIZE: usize = 1 + IMAGE_SIZE;
+const BATCHES: [&str; 6] =
+    ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+
+/// The images of each file that are not all zero.
+const MARKED: [usize; 4] = [0, 1, 5_678, 9_999];
+
+fn label(file: usize, index: usize) -> u8 {
+    ((file + index * 7) % 10) as u8
+}
+
+fn marks(file: usize, index: usize) -> [u8; 4] {
+    [file as u8, (index >> 8) as u8, index as u8, 0xa5]
+}
+
+fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(offset as u64)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+fn set_len(path: &Path, bytes: usize) {
+    OpenOptions::new().write(true).open(path).unwrap().set_len(bytes as u64).unwrap();
+}
+
+fn write_binary(path: &Path, file: usize) {
+    File::create(path).unwrap().set_len((IMAGES * RECORD_SIZE) as u64).unwrap();
+    for index in MARKED {
+        write_at(path, index * RECORD_SIZE, &[label(file, index)]);
+        write_at(path, index * RECORD_SIZE + 1, &marks(file, index));
+    }
+}
+
+/// The opcodes that Python 2's cPickle wrote with protocol 2, up to the pixels and after them.
+fn pickle(labels: &[u8], pixels: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut head =
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05".to_vec();
+    // Lists are appended to in runs of a thousand.
+    for labels in labels.chunks(1000) {
+        head.push(b'(');
+        labels.iter().for_each(|&label| head.extend([b'K', label]));
+        head.push(b'e');
+    }
+    head.extend(b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07");
+    head.extend(b"cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09");
+    // State of the array: version, shape, type, column order, bytes.
+    head.extend(b"(K\x01M\x10\x27M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b");
+    head.extend(b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
+    head.extend((pixels as u32).to_le_bytes());
+    let mut tail = b"tbU\tfilenamesq\x0c]q\x0d(".to_vec();
+    for index in 0..100u8 {
+        tail.extend(b"U\x13leptodactylus_s.pngr");
+        tail.extend([index, 1, 0, 0]);
+    }
+    tail.extend(b"eu.");
+    (head, tail)
+}
+
+fn write_pickle(path: &Path, labels: &[u8], pixels: usize) -> usize {
+    let (head, tail) = pickle(labels, pixels);
+    fs::write(path, &head).unwrap();
+    set_len(path, head.len() + pixels);
+    write_at(path, head.len() + pixels, &tail);
+    head.len()
+}
+
+fn write_python(path: &Path, file: usize) {
+    let mut labels = vec![0; IMAGES];
+    MARKED.iter().for_each(|&index| labels[index] = label(file, index));
+    let start = write_pickle(path, &labels, IMAGES * IMAGE_SIZE);
+    for index in MARKED {
+        write_at(path, start + index * IMAGE_SIZE, &marks(file, index));
+    }
+}
+
+/// A folder with all files of one form, and the folder it is in.
+fn archive(folder: &str, extension: &str, write: fn(&Path, usize)) -> (TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join(folder);
+    fs::create_dir(&dir).unwrap();
+    for (file, name) in BATCHES.iter().enumerate() {
+        write(&dir.join(format!("{name}{extension}")), file);
+    }
+    (parent, dir)
+}
+
+fn cifar10(dir: &Path) -> Result<Splits, DataError> {
+    load(DatasetName::Cifar10, Some(dir))
+}
+
+fn assert_message(dir: &Path, parts: &[&str]) {
+    let text = cifar10(dir).expect_err("a damaged dataset").to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+fn assert_whole(splits: &Splits) {
+    assert_eq!((splits.train.len(), splits.test.len()), (5 * IMAGES, IMAGES));
+    assert_eq!((splits.train.side(), splits.train.classes()), (32, 10));
+    assert_eq!(splits.test.class_names()[9], "truck");
+    for file in 0..6 {
+        for index in MARKED {
+            let (images, place) = if file < 5 { (&splits.train, file * IMAGES + index) } else { (&splits.test, index) };
+            assert_eq!(images.label(place), u16::from(label(file, index)));
+            assert_eq!(images.pixels(place)[..4], marks(file, index));
+            assert!(images.pixels(place)[4..].iter().all(|&pixel| pixel == 0));
+        }
+    }
+}
+
+#[test]
+fn reads_the_binary_version_and_names_its_damage() {
+    let (parent, dir) = archive("cifar-10-batches-bin", ".bin", write_binary);
+    assert_whole(&cifar10(parent.path()).unwrap());
+    assert_whole(&cifar10(&dir).unwrap());
+
+    let file = dir.join("data_batch_3.bin");
+    write_at(&file, 5 * RECORD_SIZE, &[10]);
+    assert_message(&dir, &["data_batch_3.bin: bad label 10 at byte offset 15365 (record 5), expected 0 to 9"]);
+    set_len(&file, 30_730_001);
+    assert_message(&dir, &["data_batch_3.bin", "30730001 bytes", "unexpected data starts at byte offset 30730000"]);
+    set_len(&file, 12_345);
+    assert_message(&dir, &["data_batch_3.bin", "12345 bytes, expected 30730000", "cut off at byte offset 12345"]);
+    fs::remove_file(&file).unwrap();
+    assert_message(&dir, &["data_batch_3.bin is missing", "unpack the archive again"]);
+}
+
+#[test]
+fn reads_the_python_version_and_names_its_damage() {
+    let (parent, dir) = archive("cifar-10-batches-py", "", write_python);
+    assert_whole(&cifar10(parent.path()).unwrap());
+    assert_whole(&cifar10(&dir).unwrap());
+
+    let file = dir.join("data_batch_1");
+    let (labels, size) = (vec![3; IMAGES], IMAGES * IMAGE_SIZE);
+    let mut wrong = labels.clone();
+    wrong[17] = 10;
+    write_pickle(&file, &wrong, size);
+    assert_message(&dir, &["data_batch_1", "bad label 10 of record 17, expected 0 to 9"]);
+    write_pickle(&file, &labels[1..], size);
+    assert_message(&dir, &["data_batch_1", "9999 labels, expected 10000"]);
+    write_pickle(&file, &labels, size - 1);
+    assert_message(&dir, &["data_batch_1", "30719999 bytes, expected 30720000"]);
+    set_len(&file, 1_000_000);
+    assert_message(&dir, &["data_batch_1", "damaged pickle of 1000000 bytes", "EOF"]);
+    for (bytes, problem) in [
+        (&b"no pickle at all"[..], "at offset"),
+        (b"", "damaged pickle of 0 bytes"),
+        (b"\x80\x02]q\x01.", "no dictionary"),
+        (b"\x80\x02}q\x01.", "no entry `labels`"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        assert_message(&dir, &["data_batch_1", problem]);
+    }
+}
+
+#[test]
+fn a_folder_without_the_dataset_says_what_is_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    for dir in [dir.path().to_path_buf(), dir.path().join("nowhere")] {
+        assert_message(&dir, &[&dir.display().to_string(), "cifar-10-batches-bin", "cifar-10-binary.tar.gz"]);
+    }
+}

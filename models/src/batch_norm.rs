@@ -1,0 +1,179 @@
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Tensor, backend::Backend};
+
+/// Batch normalisation (Ioffe & Szegedy 2015) with PyTorch's semantics and names.
+///
+/// For each channel, over all other dimensions of the input,
+/// `y = (x − mean) / √(var + ε) · weight + bias`.
+///
+/// - **Training** (an autodiff backend): mean and *biased* variance of the batch. The running
+///   statistics move by `momentum` towards the batch's mean and *unbiased* variance.
+/// - **Evaluation** (any other backend, so a module after
+///   [`valid`](burn::module::AutodiffModule::valid)): the running statistics.
+///
+/// It differs from Burn's own layer in the unbiased running variance, in the time it takes on the
+/// CPU backends, and in that running statistics are current as soon as `forward` returns: visiting,
+/// recording or saving the module never sees the values before the last batch.
+///
+/// # Shared state
+///
+/// Clones share their running statistics, as everywhere in Burn: `forward` takes `&self`, and a
+/// clone made for one step has to leave its statistics to the original. So a training step on a
+/// clone, and loading a record or weights into it, also show in the original; take
+/// `valid()` for an independent copy. Threads that train clones at the same time update the
+/// statistics in the order in which they finish, which is then not reproducible.
+#[derive(Module, Debug)]
+pub struct BatchNorm<B: Backend> {
+    /// Scale γ, `[C]`, initially 1.
+    pub weight: Param<Tensor<B, 1>>,
+    /// Shift β, `[C]`, initially 0.
+    pub bias: Param<Tensor<B, 1>>,
+    /// Running mean, `[C]`, initially 0.
+    pub running_mean: RunningState<Tensor<B, 1>>,
+    /// Running unbiased variance, `[C]`, initially 1.
+    pub running_var: RunningState<Tensor<B, 1>>,
+    /// Number of training batches seen, `[1]`. Nothing here depends on it; PyTorch's layer keeps
+    /// it and wants it in a weights file.
+    pub num_batches_tracked: RunningState<Tensor<B, 1>>,
+    epsilon: f64,
+    momentum: f64,
+}
+
+impl<B: Backend> BatchNorm<B> {
+    /// A layer for `channels` channels with ε = 1e-5 and momentum 0.1.
+    pub fn new(channels: usize, device: &B::Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::ones([channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            running_mean: RunningState::new(Tensor::zeros([channels], device)),
+            running_var: RunningState::new(Tensor::ones([channels], device)),
+            num_batches_tracked: RunningState::new(Tensor::zeros([1], device)),
+            epsilon: 1e-5,
+            momentum: 0.1,
+        }
+    }
+
+    /// Normalises `input`.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, C, …]` → `[N, C, …]`, of any rank from 2 up.
+    ///
+    /// # Panics
+    ///
+    /// If the rank is 1, if the input's channels are not the layer's, and in training if a channel
+    /// has fewer than two values: they have no variance.
+    pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        assert!(D >= 2, "BatchNorm takes [N, C, ...], not a tensor of rank {D}");
+        let shape = input.shape();
+        let layout = Rows::of(&input.dims());
+        assert_eq!(
+            layout.channels,
+            self.weight.lazy_shape()[0],
+            "BatchNorm: channels of the input (left) and of the layer (right)"
+        );
+
+        // [N, C, …] → [N, C·P]. With whole images as rows, everything per channel is one short row
+        // that broadcasts along the first dimension: the layout that the CPU backends are fast at.
+        let rows = input.reshape([layout.images, layout.row_len()]);
+        let output = match B::ad_enabled(&rows.device()) {
+            true => self.forward_train(rows, layout),
+            false => self.forward_eval(rows, layout),
+        };
+        output.reshape(shape)
+    }
+
+    fn forward_eval(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
+        let device = rows.device();
+        let mean = self.running_mean.value().to_device(&device);
+        let var = self.running_var.value().to_device(&device);
+        let scale = self.weight.val() / (var + self.epsilon).sqrt();
+
+        (rows - layout.spread(mean)) * layout.spread(scale) + layout.spread(self.bias.val())
+    }
+
+    /// The gradient through the batch statistics is the usual one, but reached with few passes
+    /// over full-size tensors. Three terms are arranged so that their *values* are the plain ones
+    /// while autodiff sees less:
+    ///
+    /// - `centred` subtracts the mean as a constant; the mean's gradient, −scale·Σ∂y, goes through
+    ///   `shift`, where (mean − constant mean) is zero. So Σ∂y is summed once, for it and for β.
+    /// - `half` = mean(centred · constant centred) has the variance's value and half its gradient
+    ///   (one of the two factors is constant), so `2·half − constant half` has both right.
+    /// - The variance's gradient through the mean is zero, because Σ(x − mean) is.
+    fn forward_train(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
+        let count = layout.values_per_channel();
+        assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
+
+        let mean = layout.channel_mean(rows.clone());
+        let const_mean = mean.clone().detach();
+        let centred = rows - layout.spread(const_mean.clone()); // [N, C·P]
+
+        let half = layout.channel_mean(centred.clone() * centred.clone().detach());
+        let const_var = half.clone().detach();
+        let var = half * 2.0 - const_var.clone();
+
+        let scale = self.weight.val() / (var + self.epsilon).sqrt(); // [C]
+        let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
+
+        let unbiased = const_var * (count as f64 / (count - 1) as f64);
+        self.follow(const_mean, unbiased);
+
+        centred * layout.spread(scale) + layout.spread(shift)
+    }
+
+    /// Moves the running statistics towards those of a batch.
+    fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
+        let device = mean.device();
+        let step = |state: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 1>| {
+            let old = state.value_sync().to_device(&device);
+            set_now(state, old * (1.0 - self.momentum) + batch * self.momentum);
+        };
+        step(&self.running_mean, mean);
+        step(&self.running_var, var);
+        set_now(&self.num_batches_tracked, self.num_batches_tracked.value_sync() + 1.0);
+    }
+}
+
+/// Sets a running state such that `value()` and visitors see it. `update` alone would only queue
+/// it until the next `value_sync` on this thread.
+fn set_now<B: Backend>(state: &RunningState<Tensor<B, 1>>, value: Tensor<B, 1>) {
+    state.update(value.detach());
+    state.value_sync();
+}
+
+/// The layout `[N, C·P]` of an input `[N, C, …]` with P places per channel.
+#[derive(Clone, Copy)]
+struct Rows {
+    images: usize,
+    channels: usize,
+    places: usize,
+}
+
+impl Rows {
+    fn of(dims: &[usize]) -> Self {
+        Self { images: dims[0], channels: dims[1], places: dims[2..].iter().product() }
+    }
+
+    fn row_len(self) -> usize {
+        self.channels * self.places
+    }
+
+    fn values_per_channel(self) -> usize {
+        self.images * self.places
+    }
+
+    /// One value per channel, `[C]`, repeated for its places: `[1, C·P]`.
+    fn spread<B: Backend>(self, per_channel: Tensor<B, 1>) -> Tensor<B, 2> {
+        per_channel.reshape([self.channels, 1]).expand([self.channels, self.places]).reshape([1, self.row_len()])
+    }
+
+    /// Means over images and places, `[N, C·P]` → `[C]`.
+    fn channel_mean<B: Backend>(self, rows: Tensor<B, 2>) -> Tensor<B, 1> {
+        rows.sum_dim(0) // [1, C·P]
+            .reshape([self.channels, self.places])
+            .sum_dim(1) // [C, 1]
+            .div_scalar(self.values_per_channel() as f64)
+            .reshape([self.channels])
+    }
+}

@@ -1,0 +1,71 @@
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::batch_norm::BatchNorm;
+use crate::global_pool::global_average;
+use crate::initial_weights::{InitialWeights, WeightStream};
+
+/// Four blocks of Conv3×3 → BatchNorm → ReLU with 8, 16, 32 and 64 channels; 2×2 average pooling
+/// after the first three, global average pooling after the last. 64 features.
+#[derive(Module, Debug)]
+pub struct Conv4<B: Backend> {
+    layer1: ConvBlock<B>,
+    layer2: ConvBlock<B>,
+    layer3: ConvBlock<B>,
+    layer4: ConvBlock<B>,
+}
+
+impl<B: Backend> Conv4<B> {
+    /// Number of features.
+    pub const FEATURES: usize = 64;
+
+    /// A network whose weights are a function of `seed` alone.
+    pub fn new(seed: u64, device: &B::Device) -> Self {
+        let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
+        Self {
+            layer1: ConvBlock::new(3, 8, &mut weights, device),
+            layer2: ConvBlock::new(8, 16, &mut weights, device),
+            layer3: ConvBlock::new(16, 32, &mut weights, device),
+            layer4: ConvBlock::new(32, Self::FEATURES, &mut weights, device),
+        }
+    }
+
+    /// Features of normalised images, `[N, 3, H, W]` → `[N, 64]`. H and W are at least 8.
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        let x = halve(self.layer1.forward(images)); // [N, 8, H/2, W/2]
+        let x = halve(self.layer2.forward(x)); // [N, 16, H/4, W/4]
+        let x = halve(self.layer3.forward(x)); // [N, 32, H/8, W/8]
+        global_average(self.layer4.forward(x)) // [N, 64]
+    }
+}
+
+/// 2×2 average pooling; an odd last row or column is dropped.
+fn halve<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
+    avg_pool2d(maps, [2, 2], [2, 2], [0, 0], true, false)
+}
+
+/// Conv3×3 (padding 1, no bias) → BatchNorm → ReLU.
+#[derive(Module, Debug)]
+pub struct ConvBlock<B: Backend> {
+    conv: Conv2d<B>,
+    bn: BatchNorm<B>,
+}
+
+impl<B: Backend> ConvBlock<B> {
+    fn new(c_in: usize, c_out: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
+        let mut conv = Conv2dConfig::new([c_in, c_out], [3, 3])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .with_bias(false)
+            .init(device);
+        conv.weight = weights.conv([c_out, c_in, 3, 3], device);
+        Self { conv, bn: BatchNorm::new(c_out, device) }
+    }
+
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        relu(self.bn.forward(self.conv.forward(x)))
+    }
+}

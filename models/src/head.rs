@@ -1,0 +1,50 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::activation::leaky_relu;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::batch_norm::BatchNorm;
+use crate::initial_weights::{InitialWeights, WeightStream};
+
+/// Sizes of a [`ProjectionHead`].
+#[derive(Config, Debug)]
+pub struct ProjectionHeadConfig {
+    /// Number of features F of the backbone.
+    pub input: usize,
+    /// Width of the hidden layer.
+    #[config(default = 256)]
+    pub hidden: usize,
+    /// Number of embedding dimensions D.
+    #[config(default = 64)]
+    pub output: usize,
+}
+
+impl ProjectionHeadConfig {
+    /// A head whose weights are a function of the sizes and `seed`, the same on every backend.
+    pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> ProjectionHead<B> {
+        let mut weights = InitialWeights::new(seed, WeightStream::Head);
+        ProjectionHead {
+            linear1: weights.linear(self.input, self.hidden, device),
+            bn1: BatchNorm::new(self.hidden, device),
+            linear2: weights.linear(self.hidden, self.output, device),
+        }
+    }
+}
+
+/// Maps features to the embeddings that the objectives compare (Chen et al. 2020):
+/// Linear → BatchNorm → LeakyReLU(0.01) → Linear. Made by [`ProjectionHeadConfig::init`].
+#[derive(Module, Debug)]
+pub struct ProjectionHead<B: Backend> {
+    linear1: Linear<B>,
+    bn1: BatchNorm<B>,
+    linear2: Linear<B>,
+}
+
+impl<B: Backend> ProjectionHead<B> {
+    /// Embeddings of features, `[N, F]` → `[N, D]`.
+    pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let hidden = self.bn1.forward(self.linear1.forward(features)); // [N, hidden]
+        self.linear2.forward(leaky_relu(hidden, 0.01))
+    }
+}

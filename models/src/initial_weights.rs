@@ -1,0 +1,92 @@
+use burn::module::Param;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// What a sequence of initial weights is for. Each purpose has its own random stream, so that a
+/// head does not depend on which backbone was made before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightStream {
+    /// Weights of a backbone.
+    Backbone = 1,
+    /// Weights of a projection head.
+    Head = 2,
+    /// Weights of a linear classifier.
+    Classifier = 3,
+}
+
+/// Draws initial weights on the host, as a function of seed, purpose and order of the draws alone:
+/// every backend and device starts from bitwise the same f32 values, and the backend's own random
+/// state is neither read nor changed.
+pub struct InitialWeights {
+    rng: ChaCha8Rng,
+}
+
+impl InitialWeights {
+    /// The sequence of a seed for one purpose.
+    pub fn new(seed: u64, stream: WeightStream) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream as u64);
+        Self { rng }
+    }
+
+    /// A convolution's weight `[C_out, C_in, k, k]` from N(0, √(2/(k·k·C_out))), the second being
+    /// the standard deviation (He et al. 2015, fan-out).
+    pub fn conv<B: Backend>(&mut self, [c_out, c_in, k1, k2]: [usize; 4], device: &B::Device) -> Param<Tensor<B, 4>> {
+        let std = (2.0 / (k1 * k2 * c_out) as f64).sqrt();
+        let values = self.draw(c_out * c_in * k1 * k2, |rng| std * rng.normal());
+        parameter(values, [c_out, c_in, k1, k2], device)
+    }
+
+    /// A linear layer with bias, weight and bias uniform in ±1/√inputs (PyTorch's default).
+    pub fn linear<B: Backend>(&mut self, inputs: usize, outputs: usize, device: &B::Device) -> Linear<B> {
+        let (weight, bias) = self.linear_values(inputs, outputs);
+        // Burn's layer keeps [in, out].
+        let weight = (0..inputs * outputs).map(|at| weight[at % outputs * inputs + at / outputs]).collect::<Vec<_>>();
+
+        let mut linear = LinearConfig::new(inputs, outputs).init(device);
+        linear.weight = parameter(weight, [inputs, outputs], device);
+        linear.bias = Some(parameter(bias, [outputs], device));
+        linear
+    }
+
+    /// The numbers of [`linear`](Self::linear) in PyTorch's layout, weight `[out, in]` and bias
+    /// `[out]`.
+    pub(crate) fn linear_values(&mut self, inputs: usize, outputs: usize) -> (Vec<f32>, Vec<f32>) {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let weight = self.draw(outputs * inputs, |rng| rng.uniform(bound));
+        let bias = self.draw(outputs, |rng| rng.uniform(bound));
+        (weight, bias)
+    }
+
+    fn draw(&mut self, count: usize, mut value: impl FnMut(&mut Self) -> f64) -> Vec<f32> {
+        (0..count).map(|_| value(self) as f32).collect()
+    }
+
+    /// Uniform in [0, 1) with 53 random bits.
+    fn unit(&mut self) -> f64 {
+        (self.rng.next_u64() >> 11) as f64 * (-53f64).exp2()
+    }
+
+    fn uniform(&mut self, bound: f64) -> f64 {
+        bound * (2.0 * self.unit() - 1.0)
+    }
+
+    /// Standard normal (Box & Muller 1958); the second value of each pair is dropped to keep the
+    /// draws independent of each other's order.
+    fn normal(&mut self) -> f64 {
+        // 1 − u lies in (0, 1], where the logarithm is finite.
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+}
+
+/// A trainable parameter with the given values in row-major order.
+pub(crate) fn parameter<B: Backend, const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
+}

@@ -1,0 +1,44 @@
+//! Networks for self-supervised learning, generic over Burn's [`Backend`](burn::tensor::backend::Backend):
+//! the backbones that turn images into features, the projection head that turns features into
+//! embeddings, the linear classifier that probes them, and their weights under PyTorch's names.
+//!
+//! ```no_run
+//! use burn_flex::Flex;
+//! use qare_models::{BackboneName, ProjectionHeadConfig, StateDict, named_tensors, write_safetensors};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Default::default();
+//! let name: BackboneName = "resnet32".parse()?;
+//! let backbone = name.init::<Flex>(1, &device);
+//! let head = ProjectionHeadConfig::new(name.feature_dim()).init::<Flex>(1, &device);
+//!
+//! let mut tensors = named_tensors(&backbone, "backbone");
+//! tensors.extend(named_tensors(&head, "head"));
+//! write_safetensors("run.safetensors".as_ref(), &tensors, None)?;
+//!
+//! let saved = StateDict::read_safetensors("run.safetensors".as_ref())?;
+//! let backbone = saved.load_into(backbone, "backbone")?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backbone;
+mod batch_norm;
+mod classifier;
+mod conv4;
+mod global_pool;
+mod head;
+mod initial_weights;
+mod resnet;
+mod weights;
+
+pub use backbone::{Backbone, BackboneName, UnknownBackbone};
+pub use batch_norm::BatchNorm;
+pub use classifier::{LinearClassifier, LinearClassifierConfig};
+pub use conv4::{Conv4, ConvBlock};
+pub use head::{ProjectionHead, ProjectionHeadConfig};
+pub use initial_weights::{InitialWeights, WeightStream};
+pub use resnet::{BasicBlock, CifarResNet};
+pub use weights::{
+    NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors, parameter_count,
+    safetensors_bytes, save_safetensors, write_safetensors,
+};

@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+
+/// Why weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file system said no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file is not of its format, cut off or damaged.
+    #[error("{}: not a readable {format} file: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The format expected.
+        format: &'static str,
+        /// What its reader found.
+        reason: String,
+    },
+    /// The network has a tensor that the file lacks.
+    #[error("{}: has no tensor `{name}` of shape {expected:?}, which the network needs; is it of another network?", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Full name of the tensor in the file.
+        name: String,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+    /// The file has tensors under the prefix that the network lacks.
+    #[error("{}: has tensors that the network lacks: {}; is it of another network?", path.display(), names.join(", "))]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// Full names of the tensors in the file.
+        names: Vec<String>,
+    },
+    /// A tensor has another shape than the network's.
+    #[error("{}: tensor `{name}` has shape {found:?}, the network needs {expected:?}; is it of another network?", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Full name of the tensor in the file.
+        name: String,
+        /// The network's shape.
+        expected: Vec<usize>,
+        /// The file's shape.
+        found: Vec<usize>,
+    },
+    /// A tensor is of a type that weights are not kept in.
+    #[error("{}: tensor `{name}` is of type {found}, expected {expected}", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// Full name of the tensor in the file.
+        name: String,
+        /// The types that would do.
+        expected: &'static str,
+        /// The file's type.
+        found: String,
+    },
+}

@@ -1,0 +1,15 @@
+//! Weights in and out of modules, under the names and in the layouts of PyTorch's `state_dict`.
+
+mod collect;
+mod error;
+mod load;
+mod path;
+mod pytorch;
+mod safetensors_file;
+mod state_dict;
+
+pub use collect::{NamedTensor, named_tensors, parameter_count};
+pub use error::WeightsError;
+pub use pytorch::load_pytorch;
+pub use safetensors_file::{load_safetensors, safetensors_bytes, save_safetensors, write_safetensors};
+pub use state_dict::StateDict;

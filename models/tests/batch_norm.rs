@@ -1,0 +1,150 @@
+//! Batch normalisation against PyTorch's rule written out.
+
+use burn::backend::Autodiff;
+use burn::module::{AutodiffModule, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+use burn_ndarray::NdArray;
+use qare_models::{BatchNorm, named_tensors};
+
+/// Numbers in about ±1 that are reproducible and of no pattern that matters.
+fn noise(count: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(2654435761).wrapping_add(12345);
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        })
+        .collect()
+}
+
+fn tensor<B: Backend, const D: usize>(values: &[f64], shape: [usize; D]) -> Tensor<B, D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), &Default::default())
+}
+
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().into_vec().unwrap()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (at, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= tolerance * e.abs().max(1.0), "{what}[{at}]: {f} instead of {e}");
+    }
+}
+
+/// The values of channel `c` in `[N, C, P]` data.
+fn channel(data: &[f64], [n, c_all, p]: [usize; 3], c: usize) -> Vec<f64> {
+    (0..n).flat_map(|i| (0..p).map(move |j| (i, j))).map(|(i, j)| data[(i * c_all + c) * p + j]).collect()
+}
+
+fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
+}
+
+fn squares(x: &[f64]) -> f64 {
+    let m = mean(x);
+    x.iter().map(|v| (v - m) * (v - m)).sum()
+}
+
+/// Training output and running statistics over several batches of rank `D`, against the rule.
+fn follows_the_rule<B: AutodiffBackend, const D: usize>(shape: [usize; D], offset: f64, spread: f64, tolerance: f64) {
+    let device = Default::default();
+    let [n, c_all] = [shape[0], shape[1]];
+    let flat = [n, c_all, shape[2..].iter().product()];
+    let mut layer = BatchNorm::<B>::new(c_all, &device);
+    let gamma: Vec<f64> = (0..c_all).map(|c| 0.5 + c as f64).collect();
+    let beta: Vec<f64> = (0..c_all).map(|c| c as f64 - 1.0).collect();
+    layer.weight = Param::from_tensor(tensor(&gamma, [c_all]));
+    layer.bias = Param::from_tensor(tensor(&beta, [c_all]));
+
+    let mut running_mean = vec![0.0; c_all];
+    let mut running_var = vec![1.0; c_all];
+    for batch in 0..4 {
+        let x: Vec<f64> = noise(shape.iter().product(), batch)
+            .into_iter()
+            .map(|v| offset + spread * v)
+            // What the backend sees.
+            .map(|v| f64::from(v as f32))
+            .collect();
+        let y = values(layer.forward(tensor::<B, D>(&x, shape)));
+
+        for c in 0..c_all {
+            let x = channel(&x, flat, c);
+            let count = x.len() as f64;
+            let std = (squares(&x) / count + 1e-5).sqrt();
+            let expected: Vec<f64> = x.iter().map(|v| (v - mean(&x)) / std * gamma[c] + beta[c]).collect();
+            assert_close(&channel(&y, flat, c), &expected, tolerance, "output");
+            running_mean[c] = 0.9 * running_mean[c] + 0.1 * mean(&x);
+            running_var[c] = 0.9 * running_var[c] + 0.1 * squares(&x) / (count - 1.0);
+        }
+
+        // Seen by a visitor at once, and the same in the evaluation copy.
+        let state = named_tensors(&layer, "");
+        assert_eq!(state, named_tensors(&layer.valid(), ""));
+        let state = |name: &str| -> Vec<f64> {
+            let found = state.iter().find(|t| t.name == name).unwrap();
+            found.values.iter().map(|v| f64::from(*v)).collect()
+        };
+        assert_close(&state("running_mean"), &running_mean, tolerance, "mean");
+        assert_close(&state("running_var"), &running_var, tolerance, "var");
+        assert_eq!(state("num_batches_tracked"), [(batch + 1) as f64]);
+    }
+
+    let x = noise(shape.iter().product(), 9);
+    let y = values(layer.valid().forward(tensor::<B::InnerBackend, D>(&x, shape)));
+    for c in 0..c_all {
+        let expected: Vec<f64> = channel(&x, flat, c)
+            .iter()
+            .map(|v| (v - running_mean[c]) / (running_var[c] + 1e-5).sqrt() * gamma[c] + beta[c])
+            .collect();
+        let scale = 1.0 + offset.abs();
+        assert_close(&channel(&y, flat, c), &expected, tolerance * scale, "eval");
+    }
+}
+
+#[test]
+fn follows_pytorch_s_rule_on_images() {
+    follows_the_rule::<Autodiff<Flex>, 4>([5, 3, 4, 6], 0.3, 2.0, 1e-5);
+    follows_the_rule::<Autodiff<NdArray>, 4>([5, 3, 4, 6], 0.3, 2.0, 1e-5);
+    follows_the_rule::<Autodiff<Flex>, 4>([2, 4, 1, 1], 0.3, 2.0, 1e-5);
+}
+
+#[test]
+fn follows_pytorch_s_rule_on_vectors() {
+    follows_the_rule::<Autodiff<Flex>, 2>([7, 5], -0.2, 1.5, 1e-5);
+    follows_the_rule::<Autodiff<NdArray>, 2>([7, 5], -0.2, 1.5, 1e-5);
+    follows_the_rule::<Autodiff<Flex>, 3>([4, 2, 9], -0.2, 1.5, 1e-5);
+}
+
+/// A mean far above the deviation must not drown it.
+#[test]
+fn a_large_mean_leaves_the_variance_intact() {
+    follows_the_rule::<Autodiff<Flex>, 4>([16, 2, 16, 16], 100.0, 1.7, 2e-4);
+    follows_the_rule::<Autodiff<NdArray>, 4>([16, 2, 16, 16], 100.0, 1.7, 2e-4);
+}
+
+#[test]
+#[should_panic(expected = "more than one value per channel")]
+fn one_value_has_no_variance() {
+    let layer = BatchNorm::<Autodiff<Flex>>::new(3, &Default::default());
+    layer.forward(tensor::<_, 2>(&[1.0, 2.0, 3.0], [1, 3]));
+}
+
+#[test]
+#[should_panic(expected = "channels of the input")]
+fn channels_must_match() {
+    let layer = BatchNorm::<Flex>::new(3, &Default::default());
+    layer.forward(tensor::<_, 2>(&[1.0, 2.0], [1, 2]));
+}
+
+#[test]
+fn a_clone_shares_statistics_and_valid_does_not() {
+    let layer = BatchNorm::<Autodiff<Flex>>::new(2, &Default::default());
+    let evaluated = layer.valid();
+    let before = named_tensors(&evaluated, "");
+    layer.clone().forward(tensor::<_, 2>(&noise(8, 5), [4, 2]));
+    assert_ne!(named_tensors(&layer, ""), before);
+    assert_eq!(named_tensors(&evaluated, ""), before);
+}

@@ -1,0 +1,236 @@
+//! Backbones against the reference's PyTorch implementation: outputs and gradients in the golden
+//! files `backbone_NAME.safetensors`, with the weights of `backbone_NAME.pt`.
+//!
+//! The files are those of `QARE_GOLDEN_DIR`, else of `tests/golden`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+use burn_ndarray::NdArray;
+use qare_models::{
+    Backbone, BackboneName, NamedTensor, StateDict, load_pytorch, load_safetensors, named_tensors, parameter_count,
+    save_safetensors,
+};
+use safetensors::SafeTensors;
+
+const OUTPUT_TOLERANCE: f64 = 1e-4;
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+
+struct Golden {
+    label: String,
+    weights: PathBuf,
+    name: BackboneName,
+    parameters: usize,
+    tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Golden {
+    fn read(path: &Path) -> Self {
+        let label = path.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let text = header.metadata().as_ref().expect("metadata");
+        assert_eq!(text["kind"], "backbone", "{label}: kind");
+
+        let tensors = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .iter()
+            .map(|(name, view)| {
+                assert_eq!(view.dtype(), safetensors::Dtype::F32, "{label}: {name}");
+                let (chunks, _) = view.data().as_chunks::<4>();
+                let values = chunks.iter().copied().map(f32::from_le_bytes).collect();
+                (name.to_owned(), (view.shape().to_vec(), values))
+            })
+            .collect();
+        Self {
+            weights: path.with_file_name(&text["weights"]),
+            name: text["backbone"].parse().unwrap(),
+            parameters: text["params"].parse().unwrap(),
+            tensors,
+            label,
+        }
+    }
+
+    fn values(&self, name: &str) -> &[f32] {
+        &self.tensors[name].1
+    }
+
+    fn input<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
+        let (shape, values) = &self.tensors["input"];
+        Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device)
+    }
+}
+
+/// The backbone files of the golden folder. A file of no known kind is an error: it would be one
+/// that nothing tests.
+fn golden_files() -> Vec<Golden> {
+    let folder = std::env::var_os("QARE_GOLDEN_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+
+    let mut golden = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap().to_string_lossy();
+        match (name.split('_').next().unwrap(), path.extension()) {
+            ("backbone", Some(end)) if end == "safetensors" => golden.push(Golden::read(&path)),
+            ("backbone", Some(end)) if end == "pt" => {
+                let of = path.with_extension("safetensors");
+                assert!(of.exists(), "{}: weights of no golden file", path.display());
+            }
+            ("augment" | "loss" | "qare", Some(end)) if end == "safetensors" => {}
+            _ => panic!("{}: a golden file of unknown kind", path.display()),
+        }
+    }
+    assert!(!golden.is_empty(), "{}: no backbone_*.safetensors", folder.display());
+    golden
+}
+
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().unwrap()
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// ‖found − expected‖ / ‖expected‖
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let difference = found.iter().zip(expected);
+    norm(difference.map(|(f, e)| f64::from(*f) - f64::from(*e))) / norm(expected.iter().map(|e| f64::from(*e)))
+}
+
+/// The largest difference of two elements, in units of the largest expected value where that is
+/// above 1: untrained deep networks have features in the ten thousands in evaluation, where an
+/// f32's last bit is 4e-3.
+fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
+    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+    let pairs = found.iter().zip(expected);
+    largest(&mut pairs.map(|(f, e)| (f64::from(*f) - f64::from(*e)).abs()))
+        / largest(&mut expected.iter().map(|e| f64::from(e.abs()))).max(1.0)
+}
+
+fn check<B: AutodiffBackend>(backend: &str) {
+    let device = Default::default();
+    for golden in golden_files() {
+        let untrained: Backbone<B> = golden.name.init(0, &device);
+        assert_eq!(parameter_count(&untrained), golden.parameters, "{}: parameters", golden.label);
+        let backbone = load_pytorch(untrained, &golden.weights, Some("backbone")).unwrap();
+
+        let images = golden.input::<B::InnerBackend>(&device);
+        let eval = values(backbone.valid().forward(images));
+
+        let Trained { output: train, gradients } = train_step(&backbone, golden.input(&device));
+
+        println!("{backend} {}", golden.label);
+        for (name, found) in [("output_eval", &eval), ("output_train", &train)] {
+            let expected = golden.values(name);
+            let relative = relative_error(found, expected);
+            let largest = largest_difference(found, expected);
+            println!("  {name}: norm {relative:.1e}, largest {largest:.1e}");
+            assert!(
+                relative <= OUTPUT_TOLERANCE && largest <= OUTPUT_TOLERANCE,
+                "{backend} {}: {name} is off by {relative:e} (norm), {largest:e} (largest)",
+                golden.label
+            );
+        }
+        for (at, (name, found)) in gradients.iter().enumerate() {
+            let expected = golden.values(name);
+            let relative = relative_error(found, expected);
+            println!("  {name}: norm {relative:.1e}");
+            if relative > GRADIENT_TOLERANCE {
+                // Where a ReLU's input is within rounding of zero, the gradient jumps by one
+                // unit's share. Say whether that is it.
+                let nearby = [-1e-6, -5e-7, -2e-7, 2e-7, 5e-7, 1e-6].map(|by| {
+                    let images = golden.input::<B>(&device) * (1.0 + by);
+                    let found = &train_step(&backbone, images).gradients[at].1;
+                    format!("{:.1e} at {by:e}", relative_error(found, expected))
+                });
+                panic!(
+                    "{backend} {}: {name} is off by {relative:.1e} (norm); \
+                     with the input changed by a relative amount: {}",
+                    golden.label,
+                    nearby.join(", ")
+                );
+            }
+        }
+    }
+}
+
+struct Trained {
+    output: Vec<f32>,
+    gradients: [(&'static str, Vec<f32>); 2],
+}
+
+/// Output in training and the gradients of mean(output²).
+fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 4>) -> Trained {
+    let images = images.detach().require_grad();
+    let output = backbone.forward(images.clone());
+    let gradients = output.clone().powi_scalar(2).mean().backward();
+    Trained {
+        output: values(output),
+        gradients: [
+            ("grad_first_conv", values(first_conv(backbone).grad(&gradients).unwrap())),
+            ("grad_input", values(images.grad(&gradients).unwrap())),
+        ],
+    }
+}
+
+/// The weight of the first convolution: the first tensor that a visitor meets.
+fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
+    use burn::module::{Module, ModuleVisitor, Param};
+
+    struct First<B: Backend>(Option<Tensor<B, 4>>);
+    impl<B: Backend> ModuleVisitor<B> for First<B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if self.0.is_none() {
+                assert_eq!(D, 4, "the first parameter is a convolution's weight");
+                self.0 = Some(Tensor::from_primitive(param.val().into_primitive()));
+            }
+        }
+    }
+    let mut first = First(None);
+    backbone.visit(&mut first);
+    first.0.unwrap()
+}
+
+#[test]
+fn flex_agrees_with_the_reference() {
+    check::<Autodiff<Flex>>("flex");
+}
+
+#[test]
+fn ndarray_agrees_with_the_reference() {
+    check::<Autodiff<NdArray>>("ndarray");
+}
+
+/// What is saved has exactly the names, shapes and values of the reference's state_dict.
+#[test]
+fn the_reference_s_weights_survive_a_round_trip() {
+    let device = Default::default();
+    let folder = tempfile::tempdir().unwrap();
+    for golden in golden_files() {
+        let reference = StateDict::read_pytorch(&golden.weights, Some("backbone")).unwrap();
+        let backbone: Backbone<Flex> = golden.name.init(0, &device);
+        let backbone = reference.load_into(backbone, "").unwrap();
+
+        let path = folder.path().join("weights.safetensors");
+        save_safetensors(&backbone, "backbone", &path).unwrap();
+        let other: Backbone<Flex> = golden.name.init(1, &device);
+        let other = load_safetensors(other, "backbone", &path).unwrap();
+
+        let mut saved = named_tensors(&other, "");
+        saved.sort_by(|a, b| a.name.cmp(&b.name));
+        let expected: Vec<&NamedTensor> = reference.names().map(|name| reference.get(name).unwrap()).collect();
+        assert_eq!(saved.iter().collect::<Vec<_>>(), expected, "{}", golden.label);
+    }
+}

@@ -1,0 +1,50 @@
+use thiserror::Error;
+
+/// Why an objective cannot be evaluated.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ObjectiveError {
+    /// A contrast needs at least two views of an image.
+    #[error("{views} view(s) an image: a contrastive objective needs at least 2")]
+    TooFewViews {
+        /// The number asked for.
+        views: usize,
+    },
+    /// The set term is normalised by B(B − 1), and a pairwise term has no negatives, when there is one image.
+    #[error(
+        "a batch of {images} image(s): at least 2 are needed, raise the batch size (or drop the last partial batch)"
+    )]
+    TooFewImages {
+        /// B, the images in the batch.
+        images: usize,
+    },
+    /// The rows of the batch are not K times a whole number of images.
+    #[error("{rows} rows of embeddings cannot be {views} views each of a whole number of images")]
+    RaggedViews {
+        /// Rows found.
+        rows: usize,
+        /// K, the views of an image.
+        views: usize,
+    },
+    /// NaN or infinity where a number was expected.
+    #[error(
+        "{quantity} holds NaN or infinity: the embeddings have diverged (lower the learning rate, or look for bad input)"
+    )]
+    NonFinite {
+        /// Where it was seen.
+        quantity: String,
+    },
+    /// The matrices given to the set term do not have the shape [K, B, B] with K, B ≥ 2.
+    #[error("view-set similarities have shape {shape:?}: expected [K, B, B] with at least 2 sets of at least 2 images")]
+    BadSetShape {
+        /// The shape found.
+        shape: [usize; 3],
+    },
+    /// The eigensolver did not converge.
+    #[error("the symmetric eigendecomposition of the {size}×{size} {quantity} did not converge")]
+    NoConvergence {
+        /// Which matrix.
+        quantity: String,
+        /// Its size.
+        size: usize,
+    },
+}

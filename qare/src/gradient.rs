@@ -1,0 +1,16 @@
+use burn::tensor::{Tensor, backend::Backend};
+
+/// `value` `[1]`, with `gradient` as its derivative with respect to `at`.
+///
+/// Σ (at ∘ gradient) with the gradient held constant has that derivative, and its own value is taken off again. The
+/// objectives here all know their gradients in closed form: computing those beats recording the loss operation by
+/// operation, in passes over the similarity matrix and in digits (Burn's ndarray backend, for one, differentiates a
+/// division through an approximate reciprocal). There is no second derivative.
+pub(crate) fn with_gradient<B: Backend, const D: usize>(
+    value: Tensor<B, 1>,
+    at: Tensor<B, D>,
+    gradient: Tensor<B, D>,
+) -> Tensor<B, 1> {
+    let surrogate = (at * gradient.detach()).sum();
+    surrogate.clone() - surrogate.detach() + value.detach()
+}

@@ -1,0 +1,47 @@
+//! Set-contrastive objectives for [Burn](https://burn.dev), generic over its `Backend`.
+//!
+//! | objective | type | source |
+//! |---|---|---|
+//! | NT-Xent | [`NtXent`] | SimCLR, Chen et al. 2020 |
+//! | SparseCLR | [`SparseClr`] | Moskalev et al., ECCV 2022, on SparseMAP (Niculae et al. 2018) |
+//! | QARe | [`Qare`] | Moskalev et al., ECCV 2022, on the bound of Finke, Burkard and Rendl (1987) |
+//! | α·pairwise + β·QARe | [`ContrastiveObjective`] | Moskalev et al., ECCV 2022 |
+//!
+//! All of them take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
+//! the order of the rows. Training with one of them is three lines:
+//!
+//! ```
+//! use burn_flex::Flex;
+//! use burn::{backend::Autodiff, tensor::{Distribution, Tensor}};
+//! use qare::{ContrastiveObjectiveConfig, Views};
+//!
+//! type B = Autodiff<Flex>;
+//! let device = Default::default();
+//! let embeddings = Tensor::<B, 2>::random([2 * 16, 64], Distribution::Default, &device).require_grad();
+//! let objective = ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.5).init();
+//! let output = objective.forward(embeddings.clone(), Views::PAIR)?;
+//! let gradient = embeddings.grad(&output.loss.backward()).unwrap();
+//! assert_eq!(gradient.dims(), [32, 64]);
+//! # Ok::<(), qare::ObjectiveError>(())
+//! ```
+
+mod error;
+mod gradient;
+mod nt_xent;
+mod objective;
+mod qare;
+mod similarity;
+mod sparse_clr;
+mod sparsemax;
+mod spectrum;
+mod views;
+
+pub use error::ObjectiveError;
+pub use nt_xent::{NtXent, NtXentConfig, NtXentReduction};
+pub use objective::{ContrastiveObjective, ContrastiveObjectiveConfig, ObjectiveOutput, PairwiseConfig, PairwiseTerm};
+pub use qare::{Qare, QareConfig};
+pub use similarity::{NORM_FLOOR, SIMILARITY_FLOOR, Similarity};
+pub use sparse_clr::{SparseClr, SparseClrConfig};
+pub use sparsemax::{sparsemax, sparsemax_support};
+pub use spectrum::{SymmetricEigen, symmetric_eigen};
+pub use views::Views;

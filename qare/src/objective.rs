@@ -1,0 +1,147 @@
+use burn::config::Config;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
+
+/// Configuration of the pairwise term.
+#[derive(Config, Debug)]
+pub enum PairwiseConfig {
+    /// NT-Xent, as SimCLR.
+    NtXent(NtXentConfig),
+    /// SparseCLR.
+    SparseClr(SparseClrConfig),
+}
+
+/// Configuration of [`ContrastiveObjective`]: a pairwise term, and the set term or none.
+#[derive(Config, Debug)]
+pub struct ContrastiveObjectiveConfig {
+    /// What contrasts views one by one.
+    pub pairwise: PairwiseConfig,
+    /// What contrasts them as sets, if anything does.
+    #[config(default = "None")]
+    pub qare: Option<QareConfig>,
+    /// Weight α of the pairwise term.
+    #[config(default = 1.0)]
+    pub alpha: f64,
+    /// Weight β of the set term.
+    #[config(default = 1.0)]
+    pub beta: f64,
+}
+
+impl ContrastiveObjectiveConfig {
+    /// NT-Xent of cosine similarities.
+    pub fn simclr() -> Self {
+        Self::new(PairwiseConfig::NtXent(NtXentConfig::new()))
+    }
+
+    /// SparseCLR of cosine similarities.
+    pub fn sparseclr() -> Self {
+        Self::new(PairwiseConfig::SparseClr(SparseClrConfig::new()))
+    }
+
+    /// α·NT-Xent + β·QARe, both of floored cosine similarities.
+    pub fn simclr_qare(alpha: f64, beta: f64) -> Self {
+        let pairwise = NtXentConfig::new().with_similarity(Similarity::FlooredCosine);
+        Self::new(PairwiseConfig::NtXent(pairwise)).regularized(alpha, beta)
+    }
+
+    /// α·SparseCLR + β·QARe, both of floored cosine similarities.
+    pub fn sparseclr_qare(alpha: f64, beta: f64) -> Self {
+        let pairwise = SparseClrConfig::new().with_similarity(Similarity::FlooredCosine);
+        Self::new(PairwiseConfig::SparseClr(pairwise)).regularized(alpha, beta)
+    }
+
+    fn regularized(self, alpha: f64, beta: f64) -> Self {
+        self.with_qare(Some(QareConfig::new())).with_alpha(alpha).with_beta(beta)
+    }
+
+    /// The objective.
+    ///
+    /// # Panics
+    /// When a weight is not finite, or a term's own configuration is out of range.
+    pub fn init(&self) -> ContrastiveObjective {
+        assert!(
+            self.alpha.is_finite() && self.beta.is_finite(),
+            "weights alpha = {} and beta = {} have to be finite",
+            self.alpha,
+            self.beta
+        );
+        ContrastiveObjective {
+            pairwise: match &self.pairwise {
+                PairwiseConfig::NtXent(config) => PairwiseTerm::NtXent(config.init()),
+                PairwiseConfig::SparseClr(config) => PairwiseTerm::SparseClr(config.init()),
+            },
+            qare: self.qare.as_ref().map(QareConfig::init),
+            alpha: self.alpha,
+            beta: self.beta,
+        }
+    }
+}
+
+/// A loss over pairs of views.
+#[derive(Clone, Debug)]
+pub enum PairwiseTerm {
+    /// NT-Xent, as SimCLR.
+    NtXent(NtXent),
+    /// SparseCLR.
+    SparseClr(SparseClr),
+}
+
+impl PairwiseTerm {
+    /// The loss `[1]` of embeddings `[K·B, D]`.
+    ///
+    /// # Errors
+    /// When the rows are not K views each of at least 2 images.
+    pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        match self {
+            PairwiseTerm::NtXent(loss) => loss.forward(embeddings, views),
+            PairwiseTerm::SparseClr(loss) => loss.forward(embeddings, views),
+        }
+    }
+}
+
+/// The objective of a batch and the terms it is made of, each `[1]`; the terms are unweighted and off the graph.
+#[derive(Clone, Debug)]
+pub struct ObjectiveOutput<B: Backend> {
+    /// α·pairwise + β·QARe.
+    pub loss: Tensor<B, 1>,
+    /// The pairwise term.
+    pub pairwise: Tensor<B, 1>,
+    /// The set term, where the objective has one.
+    pub qare: Option<Tensor<B, 1>>,
+}
+
+/// α·pairwise + β·QARe, or the pairwise term alone: `simclr`, `sparseclr`, `simclr_qare` and `sparseclr_qare`.
+///
+/// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
+/// learning" (ECCV 2022), section 3.4.
+#[derive(Clone, Debug)]
+pub struct ContrastiveObjective {
+    pairwise: PairwiseTerm,
+    qare: Option<Qare>,
+    alpha: f64,
+    beta: f64,
+}
+
+impl ContrastiveObjective {
+    /// The objective and its terms for embeddings `[K·B, D]`.
+    ///
+    /// # Errors
+    /// When the rows are not K views each of at least 2 images, or the set term meets embeddings that are not finite.
+    pub fn forward<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
+        let qare = match &self.qare {
+            Some(qare) => Some(qare.forward(embeddings.clone(), views)?),
+            None => None,
+        };
+        let pairwise = self.pairwise.forward(embeddings, views)?;
+        let loss = match &qare {
+            Some(qare) => pairwise.clone() * self.alpha + qare.clone() * self.beta,
+            None => pairwise.clone() * self.alpha,
+        };
+        Ok(ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) })
+    }
+}

@@ -1,0 +1,84 @@
+use burn::config::Config;
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+use crate::gradient::with_gradient;
+use crate::views::diagonal;
+use crate::{ObjectiveError, Similarity, Views, symmetric_eigen};
+
+/// Configuration of [`Qare`].
+#[derive(Config, Debug)]
+pub struct QareConfig {}
+
+impl QareConfig {
+    /// The regulariser.
+    pub fn init(&self) -> Qare {
+        Qare {}
+    }
+}
+
+/// QARe: the quadratic-assignment regulariser, which contrasts the views of a batch as whole sets.
+///
+/// View set k gives S_k = 1 + s `[B, B]`, with s the floored cosine similarities within that set. With λ(S) the
+/// eigenvalues of S in ascending order,
+///
+/// ```text
+/// q = ⟨λ(S_1), λ(S_2)⟩ / (B(B−1))
+/// ```
+///
+/// is the spectral upper bound of the quadratic assignment problem max_P tr(S_1 P S_2 Pᵀ), normalised; for K > 2 views,
+/// the mean of q over the K(K−1)/2 pairs of view sets. There is one eigendecomposition a set, not one a pair.
+///
+/// The gradient, ∂q/∂S_1 = U_1 diag(λ(S_2)) U_1ᵀ / (B(B−1)), needs no derivative of an eigenvector and is finite where
+/// eigenvalues coincide.
+///
+/// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
+/// learning" (ECCV 2022), section 3.2; Finke, Burkard, Rendl, "Quadratic assignment problems" (1987).
+#[derive(Clone, Debug, Default)]
+pub struct Qare {}
+
+impl Qare {
+    /// The regulariser `[1]` of embeddings `[K·B, D]`.
+    ///
+    /// # Errors
+    /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
+    pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let sets = views.sets(embeddings)?; // [K, B, D]
+        let similarities = Similarity::FlooredCosine.matrix(sets); // [K, B, B]
+        // ẑ·ẑ = 1 whatever z is. Its gradient, zero, would be the difference of two numbers that dwarf all others.
+        let [count, images, _] = similarities.dims();
+        let itself = diagonal::<B>(images, &similarities.device()).unsqueeze::<3>().expand([count, images, images]);
+        let constant = similarities.clone().detach();
+        self.forward_similarities(similarities.mask_where(itself, constant))
+    }
+
+    /// The regulariser `[1]` of the similarities `[K, B, B]` within each view set (without the added 1).
+    ///
+    /// # Errors
+    /// When there are fewer than 2 sets or images, or an entry is not finite.
+    pub fn forward_similarities<B: Backend>(&self, similarities: Tensor<B, 3>) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let shape @ [sets, images, width] = similarities.dims();
+        if sets < 2 || images < 2 || images != width {
+            return Err(ObjectiveError::BadSetShape { shape });
+        }
+        let (device, dtype) = (similarities.device(), similarities.dtype());
+        let similarities = similarities + 1.0;
+        let eigen = symmetric_eigen(similarities.clone(), "the similarity matrix of view set")?;
+
+        // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
+        let pairs = (sets * (sets - 1) / 2) as f64;
+        let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
+        let total: Vec<f64> = (0..images).map(|i| eigen.values.iter().map(|l| l[i]).sum()).collect();
+        let partners = || eigen.values.iter().flat_map(|l| l.iter().zip(&total).map(|(own, all)| (*own, all - own)));
+        let value = partners().map(|(own, others)| own * others).sum::<f64>() * scale / 2.0;
+        let value = Tensor::from_data(TensorData::from([value]), (&device, dtype));
+        if !B::ad_enabled(&device) {
+            return Ok(value);
+        }
+
+        let weights: Vec<f64> = partners().map(|(_, others)| others * scale).collect();
+        let weights = TensorData::new(weights, [sets, images, 1]);
+        let weighted = eigen.vectors.clone() * Tensor::from_data(weights, (&device, dtype));
+        let gradient = eigen.vectors.transpose().matmul(weighted); // Vᵀ diag(μ) V: [K, B, B]
+        Ok(with_gradient(value, similarities, gradient))
+    }
+}

@@ -1,0 +1,81 @@
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
+
+use crate::ObjectiveError;
+
+/// K views of each image in a batch, and where their rows are.
+///
+/// A batch of B images has K·B rows; row `i·K + k` is view k of image i, so the views of one image stand
+/// together (interleaved, for K = 2). Everything that depends on that order asks this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Views {
+    count: usize,
+}
+
+impl Views {
+    /// Two views an image, the usual case.
+    pub const PAIR: Views = Views { count: 2 };
+
+    /// K views an image.
+    ///
+    /// # Errors
+    /// When `count` is less than 2.
+    pub fn new(count: usize) -> Result<Self, ObjectiveError> {
+        match count {
+            0 | 1 => Err(ObjectiveError::TooFewViews { views: count }),
+            _ => Ok(Self { count }),
+        }
+    }
+
+    /// K.
+    pub fn count(self) -> usize {
+        self.count
+    }
+
+    /// The number of images B behind `rows` rows.
+    ///
+    /// # Errors
+    /// When `rows` is no multiple of K, or B < 2.
+    pub fn images(self, rows: usize) -> Result<usize, ObjectiveError> {
+        if !rows.is_multiple_of(self.count) {
+            return Err(ObjectiveError::RaggedViews { rows, views: self.count });
+        }
+        match rows / self.count {
+            images @ (0 | 1) => Err(ObjectiveError::TooFewImages { images }),
+            images => Ok(images),
+        }
+    }
+
+    /// Lays images of K views each out as rows: `[B, K, C, H, W]` → `[K·B, C, H, W]`.
+    pub fn rows<B: Backend>(self, images: Tensor<B, 5>) -> Tensor<B, 4> {
+        let [batch, views, channels, height, width] = images.dims();
+        debug_assert_eq!(views, self.count);
+        images.reshape([batch * views, channels, height, width])
+    }
+
+    /// Parts rows into their view sets: `[K·B, D]` → `[K, B, D]`.
+    ///
+    /// # Errors
+    /// As [`Views::images`].
+    pub fn sets<B: Backend>(self, rows: Tensor<B, 2>) -> Result<Tensor<B, 3>, ObjectiveError> {
+        let [count, dim] = rows.dims();
+        let images = self.images(count)?;
+        Ok(rows.reshape([images, self.count, dim]).swap_dims(0, 1))
+    }
+
+    /// Whether row j is another view of row i's image: `[K·B, K·B]`.
+    pub(crate) fn positives<B: Backend>(self, rows: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
+        same_block::<B>(rows, self.count, device).bool_and(diagonal::<B>(rows, device).bool_not())
+    }
+}
+
+/// Whether i = j: `[N, N]`.
+pub(crate) fn diagonal<B: Backend>(rows: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
+    same_block::<B>(rows, 1, device)
+}
+
+/// Whether rows i and j stand in the same run of `size` rows: `[N, N]`.
+fn same_block<B: Backend>(rows: usize, size: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
+    let block = Tensor::<B, 1, Int>::arange(0..rows as i64, device).div_scalar(size as i64);
+    let column = block.clone().reshape([rows, 1]).expand([rows, rows]);
+    column.equal(block.reshape([1, rows]).expand([rows, rows]))
+}

@@ -1,0 +1,143 @@
+//! Values and gradients of the reference implementation, in f32, on both CPU backends.
+//!
+//! Reads the folder named by `QARE_GOLDEN_DIR`, else the small set committed beside this file.
+
+use std::path::{Path, PathBuf};
+
+use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, TensorData};
+use qare::{ContrastiveObjectiveConfig, Qare, Views};
+use safetensors::{Dtype, SafeTensors};
+
+const VALUE_TOLERANCE: f64 = 1e-4;
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+
+struct Golden {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Golden {
+    fn tensor(&self, name: &str) -> (Vec<f64>, Vec<usize>) {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap_or_else(|e| panic!("{}: {e}", self.path.display()));
+        let view = file.tensor(name).unwrap_or_else(|e| panic!("{}: {name}: {e}", self.path.display()));
+        let values = match view.dtype() {
+            Dtype::F32 => {
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
+            }
+            Dtype::F64 => view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect(),
+            other => panic!("{}: {name} is {other:?}", self.path.display()),
+        };
+        (values, view.shape().to_vec())
+    }
+
+    fn text(&self, key: &str) -> String {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).unwrap();
+        let metadata = header.metadata().as_ref().and_then(|m| m.get(key).cloned());
+        metadata.unwrap_or_else(|| panic!("{}: no metadata `{key}`", self.path.display()))
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.text(key).parse().unwrap_or_else(|_| panic!("{}: `{key}` is no number", self.path.display()))
+    }
+}
+
+/// The files of `kind`, having made sure that every file of the folder is of a known one.
+fn golden(kind: &str) -> Vec<Golden> {
+    let folder = std::env::var_os("QARE_GOLDEN_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let known = ["loss_", "qare_", "backbone_", "augment_"].iter().find(|prefix| name.starts_with(**prefix));
+        let known = known.unwrap_or_else(|| panic!("{}: a golden file of unknown kind", path.display()));
+        if known.trim_end_matches('_') == kind {
+            files.push(Golden { bytes: std::fs::read(&path).unwrap(), path });
+        }
+    }
+    assert!(!files.is_empty(), "{} holds no {kind}_* file", folder.display());
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+fn assert_value(file: &Golden, found: f64, expected: f64) {
+    let error = (found - expected).abs() / expected.abs().max(1e-12);
+    assert!(
+        error <= VALUE_TOLERANCE,
+        "{}: value {found}, expected {expected}: off by {error:.1e}",
+        file.path.display()
+    );
+}
+
+fn assert_gradient(file: &Golden, name: &str, found: TensorData, expected: &[f64]) {
+    let found: Vec<f64> = found.iter::<f64>().collect();
+    assert_eq!(found.len(), expected.len());
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    // Where the exact gradient is zero the reference has rounding noise of f64, to which no relative error applies.
+    let scale = norm(&mut expected.iter().copied()).max(1e-9);
+    let error = norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / scale;
+    if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
+        println!("{} {name}: {error:.1e}", file.path.display());
+    }
+    assert!(error <= GRADIENT_TOLERANCE, "{}: {name} is off by {error:.1e}", file.path.display());
+}
+
+fn losses<B: AutodiffBackend>() {
+    let device = Default::default();
+    for file in golden("loss") {
+        let (alpha, beta) = (file.number("alpha"), file.number("beta"));
+        let objective = match file.text("method").as_str() {
+            "simclr" => ContrastiveObjectiveConfig::simclr(),
+            "sparseclr" => ContrastiveObjectiveConfig::sparseclr(),
+            "simclr_qare" => ContrastiveObjectiveConfig::simclr_qare(alpha, beta),
+            "sparseclr_qare" => ContrastiveObjectiveConfig::sparseclr_qare(alpha, beta),
+            other => panic!("{}: unknown method {other}", file.path.display()),
+        };
+        assert_eq!((file.number("temperature"), file.number("margin")), (0.5, 1.0), "{}", file.path.display());
+        let views = Views::new(file.number("views") as usize).unwrap();
+        let (values, shape) = file.tensor("embeddings");
+        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(values, shape), &device).require_grad();
+        let loss = objective.init().forward(embeddings.clone(), views).unwrap().loss;
+        assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), file.tensor("loss").0[0]);
+        let gradient = embeddings.grad(&loss.backward()).unwrap();
+        assert_gradient(&file, "grad", gradient.into_data(), &file.tensor("grad").0);
+    }
+}
+
+fn set_terms<B: AutodiffBackend>() {
+    let device = Default::default();
+    for file in golden("qare") {
+        let (mut values, shape) = file.tensor("s1");
+        values.extend(file.tensor("s2").0);
+        let shape = [2, shape[0], shape[1]];
+        let similarities = Tensor::<B, 3>::from_data(TensorData::new(values, shape), &device).require_grad();
+        let value = Qare::default().forward_similarities(similarities.clone()).unwrap();
+        assert_value(&file, value.to_data().iter::<f64>().next().unwrap(), file.tensor("qare").0[0]);
+        let gradient = similarities.grad(&value.backward()).unwrap();
+        for (set, name) in ["grad_s1", "grad_s2"].into_iter().enumerate() {
+            assert_gradient(&file, name, gradient.clone().slice([set..set + 1]).into_data(), &file.tensor(name).0);
+        }
+    }
+}
+
+#[test]
+fn losses_agree_on_flex() {
+    losses::<Autodiff<burn_flex::Flex>>();
+}
+
+#[test]
+fn losses_agree_on_ndarray() {
+    losses::<Autodiff<burn_ndarray::NdArray>>();
+}
+
+#[test]
+fn set_terms_agree_on_flex() {
+    set_terms::<Autodiff<burn_flex::Flex>>();
+}
+
+#[test]
+fn set_terms_agree_on_ndarray() {
+    set_terms::<Autodiff<burn_ndarray::NdArray>>();
+}

@@ -1,0 +1,6 @@
+//! One binary: every test program here would otherwise instantiate both backends again.
+
+mod example;
+mod golden;
+mod objectives;
+mod oracle;
