@@ -84,6 +84,9 @@ pub struct RecipeFlags {
     /// Dimensions of the head's embeddings [default: 64]
     #[arg(long, visible_alias = "outter_fs", value_name = "D")]
     pub outter_fs: Option<usize>,
+    /// Use only this many images of the training split, for a first try [default: all]
+    #[arg(long, alias = "train_images", value_name = "N")]
+    pub train_images: Option<usize>,
     /// Ends the run folder's name
     #[arg(long)]
     pub id: Option<String>,
@@ -220,6 +223,7 @@ impl RecipeFlags {
             outter_fs: flags.outter_fs.unwrap_or(recipe.outter_fs),
             num_workers: flags.machine.num_workers.unwrap_or(recipe.num_workers),
             gpu: flags.machine.gpu.unwrap_or(recipe.gpu),
+            train_images: flags.train_images.or(recipe.train_images),
             data_dir: flags.machine.data_dir.or(recipe.data_dir),
             out: flags.out.unwrap_or(recipe.out),
             id: flags.id.or(recipe.id),

@@ -29,7 +29,11 @@ fn load(recipe: &Recipe) -> Result<Splits> {
     if let Some(dir) = recipe.data_dir.as_deref().filter(|dir| recipe.dataset.needs_files() && !dir.is_dir()) {
         return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
     }
-    Ok(qare_data::load(recipe.dataset, recipe.data_dir.as_deref())?)
+    let mut splits = qare_data::load(recipe.dataset, recipe.data_dir.as_deref())?;
+    if let Some(images) = recipe.train_images.filter(|images| *images < splits.train.len()) {
+        splits.train = splits.train.select(&(0..images).collect::<Vec<_>>());
+    }
+    Ok(splits)
 }
 
 fn pretrain_command(args: PretrainArgs) -> Result<()> {

@@ -31,6 +31,8 @@ pub const LOSS: &str = "Loss";
 pub const PAIRWISE: &str = "Pairwise";
 pub const QARE: &str = "QARe";
 pub const VIEWS_PER_SECOND: &str = "Views/s";
+/// Burn's own name of its metric.
+pub const LEARNING_RATE: &str = "Learning Rate";
 pub const KNN_ACCURACY: &str = "kNN accuracy";
 
 /// α·pairwise + β·QARe.

@@ -115,13 +115,14 @@ pub fn pretrain<B: AutodiffBackend>(
         .with_metric_logger(InMemoryMetricLogger::default())
         .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
         .metric_train_numeric(metrics::loss())
-        .metric_train_numeric(metrics::pairwise())
-        .metric_train_numeric(LearningRateMetric::new())
-        .metric_train_numeric(metrics::views_per_second())
-        .metric_valid_numeric(metrics::knn_accuracy());
+        .metric_train_numeric(metrics::pairwise());
     if objective.qare.is_some() {
         training = training.metric_train_numeric(metrics::qare());
     }
+    training = training
+        .metric_train_numeric(LearningRateMetric::new())
+        .metric_train_numeric(metrics::views_per_second())
+        .metric_valid_numeric(metrics::knn_accuracy());
     if epochs_done > 0 {
         training = training.checkpoint(epochs_done);
     }

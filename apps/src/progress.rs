@@ -81,7 +81,7 @@ fn figure(name: &str, value: f64) -> String {
     match name {
         crate::metrics::VIEWS_PER_SECOND => format!("{value:.0}"),
         crate::metrics::KNN_ACCURACY => format!("{value:.2} %"),
-        "Learning Rate" => format!("{value}"),
+        crate::metrics::LEARNING_RATE => format!("{value:.2e}"),
         _ => format!("{value:.4}"),
     }
 }

@@ -38,6 +38,9 @@ pub struct Recipe {
     pub num_workers: usize,
     /// Device number, for backends with more than one.
     pub gpu: usize,
+    /// Train and probe on this many images of the training split, the first ones, instead of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
     /// Where the dataset's files are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl Default for Recipe {
             outter_fs: 64,
             num_workers: 1,
             gpu: 0,
+            train_images: None,
             data_dir: None,
             out: PathBuf::from("./checkpoint"),
             id: None,
@@ -147,6 +151,9 @@ impl Recipe {
                 return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
             }
         }
+        if self.train_images.is_some_and(|images| images < 2) {
+            return Err(AppError::Usage("train_images has to be at least 2: a contrast needs two images".into()));
+        }
         let positive = [
             ("temperature", self.temperature),
             ("learning_rate", self.learning_rate),
@@ -176,7 +183,10 @@ impl Recipe {
         let elsewhere = ["data_dir", "out", "id", "num_workers", "gpu", "compare_untrained", "knn", "probe"];
         mine.iter()
             .filter(|(name, value)| !elsewhere.contains(&name.as_str()) && theirs.get(*name) != Some(value))
-            .map(|(name, value)| format!("{name} = {value} (the run has {})", theirs[name]))
+            .map(|(name, value)| match theirs.get(name) {
+                Some(theirs) => format!("{name} = {value} (the run has {theirs})"),
+                None => format!("{name} = {value} (the run has none)"),
+            })
             .collect()
     }
 }
