@@ -17,6 +17,8 @@ mod commands;
 #[cfg(one_backend)]
 mod contrastive;
 #[cfg(one_backend)]
+mod dashboard;
+#[cfg(one_backend)]
 mod error;
 #[cfg(one_backend)]
 mod evaluate;

@@ -8,7 +8,6 @@ use burn::lr_scheduler::constant::ConstantLr;
 use burn::tensor::backend::AutodiffBackend;
 use burn_train::logger::InMemoryMetricLogger;
 use burn_train::metric::LearningRateMetric;
-use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use qare::Views;
 use qare_data::{Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewLoader};
@@ -17,6 +16,7 @@ use serde_json::json;
 
 use crate::checkpoint::{Checkpoint, CheckpointWriter};
 use crate::contrastive::ContrastiveModel;
+use crate::dashboard::{self, Killed};
 use crate::error::{AppError, Result};
 use crate::files::say;
 use crate::log::EpochLog;
@@ -129,10 +129,12 @@ pub fn pretrain<B: AutodiffBackend>(
     training = if options.no_tui || !std::io::stdout().is_terminal() {
         training.renderer(PlainProgress::new(epochs_done, recipe.epochs))
     } else {
-        training.renderer(TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done)))
+        training.renderer(dashboard::open(interrupter, epochs_done))
     };
+    let learner = Learner::new(model, optimizer, ConstantLr::new(recipe.learning_rate));
     // Dropping the result closes the dashboard.
-    drop(training.launch(Learner::new(model, optimizer, ConstantLr::new(recipe.learning_rate))));
+    dashboard::until_killed(move || drop(training.launch(learner)))
+        .map_err(|Killed| AppError::Failed(format!("killed from the dashboard; {}", resume_hint(&folder))))?;
 
     let outcome = std::mem::take(&mut *outcome.lock().expect("no holder panicked"));
     finish(recipe, &folder, outcome)
@@ -145,7 +147,7 @@ fn finish(recipe: &Recipe, folder: &RunFolder, outcome: Outcome) -> Result<RunFo
         return Err(failure);
     }
     if outcome.interrupted {
-        return Err(AppError::Failed(format!("interrupted; --resume goes on after the last whole epoch, in {path}")));
+        return Err(AppError::Failed(format!("interrupted; {}", resume_hint(folder))));
     }
     let Some(last) = outcome.last else { return Ok(folder.clone()) };
     let per_epoch = outcome.seconds / recipe.epochs as f64;
@@ -167,6 +169,10 @@ fn finish(recipe: &Recipe, folder: &RunFolder, outcome: Outcome) -> Result<RunFo
         last.loss
     ));
     Ok(folder.clone())
+}
+
+fn resume_hint(folder: &RunFolder) -> String {
+    format!("--resume goes on after the last whole epoch, in {}", folder.path().display())
 }
 
 fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<()> {
