@@ -157,13 +157,15 @@ fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backbone:
         let gradients = train_step(backbone, images).gradients;
         let errors: Vec<_> =
             gradients.iter().map(|(name, found)| (*name, relative_error(found, golden.values(name)))).collect();
-        println!("  gradients at an input changed by {by:e}: {errors:.1e?}");
+        let told: Vec<String> = errors.iter().map(|(name, error)| format!("{name} {error:.1e}")).collect();
+        let told = format!("at an input changed by {by:e}: {}", told.join(", "));
+        println!("  gradients {told}");
         if errors.iter().all(|(_, error)| *error <= GRADIENT_TOLERANCE) {
             return;
         }
-        tried.push((by, errors));
+        tried.push(told);
     }
-    panic!("{backend} {}: gradients are off, at inputs changed by {tried:.1e?}", golden.label);
+    panic!("{backend} {}: gradients are off: {}", golden.label, tried.join("; "));
 }
 
 struct Trained {
