@@ -69,17 +69,19 @@ impl Checkpoint {
         if !path.is_dir() {
             return Self::read(path);
         }
-        let latest = path.join("latest.json");
-        if !latest.is_file() {
+        Self::read(&path.join(Self::latest(path)?.weights))
+    }
+
+    fn latest(folder: &Path) -> Result<Latest> {
+        let path = folder.join("latest.json");
+        if !path.is_file() {
             return Err(AppError::Usage(format!(
                 "{} has no finished epoch: it is no run folder, or its training was stopped before one",
-                path.display()
+                folder.display()
             )));
         }
-        let text = crate::files::read_text(&latest)?;
-        let latest: Latest = serde_json::from_str(&text)
-            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", latest.display())))?;
-        Self::read(&path.join(latest.weights))
+        serde_json::from_str(&crate::files::read_text(&path)?)
+            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
     }
 
     /// The linear probe of a run folder, or the one in a file.
@@ -91,8 +93,17 @@ impl Checkpoint {
                 let text = if results.is_file() { crate::files::read_text(&results)? } else { "{}".into() };
                 let results: serde_json::Value = serde_json::from_str(&text)
                     .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", results.display())))?;
+                let latest = Self::latest(path)?.epoch;
                 match results["probe"]["checkpoint"].as_str() {
-                    Some(name) => path.join(name),
+                    Some(name) if results["probe"]["epoch"] == latest => path.join(name),
+                    Some(name) => {
+                        return Err(AppError::Usage(format!(
+                            "the linear probe of {} is of epoch {}, and the run is at {latest}: run `qare probe --checkpoint \
+                             {0}` first, or name the file to test ({name})",
+                            path.display(),
+                            results["probe"]["epoch"]
+                        )));
+                    }
                     None => {
                         return Err(AppError::Usage(format!(
                             "{} has no linear probe: run `qare probe --checkpoint {0}` first",

@@ -87,6 +87,9 @@ pub struct RecipeFlags {
     /// Use only this many images of the training split, for a first try [default: all]
     #[arg(long, alias = "train_images", value_name = "N")]
     pub train_images: Option<usize>,
+    /// Weights to start from: a run folder, or a weights file of this program
+    #[arg(long, value_name = "RUN_OR_FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// Ends the run folder's name
     #[arg(long)]
     pub id: Option<String>,
@@ -106,7 +109,7 @@ pub struct MachineFlags {
     /// Device number, on backends with more than one [default: 0]
     #[arg(long)]
     pub gpu: Option<usize>,
-    /// Threads that prepare batches [default: 1]; results do not depend on it
+    /// Threads that prepare batches [default: one less than cores]; results do not depend on it
     #[arg(long, visible_alias = "num_workers", value_name = "N")]
     pub num_workers: Option<usize>,
     /// Plain progress instead of the dashboard
@@ -131,9 +134,6 @@ pub struct PretrainArgs {
     /// Recipe to start from; flags override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Weights to start from, as this program writes them
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub flags: RecipeFlags,
     #[command(flatten)]
@@ -170,7 +170,7 @@ pub struct CheckpointFlags {
     /// Backbone of the run, only checked
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// Images in a batch [default: 128]
+    /// Images in a batch of the classifier's training [default: 128]; of no consequence to test
     #[arg(long, visible_alias = "data_size", value_name = "B")]
     pub data_size: Option<usize>,
     #[command(flatten)]
@@ -224,6 +224,7 @@ impl RecipeFlags {
             num_workers: flags.machine.num_workers.unwrap_or(recipe.num_workers),
             gpu: flags.machine.gpu.unwrap_or(recipe.gpu),
             train_images: flags.train_images.or(recipe.train_images),
+            checkpoint: flags.checkpoint.or(recipe.checkpoint),
             data_dir: flags.machine.data_dir.or(recipe.data_dir),
             out: flags.out.unwrap_or(recipe.out),
             id: flags.id.or(recipe.id),

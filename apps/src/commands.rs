@@ -43,7 +43,6 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
         resume: args.existing.resume,
         overwrite: args.existing.overwrite,
         no_tui: args.flags.machine.no_tui,
-        initial: args.checkpoint,
     };
     // Before the data is read, which may take a while.
     settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
@@ -79,7 +78,7 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
 fn probe_command(args: ProbeArgs) -> Result<()> {
     let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint)?;
     let mut recipe = recipe_of(&checkpoint, &args.from)?;
-    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    recipe.probe.seed = args.seed.or(recipe.probe.seed);
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
@@ -105,7 +104,6 @@ fn run_command(args: RunArgs) -> Result<()> {
         resume: args.existing.resume,
         overwrite: args.existing.overwrite,
         no_tui: args.flags.machine.no_tui,
-        initial: None,
     };
     settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
     let splits = load(&recipe)?;

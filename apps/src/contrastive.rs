@@ -34,12 +34,15 @@ impl<B: Backend> ContrastiveModel<B> {
         self.objective.forward(self.head.forward(features), self.views)
     }
 
-    /// The model with these weights; the head's are optional in `weights`, and stay as they are where it has none.
+    /// The model with these weights of a backbone and a head.
     pub fn with_weights(mut self, weights: &StateDict) -> Result<Self, WeightsError> {
+        self.head = weights.load_into(self.head, "head")?;
+        self.with_backbone(weights)
+    }
+
+    /// The model with these weights of a backbone.
+    pub fn with_backbone(mut self, weights: &StateDict) -> Result<Self, WeightsError> {
         self.backbone = weights.load_into(self.backbone, "backbone")?;
-        if weights.has_prefix("head") {
-            self.head = weights.load_into(self.head, "head")?;
-        }
         Ok(self)
     }
 }

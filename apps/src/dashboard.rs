@@ -26,15 +26,25 @@ pub fn open(interrupter: Interrupter, epochs_done: usize) -> TuiMetricsRendererW
 /// take one of them from training.
 #[cfg(target_os = "linux")]
 fn yield_to_training() {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
-    for thread in threads.flatten() {
-        let named =
-            std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim() == "train-renderer");
-        if let (true, Some(id)) = (named, thread.file_name().to_str().and_then(|id| id.parse().ok())) {
+    // The thread names itself, once it runs.
+    for _ in 0..100 {
+        if let Some(id) = renderer_thread() {
             // SAFETY: takes three numbers; at worst it fails, and the thread stays as it is.
             unsafe { libc::setpriority(libc::PRIO_PROCESS, id, 19) };
+            return;
         }
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
+}
+
+/// The system's number of the thread that draws.
+#[cfg(target_os = "linux")]
+fn renderer_thread() -> Option<libc::id_t> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?.flatten();
+    let named = |path: &std::path::Path| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "train-renderer")
+    };
+    threads.filter(|thread| named(&thread.path())).find_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
 /// Runs a training. Killing it from the dashboard is a panic of burn-train's in one thread, and of whatever then misses

@@ -40,9 +40,10 @@ impl From<qare_data::DataError> for AppError {
     fn from(error: qare_data::DataError) -> Self {
         use qare_data::DataError::*;
         match error {
-            UnknownDataset { .. } | FolderNeeded { .. } | NotFound { .. } | Setting { .. } => {
-                AppError::Usage(error.to_string())
+            FolderNeeded { .. } => {
+                AppError::Usage(format!("{error}: with --data-dir DIR; --dataset shapes needs none"))
             }
+            UnknownDataset { .. } | NotFound { .. } | Setting { .. } => AppError::Usage(error.to_string()),
             _ => AppError::Failed(error.to_string()),
         }
     }

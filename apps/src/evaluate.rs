@@ -19,7 +19,8 @@ pub fn test<B: Backend>(checkpoint: &Checkpoint, splits: &Splits, workers: usize
     let classifier = checkpoint.weights.load_into(classifier.init::<B>(recipe.seed, device), "classifier")?;
     let features = features::extract(&backbone, &splits.test, recipe.dataset.normalization(), workers, device)?;
     let found = probe::evaluate(&classifier, &features, device);
-    let figures = json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len() });
+    let figures =
+        json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len(), "epoch": checkpoint.epoch });
     run_folder::record(&checkpoint.folder, "test", figures)?;
     say(format!("test loss: {:.4}", found.loss));
     say(format!("test accuracy: {:.2} %", found.accuracy));

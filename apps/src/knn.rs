@@ -10,7 +10,7 @@ use crate::recipe::KnnRecipe;
 const CHUNK: usize = 512;
 
 /// Accuracy in percent. Each query takes the class with the largest sum of exp(cosine/τ) over its k nearest neighbours
-/// in the bank (k at most the bank's size); of equal neighbours, and of equal classes, the first is taken.
+/// in the bank (up to a common factor; k at most the bank's size); of equal neighbours, and of equal classes, the first is taken.
 ///
 /// Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (2018), section 3.4.
 pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRecipe, device: &B::Device) -> f64 {
@@ -46,10 +46,11 @@ fn vote(similarities: &[f32], labels: &[u16], neighbours: usize, temperature: f6
     }
     // In one order, so that the sums are the same every time.
     order.sort_unstable();
+    let largest = order.iter().map(|index| similarities[*index as usize]).fold(f32::MIN, f32::max);
     let mut votes = vec![0.0f64; classes];
     for index in order {
         let index = index as usize;
-        votes[labels[index] as usize] += (similarities[index] as f64 / temperature).exp();
+        votes[labels[index] as usize] += ((similarities[index] - largest) as f64 / temperature).exp();
     }
     let mut winner = 0;
     for (class, weight) in votes.iter().enumerate() {

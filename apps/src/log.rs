@@ -19,7 +19,7 @@ pub struct EpochRow {
     pub qare: Option<f64>,
     pub learning_rate: f64,
     pub views_per_second: f64,
-    /// Training, validation and saving.
+    /// Training and validation.
     pub seconds: f64,
 }
 

@@ -27,6 +27,8 @@ mod features;
 #[cfg(one_backend)]
 mod files;
 #[cfg(one_backend)]
+mod interrupt;
+#[cfg(one_backend)]
 mod knn;
 #[cfg(one_backend)]
 mod log;

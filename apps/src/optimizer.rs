@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
-use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -30,13 +30,14 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SharedAdam<M, B> {
     /// The state: step counts and both moments of every parameter, exactly.
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = self.lock().to_record();
-        BinBytesRecorder::<FullPrecisionSettings>::new().record(record, ()).expect("bytes are written to memory")
+        NamedMpkBytesRecorder::<FullPrecisionSettings>::new().record(record, ()).expect("bytes are written to memory")
     }
 
     /// Takes over a state of [`SharedAdam::to_bytes`], for parameters of the same ids.
     pub fn load_bytes(&self, bytes: Vec<u8>, device: &B::Device) -> Result<(), String> {
-        let record: AdamRecord<M, B> =
-            BinBytesRecorder::<FullPrecisionSettings>::new().load(bytes, device).map_err(|error| error.to_string())?;
+        let record: AdamRecord<M, B> = NamedMpkBytesRecorder::<FullPrecisionSettings>::new()
+            .load(bytes, device)
+            .map_err(|error| error.to_string())?;
         let mut optimizer = self.lock();
         *optimizer = optimizer.clone().load_record(record);
         Ok(())

@@ -1,7 +1,6 @@
 //! Stage 1: training a backbone without labels.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use burn::lr_scheduler::constant::ConstantLr;
@@ -25,7 +24,7 @@ use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder};
 use crate::strategy::{Outcome, PretrainStrategy, Validation};
-use crate::{features, metrics};
+use crate::{features, interrupt, metrics};
 
 /// How to go about a run, apart from its recipe.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +32,6 @@ pub struct PretrainOptions {
     pub resume: bool,
     pub overwrite: bool,
     pub no_tui: bool,
-    /// Weights to start from.
-    pub initial: Option<PathBuf>,
 }
 
 /// Trains, or goes on training, the run of a recipe, and returns its folder.
@@ -47,6 +44,9 @@ pub fn pretrain<B: AutodiffBackend>(
     let folder = RunFolder::of(recipe);
     let resumed = run_folder::settle_existing(&folder, recipe, options.resume, options.overwrite)?;
     let latest = if resumed { folder.latest()? } else { None };
+    if options.resume && latest.is_none() {
+        say(format!("nothing to resume in {}: starting at epoch 1", folder.path().display()));
+    }
     if let Some(latest) = &latest
         && (latest.epoch >= recipe.epochs || !run_folder::is_trained(recipe.method))
     {
@@ -54,7 +54,6 @@ pub fn pretrain<B: AutodiffBackend>(
         return Ok(folder);
     }
 
-    let initial = options.initial.as_deref().map(Checkpoint::read).transpose()?;
     let backbone = recipe.backbone.init::<B>(recipe.seed, device);
     let Some(objective) = recipe.method.objective(recipe) else {
         make_folder(&folder, recipe, options.overwrite)?;
@@ -69,8 +68,14 @@ pub fn pretrain<B: AutodiffBackend>(
     let head = ProjectionHeadConfig::new(recipe.backbone.feature_dim()).with_output(recipe.outter_fs);
     let head = head.init(recipe.seed, device);
     let mut model = with_stable_ids(ContrastiveModel::<B>::new(backbone, head, objective.init(), views));
-    if let Some(initial) = &initial {
-        model = model.with_weights(&initial.weights)?;
+    if let (Some(path), None) = (&recipe.checkpoint, &latest) {
+        let initial = Checkpoint::of_run_or_file(path)?;
+        let started = match initial.weights.has_prefix("head") {
+            true => model.with_weights(&initial.weights),
+            false => model.with_backbone(&initial.weights),
+        };
+        // A sound file that does not fit is the wrong one.
+        model = started.map_err(|error| AppError::Usage(format!("--checkpoint: {error}")))?;
     }
     let optimizer = SharedAdam::new();
     if let Some(latest) = &latest {
@@ -107,7 +112,7 @@ pub fn pretrain<B: AutodiffBackend>(
     };
 
     let interrupter = Interrupter::new();
-    stop_on_ctrl_c(&interrupter);
+    interrupt::stop_on_ctrl_c(&interrupter);
     let mut training = SupervisedTraining::new(folder.path(), Arc::new(train), Arc::new(valid))
         .num_epochs(recipe.epochs)
         .with_interrupter(interrupter.clone())
@@ -136,12 +141,13 @@ pub fn pretrain<B: AutodiffBackend>(
     dashboard::until_killed(move || drop(training.launch(learner)))
         .map_err(|Killed| AppError::Failed(format!("killed from the dashboard; {}", resume_hint(&folder))))?;
 
+    interrupt::training_has_ended();
     let outcome = std::mem::take(&mut *outcome.lock().expect("no holder panicked"));
-    finish(recipe, &folder, outcome)
+    finish(&folder, outcome)
 }
 
-/// Records how training ended and says so.
-fn finish(recipe: &Recipe, folder: &RunFolder, outcome: Outcome) -> Result<RunFolder> {
+/// Says how training ended.
+fn finish(folder: &RunFolder, outcome: Outcome) -> Result<RunFolder> {
     let path = folder.path().display();
     if let Some(failure) = outcome.failure {
         return Err(failure);
@@ -150,18 +156,7 @@ fn finish(recipe: &Recipe, folder: &RunFolder, outcome: Outcome) -> Result<RunFo
         return Err(AppError::Failed(format!("interrupted; {}", resume_hint(folder))));
     }
     let Some(last) = outcome.last else { return Ok(folder.clone()) };
-    let per_epoch = outcome.seconds / recipe.epochs as f64;
-    let figures = json!({
-        "epochs": last.epoch,
-        "seed": recipe.seed,
-        "backend": crate::backend::NAME,
-        "loss": last.loss,
-        "held_out_knn_accuracy": last.score,
-        "seconds": outcome.seconds,
-        "seconds_per_epoch": per_epoch,
-        "views_per_second": last.views_per_second,
-    });
-    run_folder::record(folder.path(), "pretrain", figures)?;
+    let per_epoch = outcome.seconds / last.epoch as f64;
     say(format!(
         "{} epochs in {} ({per_epoch:.1} s an epoch), final loss {:.4}; saved in {path}",
         last.epoch,
@@ -176,10 +171,10 @@ fn resume_hint(folder: &RunFolder) -> String {
 }
 
 fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<()> {
-    if overwrite && folder.exists() {
-        folder.delete()?;
+    match overwrite && folder.exists() {
+        true => folder.replace(recipe),
+        false => folder.create(recipe),
     }
-    folder.create(recipe)
 }
 
 fn training_loader<B: AutodiffBackend>(
@@ -217,16 +212,4 @@ fn validation(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Validation) {
     let validation =
         Validation { labels, bank, feature_dim: recipe.backbone.feature_dim(), recipe: recipe.knn.clone() };
     (images, validation)
-}
-
-/// The first Ctrl-C stops training between two steps, a second one at once.
-fn stop_on_ctrl_c(interrupter: &Interrupter) {
-    let interrupter = interrupter.clone();
-    // A process can have one handler only; where there is one already, that one stays.
-    let _ = ctrlc::set_handler(move || {
-        if interrupter.should_stop() {
-            std::process::exit(130);
-        }
-        interrupter.stop(Some("Ctrl-C"));
-    });
 }

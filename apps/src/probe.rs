@@ -45,9 +45,10 @@ pub fn evaluate_backbone<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<ProbeResult<B::InnerBackend>> {
     let normalization = recipe.dataset.normalization();
+    let seed = recipe.probe.seed.unwrap_or(recipe.seed);
     let extract = |images| features::extract(backbone, images, normalization, recipe.num_workers, device);
     let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);
-    let classifier = train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, recipe.seed, device);
+    let classifier = train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, seed, device);
     Ok(ProbeResult {
         train: evaluate(&classifier, &train, device),
         test: evaluate(&classifier, &test, device),
@@ -71,7 +72,7 @@ fn train_classifier<B: AutodiffBackend>(
     let targets = labels::<B>(features, device); // [N]
     let progress = bar(recipe.epochs as u64, "probe epoch {pos}/{len} [{bar:25}] {msg}, {eta} left");
     for epoch in 1..=recipe.epochs {
-        let order = Draw::new(seed, Purpose::Shuffle, epoch as u64, u64::MAX, 0).permutation(features.len());
+        let order = Draw::new(seed, Purpose::Probe, epoch as u64, 0, 0).permutation(features.len());
         let order: Vec<i64> = order.into_iter().map(|index| index as i64).collect();
         let order = Tensor::<B, 1, Int>::from_data(TensorData::new(order, [features.len()]), device);
         let (inputs, targets) = (inputs.clone().select(0, order.clone()), targets.clone().select(0, order));
@@ -128,6 +129,9 @@ pub fn probe<B: AutodiffBackend>(
         "checkpoint": name,
         "epoch": checkpoint.epoch,
         "epochs": recipe.probe.epochs,
+        "seed": recipe.probe.seed.unwrap_or(recipe.seed),
+        "data_size": recipe.probe.data_size,
+        "learning_rate": recipe.probe.learning_rate,
         "train_accuracy": result.train.accuracy,
         "train_loss": result.train.loss,
         "test_accuracy": result.test.accuracy,
@@ -136,7 +140,11 @@ pub fn probe<B: AutodiffBackend>(
     });
     run_folder::record(&checkpoint.folder, "probe", figures)?;
     let neighbours = recipe.knn.neighbours.min(splits.train.len());
-    run_folder::record(&checkpoint.folder, "knn", json!({ "accuracy": result.knn, "neighbours": neighbours }))?;
+    run_folder::record(
+        &checkpoint.folder,
+        "knn",
+        json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch }),
+    )?;
     say(format!(
         "probe: {} epochs in {}; saved as {}",
         recipe.probe.epochs,

@@ -1,5 +1,6 @@
 //! A run, described by one value: read from a TOML file, overridden by flags, kept in the run folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use qare_data::DatasetName;
@@ -41,6 +42,9 @@ pub struct Recipe {
     /// Train and probe on this many images of the training split, the first ones, instead of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
+    /// Weights to start from: a run folder, or a weights file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<PathBuf>,
     /// Where the dataset's files are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
@@ -61,7 +65,8 @@ pub struct Recipe {
 pub struct KnnRecipe {
     pub neighbours: usize,
     pub temperature: f64,
-    /// During training: how many images of the training split are queries …
+    /// During training: how many images of the training split are queries, held out of the bank (training sees them,
+    /// without their labels) …
     pub held_out: usize,
     /// … against how many others.
     pub bank: usize,
@@ -71,6 +76,9 @@ pub struct KnnRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeRecipe {
+    /// Of the probe's own draws; the run's where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     pub epochs: usize,
     pub data_size: usize,
     pub learning_rate: f64,
@@ -92,9 +100,11 @@ impl Default for Recipe {
             margin: 1.0,
             learning_rate: 1e-3,
             outter_fs: 64,
-            num_workers: 1,
+            // One core is left to the training itself.
+            num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
             gpu: 0,
             train_images: None,
+            checkpoint: None,
             data_dir: None,
             out: PathBuf::from("./checkpoint"),
             id: None,
@@ -113,7 +123,7 @@ impl Default for KnnRecipe {
 
 impl Default for ProbeRecipe {
     fn default() -> Self {
-        Self { epochs: 100, data_size: 128, learning_rate: 1e-3 }
+        Self { seed: None, epochs: 100, data_size: 128, learning_rate: 1e-3 }
     }
 }
 
@@ -151,6 +161,38 @@ impl Recipe {
                 return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
             }
         }
+        // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
+        let bounds = [
+            ("data_size", self.data_size, 1 << 20),
+            ("K", self.views, 1024),
+            ("outter_fs", self.outter_fs, 1 << 16),
+            ("num_workers", self.num_workers, 1024),
+            ("probe.data_size", self.probe.data_size, 1 << 30),
+        ];
+        for (name, value, most) in bounds {
+            if value > most {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be at most {most}")));
+            }
+        }
+        for (name, seed) in [("seed", Some(self.seed)), ("probe.seed", self.probe.seed)] {
+            if seed.is_some_and(|seed| seed > i64::MAX as u64) {
+                return Err(AppError::Usage(format!(
+                    "{name} has to be at most {}, which is what TOML can hold",
+                    i64::MAX
+                )));
+            }
+        }
+        for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
+            if path.to_str().is_none() {
+                return Err(AppError::Usage(format!(
+                    "{}: a path has to be UTF-8, to stand in a recipe",
+                    path.display()
+                )));
+            }
+        }
+        if self.checkpoint.is_some() && self.method == Method::Randomweights {
+            return Err(AppError::Usage("randomweights starts from no checkpoint: leave --checkpoint out".into()));
+        }
         if self.train_images.is_some_and(|images| images < 2) {
             return Err(AppError::Usage("train_images has to be at least 2: a contrast needs two images".into()));
         }
@@ -181,12 +223,12 @@ impl Recipe {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
         let elsewhere = ["data_dir", "out", "id", "num_workers", "gpu", "compare_untrained", "knn", "probe"];
-        mine.iter()
-            .filter(|(name, value)| !elsewhere.contains(&name.as_str()) && theirs.get(*name) != Some(value))
-            .map(|(name, value)| match theirs.get(name) {
-                Some(theirs) => format!("{name} = {value} (the run has {theirs})"),
-                None => format!("{name} = {value} (the run has none)"),
-            })
+        let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
+        let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
+        names
+            .into_iter()
+            .filter(|name| !elsewhere.contains(&name.as_str()) && mine.get(*name) != theirs.get(*name))
+            .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))
             .collect()
     }
 }
@@ -214,11 +256,22 @@ mod tests {
         let recipe = Recipe::default();
         let other = Recipe { num_workers: 7, beta: 0.5, ..recipe.clone() };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
+        let part = Recipe { train_images: Some(64), ..recipe.clone() };
+        assert_eq!(recipe.differences(&part), ["train_images = none (the run has 64)"]);
+        assert_eq!(part.differences(&recipe), ["train_images = 64 (the run has none)"]);
     }
 
     #[test]
     fn numbers_out_of_range_are_told() {
-        for text in ["data_size = 0", "K = 1", "epochs = 0", "alpha = nan", "learning_rate = 0.0", "id = \"a/b\""] {
+        for text in [
+            "data_size = 0",
+            "K = 1",
+            "epochs = 0",
+            "alpha = nan",
+            "learning_rate = 0.0",
+            "K = 1000000000",
+            "id = \"a/b\"",
+        ] {
             assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
         }
         Recipe::default().validate().unwrap();

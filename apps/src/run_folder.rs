@@ -87,9 +87,18 @@ impl RunFolder {
         write_whole(&self.file("recipe.toml"), recipe.to_toml().as_bytes())
     }
 
-    /// Deletes the run that is there.
-    pub fn delete(&self) -> Result<()> {
-        std::fs::remove_dir_all(&self.path).map_err(|error| AppError::io("delete", &self.path, error))
+    /// Puts an empty run in the place of the one that is there, which goes last.
+    pub fn replace(&self, recipe: &Recipe) -> Result<()> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(".old");
+        let aside = PathBuf::from(aside);
+        std::fs::rename(&self.path, &aside).map_err(|error| AppError::io("move aside", &self.path, error))?;
+        if let Err(error) = self.create(recipe) {
+            let _ = std::fs::remove_dir_all(&self.path);
+            let _ = std::fs::rename(&aside, &self.path);
+            return Err(error);
+        }
+        std::fs::remove_dir_all(&aside).map_err(|error| AppError::io("delete", &aside, error))
     }
 
     pub fn latest(&self) -> Result<Option<Latest>> {
@@ -133,6 +142,9 @@ pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwr
         return Ok(false);
     }
     let path = folder.path().display();
+    if overwrite && folder.file("recipe.toml").is_file() {
+        return Ok(false);
+    }
     let Some(existing) = folder.recipe()? else {
         let empty = std::fs::read_dir(folder.path()).is_ok_and(|mut entries| entries.next().is_none());
         return match empty {
@@ -142,9 +154,6 @@ pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwr
             ))),
         };
     };
-    if overwrite {
-        return Ok(false);
-    }
     if !resume {
         return Err(AppError::Usage(format!(
             "{path} holds a run already (seed {}): nothing was changed; --resume goes on with it, --overwrite replaces it, \

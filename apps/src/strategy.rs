@@ -13,6 +13,7 @@ use burn_train::{
 };
 use qare_data::EpochCursor;
 use qare_models::NamedTensor;
+use serde_json::json;
 
 use crate::checkpoint::CheckpointWriter;
 use crate::error::{AppError, Result};
@@ -21,6 +22,7 @@ use crate::knn;
 use crate::log::{EpochLog, EpochRow};
 use crate::optimizer::SharedAdam;
 use crate::recipe::KnnRecipe;
+use crate::run_folder;
 use crate::step::{StepOutput, ValidationOutput};
 
 /// A model whose weights can be saved under the reference's names.
@@ -94,8 +96,6 @@ where
                 .and_then(|means| {
                     let Some(means) = means else { return Ok(None) };
                     let score = self.validate(&learner, &valid, &progress, &mut events);
-                    let weights = learner.model().valid().weights();
-                    self.checkpoints.save(epoch, &weights, Some(&self.optimizer.to_bytes()))?;
                     let row = EpochRow {
                         epoch,
                         loss: means.loss,
@@ -106,7 +106,7 @@ where
                         views_per_second: means.views as f64 / means.seconds,
                         seconds: started.elapsed().as_secs_f64(),
                     };
-                    self.log.lock().expect("no writer panicked").push(&row)?;
+                    self.save(epoch, &learner.model().valid().weights(), &row)?;
                     Ok(Some(row))
                 });
 
@@ -216,6 +216,24 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
         events.process_valid(LearnerEvent::ProcessedItem(item));
         events.process_valid(LearnerEvent::EndEpoch(progress.items_processed));
         knn_accuracy
+    }
+
+    /// Saves what an epoch came to. The checkpoint goes last: until it is there, the epoch has not been.
+    fn save(&self, epoch: usize, weights: &[NamedTensor], row: &EpochRow) -> Result<()> {
+        let CheckpointWriter { folder, recipe } = &self.checkpoints;
+        let mut log = self.log.lock().expect("no writer panicked");
+        log.push(row)?;
+        let figures = json!({
+            "epochs": epoch,
+            "seed": recipe.seed,
+            "backend": crate::backend::NAME,
+            "loss": row.loss,
+            "held_out_knn_accuracy": row.score,
+            "seconds": log.total_seconds(),
+            "seconds_per_epoch": log.total_seconds() / epoch as f64,
+        });
+        run_folder::record(folder.path(), "pretrain", figures)?;
+        self.checkpoints.save(epoch, weights, Some(&self.optimizer.to_bytes()))
     }
 
     /// What is left to a user whose training failed.

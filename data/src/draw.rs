@@ -15,6 +15,8 @@ pub enum Purpose {
     View = 2,
     /// Which images are held out of a training set.
     HeldOut = 3,
+    /// The order of the images in an epoch of a linear probe.
+    Probe = 5,
     /// The picture of one image of a drawn dataset.
     Picture = 4,
 }

@@ -53,7 +53,7 @@ impl<T: Send + 'static> Prefetch<T> {
             ready: Condvar::new(),
             stop: AtomicBool::new(false),
             jobs,
-            ahead: workers + 1,
+            ahead: workers.saturating_add(1),
         });
         let job = Arc::new(job);
         let threads = (0..workers.min(jobs))

@@ -76,13 +76,20 @@ impl NtXent {
         let (dtype, t) = (similarity.dtype(), self.temperature);
         let mask = views.positives::<B>(rows, &device).float().cast(dtype);
         let positives = mask / (views.count() - 1) as f64; // each row sums to 1
-        let itself = diagonal::<B>(rows, &device).float().cast(dtype);
+        let itself = diagonal::<B>(rows, &device);
 
-        // exp((s − 1)/t) instead of exp(s/t): the same ratio, and nothing overflows at a low temperature. The −exp(1/t)
-        // of the denominator becomes −1, taken off on the diagonal, where the 1 stands: only others are left.
-        let shifted = (similarity.clone().detach() - 1.0) / t;
-        let others = shifted.clone().exp() - itself;
-        let denominator = others.clone().sum_dim(1); // [N, 1]
+        // All exponentials of a row are taken relative to its largest: the same ratios, and at a low temperature neither
+        // overflow nor 0/0.
+        let constant = similarity.clone().detach();
+        let own = constant.clone().mask_fill(itself.clone().bool_not(), 0.0).sum_dim(1); // s_ii: [N, 1]
+        let largest = constant.clone().mask_fill(itself.clone(), f64::NEG_INFINITY).max_dim(1);
+        let shifted = (constant - largest.clone()) / t;
+        let others = shifted.clone().exp().mask_fill(itself, 0.0);
+        // exp(s_ii/t) − exp(1/t), which is 0 but for rounding unless the row is shorter than 1e-4. At a low temperature
+        // that rounding would drown all others.
+        let ordinary = own.clone().sub_scalar(1.0).abs().lower_elem(1e-4);
+        let surplus = ((own - largest.clone()) / t).exp() - ((largest.neg() + 1.0) / t).exp();
+        let denominator = others.clone().sum_dim(1) + surplus.mask_fill(ordinary, 0.0); // [N, 1]
         let weight = 1.0 / (t * rows as f64);
         let (value, gradient) = match self.reduction {
             NtXentReduction::LogOfMean => {

@@ -1,7 +1,7 @@
 use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Least norm, or product of norms for [`Similarity::Cosine`], that a similarity divides by.
+/// Least norm that an embedding is divided by.
 pub const NORM_FLOOR: f64 = 1e-12;
 /// Floor of [`Similarity::FlooredCosine`], and the least product of norms of [`Similarity::Cosine`].
 pub const SIMILARITY_FLOOR: f64 = 1e-8;

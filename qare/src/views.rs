@@ -46,9 +46,12 @@ impl Views {
     }
 
     /// Lays images of K views each out as rows: `[B, K, C, H, W]` → `[K·B, C, H, W]`.
+    ///
+    /// # Panics
+    /// When the images have another number of views.
     pub fn rows<B: Backend>(self, images: Tensor<B, 5>) -> Tensor<B, 4> {
         let [batch, views, channels, height, width] = images.dims();
-        debug_assert_eq!(views, self.count);
+        assert_eq!(views, self.count, "views of an image");
         images.reshape([batch * views, channels, height, width])
     }
 

@@ -109,6 +109,10 @@ fn gradients_equal_finite_differences() {
         ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5),
         ContrastiveObjectiveConfig::sparseclr_qare(0.7, 2.0),
         ContrastiveObjectiveConfig::sparseclr_qare(0.0, 1.0),
+        ContrastiveObjectiveConfig::new(PairwiseConfig::NtXent(
+            NtXentConfig::new().with_temperature(0.2).with_reduction(NtXentReduction::MeanOfLogs),
+        )),
+        ContrastiveObjectiveConfig::new(PairwiseConfig::SparseClr(SparseClrConfig::new().with_margin(0.3))),
     ];
     for (images, k, dim) in [(4, 2, 3), (3, 3, 4), (4, 4, 2)] {
         let rows = random_rows(images * k, dim, 7);
@@ -133,23 +137,15 @@ fn gradients_equal_finite_differences() {
 }
 
 #[test]
-fn the_gradient_of_sparse_clr_is_the_sparsemax_probability() {
-    // In the similarities the gradient of row i's loss is n − τ on the support; check it through orthonormal-free
-    // similarities by differentiating the oracle of one row.
-    let z = [0.9, 0.5, -0.2, 0.45];
-    let (tau, size) = oracle::sparsemax_threshold(&z);
-    let value = |z: &[f64]| {
-        let (tau, _) = oracle::sparsemax_threshold(z);
-        0.5 * z.iter().filter(|&&n| n > tau).map(|n| n * n - tau * tau).sum::<f64>()
-    };
-    assert_eq!(size, 3);
-    for j in 0..z.len() {
-        let moved = |by: f64| {
-            let mut moved = z;
-            moved[j] += by;
-            value(&moved)
-        };
-        assert_close((moved(1e-6) - moved(-1e-6)) / 2e-6, (z[j] - tau).max(0.0), "gradient");
+fn nt_xent_keeps_its_digits_in_f32_at_a_low_temperature() {
+    let rows = random_rows(128, 64, 17);
+    for temperature in [0.005, 0.02, 0.05, 0.07] {
+        for reduction in [NtXentReduction::LogOfMean, NtXentReduction::MeanOfLogs] {
+            let loss = NtXentConfig::new().with_temperature(temperature).with_reduction(reduction).init();
+            let found = scalar(loss.forward(tensor::<F32>(&rows), Views::PAIR).unwrap());
+            let expected = scalar(loss.forward(tensor::<F64>(&rows), Views::PAIR).unwrap());
+            assert!((found - expected).abs() < 1e-4 * expected.abs(), "t {temperature}: {found}, expected {expected}");
+        }
     }
 }
 

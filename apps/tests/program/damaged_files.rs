@@ -1,0 +1,135 @@
+//! Damaged files of a run: exit code 1, the file named, and nothing changed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use crate::driving::{RunFolder, Snapshot, fails, qare, succeeds, text, tiny, tiny_run};
+
+/// A run of two epochs, stopped after the first.
+fn stopped_run(out: &Path) -> RunFolder {
+    let run = tiny_run(out, 2);
+    run.go_back_to_epoch_1();
+    run
+}
+
+fn resume(out: &Path) -> Command {
+    let mut call = tiny("pretrain", out);
+    call.args(["--epochs", "2", "--resume"]);
+    call
+}
+
+/// Puts other bytes in a file, makes the call fail, and sees that nothing happened to the folder.
+#[track_caller]
+fn fails_with(call: &mut Command, folder: &Path, file: &Path, bytes: &[u8], words: &[&str]) {
+    let whole = fs::read(file).unwrap();
+    fs::write(file, bytes).unwrap();
+    let before = Snapshot::of(folder);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    fails(call, 1, &[&[name], words].concat());
+    before.assert_unchanged(folder);
+    fs::write(file, whole).unwrap();
+}
+
+#[test]
+fn a_cut_off_checkpoint_is_told() {
+    let out = tempdir().unwrap();
+    let run = stopped_run(out.path());
+    let file = run.weights(1);
+    let whole = fs::read(&file).unwrap();
+    for length in [0, 5, 8, 200, whole.len() / 2, whole.len() - 1] {
+        let cut = &whole[..length];
+        fails_with(&mut qare(&["probe", "--checkpoint", text(run.path())]), out.path(), &file, cut, &["safetensors"]);
+    }
+    fails_with(&mut resume(out.path()), out.path(), &file, &whole[..whole.len() - 1], &["safetensors"]);
+    let long = [&whole[..], b"more"].concat();
+    fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, &long, &["safetensors"]);
+    succeeds(&mut resume(out.path()));
+}
+
+#[test]
+fn a_checkpoint_with_a_damaged_header_is_told() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let file = run.weights(1);
+    let whole = fs::read(&file).unwrap();
+    // Its length, its first brace, and what it says of the run.
+    let origin = whole.windows(6).position(|bytes| bytes == b"\"qare\"").unwrap();
+    for (place, byte) in [(0, 0xff), (2, 0xff), (7, 0x7f), (8, b'['), (9, 0), (origin + 1, b'x'), (origin + 8, b'!')] {
+        let mut damaged = whole.clone();
+        damaged[place] = byte;
+        fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, &damaged, &[]);
+        fails_with(&mut qare(&["test", "--checkpoint", text(&file)]), out.path(), &file, &damaged, &[]);
+    }
+    let other = b"PK\x03\x04 something else entirely";
+    fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, other, &["safetensors"]);
+}
+
+#[test]
+fn a_damaged_optimizer_state_is_told() {
+    let out = tempdir().unwrap();
+    let run = stopped_run(out.path());
+    let file = run.optimizer(1);
+    let whole = fs::read(&file).unwrap();
+    for length in [0, whole.len() / 2, whole.len() - 1] {
+        fails_with(&mut resume(out.path()), out.path(), &file, &whole[..length], &["damaged"]);
+    }
+    for place in [0, 20, whole.len() / 2] {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0xa5;
+        fails_with(&mut resume(out.path()), out.path(), &file, &damaged, &["damaged"]);
+    }
+    fs::remove_file(&file).unwrap();
+    fails(&mut resume(out.path()), 1, &["cannot read", text(&file)]);
+}
+
+#[test]
+fn the_optimizer_state_of_another_network_is_told() {
+    let (out, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let run = stopped_run(out.path());
+    succeeds(tiny("pretrain", other.path()).args(["--epochs", "1", "--backbone", "resnet8"]));
+    let folder = other.path().join("sparseclr_qare_shapes_resnet8_8_64_64_1.0_1.0");
+    let foreign = fs::read(folder.join("sparseclr_qare_shapes_resnet8_seed_1_epoch_1.optimizer")).unwrap();
+    fails_with(&mut resume(out.path()), out.path(), &run.optimizer(1), &foreign, &[]);
+}
+
+#[test]
+fn damaged_records_of_a_run_are_told() {
+    let out = tempdir().unwrap();
+    let run = stopped_run(out.path());
+    let (latest, recipe) = (run.file("latest.json"), run.file("recipe.toml"));
+    for text in ["", "{\"epoch\": -1}", "{\"epoch\": 1}"] {
+        fails_with(&mut resume(out.path()), out.path(), &latest, text.as_bytes(), &["damaged"]);
+    }
+    let mut probe = qare(&["probe", "--checkpoint", text(run.path())]);
+    fails_with(&mut probe, out.path(), &latest, b"{", &["damaged"]);
+    for text in ["epochs = ", "unheard_of = 1", "\u{0}"] {
+        fails_with(&mut resume(out.path()), out.path(), &recipe, text.as_bytes(), &["damaged"]);
+    }
+}
+
+#[test]
+fn damaged_results_are_told_and_kept() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let results = run.file("results.json");
+    let mut test = qare(&["test", "--checkpoint", text(run.path())]);
+    fails_with(&mut test, out.path(), &results, b"{\"probe\":", &["damaged"]);
+    fs::write(&results, "{\"probe\":").unwrap();
+    let mut probe = qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]);
+    fails(&mut probe, 1, &["results.json", "damaged"]);
+    assert_eq!(run.read("results.json"), "{\"probe\":");
+}
+
+#[test]
+fn a_missing_weights_file_is_named() {
+    let out = tempdir().unwrap();
+    let run = stopped_run(out.path());
+    fs::remove_file(run.weights(1)).unwrap();
+    let before = Snapshot::of(out.path());
+    fails(&mut resume(out.path()), 1, &[text(&run.weights(1))]);
+    fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &[text(&run.weights(1))]);
+    before.assert_unchanged(out.path());
+}

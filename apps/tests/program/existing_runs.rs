@@ -1,0 +1,109 @@
+//! A run that is there already is never lost by accident.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use crate::driving::{Snapshot, assert_same_weights, fails, succeeds, tiny, tiny_folder, tiny_run};
+
+#[test]
+fn an_existing_run_is_refused() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let before = Snapshot::of(out.path());
+    let words = ["holds a run already", "--resume", "--overwrite", "--id"];
+    fails(tiny("pretrain", out.path()).args(["--epochs", "1"]), 2, &words);
+    // Another seed or another length has the same folder.
+    fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2"]), 2, &words);
+    let recipe = run.file("recipe.toml");
+    fails(tiny("run", out.path()).arg(recipe), 2, &words);
+    before.assert_unchanged(out.path());
+}
+
+#[test]
+fn overwrite_replaces_a_run_as_a_whole() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 2);
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2", "--overwrite"]));
+    let weights: Vec<String> = run.names().into_iter().filter(|name| name.ends_with(".safetensors")).collect();
+    assert_eq!(weights, ["sparseclr_qare_shapes_conv4_seed_2_epoch_1.safetensors"]);
+    assert_eq!(run.log_without_times().len(), 2, "header and one epoch");
+    assert_eq!(run.recipe()["seed"].as_integer(), Some(2));
+}
+
+#[test]
+fn overwrite_keeps_the_old_run_when_the_new_one_cannot_start() {
+    let out = tempdir().unwrap();
+    tiny_run(out.path(), 1);
+    let before = Snapshot::of(out.path());
+    let missing = out.path().join("missing.safetensors");
+    let mut call = tiny("pretrain", out.path());
+    fails(call.args(["--epochs", "1", "--overwrite", "--checkpoint"]).arg(missing), 2, &["missing.safetensors"]);
+    fails(tiny("pretrain", out.path()).args(["--epochs", "0", "--overwrite"]), 2, &["epochs"]);
+    before.assert_unchanged(out.path());
+}
+
+#[test]
+fn overwrite_and_resume_exclude_each_other() {
+    let out = tempdir().unwrap();
+    fails(tiny("pretrain", out.path()).args(["--resume", "--overwrite"]), 2, &["--resume", "--overwrite"]);
+}
+
+#[test]
+fn resume_without_a_run_starts_one() {
+    let (one, other) = (tempdir().unwrap(), tempdir().unwrap());
+    succeeds(tiny("pretrain", one.path()).args(["--epochs", "1", "--resume"]));
+    assert_same_weights(&tiny_folder(one.path()).weights(1), &tiny_run(other.path(), 1).weights(1));
+}
+
+#[test]
+fn a_complete_run_is_left_as_it_is_on_resume() {
+    let out = tempdir().unwrap();
+    tiny_run(out.path(), 1);
+    let before = Snapshot::of(out.path());
+    let said = succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--resume"]));
+    assert!(said.contains("complete"), "{said}");
+    before.assert_unchanged(out.path());
+}
+
+#[test]
+fn resume_with_other_settings_is_refused() {
+    let out = tempdir().unwrap();
+    tiny_run(out.path(), 2).go_back_to_epoch_1();
+    let before = Snapshot::of(out.path());
+    for (flag, value) in [("--seed", "2"), ("--epochs", "3"), ("--K", "3"), ("--learning-rate", "0.5")] {
+        let mut call = tiny("pretrain", out.path());
+        let name = flag.trim_start_matches("--").replace('-', "_");
+        let length = if flag == "--epochs" { value } else { "2" };
+        call.args(["--resume", "--epochs", length]);
+        if flag != "--epochs" {
+            call.args([flag, value]);
+        }
+        fails(&mut call, 2, &["cannot be resumed", &name, value]);
+    }
+    before.assert_unchanged(out.path());
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_left_alone() {
+    let out = tempdir().unwrap();
+    let folder = tiny_folder(out.path());
+    fs::create_dir(folder.path()).unwrap();
+    fs::write(folder.file("thesis.txt"), "irreplaceable").unwrap();
+    let before = Snapshot::of(out.path());
+    for flags in [&[][..], &["--resume"], &["--overwrite"]] {
+        fails(tiny("pretrain", out.path()).args(["--epochs", "1"]).args(flags), 2, &["is not a run"]);
+    }
+    before.assert_unchanged(out.path());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_is_left_alone() {
+    let out = tempdir().unwrap();
+    let name = tiny_folder(out.path());
+    fs::write(name.path(), "irreplaceable").unwrap();
+    let before = Snapshot::of(out.path());
+    fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--overwrite"]), 2, &["is not a run", "--out"]);
+    fails(tiny("pretrain", name.path()).args(["--epochs", "1"]), 1, &["cannot make the run folder"]);
+    before.assert_unchanged(out.path());
+}

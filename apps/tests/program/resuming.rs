@@ -1,0 +1,143 @@
+//! A run that was stopped goes on to what it would have been.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::tempdir;
+
+use crate::driving::{
+    EXACT, RunFolder, assert_nothing_half_written, assert_same_weights, fails, qare, succeeds, text, tiny, tiny_run,
+};
+
+const EPOCHS: usize = 6;
+
+/// A run of six epochs of a few steps, the last of which has a smaller batch.
+fn long_run(out: &Path) -> (Command, RunFolder) {
+    let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "88", "--data-size", "32", "--no-tui"]);
+    call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]).stdout(Stdio::null()).stderr(Stdio::null());
+    (call, RunFolder(out.join("sparseclr_qare_shapes_conv4_32_64_64_1.0_1.0")))
+}
+
+/// Waits until a run has written its first files, or finished an epoch.
+fn wait_for(child: &mut Child, what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
+        assert!(started.elapsed() < Duration::from_secs(100), "no progress");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// Everything but times is as in a run that was never stopped.
+fn assert_as_if_never_stopped(stopped: &RunFolder, whole: &RunFolder) {
+    assert_eq!(stopped.latest_epoch(), Some(EPOCHS as u64));
+    for epoch in [1, 3, 4, 6] {
+        // The weights tell of the optimizer too: those of an epoch depend on its state in all epochs before.
+        assert_same_weights(&stopped.weights(epoch), &whole.weights(epoch));
+        let bytes = |run: &RunFolder| fs::metadata(run.optimizer(epoch)).unwrap().len();
+        assert_eq!(bytes(stopped), bytes(whole));
+    }
+    let epochs = |run: &RunFolder| -> Vec<String> {
+        run.log_without_times().iter().map(|line| line.split(',').next().unwrap().to_string()).collect()
+    };
+    assert_eq!(epochs(stopped), ["epoch", "1", "2", "3", "4", "5", "6"], "each epoch is in the log once");
+    if EXACT {
+        assert_eq!(stopped.log_without_times(), whole.log_without_times());
+        assert_eq!(stopped.results()["pretrain"]["loss"], whole.results()["pretrain"]["loss"]);
+    }
+    assert_nothing_half_written(stopped.path());
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_weights() {
+    let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
+    let (mut call, whole) = long_run(whole_out.path());
+    succeeds(&mut call);
+
+    let (mut call, killed) = long_run(killed_out.path());
+    // Once before there is any checkpoint, and once in the midst.
+    let mut child = call.spawn().unwrap();
+    wait_for(&mut child, || killed.file("recipe.toml").is_file());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(killed.latest_epoch(), None);
+    fails(&mut qare(&["probe", "--checkpoint", text(killed.path())]), 2, &["has no finished epoch"]);
+
+    let mut child = call.arg("--resume").spawn().unwrap();
+    wait_for(&mut child, || killed.latest_epoch() >= Some(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let reached = killed.latest_epoch().unwrap();
+    assert!((2..EPOCHS as u64).contains(&reached), "killed too late to prove anything: {reached}");
+
+    let said = succeeds(call.stdout(Stdio::piped()));
+    assert!(said.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{said}");
+    assert_as_if_never_stopped(&killed, &whole);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_says_how_to_go_on_and_does() {
+    let (whole_out, stopped_out) = (tempdir().unwrap(), tempdir().unwrap());
+    let (mut call, whole) = long_run(whole_out.path());
+    succeeds(&mut call);
+
+    let (mut call, stopped) = long_run(stopped_out.path());
+    let mut child = call.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&mut child, || stopped.latest_epoch() >= Some(1));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with("error: interrupted") && message.contains("--resume"), "{message}");
+    // Resumed on another number of workers, it is still the same run.
+    succeeds(call.args(["--resume", "--num_workers", "3"]));
+    assert_as_if_never_stopped(&stopped, &whole);
+}
+
+#[test]
+fn a_run_killed_before_its_results_were_recorded_gets_them_on_resume() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 2);
+    let loss = run.results()["pretrain"]["loss"].as_f64().unwrap();
+    fs::remove_file(run.file("results.json")).unwrap();
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "2", "--resume"]));
+    let again = run.results()["pretrain"]["loss"].as_f64().unwrap();
+    assert!((loss - again).abs() < 1e-5, "{loss} became {again}");
+}
+
+#[test]
+fn an_epoch_counts_as_done_only_when_it_is_in_the_log() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 2);
+    let whole = run.log_without_times();
+    run.go_back_to_epoch_1();
+    // A folder in its way keeps the log from being written.
+    let obstacle = run.file("log.csv.part");
+    fs::create_dir(&obstacle).unwrap();
+    let mut call = tiny("pretrain", out.path());
+    fails(call.args(["--epochs", "2", "--resume"]), 1, &["cannot write", "log.csv"]);
+    assert_eq!(run.latest_epoch(), Some(1));
+    fs::remove_dir(&obstacle).unwrap();
+    succeeds(&mut call);
+    assert!(!EXACT || run.log_without_times() == whole);
+    assert_eq!(run.log_without_times().len(), 3, "header and two epochs");
+}
+
+#[test]
+fn the_whole_pipeline_resumes() {
+    let out = tempdir().unwrap();
+    let recipe = out.path().join("recipe.toml");
+    fs::write(&recipe, "epochs = 2\n[probe]\nepochs = 2\n").unwrap();
+    let run = tiny_run(out.path(), 2);
+    run.go_back_to_epoch_1();
+    // What a kill in the midst of writing leaves.
+    fs::write(run.file("sparseclr_qare_shapes_conv4_seed_1_epoch_2.safetensors.part"), "half of").unwrap();
+    let said = succeeds(tiny("run", out.path()).arg(&recipe).arg("--resume"));
+    assert!(said.contains("resuming after epoch 1 of 2"), "{said}");
+    assert!(run.results()["test"]["accuracy"].is_number());
+    assert_nothing_half_written(out.path());
+}

@@ -1,0 +1,137 @@
+//! Wrong calls: exit code 2, one message, and nothing is made.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use crate::driving::{fails, qare, succeeds, text, tiny, tiny_folder, tiny_run};
+
+/// Nothing is in a folder, or the folder was never made.
+#[track_caller]
+fn assert_nothing_in(folder: &Path) {
+    assert!(!folder.exists() || fs::read_dir(folder).unwrap().next().is_none());
+}
+
+#[test]
+fn unknown_names_are_told_with_those_that_are_known() {
+    let out = tempdir().unwrap();
+    for (flag, name, known) in [
+        ("--dataset", "mnist", "cifar10"),
+        ("--method", "moco", "sparseclr_qare"),
+        ("--backbone", "vgg", "resnet56"),
+        ("--backbone", "", "conv4"),
+    ] {
+        let call = ["pretrain", "--out", text(&out), flag, name];
+        fails(&mut qare(&call), 2, &[flag, name, known]);
+    }
+    fails(&mut qare(&["pretrian"]), 2, &["pretrian", "pretrain"]);
+    fails(&mut qare(&["pretrain", "--epoch", "3"]), 2, &["--epoch", "--epochs"]);
+    assert_nothing_in(out.path());
+}
+
+#[test]
+fn a_call_without_a_command_shows_the_commands() {
+    let output = qare(&[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("pretrain"));
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let out = tempdir().unwrap();
+    for (flag, value, name) in [
+        ("--data_size", "0", "data_size"),
+        ("--data_size", "1", "data_size"),
+        ("--K", "0", "K"),
+        ("--K", "1", "K"),
+        ("--epochs", "0", "epochs"),
+        ("--outter_fs", "0", "outter_fs"),
+        ("--train-images", "1", "train_images"),
+        ("--alpha", "nan", "alpha"),
+        ("--beta", "inf", "beta"),
+        ("--margin", "nan", "margin"),
+        ("--temperature", "0", "temperature"),
+        ("--learning-rate", "0", "learning_rate"),
+        ("--learning-rate", "nan", "learning_rate"),
+        ("--inner_fs", "128", "64 dimensions"),
+        ("--id", "a/b", "id"),
+        ("--id", "", "id"),
+        ("--epochs", "many", "--epochs"),
+        ("--seed", "1.5", "--seed"),
+        // More than TOML's integers hold.
+        ("--seed", "18446744073709551615", "seed"),
+        ("--data_size", "99999999999999999999", "--data-size"),
+    ] {
+        fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag, value]), 2, &[name]);
+    }
+    // A minus sign needs no special spelling.
+    for flag in ["--alpha=-1", "--beta=-0.5", "--temperature=-1"] {
+        let name = flag.trim_start_matches("--").split('=').next().unwrap();
+        fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag]), 2, &[name]);
+    }
+    assert_nothing_in(out.path());
+}
+
+#[test]
+fn sizes_that_no_machine_holds_are_refused() {
+    for (flag, name) in [("--outter_fs", "outter_fs"), ("--K", "K")] {
+        let out = tempdir().unwrap();
+        let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--out", text(&out)]);
+        fails(call.args([flag, "9000000000000000000"]), 2, &[name]);
+        assert_nothing_in(out.path());
+    }
+}
+
+#[test]
+fn a_dataset_that_is_not_there_is_told_with_what_to_do() {
+    let out = tempdir().unwrap();
+    let made = out.path().join("made");
+    let call = || qare(&["pretrain", "--dataset", "cifar10", "--out", text(&made)]);
+    fails(&mut call(), 2, &["cifar-10-batches-bin", "download"]);
+    let missing = out.path().join("missing");
+    fails(call().arg("--data-dir").arg(&missing), 2, &["--data-dir", text(&missing), "no such folder"]);
+    fails(call().arg("--data-dir").arg(out.path()), 2, &[text(&out), "cifar-10-batches-bin", "download"]);
+    assert_nothing_in(&made);
+}
+
+#[test]
+fn weights_that_do_not_fit_are_told() {
+    let (out, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let weights = tiny_run(out.path(), 1).weights(1);
+    let mut call = tiny("pretrain", other.path());
+    let message = fails(
+        call.args(["--epochs", "1", "--backbone", "resnet8", "--checkpoint", text(&weights)]),
+        1,
+        &[text(&weights), "another network"],
+    );
+    assert!(message.contains("backbone."), "{message}");
+    assert_nothing_in(other.path());
+}
+
+#[test]
+fn training_starts_from_a_run_folder_as_well_as_from_a_file() {
+    let (out, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let run = tiny_run(out.path(), 1);
+    succeeds(tiny("pretrain", other.path()).args(["--epochs", "1", "--checkpoint", text(run.path())]));
+    assert_eq!(tiny_folder(other.path()).latest_epoch(), Some(1));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_name_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let out = tempdir().unwrap();
+    let folder = out.path().join(std::ffi::OsStr::from_bytes(b"run\xff"));
+    fails(tiny("pretrain", &folder).args(["--epochs", "1"]), 2, &["out", "UTF-8"]);
+    assert_nothing_in(&folder);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_exit_code_is_right_when_the_message_cannot_be_written() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = qare(&["pretrain", "--dataset", "shapes", "--epochs", "0"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
