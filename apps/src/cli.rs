@@ -20,6 +20,7 @@ const EXAMPLES: &str = "Examples:
 /// Self-supervised representation learning by set contrast (QARe), SparseCLR and SimCLR.
 #[derive(Debug, Parser)]
 #[command(name = "qare", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(args_override_self = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -64,16 +65,16 @@ pub struct RecipeFlags {
     #[arg(long)]
     pub epochs: Option<usize>,
     /// Weight of the pairwise term in the *_qare methods [default: 1]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// Weight of the QARe term in the *_qare methods [default: 1]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub beta: Option<f64>,
     /// Temperature of NT-Xent [default: 0.5]
     #[arg(long)]
     pub temperature: Option<f64>,
     /// Margin of SparseCLR [default: 1]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub margin: Option<f64>,
     /// Learning rate of Adam [default: 0.001]
     #[arg(long, alias = "learning_rate")]

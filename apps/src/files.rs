@@ -30,6 +30,11 @@ pub fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| AppError::io("read", path, error))
 }
 
+/// Writes a line to standard error, if it can be written.
+pub fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes a line to standard output; nobody reading it any more is no reason to stop.
 pub fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");

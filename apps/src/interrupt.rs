@@ -18,7 +18,7 @@ pub fn stop_on_ctrl_c(interrupter: &Interrupter) {
         let training = TRAINING.lock().expect("nothing panics here");
         match training.as_ref().filter(|interrupter| !interrupter.should_stop()) {
             Some(interrupter) => {
-                eprintln!("stopping after this step; Ctrl-C again to stop at once");
+                crate::files::complain("stopping after this step; Ctrl-C again to stop at once");
                 interrupter.stop(Some("Ctrl-C"));
             }
             None => std::process::exit(INTERRUPTED),

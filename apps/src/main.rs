@@ -60,7 +60,7 @@ fn main() -> std::process::ExitCode {
     match commands::execute(cli.command) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            files::complain(format!("error: {error}"));
             std::process::ExitCode::from(error.exit_code())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param, ParamId};
+use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
@@ -27,17 +27,25 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SharedAdam<M, B> {
         Self { optimizer: Arc::new(Mutex::new(adam().init())) }
     }
 
-    /// The state: step counts and both moments of every parameter, exactly.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The state, exactly: step counts and both moments of every parameter of `model`.
+    pub fn to_bytes(&self, model: &M) -> Vec<u8> {
         let record = self.lock().to_record();
-        NamedMpkBytesRecorder::<FullPrecisionSettings>::new().record(record, ()).expect("bytes are written to memory")
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
+        let state = recorder.record(record, ()).expect("bytes are written to memory");
+        let mut bytes = header(model, &state).into_bytes();
+        bytes.extend(state);
+        bytes
     }
 
-    /// Takes over a state of [`SharedAdam::to_bytes`], for parameters of the same ids.
-    pub fn load_bytes(&self, bytes: Vec<u8>, device: &B::Device) -> Result<(), String> {
-        let record: AdamRecord<M, B> = NamedMpkBytesRecorder::<FullPrecisionSettings>::new()
-            .load(bytes, device)
-            .map_err(|error| error.to_string())?;
+    /// Takes over a state of [`SharedAdam::to_bytes`], if it is whole and of a model like this one.
+    pub fn load_bytes(&self, bytes: &[u8], model: &M, device: &B::Device) -> Result<(), String> {
+        let start = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let (found, state) = bytes.split_at(start);
+        if found != header(model, state).as_bytes() {
+            return Err("it is no state of Adam for this network, or its checksum is wrong".into());
+        }
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
+        let record: AdamRecord<M, B> = recorder.load(state.to_vec(), device).map_err(|error| error.to_string())?;
         let mut optimizer = self.lock();
         *optimizer = optimizer.clone().load_record(record);
         Ok(())
@@ -70,6 +78,19 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for SharedAdam<M,
         }
         self
     }
+}
+
+/// The first line of a saved state: its checksum, and the shapes of the parameters that it is for.
+fn header<B: Backend, M: Module<B>>(model: &M, state: &[u8]) -> String {
+    struct Shapes(String);
+    impl<B: Backend> ModuleVisitor<B> for Shapes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0 += &format!(" {:?}", param.dims()).replace(", ", "x");
+        }
+    }
+    let mut shapes = Shapes(String::new());
+    model.visit(&mut shapes);
+    format!("adam {:08x}{}\n", crc32fast::hash(state), shapes.0)
 }
 
 /// Numbers the parameters in the order of the module, instead of at random: an optimizer's state is kept by their

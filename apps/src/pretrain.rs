@@ -83,7 +83,7 @@ pub fn pretrain<B: AutodiffBackend>(
         let path = latest.optimizer.as_deref().map(|name| folder.file(name)).unwrap_or_default();
         let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
         optimizer
-            .load_bytes(bytes, device)
+            .load_bytes(&bytes, &model, device)
             .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?;
     }
 

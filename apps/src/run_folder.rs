@@ -92,6 +92,10 @@ impl RunFolder {
         let mut aside = self.path.clone().into_os_string();
         aside.push(".old");
         let aside = PathBuf::from(aside);
+        if aside.is_dir() {
+            // Of a replacement that was killed half-way.
+            std::fs::remove_dir_all(&aside).map_err(|error| AppError::io("delete", &aside, error))?;
+        }
         std::fs::rename(&self.path, &aside).map_err(|error| AppError::io("move aside", &self.path, error))?;
         if let Err(error) = self.create(recipe) {
             let _ = std::fs::remove_dir_all(&self.path);

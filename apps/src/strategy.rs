@@ -106,7 +106,7 @@ where
                         views_per_second: means.views as f64 / means.seconds,
                         seconds: started.elapsed().as_secs_f64(),
                     };
-                    self.save(epoch, &learner.model().valid().weights(), &row)?;
+                    self.save(&learner.model(), &row)?;
                     Ok(Some(row))
                 });
 
@@ -205,7 +205,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
         let model = learner.model().valid();
         let mut batches = valid.iter();
         let mut values = Vec::with_capacity(self.validation.labels.len() * self.validation.feature_dim);
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             values.extend(model.step(batch).features);
         }
         let features = Features { values, dim: self.validation.feature_dim, labels: self.validation.labels.clone() };
@@ -219,7 +219,11 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
     }
 
     /// Saves what an epoch came to. The checkpoint goes last: until it is there, the epoch has not been.
-    fn save(&self, epoch: usize, weights: &[NamedTensor], row: &EpochRow) -> Result<()> {
+    fn save(&self, model: &M, row: &EpochRow) -> Result<()>
+    where
+        M::InnerModule: Weights,
+    {
+        let epoch = row.epoch;
         let CheckpointWriter { folder, recipe } = &self.checkpoints;
         let mut log = self.log.lock().expect("no writer panicked");
         log.push(row)?;
@@ -233,7 +237,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
             "seconds_per_epoch": log.total_seconds() / epoch as f64,
         });
         run_folder::record(folder.path(), "pretrain", figures)?;
-        self.checkpoints.save(epoch, weights, Some(&self.optimizer.to_bytes()))
+        self.checkpoints.save(epoch, &model.valid().weights(), Some(&self.optimizer.to_bytes(model)))
     }
 
     /// What is left to a user whose training failed.

@@ -5,6 +5,8 @@
 //! function of (seed, purpose, epoch, image, view), see [`draw`]: the same run gives the same batches with any number of
 //! threads, and a resumed one goes on with the very same sequence.
 
+#![warn(missing_docs)]
+
 pub mod cifar10;
 mod cifar10_pickle;
 pub mod color;

@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+#![warn(missing_docs)]
+
 mod backbone;
 mod batch_norm;
 mod classifier;

@@ -25,6 +25,8 @@
 //! # Ok::<(), qare::ObjectiveError>(())
 //! ```
 
+#![warn(missing_docs)]
+
 mod error;
 mod gradient;
 mod nt_xent;

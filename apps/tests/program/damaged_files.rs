@@ -76,11 +76,8 @@ fn a_damaged_optimizer_state_is_told() {
     for length in [0, whole.len() / 2, whole.len() - 1] {
         fails_with(&mut resume(out.path()), out.path(), &file, &whole[..length], &["damaged"]);
     }
-    for place in [0, 20, whole.len() / 2] {
-        let mut damaged = whole.clone();
-        damaged[place] ^= 0xa5;
-        fails_with(&mut resume(out.path()), out.path(), &file, &damaged, &["damaged"]);
-    }
+    let other = b"PK\x03\x04 something else entirely";
+    fails_with(&mut resume(out.path()), out.path(), &file, other, &["damaged"]);
     fs::remove_file(&file).unwrap();
     fails(&mut resume(out.path()), 1, &["cannot read", text(&file)]);
 }

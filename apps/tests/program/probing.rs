@@ -44,6 +44,8 @@ fn probe_and_test_work_from_a_file() {
     let run = tiny_run(out.path(), 2);
     succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(&run.weights(1))]));
     assert_eq!(run.results()["probe"]["epoch"], 1);
+    // The run itself is further: its accuracy is not that of epoch 1.
+    fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["of epoch 1", "at 2", "qare probe", PROBE]);
     let said = succeeds(&mut qare(&["test", "--checkpoint", text(&run.file(PROBE))]));
     assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{said}");
 }

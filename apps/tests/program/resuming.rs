@@ -92,21 +92,11 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
     let output = child.wait_with_output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.starts_with("error: interrupted") && message.contains("--resume"), "{message}");
+    let last = message.lines().last().unwrap();
+    assert!(last.starts_with("error: interrupted") && last.contains("--resume"), "{message}");
     // Resumed on another number of workers, it is still the same run.
     succeeds(call.args(["--resume", "--num_workers", "3"]));
     assert_as_if_never_stopped(&stopped, &whole);
-}
-
-#[test]
-fn a_run_killed_before_its_results_were_recorded_gets_them_on_resume() {
-    let out = tempdir().unwrap();
-    let run = tiny_run(out.path(), 2);
-    let loss = run.results()["pretrain"]["loss"].as_f64().unwrap();
-    fs::remove_file(run.file("results.json")).unwrap();
-    succeeds(tiny("pretrain", out.path()).args(["--epochs", "2", "--resume"]));
-    let again = run.results()["pretrain"]["loss"].as_f64().unwrap();
-    assert!((loss - again).abs() < 1e-5, "{loss} became {again}");
 }
 
 #[test]

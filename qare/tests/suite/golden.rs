@@ -117,7 +117,7 @@ fn set_terms<B: AutodiffBackend>() {
         assert_value(&file, value.to_data().iter::<f64>().next().unwrap(), file.tensor("qare").0[0]);
         let gradient = similarities.grad(&value.backward()).unwrap();
         for (set, name) in ["grad_s1", "grad_s2"].into_iter().enumerate() {
-            assert_gradient(&file, name, gradient.clone().slice([set..set + 1]).into_data(), &file.tensor(name).0);
+            assert_gradient(&file, name, gradient.clone().narrow(0, set, 1).into_data(), &file.tensor(name).0);
         }
     }
 }

@@ -56,8 +56,8 @@ pub fn sparsemax_threshold(z: &[f64]) -> (f64, usize) {
 pub fn sparse_clr(s: &Rows, k: usize, margin: f64) -> f64 {
     let rows = s.len();
     let mut total = 0.0;
-    for i in 0..rows {
-        let shifted = |j: usize| if j / k == i / k { s[i][j] - margin } else { s[i][j] };
+    for (i, similarities) in s.iter().enumerate() {
+        let shifted = |j: usize| if j / k == i / k { similarities[j] - margin } else { similarities[j] };
         let negatives: Vec<f64> = (0..rows).filter(|&j| j != i).map(shifted).collect();
         let (tau, _) = sparsemax_threshold(&negatives);
         let sum: f64 = negatives.iter().filter(|&&n| n > tau).map(|n| n * n - tau * tau).sum();
@@ -102,8 +102,9 @@ pub fn eigenvalues(mut a: Rows) -> Vec<f64> {
                 for row in a.iter_mut() {
                     (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
                 }
-                for j in 0..n {
-                    (a[p][j], a[q][j]) = (c * a[p][j] - s * a[q][j], s * a[p][j] + c * a[q][j]);
+                let (upper, lower) = a.split_at_mut(q);
+                for (x, y) in upper[p].iter_mut().zip(&mut lower[0]) {
+                    (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
                 }
             }
         }
