@@ -34,6 +34,11 @@ impl Method {
         }
     }
 
+    /// Whether a run of this method has epochs.
+    pub fn is_trained(self) -> bool {
+        self != Method::Randomweights
+    }
+
     /// What the method minimises; nothing for a backbone that is not trained.
     pub fn objective(self, recipe: &Recipe) -> Option<ContrastiveObjectiveConfig> {
         let mut config = match self {

@@ -48,7 +48,7 @@ pub fn pretrain<B: AutodiffBackend>(
         say(format!("nothing to resume in {}: starting at epoch 1", folder.path().display()));
     }
     if let Some(latest) = &latest
-        && (latest.epoch >= recipe.epochs || !run_folder::is_trained(recipe.method))
+        && (latest.epoch >= recipe.epochs || !recipe.method.is_trained())
     {
         say(format!("{} is complete: nothing to train", folder.path().display()));
         return Ok(folder);

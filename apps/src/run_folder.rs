@@ -18,7 +18,6 @@ use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
 use crate::files::{read_text, write_whole};
-use crate::method::Method;
 use crate::recipe::Recipe;
 
 /// The folder of one run.
@@ -172,11 +171,6 @@ pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwr
             differences.join(", ")
         ))),
     }
-}
-
-/// Lower bound and trained methods alike: whether a run of this method has epochs.
-pub fn is_trained(method: Method) -> bool {
-    method != Method::Randomweights
 }
 
 #[cfg(test)]
