@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
 use crate::recipe::Recipe;
-use crate::run_folder::{Latest, RunFolder, milestones};
+use crate::run_folder::{self, Latest, RunFolder, milestones};
 
 /// What a weights file says of itself, under one key of the safetensors metadata.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,15 +73,12 @@ impl Checkpoint {
     }
 
     fn latest(folder: &Path) -> Result<Latest> {
-        let path = folder.join("latest.json");
-        if !path.is_file() {
-            return Err(AppError::Usage(format!(
+        run_folder::latest(folder)?.ok_or_else(|| {
+            AppError::Usage(format!(
                 "{} has no finished epoch: it is no run folder, or its training was stopped before one",
                 folder.display()
-            )));
-        }
-        serde_json::from_str(&crate::files::read_text(&path)?)
-            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
+            ))
+        })
     }
 
     /// The linear probe of a run folder, or the one in a file.
@@ -89,10 +86,7 @@ impl Checkpoint {
         let file = match path.is_dir() {
             false => path.to_path_buf(),
             true => {
-                let results = path.join("results.json");
-                let text = if results.is_file() { crate::files::read_text(&results)? } else { "{}".into() };
-                let results: serde_json::Value = serde_json::from_str(&text)
-                    .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", results.display())))?;
+                let results = serde_json::Value::Object(run_folder::results(path)?);
                 let latest = Self::latest(path)?.epoch;
                 match results["probe"]["checkpoint"].as_str() {
                     Some(name) if results["probe"]["epoch"] == latest => path.join(name),

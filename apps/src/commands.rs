@@ -10,7 +10,7 @@ use crate::error::{AppError, Result};
 use crate::evaluate;
 use crate::files::say;
 use crate::pretrain::{PretrainOptions, pretrain};
-use crate::probe::{evaluate_backbone, probe};
+use crate::probe::{ProbeResult, evaluate_backbone, probe};
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, settle_existing};
 
@@ -83,7 +83,8 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
     let splits = load(&recipe)?;
-    probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))
+    probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))?;
+    Ok(())
 }
 
 fn test_command(args: TestArgs) -> Result<()> {
@@ -122,26 +123,18 @@ fn run_command(args: RunArgs) -> Result<()> {
 
     let folder = pretrain::<Training>(&recipe, &splits, &device, &options)?;
     let checkpoint = Checkpoint::of_run_or_file(folder.path())?;
-    probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
-    let untrained = match recipe.compare_untrained {
-        true => {
-            let backbone = recipe.backbone.init::<Inner>(recipe.seed, &device);
-            let result = evaluate_backbone::<Training>(&backbone, &splits, &recipe, &device)?;
-            Some((result.test.accuracy, result.knn))
-        }
-        false => None,
-    };
-    let checkpoint = Checkpoint::of_probe(folder.path())?;
-    if let Some((accuracy, neighbours)) = untrained {
-        let results = crate::files::read_text(&folder.file("results.json"))?;
-        let results: serde_json::Value = serde_json::from_str(&results)
-            .map_err(|error| AppError::Failed(format!("results.json is damaged: {error}")))?;
-        let trained = &results["probe"]["test_accuracy"];
-        let knn = &results["knn"]["accuracy"];
-        let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
+    let trained = probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
+    if recipe.compare_untrained {
+        let backbone = recipe.backbone.init::<Inner>(recipe.seed, &device);
+        let untrained = evaluate_backbone::<Training>(&backbone, &splits, &recipe, &device)?;
+        let row = |name: &str, result: &ProbeResult<Inner>| {
+            say(format!("{name:<28}{:>12.2} %{:>8.2} %", result.test.accuracy, result.knn));
+        };
         say(format!("\n{:<28}{:>14}{:>10}", "test accuracy", "linear probe", "kNN"));
-        say(format!("{:<28}{accuracy:>12.2} %{neighbours:>8.2} %", format!("untrained {}", recipe.backbone)));
-        say(format!("{:<28}{:>12.2} %{:>8.2} %\n", recipe.method.as_str(), number(trained), number(knn)));
+        row(&format!("untrained {}", recipe.backbone), &untrained);
+        row(recipe.method.as_str(), &trained);
+        say("");
     }
+    let checkpoint = Checkpoint::of_probe(folder.path())?;
     evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device)
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{AppError, Result};
 
 /// Writes a file as a whole. After an error the old one, if there was one, is untouched.
@@ -28,6 +30,12 @@ fn beside(path: &Path) -> PathBuf {
 /// Reads a text file.
 pub fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| AppError::io("read", path, error))
+}
+
+/// Reads a JSON file.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
 }
 
 /// Writes a line to standard error, if it can be written.

@@ -108,13 +108,13 @@ pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Feature
     Evaluation { loss: loss.into_scalar().to_f64(), accuracy: 100.0 * correct as f64 / features.len() as f64 }
 }
 
-/// Trains the linear probe of a checkpoint, saves it beside, and prints and records the test accuracy.
+/// Trains the linear probe of a checkpoint, saves it beside, and prints, records and returns what it found.
 pub fn probe<B: AutodiffBackend>(
     checkpoint: &Checkpoint,
     recipe: &Recipe,
     splits: &Splits,
     device: &B::Device,
-) -> Result<()> {
+) -> Result<ProbeResult<B::InnerBackend>> {
     let started = std::time::Instant::now();
     let backbone = recipe.backbone.init::<B::InnerBackend>(recipe.seed, device);
     let backbone = checkpoint.weights.load_into(backbone, "backbone")?;
@@ -154,7 +154,7 @@ pub fn probe<B: AutodiffBackend>(
     say(format!("train accuracy: {:.2} %", result.train.accuracy));
     say(format!("kNN-{neighbours} accuracy: {:.2} %", result.knn));
     say(format!("linear probe test accuracy: {:.2} %", result.test.accuracy));
-    Ok(())
+    Ok(result)
 }
 
 /// Where the probe of some weights is kept.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
-use crate::files::{read_text, write_whole};
+use crate::files::{read_json, read_text, write_whole};
 use crate::recipe::Recipe;
 
 /// The folder of one run.
@@ -105,12 +105,7 @@ impl RunFolder {
     }
 
     pub fn latest(&self) -> Result<Option<Latest>> {
-        let path = self.file("latest.json");
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let latest = serde_json::from_str(&read_text(&path)?);
-        latest.map(Some).map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
+        latest(&self.path)
     }
 
     pub fn set_latest(&self, latest: &Latest) -> Result<()> {
@@ -119,17 +114,24 @@ impl RunFolder {
     }
 }
 
+/// The last whole epoch of the run in a folder, if it has one.
+pub fn latest(folder: &Path) -> Result<Option<Latest>> {
+    let path = folder.join("latest.json");
+    path.is_file().then(|| read_json(&path)).transpose()
+}
+
+/// The figures of all stages so far, by stage.
+pub fn results(folder: &Path) -> Result<Map<String, Value>> {
+    let path = folder.join("results.json");
+    if path.is_file() { read_json(&path) } else { Ok(Map::new()) }
+}
+
 /// Adds figures of one stage to the `results.json` of a folder, beside those of the others.
 pub fn record(folder: &Path, stage: &str, figures: Value) -> Result<()> {
-    let path = folder.join("results.json");
-    let mut results: Map<String, Value> = match path.is_file() {
-        false => Map::new(),
-        true => serde_json::from_str(&read_text(&path)?)
-            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?,
-    };
+    let mut results = results(folder)?;
     results.insert(stage.to_string(), figures);
     let text = serde_json::to_string_pretty(&results).expect("plain data");
-    write_whole(&path, format!("{text}\n").as_bytes())
+    write_whole(&folder.join("results.json"), format!("{text}\n").as_bytes())
 }
 
 /// The epochs after which weights are kept: 25, 50, 75 and 100 % of all, rounded down as the seed does.
