@@ -3,4 +3,5 @@
 mod batch_norm;
 mod golden_backbone;
 mod initial_weights;
+mod numbers;
 mod weights_files;
