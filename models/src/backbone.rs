@@ -5,8 +5,9 @@ use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
+use crate::cifar_resnet::CifarResNet;
 use crate::conv4::Conv4;
-use crate::resnet::CifarResNet;
+use crate::imagenet_resnet::ImageNetResNet;
 
 /// The backbones, by the names that configurations, flags and weights files use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,12 +25,27 @@ pub enum BackboneName {
     Resnet44,
     /// CIFAR ResNet with 9 blocks a stage.
     Resnet56,
+    /// CIFAR ResNet with 18 blocks a stage.
+    Resnet110,
+    /// ImageNet ResNet with 2 blocks a stage, 11 176 512 parameters.
+    Resnet18,
+    /// ImageNet ResNet with 3, 4, 6 and 3 blocks a stage, 21 284 672 parameters.
+    Resnet34,
 }
 
 impl BackboneName {
-    /// Every backbone, small to large.
-    pub const ALL: [Self; 6] =
-        [Self::Conv4, Self::Resnet8, Self::Resnet20, Self::Resnet32, Self::Resnet44, Self::Resnet56];
+    /// Every backbone, those for small images first, each kind small to large.
+    pub const ALL: [Self; 9] = [
+        Self::Conv4,
+        Self::Resnet8,
+        Self::Resnet20,
+        Self::Resnet32,
+        Self::Resnet44,
+        Self::Resnet56,
+        Self::Resnet110,
+        Self::Resnet18,
+        Self::Resnet34,
+    ];
 
     /// The name as written in files and flags.
     pub const fn as_str(self) -> &'static str {
@@ -40,20 +56,39 @@ impl BackboneName {
             Self::Resnet32 => "resnet32",
             Self::Resnet44 => "resnet44",
             Self::Resnet56 => "resnet56",
+            Self::Resnet110 => "resnet110",
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
         }
     }
 
     /// Number of features F that the backbone makes of an image.
     pub const fn feature_dim(self) -> usize {
         match self {
-            Self::Conv4 => 64,
-            Self::Resnet8 | Self::Resnet20 | Self::Resnet32 | Self::Resnet44 | Self::Resnet56 => 64,
+            Self::Conv4
+            | Self::Resnet8
+            | Self::Resnet20
+            | Self::Resnet32
+            | Self::Resnet44
+            | Self::Resnet56
+            | Self::Resnet110 => 64,
+            Self::Resnet18 | Self::Resnet34 => 512,
+        }
+    }
+
+    /// Number of channels C of the first maps, those of [`Backbone::forward_with_maps`].
+    pub const fn map_channels(self) -> usize {
+        match self {
+            Self::Conv4 => 8,
+            Self::Resnet8 | Self::Resnet20 | Self::Resnet32 | Self::Resnet44 | Self::Resnet56 | Self::Resnet110 => 16,
+            Self::Resnet18 | Self::Resnet34 => 64,
         }
     }
 
     /// A backbone whose weights are a function of name and `seed`, the same on every backend.
     pub fn init<B: Backend>(self, seed: u64, device: &B::Device) -> Backbone<B> {
         let resnet = |blocks| Backbone::ResNet(CifarResNet::new(blocks, seed, device));
+        let imagenet = |blocks| Backbone::ImageNet(ImageNetResNet::new(blocks, seed, device));
         match self {
             Self::Conv4 => Backbone::Conv4(Conv4::new(seed, device)),
             Self::Resnet8 => resnet(1),
@@ -61,6 +96,9 @@ impl BackboneName {
             Self::Resnet32 => resnet(5),
             Self::Resnet44 => resnet(7),
             Self::Resnet56 => resnet(9),
+            Self::Resnet110 => resnet(18),
+            Self::Resnet18 => imagenet([2, 2, 2, 2]),
+            Self::Resnet34 => imagenet([3, 4, 6, 3]),
         }
     }
 }
@@ -102,6 +140,8 @@ pub enum Backbone<B: Backend> {
     Conv4(Conv4<B>),
     /// A CIFAR ResNet of any depth.
     ResNet(CifarResNet<B>),
+    /// An ImageNet ResNet of basic blocks.
+    ImageNet(ImageNetResNet<B>),
 }
 
 impl<B: Backend> Backbone<B> {
@@ -112,9 +152,24 @@ impl<B: Backend> Backbone<B> {
     /// If the images do not have three channels, or if they are smaller than the network can halve
     /// (8 pixels a side for conv4).
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.forward_with_maps(images).1
+    }
+
+    /// The maps after the first convolution, its batch normalisation and ReLU (before any pooling), with the features:
+    /// what Deep InfoMax (Hjelm et al. 2018) compares.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → maps `[N, C, H, W]` (half of H and W for the ImageNet ResNets), features `[N, F]`
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
         match self {
-            Self::Conv4(net) => net.forward(images),
-            Self::ResNet(net) => net.forward(images),
+            Self::Conv4(net) => net.forward_with_maps(images),
+            Self::ResNet(net) => net.forward_with_maps(images),
+            Self::ImageNet(net) => net.forward_with_maps(images),
         }
     }
 
@@ -123,6 +178,16 @@ impl<B: Backend> Backbone<B> {
         match self {
             Self::Conv4(_) => Conv4::<B>::FEATURES,
             Self::ResNet(_) => CifarResNet::<B>::FEATURES,
+            Self::ImageNet(_) => ImageNetResNet::<B>::FEATURES,
+        }
+    }
+
+    /// Number of channels C of the first maps.
+    pub fn map_channels(&self) -> usize {
+        match self {
+            Self::Conv4(_) => Conv4::<B>::MAPS,
+            Self::ResNet(_) => CifarResNet::<B>::MAPS,
+            Self::ImageNet(_) => ImageNetResNet::<B>::MAPS,
         }
     }
 }

@@ -22,24 +22,31 @@ pub struct Conv4<B: Backend> {
 impl<B: Backend> Conv4<B> {
     /// Number of features.
     pub const FEATURES: usize = 64;
+    /// Number of maps after the first ReLU.
+    pub const MAPS: usize = 8;
 
     /// A network whose weights are a function of `seed` alone.
     pub fn new(seed: u64, device: &B::Device) -> Self {
         let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
         Self {
-            layer1: ConvBlock::new(3, 8, &mut weights, device),
-            layer2: ConvBlock::new(8, 16, &mut weights, device),
+            layer1: ConvBlock::new(3, Self::MAPS, &mut weights, device),
+            layer2: ConvBlock::new(Self::MAPS, 16, &mut weights, device),
             layer3: ConvBlock::new(16, 32, &mut weights, device),
             layer4: ConvBlock::new(32, Self::FEATURES, &mut weights, device),
         }
     }
 
-    /// Features of normalised images, `[N, 3, H, W]` → `[N, 64]`. H and W are at least 8.
-    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        let x = halve(self.layer1.forward(images)); // [N, 8, H/2, W/2]
+    /// Features of normalised images, and the maps after the first ReLU, before its pooling. H and W are at least 8.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → maps `[N, 8, H, W]`, features `[N, 64]`
+    pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
+        let maps = self.layer1.forward(images); // [N, 8, H, W]
+        let x = halve(maps.clone()); // [N, 8, H/2, W/2]
         let x = halve(self.layer2.forward(x)); // [N, 16, H/4, W/4]
         let x = halve(self.layer3.forward(x)); // [N, 32, H/8, W/8]
-        global_average(self.layer4.forward(x)) // [N, 64]
+        (maps, global_average(self.layer4.forward(x))) // [N, 64]
     }
 }
 

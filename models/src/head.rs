@@ -1,5 +1,5 @@
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, backend::Backend};
@@ -23,7 +23,11 @@ pub struct ProjectionHeadConfig {
 impl ProjectionHeadConfig {
     /// A head whose weights are a function of the sizes and `seed`, the same on every backend.
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> ProjectionHead<B> {
-        let mut weights = InitialWeights::new(seed, WeightStream::Head);
+        self.init_from(&mut InitialWeights::new(seed, WeightStream::Head), device)
+    }
+
+    /// A head with the next weights of a sequence.
+    pub fn init_from<B: Backend>(&self, weights: &mut InitialWeights, device: &B::Device) -> ProjectionHead<B> {
         ProjectionHead {
             linear1: weights.linear(self.input, self.hidden, device),
             bn1: BatchNorm::new(self.hidden, device),
@@ -47,4 +51,20 @@ impl<B: Backend> ProjectionHead<B> {
         let hidden = self.bn1.forward(self.linear1.forward(features)); // [N, hidden]
         self.linear2.forward(leaky_relu(hidden, 0.01))
     }
+
+    /// The head with new weights from N(0, `std`) and bias 0 in its last layer, as DeepCluster (Caron et al. 2018) does
+    /// with each new clustering. Its parameters stay the same ones to an optimizer, moments included.
+    pub fn with_new_output(mut self, std: f64, weights: &mut InitialWeights) -> Self {
+        let [inputs, outputs] = self.linear2.weight.lazy_shape().dims();
+        let new = weights.normal_linear(inputs, outputs, std, &self.linear2.weight.lazy_device());
+        self.linear2.weight = renewed(self.linear2.weight, new.weight);
+        self.linear2.bias = self.linear2.bias.zip(new.bias).map(|(old, new)| renewed(old, new));
+        self
+    }
+}
+
+/// The parameter `old` with the value of `new`.
+fn renewed<B: Backend, const D: usize>(old: Param<Tensor<B, D>>, new: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+    let id = old.id;
+    old.transform_for_load(new.val(), id)
 }

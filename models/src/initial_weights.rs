@@ -1,5 +1,6 @@
 use burn::module::Param;
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -14,6 +15,14 @@ pub enum WeightStream {
     Head = 2,
     /// Weights of a linear classifier.
     Classifier = 3,
+    /// Weights of the layer that tells rotations apart.
+    Rotation = 4,
+    /// Weights of a relation head.
+    Relation = 5,
+    /// Weights of Deep InfoMax's discriminators.
+    Discriminators = 6,
+    /// Weights of the layer that tells clusters apart, drawn anew each epoch.
+    Clusters = 7,
 }
 
 /// Draws initial weights on the host, as a function of seed, purpose and order of the draws alone:
@@ -26,8 +35,14 @@ pub struct InitialWeights {
 impl InitialWeights {
     /// The sequence of a seed for one purpose.
     pub fn new(seed: u64, stream: WeightStream) -> Self {
+        Self::numbered(seed, stream, 0)
+    }
+
+    /// One of many sequences of a seed for one purpose, such as that of an epoch. Number 0 is [`new`](Self::new)'s.
+    pub fn numbered(seed: u64, stream: WeightStream, number: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(stream as u64);
+        // Purposes stay below 256.
+        rng.set_stream(stream as u64 | u64::from(number) << 8);
         Self { rng }
     }
 
@@ -39,16 +54,42 @@ impl InitialWeights {
         parameter(values, [c_out, c_in, k1, k2], device)
     }
 
+    /// A convolution with bias, weight `[C_out, C_in, k, k]` and bias uniform in ±1/√(C_in·k·k) (PyTorch's default).
+    pub fn conv_with_bias<B: Backend>(
+        &mut self,
+        [c_out, c_in, k1, k2]: [usize; 4],
+        stride: usize,
+        padding: usize,
+        device: &B::Device,
+    ) -> Conv2d<B> {
+        let bound = 1.0 / ((c_in * k1 * k2) as f64).sqrt();
+        let mut conv = Conv2dConfig::new([c_in, c_out], [k1, k2])
+            .with_stride([stride, stride])
+            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+            .init(device);
+        let weight = self.draw(c_out * c_in * k1 * k2, |rng| rng.uniform(bound));
+        let bias = self.draw(c_out, |rng| rng.uniform(bound));
+        conv.weight = parameter(weight, [c_out, c_in, k1, k2], device);
+        conv.bias = Some(parameter(bias, [c_out], device));
+        conv
+    }
+
+    /// A linear layer with weights from N(0, `std`) and bias 0.
+    pub fn normal_linear<B: Backend>(
+        &mut self,
+        inputs: usize,
+        outputs: usize,
+        std: f64,
+        device: &B::Device,
+    ) -> Linear<B> {
+        let weight = self.draw(outputs * inputs, |rng| std * rng.normal());
+        linear_layer(weight, vec![0.0; outputs], inputs, outputs, device)
+    }
+
     /// A linear layer with bias, weight and bias uniform in ±1/√inputs (PyTorch's default).
     pub fn linear<B: Backend>(&mut self, inputs: usize, outputs: usize, device: &B::Device) -> Linear<B> {
         let (weight, bias) = self.linear_values(inputs, outputs);
-        // Burn's layer keeps [in, out].
-        let weight = (0..inputs * outputs).map(|at| weight[at % outputs * inputs + at / outputs]).collect::<Vec<_>>();
-
-        let mut linear = LinearConfig::new(inputs, outputs).init(device);
-        linear.weight = parameter(weight, [inputs, outputs], device);
-        linear.bias = Some(parameter(bias, [outputs], device));
-        linear
+        linear_layer(weight, bias, inputs, outputs, device)
     }
 
     /// The numbers of [`linear`](Self::linear) in PyTorch's layout, weight `[out, in]` and bias
@@ -80,6 +121,22 @@ impl InitialWeights {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
+}
+
+/// A layer with a weight in PyTorch's layout `[out, in]`.
+fn linear_layer<B: Backend>(
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+    device: &B::Device,
+) -> Linear<B> {
+    // Burn's layer keeps [in, out].
+    let weight = (0..inputs * outputs).map(|at| weight[at % outputs * inputs + at / outputs]).collect();
+    let mut linear = LinearConfig::new(inputs, outputs).init(device);
+    linear.weight = parameter(weight, [inputs, outputs], device);
+    linear.bias = Some(parameter(bias, [outputs], device));
+    linear
 }
 
 /// A trainable parameter with the given values in row-major order.

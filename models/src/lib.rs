@@ -24,22 +24,32 @@
 #![warn(missing_docs)]
 
 mod backbone;
+mod basic_block;
 mod batch_norm;
+mod cifar_resnet;
 mod classifier;
 mod conv4;
+mod discriminators;
 mod global_pool;
 mod head;
+mod imagenet_resnet;
 mod initial_weights;
-mod resnet;
+mod relation_head;
 mod weights;
 
 pub use backbone::{Backbone, BackboneName, UnknownBackbone};
+pub use basic_block::BasicBlock;
 pub use batch_norm::BatchNorm;
+pub use cifar_resnet::CifarResNet;
 pub use classifier::{LinearClassifier, LinearClassifierConfig};
 pub use conv4::{Conv4, ConvBlock};
+pub use discriminators::{
+    Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
+};
 pub use head::{ProjectionHead, ProjectionHeadConfig};
+pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
-pub use resnet::{BasicBlock, CifarResNet};
+pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
     NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors, parameter_count,
     safetensors_bytes, save_safetensors, write_safetensors,

@@ -1,5 +1,6 @@
 //! Backbones against the reference's PyTorch implementation: outputs and gradients in the golden
-//! files `backbone_NAME.safetensors`, with the weights of `backbone_NAME.pt`.
+//! files `backbone_NAME.safetensors`, with the weights of `backbone_NAME.pt` or, where those would be large, with the
+//! weights that a seed makes here.
 //!
 //! The files are those of `QARE_GOLDEN_DIR`, else of `tests/golden`.
 
@@ -23,10 +24,17 @@ const GRADIENT_TOLERANCE: f64 = 1e-3;
 
 struct Golden {
     label: String,
-    weights: PathBuf,
+    weights: Weights,
     name: BackboneName,
     parameters: usize,
     tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+enum Weights {
+    /// A file of the reference.
+    File(PathBuf),
+    /// The weights of this seed, which the reference has loaded for its values.
+    Seed(u64),
 }
 
 impl Golden {
@@ -48,7 +56,10 @@ impl Golden {
             })
             .collect();
         Self {
-            weights: path.with_file_name(&text["weights"]),
+            weights: match text.get("weights") {
+                Some(name) => Weights::File(path.with_file_name(name)),
+                None => Weights::Seed(text["seed"].parse().unwrap()),
+            },
             name: text["backbone"].parse().unwrap(),
             parameters: text["params"].parse().unwrap(),
             tensors,
@@ -86,7 +97,7 @@ fn golden_files() -> Vec<Golden> {
                 let of = path.with_extension("safetensors");
                 assert!(of.exists(), "{}: weights of no golden file", path.display());
             }
-            ("augment" | "loss" | "qare", Some(end)) if end == "safetensors" => {}
+            ("augment" | "heads" | "loss" | "qare", Some(end)) if end == "safetensors" => {}
             _ => panic!("{}: a golden file of unknown kind", path.display()),
         }
     }
@@ -122,9 +133,11 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
 fn check<B: AutodiffBackend>(backend: &str) {
     let device = Default::default();
     for golden in golden_files() {
-        let untrained: Backbone<B> = golden.name.init(0, &device);
-        assert_eq!(parameter_count(&untrained), golden.parameters, "{}: parameters", golden.label);
-        let backbone = load_pytorch(untrained, &golden.weights, Some("backbone")).unwrap();
+        let backbone: Backbone<B> = match &golden.weights {
+            Weights::File(path) => load_pytorch(golden.name.init(0, &device), path, Some("backbone")).unwrap(),
+            Weights::Seed(seed) => golden.name.init(*seed, &device),
+        };
+        assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
 
         let images = golden.input::<B::InnerBackend>(&device);
         let eval = values(backbone.valid().forward(images));
@@ -221,7 +234,8 @@ fn the_reference_s_weights_survive_a_round_trip() {
     let device = Default::default();
     let folder = tempfile::tempdir().unwrap();
     for golden in golden_files() {
-        let reference = StateDict::read_pytorch(&golden.weights, Some("backbone")).unwrap();
+        let Weights::File(weights) = &golden.weights else { continue };
+        let reference = StateDict::read_pytorch(weights, Some("backbone")).unwrap();
         let backbone: Backbone<Flex> = golden.name.init(0, &device);
         let backbone = reference.load_into(backbone, "").unwrap();
 

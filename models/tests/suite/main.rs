@@ -1,7 +1,10 @@
 //! One binary: every test program here would otherwise instantiate both backends again.
 
 mod batch_norm;
+mod first_maps;
 mod golden_backbone;
+mod golden_heads;
 mod initial_weights;
+mod local_discriminator;
 mod numbers;
 mod weights_files;

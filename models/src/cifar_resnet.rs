@@ -1,0 +1,65 @@
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::basic_block::{BasicBlock, conv, stage};
+use crate::batch_norm::BatchNorm;
+use crate::global_pool::global_average;
+use crate::initial_weights::{InitialWeights, WeightStream};
+
+/// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of
+/// basic blocks with 16, 32 and 64 channels, the second and third stage at half the resolution of
+/// the one before, global average pooling and a linear layer to 64 features.
+///
+/// The shortcut is a 1×1 convolution with batch normalisation where the shape changes.
+#[derive(Module, Debug)]
+pub struct CifarResNet<B: Backend> {
+    conv1: Conv2d<B>,
+    bn1: BatchNorm<B>,
+    layer1: Vec<BasicBlock<B>>,
+    layer2: Vec<BasicBlock<B>>,
+    layer3: Vec<BasicBlock<B>>,
+    fc: Linear<B>,
+}
+
+impl<B: Backend> CifarResNet<B> {
+    /// Number of features.
+    pub const FEATURES: usize = 64;
+    /// Number of maps after the first ReLU.
+    pub const MAPS: usize = 16;
+
+    /// A network with `blocks` basic blocks a stage, so 6·`blocks` + 2 layers, whose weights are a
+    /// function of `seed` alone.
+    ///
+    /// # Panics
+    ///
+    /// If `blocks` is 0.
+    pub fn new(blocks: usize, seed: u64, device: &B::Device) -> Self {
+        assert!(blocks > 0, "a CIFAR ResNet has at least one block a stage");
+        let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
+        let conv1 = conv(3, 16, 3, 1, &mut weights, device);
+        let layer1 = stage(blocks, 16, 16, 1, &mut weights, device);
+        let layer2 = stage(blocks, 16, 32, 2, &mut weights, device);
+        let layer3 = stage(blocks, 32, 64, 2, &mut weights, device);
+
+        let fc = weights.linear(64, Self::FEATURES, device);
+
+        Self { conv1, bn1: BatchNorm::new(16, device), layer1, layer2, layer3, fc }
+    }
+
+    /// Features of normalised images, and the maps after the first ReLU.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → maps `[N, 16, H, W]`, features `[N, 64]`
+    pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
+        let stem = relu(self.bn1.forward(self.conv1.forward(images))); // [N, 16, H, W]
+        let last = [&self.layer1, &self.layer2, &self.layer3]
+            .into_iter()
+            .flatten()
+            .fold(stem.clone(), |x, block| block.forward(x)); // [N, 64, H/4, W/4]
+        (stem, self.fc.forward(global_average(last)))
+    }
+}

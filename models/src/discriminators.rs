@@ -1,0 +1,185 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::module::{adaptive_avg_pool2d, conv2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::initial_weights::{InitialWeights, WeightStream};
+
+/// Sizes of Deep InfoMax's [`Discriminators`], and which of them there are.
+#[derive(Config, Debug)]
+pub struct DiscriminatorsConfig {
+    /// Number of features F of the backbone.
+    pub features: usize,
+    /// Number of channels C of its first maps.
+    pub maps: usize,
+    /// Whether there is a local discriminator.
+    #[config(default = true)]
+    pub local: bool,
+    /// Whether there is a global discriminator.
+    #[config(default = false)]
+    pub global: bool,
+    /// Whether there is a prior discriminator.
+    #[config(default = true)]
+    pub prior: bool,
+}
+
+impl DiscriminatorsConfig {
+    /// Discriminators whose weights are a function of the sizes and `seed`, the same on every backend and whichever of
+    /// them there are.
+    pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Discriminators<B> {
+        let (features, maps) = (self.features, self.maps);
+        let numbered = |number| InitialWeights::numbered(seed, WeightStream::Discriminators, number);
+        Discriminators {
+            global_d: self.global.then(|| GlobalDiscriminator::new(features, maps, &mut numbered(0), device)),
+            local_d: self.local.then(|| LocalDiscriminator::new(features, maps, &mut numbered(1), device)),
+            prior_d: self.prior.then(|| PriorDiscriminator::new(features, &mut numbered(2), device)),
+        }
+    }
+}
+
+/// The networks that Deep InfoMax (Hjelm et al. 2018) trains next to the backbone. Made by
+/// [`DiscriminatorsConfig::init`].
+#[derive(Module, Debug)]
+pub struct Discriminators<B: Backend> {
+    /// Compares features with all maps at once.
+    pub global_d: Option<GlobalDiscriminator<B>>,
+    /// Compares features with the maps at each place.
+    pub local_d: Option<LocalDiscriminator<B>>,
+    /// Compares features with the prior.
+    pub prior_d: Option<PriorDiscriminator<B>>,
+}
+
+/// Scores at each place whether features y and maps M are of one image: 1×1 convolutions C + F → 256 → 256 → 1 with
+/// ReLU between, on M with y concatenated at each place.
+#[derive(Module, Debug)]
+pub struct LocalDiscriminator<B: Backend> {
+    c0: Conv2d<B>,
+    c1: Conv2d<B>,
+    c2: Conv2d<B>,
+}
+
+impl<B: Backend> LocalDiscriminator<B> {
+    /// A discriminator of F `features` and C `maps` with the next weights of a sequence.
+    pub fn new(features: usize, maps: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
+        Self {
+            c0: weights.conv_with_bias([256, maps + features, 1, 1], 1, 0, device),
+            c1: weights.conv_with_bias([256, 256, 1, 1], 1, 0, device),
+            c2: weights.conv_with_bias([1, 256, 1, 1], 1, 0, device),
+        }
+    }
+
+    /// Scores (logits) of features and maps.
+    ///
+    /// # Shapes
+    ///
+    /// y `[N, F]`, M `[N, C, H, W]` → `[N, 1, H, W]`
+    ///
+    /// # Panics
+    ///
+    /// If F or C are not the discriminator's.
+    pub fn forward(&self, features: Tensor<B, 2>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [n, f] = features.dims();
+        let c = maps.dims()[1];
+        let weight = self.c0.weight.val();
+        let [hidden, inputs, ..] = weight.dims();
+        assert_eq!(inputs, c + f, "LocalDiscriminator: channels and features of the layer (left) and given (right)");
+
+        // The convolution of the concatenation is W_M·M + W_y·y, and the second is the same at each place: y need not
+        // be spread over all of them.
+        let of_maps = weight.clone().narrow(1, 0, c); // [256, C, 1, 1]
+        let of_features = weight.narrow(1, c, f).reshape([hidden, f]).transpose(); // [F, 256]
+        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+        let from_maps = conv2d(maps, of_maps, self.c0.bias.as_ref().map(|bias| bias.val()), options); // [N, 256, H, W]
+        let from_features = features.matmul(of_features).reshape([n, hidden, 1, 1]);
+
+        let h = relu(from_maps + from_features);
+        let h = relu(self.c1.forward(h)); // [N, 256, H, W]
+        self.c2.forward(h)
+    }
+}
+
+/// Scores whether features y and maps M are of one image: 3×3 convolutions C → 64 → 32 without padding and with ReLU
+/// between, average pooling to 16×16, then y and the pooled maps through linear layers → 256 → 256 → 1 with ReLU
+/// between.
+#[derive(Module, Debug)]
+pub struct GlobalDiscriminator<B: Backend> {
+    c0: Conv2d<B>,
+    c1: Conv2d<B>,
+    l0: Linear<B>,
+    l1: Linear<B>,
+    l2: Linear<B>,
+}
+
+impl<B: Backend> GlobalDiscriminator<B> {
+    /// Side of the pooled maps.
+    const SIDE: usize = 16;
+
+    /// A discriminator of F `features` and C `maps` with the next weights of a sequence.
+    pub fn new(features: usize, maps: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
+        Self {
+            c0: weights.conv_with_bias([64, maps, 3, 3], 1, 0, device),
+            c1: weights.conv_with_bias([32, 64, 3, 3], 1, 0, device),
+            l0: weights.linear(32 * Self::SIDE * Self::SIDE + features, 256, device),
+            l1: weights.linear(256, 256, device),
+            l2: weights.linear(256, 1, device),
+        }
+    }
+
+    /// Scores (logits) of features and maps.
+    ///
+    /// # Shapes
+    ///
+    /// y `[N, F]`, M `[N, C, H, W]` → `[N, 1]`
+    ///
+    /// # Panics
+    ///
+    /// If F or C are not the discriminator's, or if the maps have fewer than 5 places a side.
+    pub fn forward(&self, features: Tensor<B, 2>, maps: Tensor<B, 4>) -> Tensor<B, 2> {
+        let [n, _, height, width] = maps.dims();
+        assert!(
+            height.min(width) >= 5,
+            "GlobalDiscriminator: two 3×3 convolutions without padding need maps of 5×5, these are {height}×{width}"
+        );
+        let h = self.c1.forward(relu(self.c0.forward(maps))); // [N, 32, H - 4, W - 4]
+        let h = adaptive_avg_pool2d(h, [Self::SIDE, Self::SIDE]).reshape([n as i32, -1]); // [N, 32·16·16]
+        let h = relu(self.l0.forward(Tensor::cat(vec![features, h], 1))); // [N, 256]
+        let h = relu(self.l1.forward(h));
+        self.l2.forward(h)
+    }
+}
+
+/// Tells features of images from draws of the prior: linear layers F → 512 → 128 → 1 with ReLU between, then a sigmoid.
+#[derive(Module, Debug)]
+pub struct PriorDiscriminator<B: Backend> {
+    l0: Linear<B>,
+    l1: Linear<B>,
+    l2: Linear<B>,
+}
+
+impl<B: Backend> PriorDiscriminator<B> {
+    /// A discriminator of F `features` with the next weights of a sequence.
+    pub fn new(features: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
+        Self {
+            l0: weights.linear(features, 512, device),
+            l1: weights.linear(512, 128, device),
+            l2: weights.linear(128, 1, device),
+        }
+    }
+
+    /// Probabilities of being drawn from the prior, `[N, F]` → `[N, 1]`.
+    pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        sigmoid(self.logits(features))
+    }
+
+    /// The probabilities' logits, `[N, F]` → `[N, 1]`: log p = −softplus(−logit) and log(1 − p) = −softplus(logit) are
+    /// finite where p itself rounds to 0 or 1.
+    pub fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let h = relu(self.l0.forward(features)); // [N, 512]
+        let h = relu(self.l1.forward(h)); // [N, 128]
+        self.l2.forward(h)
+    }
+}

@@ -1,0 +1,71 @@
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::basic_block::{BasicBlock, stage};
+use crate::batch_norm::BatchNorm;
+use crate::global_pool::global_average;
+use crate::initial_weights::{InitialWeights, WeightStream};
+
+/// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as torchvision has it: a 7×7
+/// stem of stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, each
+/// but the first at half the resolution of the one before, and global average pooling. 512 features.
+#[derive(Module, Debug)]
+pub struct ImageNetResNet<B: Backend> {
+    conv1: Conv2d<B>,
+    bn1: BatchNorm<B>,
+    layer1: Vec<BasicBlock<B>>,
+    layer2: Vec<BasicBlock<B>>,
+    layer3: Vec<BasicBlock<B>>,
+    layer4: Vec<BasicBlock<B>>,
+}
+
+impl<B: Backend> ImageNetResNet<B> {
+    /// Number of features.
+    pub const FEATURES: usize = 512;
+    /// Number of maps after the first ReLU.
+    pub const MAPS: usize = 64;
+
+    /// A network with these numbers of basic blocks a stage, `[2, 2, 2, 2]` being resnet18 and `[3, 4, 6, 3]` resnet34,
+    /// whose weights are a function of `seed` alone.
+    ///
+    /// # Panics
+    ///
+    /// If a stage has no blocks.
+    pub fn new(blocks: [usize; 4], seed: u64, device: &B::Device) -> Self {
+        assert!(!blocks.contains(&0), "an ImageNet ResNet has at least one block a stage");
+        let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
+        let mut conv1 = Conv2dConfig::new([3, Self::MAPS], [7, 7])
+            .with_stride([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3))
+            .with_bias(false)
+            .init(device);
+        conv1.weight = weights.conv([Self::MAPS, 3, 7, 7], device);
+        Self {
+            conv1,
+            bn1: BatchNorm::new(Self::MAPS, device),
+            layer1: stage(blocks[0], 64, 64, 1, &mut weights, device),
+            layer2: stage(blocks[1], 64, 128, 2, &mut weights, device),
+            layer3: stage(blocks[2], 128, 256, 2, &mut weights, device),
+            layer4: stage(blocks[3], 256, Self::FEATURES, 2, &mut weights, device),
+        }
+    }
+
+    /// Features of normalised images, and the maps after the first ReLU, before the max pooling.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
+    pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
+        let stem = relu(self.bn1.forward(self.conv1.forward(images))); // [N, 64, H/2, W/2]
+        let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
+        let last = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+            .fold(pooled, |x, block| block.forward(x)); // [N, 512, H/32, W/32]
+        (stem, global_average(last))
+    }
+}
