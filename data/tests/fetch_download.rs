@@ -411,3 +411,58 @@ fn no_server_says_what_to_do() {
     }
     assert_eq!(place.files(), [""; 0]);
 }
+
+#[test]
+fn a_server_without_encryption_is_an_error() {
+    let (server, mut source, _) = serve(|_, request, content| proper(content, "\"1\"", request));
+    source.urls = vec![server.url("/toy.tar.gz").replace("http:", "https:")];
+    let place = Place::new();
+    let error = place.fetch(&source, &hasty()).unwrap_err();
+    assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
+    eprintln!("{error}");
+    assert_eq!(place.files(), [""; 0]);
+}
+
+/// Address and folder of the download that [`a_killed_download_goes_on`] kills.
+const TO_KILL: [&str; 2] = ["QARE_TEST_FETCH_URL", "QARE_TEST_FETCH_DIR"];
+
+/// Not a test of its own: the process that is killed.
+#[test]
+fn a_download_to_kill() {
+    if let [Ok(url), Ok(dir)] = TO_KILL.map(std::env::var) {
+        let source = source(&tarball(), ArchiveFormat::TarGz, vec![url]);
+        let _ = qare_data::fetch::fetch(&source, dir.as_ref(), &hasty(), &|_| {});
+        panic!("the server never ends");
+    }
+}
+
+#[test]
+fn a_killed_download_goes_on() {
+    let (server, source, archive) = serve(|number, request, content| {
+        let answer = proper(content, "\"1\"", request);
+        if number == 0 { Answer { stall: true, ..answer.cut_after(100_000) } } else { answer }
+    });
+    let place = Place::new();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_download_to_kill"])
+        .env(TO_KILL[0], &source.urls[0])
+        .env(TO_KILL[1], place.dir())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let part = place.dir().join("toy.tar.gz.part");
+    while std::fs::metadata(&part).map_or(0, |found| found.len()) < 100_000 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // While it runs, nobody else writes there.
+    let error = place.fetch(&source, &hasty()).unwrap_err();
+    assert!(matches!(error, FetchError::Busy { .. }), "{error}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let fetched = place.fetch(&source, &hasty()).unwrap();
+    assert_toy(&place);
+    assert_eq!(server.starts(), [None, Some(100_000)]);
+    assert_eq!(downloaded(&fetched.outcome), archive.len() - 100_000);
+}
