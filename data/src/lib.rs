@@ -15,6 +15,7 @@ pub mod dataset;
 pub mod draw;
 mod epoch;
 pub mod error;
+pub mod fetch;
 pub mod hue;
 pub mod images;
 pub mod loader;

@@ -1,0 +1,216 @@
+//! Where the datasets come from, and how to know that they arrived.
+
+use super::FetchError;
+
+/// The datasets that [`source`] knows an archive of.
+pub const DOWNLOADABLE: [&str; 5] = ["cifar10", "cifar100", "supercifar100", "stl10", "tiny"];
+
+/// An archive on the network and what it unpacks to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Name of the dataset.
+    pub name: String,
+    /// Addresses of the archive, tried in this order.
+    pub urls: Vec<String>,
+    /// Name of the archive on disk: a plain file name.
+    pub file_name: String,
+    /// Form of the archive.
+    pub format: ArchiveFormat,
+    /// Size of the archive in bytes, if it is known.
+    pub size: Option<u64>,
+    /// MD5 of the archive, in hexadecimal. It guards against damage, not against an attacker who can make MD5 collide.
+    pub md5: String,
+    /// The one folder of the archive that is wanted: a plain folder name.
+    pub folder: String,
+    /// Files that a complete folder has.
+    pub files: Vec<ExpectedFile>,
+    /// What unpacking may produce at most.
+    pub limits: Limits,
+}
+
+/// A file that a complete dataset has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedFile {
+    /// Path in the dataset's folder, with `/` between its parts.
+    pub path: String,
+    /// Size in bytes, where the format fixes it.
+    pub size: Option<u64>,
+}
+
+/// How an archive is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// A tar file, compressed by gzip.
+    TarGz,
+    /// A zip file.
+    Zip,
+}
+
+/// What unpacking may produce at most: an archive that wants more is a bomb, or not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Files and folders.
+    pub entries: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// Where a dataset comes from.
+///
+/// # Errors
+/// [`FetchError::NotDownloadable`] for a dataset that has to be had otherwise, with how; [`FetchError::UnknownDataset`].
+pub fn source(dataset: &str) -> Result<Source, FetchError> {
+    match dataset {
+        "cifar10" => Ok(cifar10()),
+        // Coarse and fine labels come in the same files.
+        "cifar100" | "supercifar100" => Ok(cifar100(dataset)),
+        "stl10" => Ok(stl10()),
+        "tiny" => Ok(tiny()),
+        _ => Err(match otherwise(dataset) {
+            Some(advice) => FetchError::NotDownloadable { dataset: dataset.to_owned(), advice },
+            None => FetchError::UnknownDataset { name: dataset.to_owned(), known: DOWNLOADABLE.join(", ") },
+        }),
+    }
+}
+
+/// How to get a dataset that is not fetched.
+fn otherwise(dataset: &str) -> Option<&'static str> {
+    match dataset {
+        "slim" => Some(
+            "SlimageNet64 (Antoniou et al., Defining Benchmarks for Continual Few-Shot Learning, 2020) is given out under \
+             ImageNet's terms: download it in a browser from https://zenodo.org/record/3672132, which \
+             https://github.com/AntreasAntoniou/FewShotContinualLearning names, and unpack it",
+        ),
+        "folder" => Some("it is a folder of your own images: name it, one folder of images a class"),
+        "shapes" => Some("it is drawn by the program itself and needs no download"),
+        _ => None,
+    }
+}
+
+/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>, which sends on to the second address.
+fn cifar10() -> Source {
+    let batches = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+    Source {
+        name: "cifar10".to_owned(),
+        urls: addresses(&[
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
+        ]),
+        file_name: "cifar-10-binary.tar.gz".to_owned(),
+        format: ArchiveFormat::TarGz,
+        size: Some(170_052_171),
+        md5: "c32a1d4ab5d03f1284b67883e8d87530".to_owned(),
+        folder: "cifar-10-batches-bin".to_owned(),
+        files: batches.iter().map(|batch| sized(&format!("{batch}.bin"), 10_000 * (1 + 3 * 32 * 32))).collect(),
+        limits: Limits { entries: 100, bytes: 200_000_000 },
+    }
+}
+
+/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>.
+fn cifar100(name: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        urls: addresses(&[
+            "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+            "https://cave.cs.toronto.edu/kriz/cifar-100-binary.tar.gz",
+        ]),
+        file_name: "cifar-100-binary.tar.gz".to_owned(),
+        format: ArchiveFormat::TarGz,
+        size: Some(168_513_733),
+        md5: "03b5dce01913d631647c71ecec9e9cb8".to_owned(),
+        folder: "cifar-100-binary".to_owned(),
+        files: vec![
+            sized("train.bin", 50_000 * (2 + 3 * 32 * 32)),
+            sized("test.bin", 10_000 * (2 + 3 * 32 * 32)),
+            ExpectedFile { path: "fine_label_names.txt".to_owned(), size: None },
+            ExpectedFile { path: "coarse_label_names.txt".to_owned(), size: None },
+        ],
+        limits: Limits { entries: 100, bytes: 200_000_000 },
+    }
+}
+
+/// <https://cs.stanford.edu/~acoates/stl10/>. The authors publish no checksum; this is the one torchvision compares with.
+fn stl10() -> Source {
+    let image = 3 * 96 * 96;
+    Source {
+        name: "stl10".to_owned(),
+        urls: addresses(&[
+            "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+            "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        ]),
+        file_name: "stl10_binary.tar.gz".to_owned(),
+        format: ArchiveFormat::TarGz,
+        size: Some(2_640_397_119),
+        md5: "91f7769df0f17e558f3565bffb0c7dfb".to_owned(),
+        folder: "stl10_binary".to_owned(),
+        files: vec![
+            sized("train_X.bin", 5_000 * image),
+            sized("train_y.bin", 5_000),
+            sized("test_X.bin", 8_000 * image),
+            sized("test_y.bin", 8_000),
+            sized("unlabeled_X.bin", 100_000 * image),
+        ],
+        limits: Limits { entries: 100, bytes: 3_200_000_000 },
+    }
+}
+
+/// Tiny ImageNet of Stanford's course CS231n. The course publishes no checksum; this is the one in common use, of Avalanche
+/// (`avalanche/benchmarks/datasets/tiny_imagenet`) and others.
+fn tiny() -> Source {
+    Source {
+        name: "tiny".to_owned(),
+        urls: addresses(&[
+            "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+            "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        ]),
+        file_name: "tiny-imagenet-200.zip".to_owned(),
+        format: ArchiveFormat::Zip,
+        size: Some(248_100_043),
+        md5: "90528d7ca1a48142e341f4ef8d21d0de".to_owned(),
+        folder: "tiny-imagenet-200".to_owned(),
+        files: ["wnids.txt", "train", "val/images", "val/val_annotations.txt"]
+            .map(|path| ExpectedFile { path: path.to_owned(), size: None })
+            .to_vec(),
+        // 120 000 images in some 400 folders.
+        limits: Limits { entries: 150_000, bytes: 1_000_000_000 },
+    }
+}
+
+fn addresses(urls: &[&str]) -> Vec<String> {
+    urls.iter().map(|&url| url.to_owned()).collect()
+}
+
+fn sized(path: &str, size: u64) -> ExpectedFile {
+    ExpectedFile { path: path.to_owned(), size: Some(size) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_whole() {
+        for name in DOWNLOADABLE {
+            let source = source(name).unwrap();
+            assert_eq!(source.name, name);
+            assert!(source.urls[0].starts_with("https://"), "{name}");
+            for url in &source.urls {
+                assert_eq!(url.rsplit('/').next(), Some(source.file_name.as_str()), "{name}: {url}");
+            }
+            assert!(source.md5.len() == 32 && source.md5.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+            let expected: u64 = source.files.iter().filter_map(|file| file.size).sum();
+            assert!(expected < source.limits.bytes, "{name}: {expected} bytes do not fit the limit");
+            assert!(!source.files.is_empty() && !source.folder.contains('/'), "{name}");
+        }
+        assert_eq!(source("supercifar100").unwrap().md5, source("cifar100").unwrap().md5);
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_says_how_to_get_it() {
+        let message = |name| source(name).unwrap_err().to_string();
+        assert!(message("slim").contains("https://zenodo.org/record/3672132"));
+        assert!(message("folder").contains("your own images"));
+        assert!(message("shapes").contains("needs no download"));
+        assert!(message("cifar").contains("cifar10, cifar100, supercifar100, stl10, tiny"));
+    }
+}
