@@ -241,6 +241,18 @@ fn an_archive_without_a_length_is_taken_as_it_comes() {
 }
 
 #[test]
+fn a_cut_is_seen_without_a_length_too() {
+    let (server, source, _) = serve(|number, request, content| {
+        let answer = proper(content, "\"1\"", request).without("Content-Length");
+        if number == 0 { answer.cut_after(100_000) } else { answer }
+    });
+    let place = Place::new();
+    place.fetch(&source, &hasty()).unwrap();
+    assert_toy(&place);
+    assert_eq!(server.starts(), [None, Some(100_000)]);
+}
+
+#[test]
 fn a_wrong_checksum_leaves_nothing() {
     let (server, mut source, archive) = serve(|_, request, content| proper(content, "\"1\"", request));
     source.md5 = "0".repeat(32);
@@ -419,7 +431,6 @@ fn a_server_without_encryption_is_an_error() {
     let place = Place::new();
     let error = place.fetch(&source, &hasty()).unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
-    eprintln!("{error}");
     assert_eq!(place.files(), [""; 0]);
 }
 

@@ -174,17 +174,22 @@ fn damaged_archives_leave_nothing() {
     let place_of_crc = crc.len() - 8;
     crc[place_of_crc] ^= 1;
     let plain_tar = tar_entry("toy/big.bin", EntryType::Regular, "", &noise(BIG));
+    let small = tar_entry("toy/deep/small.txt", EntryType::Regular, "", b"small");
+    let tar_of_all = [small, plain_tar.clone()].concat();
     for (what, archive) in [
         ("cut in the middle", good[..good.len() / 2].to_vec()),
         ("cut before its end", good[..good.len() - 4].to_vec()),
         ("a wrong sum", crc),
         ("no gzip", plain_tar.clone()),
         ("cut inside of the compression", gzip(&plain_tar[..plain_tar.len() / 2])),
+        ("half of the last file", gzip(&tar_of_all[..tar_of_all.len() - BIG / 2])),
         ("half a dataset", gzip(&plain_tar)),
         ("no tar", gzip(&noise(5000))),
         ("empty", gzip(b"")),
     ] {
-        let (place, result) = unpack_tar(&archive);
+        // Without sizes that the dataset has to have.
+        let sizeless = |source: &mut Source| source.files.iter_mut().for_each(|file| file.size = None);
+        let (place, result) = unpack(&archive, ArchiveFormat::TarGz, sizeless);
         let error = result.unwrap_err();
         assert!(matches!(error, FetchError::BadArchive { .. }), "{what}: {error}");
         assert_eq!(place.files(), [""; 0], "{what}");

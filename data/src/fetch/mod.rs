@@ -3,6 +3,18 @@
 //! [`source`] says where a dataset comes from, [`fetch`] downloads its archive, compares the checksum and unpacks it. Nothing
 //! half-done ever has the dataset's name: what comes in is `ARCHIVE.part`, what is being unpacked `.unpacking-FOLDER`, and
 //! the folder gets its name when it is complete. Killed at any time, the next call goes on where this one was.
+//!
+//! ```no_run
+//! use qare_data::fetch::{Event, FetchOptions, fetch, source};
+//!
+//! let fetched = fetch(&source("cifar10")?, "datasets".as_ref(), &FetchOptions::default(), &|event| match event {
+//!     Event::Downloading { done, total: Some(total) } => eprint!("\r{done} of {total} bytes"),
+//!     Event::Retrying { reason, .. } => eprintln!("{reason}; trying again"),
+//!     _ => {}
+//! })?;
+//! println!("{}", fetched.folder.display());
+//! # Ok::<(), qare_data::fetch::FetchError>(())
+//! ```
 
 mod archive;
 mod checksum;
