@@ -21,6 +21,22 @@ pub enum WeightsError {
         /// What its reader found.
         reason: String,
     },
+    /// The file is of no format that weights are read from.
+    #[error("{}: {reason}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is or is not.
+        reason: &'static str,
+    },
+    /// The file can be read, but has no weights where they should be.
+    #[error("{}: {reason}", path.display())]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
     /// The network has a tensor that the file lacks.
     #[error("{}: has no tensor `{name}` of shape {expected:?}, which the network needs; is it of another network?", path.display())]
     Missing {

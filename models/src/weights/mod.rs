@@ -5,11 +5,13 @@ mod error;
 mod load;
 mod path;
 mod pytorch;
+mod record;
 mod safetensors_file;
 mod state_dict;
 
 pub use collect::{NamedTensor, named_tensors, parameter_count};
 pub use error::WeightsError;
 pub use pytorch::load_pytorch;
+pub use record::{record_bytes, save_record};
 pub use safetensors_file::{load_safetensors, safetensors_bytes, save_safetensors, write_safetensors};
 pub use state_dict::StateDict;

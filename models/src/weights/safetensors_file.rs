@@ -3,6 +3,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
+use burn::tensor::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::collect::{NamedTensor, named_tensors};
@@ -76,35 +77,43 @@ pub fn load_safetensors<B: Backend, M: Module<B>>(module: M, prefix: &str, path:
     StateDict::read_safetensors(path)?.load_into(module, prefix)
 }
 
-pub(super) fn read(path: &Path) -> Result<StateDict, WeightsError> {
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict, WeightsError> {
     let damaged = |error: safetensors::SafeTensorError| WeightsError::Damaged {
         path: path.to_owned(),
         format: FORMAT,
         reason: error.to_string(),
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
 
-    let tensors = file.iter().map(|(name, view)| decode(path, name, &view)).collect::<Result<Vec<_>, _>>()?;
+    let mut tensors = Vec::new();
+    let mut other_types = HashMap::new();
+    for (name, view) in file.iter() {
+        match decode(name, &view) {
+            Some(values) => {
+                tensors.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values });
+            }
+            None => _ = other_types.insert(name.to_owned(), format!("{:?}", view.dtype())),
+        }
+    }
     let metadata = header.metadata().clone().unwrap_or_default();
-    Ok(StateDict::new(path, tensors, metadata))
+    Ok(StateDict::new(path, tensors, metadata).with_other_types(other_types))
 }
 
-fn decode(path: &Path, name: &str, view: &TensorView) -> Result<NamedTensor, WeightsError> {
-    let (chunks, _) = view.data().as_chunks::<4>();
-    let (long_chunks, _) = view.data().as_chunks::<8>();
-    let values = match (view.dtype(), is_batch_counter(name)) {
-        (Dtype::F32, _) => chunks.iter().copied().map(f32::from_le_bytes).collect(),
-        (Dtype::I64, true) => long_chunks.iter().map(|bytes| i64::from_le_bytes(*bytes) as f32).collect(),
-        (found, counter) => {
-            return Err(WeightsError::Type {
-                path: path.to_owned(),
-                name: name.to_owned(),
-                expected: if counter { "I64 or F32" } else { "F32" },
-                found: format!("{found:?}"),
-            });
-        }
-    };
-    Ok(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values })
+/// The values of a tensor of floats, or of a counter of batches.
+fn decode(name: &str, view: &TensorView) -> Option<Vec<f32>> {
+    let data = view.data();
+    match view.dtype() {
+        Dtype::F32 => Some(numbers(data, f32::from_le_bytes)),
+        Dtype::F64 => Some(numbers(data, |bytes| f64::from_le_bytes(bytes) as f32)),
+        Dtype::F16 => Some(numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32())),
+        Dtype::BF16 => Some(numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        Dtype::I64 if is_batch_counter(name) => Some(numbers(data, |bytes| i64::from_le_bytes(bytes) as f32)),
+        _ => None,
+    }
+}
+
+fn numbers<const N: usize>(data: &[u8], value: fn([u8; N]) -> f32) -> Vec<f32> {
+    let (chunks, _) = data.as_chunks::<N>();
+    chunks.iter().copied().map(value).collect()
 }

@@ -25,7 +25,8 @@ fn tensor<'a>(tensors: &'a [NamedTensor], name: &str) -> &'a NamedTensor {
 fn a_seed_makes_the_same_weights_on_every_backend() {
     let device = Default::default();
     let device_nd = Default::default();
-    for name in BackboneName::ALL {
+    // Resnet34 is of resnet18's making, and large.
+    for name in BackboneName::ALL.into_iter().filter(|name| *name != BackboneName::Resnet34) {
         let flex = named_tensors(&name.init::<Flex>(7, &device), "");
         let autodiff = named_tensors(&name.init::<Autodiff<Flex>>(7, &device), "");
         let ndarray = named_tensors(&name.init::<NdArray>(7, &device_nd), "");

@@ -7,4 +7,6 @@ mod golden_heads;
 mod initial_weights;
 mod local_discriminator;
 mod numbers;
+mod pytorch_files;
+mod records;
 mod weights_files;

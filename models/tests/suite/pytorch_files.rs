@@ -1,0 +1,115 @@
+//! Files that `torch.save` (PyTorch 2) has written, in `tests/checkpoints`, against the same tensors in safetensors.
+//!
+//! `checkpoint_*` is a checkpoint in the reference's form: small networks as "backbone" and "head", the state of an Adam
+//! that has made three steps, and numbers; as a zip archive, in the format before, and with pickle's protocol 4.
+//! `odd_*` has what else can be in a checkpoint: DataParallel, `torch.compile`, other precisions, views of storages, bare
+//! parameters, and Python objects of many kinds. `model*.pt` hold modules instead of their state_dict.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn_flex::Flex;
+use qare_models::{
+    BackboneName, LinearClassifierConfig, NamedTensor, ProjectionHeadConfig, StateDict, WeightsError, load_pytorch,
+    named_tensors, save_safetensors,
+};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints").join(name)
+}
+
+fn tensors(state: &StateDict) -> BTreeMap<String, NamedTensor> {
+    state.names().map(|name| (name.to_owned(), state.get(name).unwrap().clone())).collect()
+}
+
+#[test]
+fn checkpoints_have_the_tensors_that_were_saved() {
+    for (expected, files) in [
+        ("checkpoint.safetensors", &["checkpoint_zip.tar", "checkpoint_legacy.tar", "checkpoint_protocol4.pth"][..]),
+        ("odd.safetensors", &["odd_zip.pt", "odd_legacy.pt"][..]),
+    ] {
+        let expected = StateDict::read(&file(expected)).unwrap();
+        for name in files {
+            let found = StateDict::read(&file(name)).unwrap();
+            assert_eq!(tensors(&found), tensors(&expected), "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_say_which_module_a_tensor_is_of() {
+    let state = StateDict::read(&file("checkpoint_legacy.tar")).unwrap();
+    assert!(state.has_prefix("backbone") && state.has_prefix("head"));
+    assert!(!state.has_prefix("optimizer") && !state.has_prefix("classifier"));
+    assert_eq!(state.prefix_or_root("backbone"), "backbone");
+    assert_eq!(state.get("backbone.bn.num_batches_tracked").unwrap().values, [3.0]);
+    assert_eq!(state.get("head.linear1.weight").unwrap().shape, [5, 4]);
+    let config = ProjectionHeadConfig::new(4).with_hidden(5).with_output(2);
+    state.load_into(config.init::<Flex>(1, &Default::default()), "head").unwrap();
+
+    // Bare: of one dictionary, or saved as such.
+    let state = StateDict::read_pytorch(&file("checkpoint_zip.tar"), Some("backbone")).unwrap();
+    assert_eq!(state.prefix_or_root("backbone"), "");
+    assert_eq!(state.get("conv.weight").unwrap().shape, [4, 3, 3, 3]);
+}
+
+#[test]
+fn a_format_is_known_by_its_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Default::default();
+    let classifier = LinearClassifierConfig::new(3, 2).init::<Flex>(1, &device);
+    let path = folder.path().join("weights.pt");
+    save_safetensors(&classifier, "classifier", &path).unwrap();
+    let state = StateDict::read(&path).unwrap();
+    let other = state.load_into(LinearClassifierConfig::new(3, 2).init::<Flex>(2, &device), "classifier").unwrap();
+    assert_eq!(named_tensors(&other, ""), named_tensors(&classifier, ""));
+
+    let copy = folder.path().join("weights.safetensors");
+    std::fs::copy(file("checkpoint_zip.tar"), &copy).unwrap();
+    assert!(StateDict::read(&copy).unwrap().has_prefix("backbone"));
+
+    let mut archive = vec![0; 1024];
+    archive[257..262].copy_from_slice(b"ustar");
+    for (bytes, told) in [
+        (&b""[..], "empty"),
+        (b"what is this", "neither"),
+        (&archive, "tar archive"),
+        // A pickle that is none of torch.save.
+        (b"\x80\x02}q\x00.", "neither"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = StateDict::read(&path).unwrap_err();
+        assert!(matches!(error, WeightsError::UnknownFormat { .. }), "{error}");
+        assert!(error.to_string().contains(told) && error.to_string().contains("weights.pt"), "{error}");
+    }
+    assert!(matches!(StateDict::read(Path::new("no/such/file")), Err(WeightsError::Io { .. })));
+}
+
+#[test]
+fn a_model_in_place_of_its_state_dict_is_an_error_that_says_so() {
+    for name in ["model.pt", "model_inside.pt"] {
+        let error = StateDict::read(&file(name)).unwrap_err();
+        assert!(matches!(error, WeightsError::NoWeights { .. }), "{error}");
+        assert!(error.to_string().contains("state_dict()"), "{error}");
+    }
+}
+
+#[test]
+fn a_tensor_of_integers_is_an_error_where_a_weight_is_wanted() {
+    // `when` is a tensor of integers in the file.
+    let state = StateDict::read(&file("odd_zip.pt")).unwrap();
+    assert!(state.get("when").is_none());
+    let classifier = LinearClassifierConfig::new(3, 2).init::<Flex>(1, &Default::default());
+    let error = state.load_into(classifier, "when").unwrap_err();
+    assert!(matches!(error, WeightsError::Missing { .. }), "{error}");
+    let head = burn::module::Param::from_tensor(burn::tensor::Tensor::<Flex, 1>::zeros([1], &Default::default()));
+    let error = state.load_into(head, "when").unwrap_err();
+    assert!(matches!(&error, WeightsError::Type { found, .. } if found == "Long"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_an_error() {
+    let conv4 = BackboneName::Conv4.init::<Flex>(1, &Default::default());
+    let error = load_pytorch(conv4, &file("checkpoint_zip.tar"), Some("backbone")).unwrap_err();
+    assert!(matches!(error, WeightsError::Missing { .. }), "{error}");
+}
