@@ -8,25 +8,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::images::ImageSet;
-use crate::{cifar10, shapes};
+use crate::{cifar10, cifar100, shapes};
 
 /// A dataset this crate can load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatasetName {
-    /// CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test photographs, read from its official files.
+    /// CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test photographs of 10 classes, see [`crate::cifar10`].
     Cifar10,
+    /// CIFAR-100 (Krizhevsky 2009): as many photographs of 100 classes, see [`crate::cifar100`].
+    Cifar100,
+    /// CIFAR-100 with its 20 superclasses for classes.
+    Supercifar100,
     /// Ten drawn shapes under many nuisances: 5,000 training and 1,000 test images, see [`crate::shapes`].
     Shapes,
 }
 
-/// The two parts every dataset comes in.
+/// The parts a dataset comes in.
 #[derive(Clone, Debug)]
 pub struct Splits {
     /// For training.
     pub train: ImageSet,
     /// For the final test.
     pub test: ImageSet,
+    /// Images without labels (all of them have label 0), if the dataset has such a split.
+    pub unlabeled: Option<ImageSet>,
+}
+
+impl Splits {
+    /// The images for training without labels: the unlabeled ones, or else those of the training split.
+    pub fn pretraining(&self) -> &ImageSet {
+        self.unlabeled.as_ref().unwrap_or(&self.train)
+    }
+}
+
+/// Told how many images have been decoded, and of how many. Any thread may call it, and the calls may come out of order.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// What [`load`] needs to know besides the name.
+#[derive(Clone, Copy, Default)]
+pub struct LoadOptions<'a> {
+    /// The folder with the dataset's files: the one its archive was unpacked in, or the one that the archive itself makes.
+    /// Datasets that need no files ignore it.
+    pub dir: Option<&'a Path>,
+    /// Height and width of the images in pixels, where it is not the dataset's own.
+    pub image_size: Option<usize>,
+    /// Called after each image that is decoded.
+    pub progress: Option<Progress<'a>>,
 }
 
 /// Mean and standard deviation of each colour channel, on the scale where black is 0 and white is 1.
@@ -41,30 +69,16 @@ pub struct Normalization {
 }
 
 impl DatasetName {
-    /// Every dataset, in alphabetical order.
-    pub const ALL: &[Self] = &[Self::Cifar10, Self::Shapes];
+    /// Every dataset.
+    pub const ALL: &[Self] = &[Self::Cifar10, Self::Cifar100, Self::Supercifar100, Self::Shapes];
 
     /// The name on the command line and in configurations.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::Supercifar100 => "supercifar100",
             Self::Shapes => "shapes",
-        }
-    }
-
-    /// Height and width of its images in pixels.
-    pub fn side(self) -> usize {
-        match self {
-            Self::Cifar10 => cifar10::SIDE,
-            Self::Shapes => shapes::SIDE,
-        }
-    }
-
-    /// The number of its classes.
-    pub fn classes(self) -> usize {
-        match self {
-            Self::Cifar10 => cifar10::CLASS_NAMES.len(),
-            Self::Shapes => shapes::CLASS_NAMES.len(),
         }
     }
 
@@ -72,16 +86,14 @@ impl DatasetName {
     pub fn normalization(self) -> Normalization {
         match self {
             Self::Cifar10 => cifar10::NORMALIZATION,
+            Self::Cifar100 | Self::Supercifar100 => cifar100::NORMALIZATION,
             Self::Shapes => shapes::NORMALIZATION,
         }
     }
 
     /// Whether it is read from files (then [`load`] needs their folder).
     pub fn needs_files(self) -> bool {
-        match self {
-            Self::Cifar10 => true,
-            Self::Shapes => false,
-        }
+        self != Self::Shapes
     }
 }
 
@@ -102,16 +114,15 @@ impl FromStr for DatasetName {
     }
 }
 
-/// Loads a dataset into memory.
-///
-/// `dir` is the folder with the dataset's files: the one its archive was unpacked in, or the one that the archive
-/// itself makes. Datasets that need no files ignore it.
+/// Loads a dataset.
 ///
 /// # Errors
-/// If the files are missing, unreadable or damaged.
-pub fn load(name: DatasetName, dir: Option<&Path>) -> Result<Splits, DataError> {
+/// If the files are missing, unreadable or damaged, or the dataset cannot have the size that is asked for.
+pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
     match name {
-        DatasetName::Cifar10 => cifar10::load(dir),
+        DatasetName::Cifar10 => cifar10::load(options.dir),
+        DatasetName::Cifar100 => cifar100::load(options.dir),
+        DatasetName::Supercifar100 => cifar100::load_coarse(options.dir),
         DatasetName::Shapes => Ok(shapes::draw()),
     }
 }
@@ -133,13 +144,16 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = "cifar11".parse::<DatasetName>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown dataset `cifar11`; known datasets: cifar10, shapes");
+        assert_eq!(
+            error.to_string(),
+            "unknown dataset `cifar11`; known datasets: cifar10, cifar100, supercifar100, shapes"
+        );
     }
 
     #[test]
     fn a_dataset_in_files_asks_for_its_folder() {
         for &name in DatasetName::ALL.iter().filter(|name| name.needs_files()) {
-            assert!(matches!(load(name, None), Err(DataError::FolderNeeded { .. })));
+            assert!(matches!(load(name, &LoadOptions::default()), Err(DataError::FolderNeeded { .. })));
         }
     }
 }

@@ -115,18 +115,11 @@ impl Epoch {
 
     fn write_views(&self, index: usize, values: &mut [f32]) {
         let side = self.images.side();
+        let image = self.images.pixels(index);
         SCRATCH.with_borrow_mut(|scratch| {
             for (view, out) in values.chunks_exact_mut(3 * side * side).enumerate() {
                 let mut draw = Draw::new(self.config.seed, Purpose::View, self.number, index as u64, view as u64);
-                write_view(
-                    self.config.augmentation,
-                    self.images.pixels(index),
-                    side,
-                    &mut draw,
-                    &self.config.normalization,
-                    scratch,
-                    out,
-                );
+                write_view(self.config.augmentation, &image, side, &mut draw, &self.config.normalization, scratch, out);
             }
         });
     }

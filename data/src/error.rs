@@ -71,14 +71,13 @@ pub enum DataError {
         /// The size it must have, in bytes.
         expected: u64,
         /// How the expected size comes about.
-        form: &'static str,
+        form: String,
     },
 
     /// A label that is no class's.
     #[error(
-        "{}: bad label {found} at byte offset {offset} (record {record}), expected 0 to {}; the file is damaged, download it again",
-        path.display(),
-        classes - 1
+        "{}: bad label {found} at byte offset {offset} (record {record}), expected {first} to {last}; the file is damaged, download it again",
+        path.display()
     )]
     BadLabel {
         /// The file.
@@ -89,17 +88,63 @@ pub enum DataError {
         record: usize,
         /// The value found.
         found: u64,
-        /// The number of classes.
-        classes: usize,
+        /// The smallest label there is.
+        first: u64,
+        /// The largest label there is.
+        last: u64,
     },
 
-    /// A pickle that is damaged, or is not the pickle of a CIFAR-10 batch.
-    #[error("{}: {problem}; expected a CIFAR-10 batch as the python version of the archive has it, download it again", path.display())]
+    /// A pickle that is damaged, or is not the pickle that belongs there.
+    #[error(
+        "{}: {problem}; expected a file of the python version of {dataset} as its archive has it, download it again",
+        path.display()
+    )]
     BadPickle {
+        /// The dataset.
+        dataset: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong with it, with the byte offset or record where there is one.
         problem: String,
+    },
+
+    /// A text file of a dataset (a list of classes, the labels of images) that does not say what it should.
+    #[error("{}{}: {problem}; expected {expected}", path.display(), if *line > 0 { format!(", line {line}") } else { String::new() })]
+    BadList {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, or 0 if it is about the whole file.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+        /// What the file should say.
+        expected: &'static str,
+    },
+
+    /// An image file that cannot be decoded.
+    #[error(
+        "{}: broken image: {problem}; replace or delete it{}",
+        path.display(),
+        if *more > 0 { format!(" (so are {more} more)") } else { String::new() }
+    )]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        problem: String,
+        /// How many other images of the dataset cannot be decoded either.
+        more: usize,
+    },
+
+    /// Files and folders that do not make up a dataset.
+    #[error("{}: {problem}; expected {expected}", path.display())]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What it should be.
+        expected: &'static str,
     },
 
     /// Pixels and labels that do not fit each other.
@@ -122,6 +167,26 @@ pub enum DataError {
         label: u16,
         /// The number of classes.
         classes: usize,
+    },
+
+    /// File names that do not fit the images.
+    #[error("{names} file names for {images} images")]
+    FileNameCount {
+        /// File names given.
+        names: usize,
+        /// Images of the set.
+        images: usize,
+    },
+
+    /// An image size that a dataset cannot have.
+    #[error("dataset `{dataset}` cannot have images of {size}x{size}: expected {expected}")]
+    ImageSize {
+        /// The dataset's name.
+        dataset: &'static str,
+        /// The size asked for.
+        size: usize,
+        /// What it must be.
+        expected: String,
     },
 
     /// A setting of the loader that cannot work.

@@ -1,14 +1,16 @@
 //! Datasets, augmented views and a deterministic loader for [Burn](https://burn.dev).
 //!
-//! [`load`] reads or draws a dataset into memory as two [`ImageSet`]s. A [`ViewLoader`] makes batches of augmented views
+//! [`load`] reads or draws a dataset as [`ImageSet`]s. A [`ViewLoader`] makes batches of augmented views
 //! of one of them, behind Burn's own [`DataLoader`](burn::data::dataloader::DataLoader). Every random number is a
 //! function of (seed, purpose, epoch, image, view), see [`draw`]: the same run gives the same batches with any number of
 //! threads, and a resumed one goes on with the very same sequence.
 
 #![warn(missing_docs)]
 
+mod cifar;
 pub mod cifar10;
-mod cifar10_pickle;
+pub mod cifar100;
+mod cifar_pickle;
 pub mod color;
 pub mod crop;
 pub mod dataset;
@@ -25,7 +27,7 @@ pub mod resize;
 pub mod shapes;
 pub mod views;
 
-pub use dataset::{DatasetName, Normalization, Splits, load};
+pub use dataset::{DatasetName, LoadOptions, Normalization, Progress, Splits, load};
 pub use draw::{Draw, Purpose};
 pub use epoch::EpochCursor;
 pub use error::DataError;

@@ -6,7 +6,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use qare_data::{DataError, DatasetName, Splits, load};
+mod pickles;
+
+use qare_data::{DataError, DatasetName, LoadOptions, Splits, load};
 use tempfile::TempDir;
 
 const IMAGES: usize = 10_000;
@@ -44,37 +46,9 @@ fn write_binary(path: &Path, file: usize) {
     }
 }
 
-/// The opcodes that Python 2's cPickle wrote with protocol 2, up to the pixels and after them.
-fn pickle(labels: &[u8], pixels: usize) -> (Vec<u8>, Vec<u8>) {
-    let mut head =
-        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05".to_vec();
-    // Lists are appended to in runs of a thousand.
-    for labels in labels.chunks(1000) {
-        head.push(b'(');
-        labels.iter().for_each(|&label| head.extend([b'K', label]));
-        head.push(b'e');
-    }
-    head.extend(b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07");
-    head.extend(b"cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09");
-    // State of the array: version, shape, type, column order, bytes.
-    head.extend(b"(K\x01M\x10\x27M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b");
-    head.extend(b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
-    head.extend((pixels as u32).to_le_bytes());
-    let mut tail = b"tbU\tfilenamesq\x0c]q\x0d(".to_vec();
-    for index in 0..100u8 {
-        tail.extend(b"U\x13leptodactylus_s.pngr");
-        tail.extend([index, 1, 0, 0]);
-    }
-    tail.extend(b"eu.");
-    (head, tail)
-}
-
+/// A pickle as Python 2 wrote it, and where its pixels start.
 fn write_pickle(path: &Path, labels: &[u8], pixels: usize) -> usize {
-    let (head, tail) = pickle(labels, pixels);
-    fs::write(path, &head).unwrap();
-    set_len(path, head.len() + pixels);
-    write_at(path, head.len() + pixels, &tail);
-    head.len()
+    pickles::write(path, &[("labels", labels)], pixels)
 }
 
 fn write_python(path: &Path, file: usize) {
@@ -98,7 +72,7 @@ fn archive(folder: &str, extension: &str, write: fn(&Path, usize)) -> (TempDir, 
 }
 
 fn cifar10(dir: &Path) -> Result<Splits, DataError> {
-    load(DatasetName::Cifar10, Some(dir))
+    load(DatasetName::Cifar10, &LoadOptions { dir: Some(dir), ..Default::default() })
 }
 
 fn assert_message(dir: &Path, parts: &[&str]) {

@@ -1,6 +1,6 @@
 //! The drawn dataset.
 
-use qare_data::{DatasetName, ImageSet, load};
+use qare_data::{DatasetName, ImageSet, LoadOptions, load};
 
 fn counts(images: &ImageSet) -> Vec<usize> {
     let mut counts = vec![0; images.classes()];
@@ -11,7 +11,7 @@ fn counts(images: &ImageSet) -> Vec<usize> {
 /// FNV-1a over labels and pixels.
 fn fingerprint(images: &ImageSet) -> u64 {
     let labels = images.labels().iter().map(|&label| label as u8);
-    let pixels = (0..images.len()).flat_map(|index| images.pixels(index).iter().copied());
+    let pixels = (0..images.len()).flat_map(|index| images.pixels(index).into_owned());
     labels
         .chain(pixels)
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -19,7 +19,7 @@ fn fingerprint(images: &ImageSet) -> u64 {
 
 #[test]
 fn the_pictures_never_change() {
-    let splits = load(DatasetName::Shapes, None).unwrap();
+    let splits = load(DatasetName::Shapes, &LoadOptions::default()).unwrap();
     assert_eq!((splits.train.len(), splits.test.len(), splits.train.side()), (5_000, 1_000, 32));
     assert_eq!(counts(&splits.train), vec![500; 10]);
     assert_eq!(counts(&splits.test), vec![100; 10]);
@@ -33,13 +33,13 @@ const FINGERPRINTS: (u64, u64) = (9_527_170_557_936_102_667, 13_307_310_930_903_
 
 #[test]
 fn the_normalization_is_that_of_the_pictures() {
-    let train = load(DatasetName::Shapes, None).unwrap().train;
+    let train = load(DatasetName::Shapes, &LoadOptions::default()).unwrap().train;
     let normalization = DatasetName::Shapes.normalization();
     for channel in 0..3 {
         let values = || {
             (0..train.len())
-                .flat_map(|index| &train.pixels(index)[channel * 1024..(channel + 1) * 1024])
-                .map(|&pixel| f64::from(pixel) / 255.0)
+                .flat_map(|index| train.pixels(index)[channel * 1024..(channel + 1) * 1024].to_vec())
+                .map(|pixel| f64::from(pixel) / 255.0)
         };
         let count = (train.len() * 1024) as f64;
         let mean = values().sum::<f64>() / count;
