@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::images::ImageSet;
-use crate::{cifar10, cifar100, shapes};
+use crate::{cifar10, cifar100, folder, shapes, stl10, tiny};
 
 /// A dataset this crate can load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +20,17 @@ pub enum DatasetName {
     Cifar100,
     /// CIFAR-100 with its 20 superclasses for classes.
     Supercifar100,
+    /// tiny-ImageNet (Le and Yang 2015): 100,000 training and 10,000 test photographs of 200 classes, 64×64, see
+    /// [`crate::tiny`].
+    Tiny,
+    /// STL-10 (Coates et al. 2011): 5,000 training and 8,000 test photographs of 10 classes and 100,000 without labels,
+    /// 96×96, see [`crate::stl10`].
+    Stl10,
+    /// SlimageNet64 (Antoniou et al. 2020): 200 photographs of each of the 1000 classes of ImageNet, 64×64, see
+    /// [`crate::folder`].
+    Slim,
+    /// Any folder of images, see [`crate::folder`].
+    Folder,
     /// Ten drawn shapes under many nuisances: 5,000 training and 1,000 test images, see [`crate::shapes`].
     Shapes,
 }
@@ -46,15 +57,26 @@ impl Splits {
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// What [`load`] needs to know besides the name.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
     /// The folder with the dataset's files: the one its archive was unpacked in, or the one that the archive itself makes.
     /// Datasets that need no files ignore it.
     pub dir: Option<&'a Path>,
-    /// Height and width of the images in pixels, where it is not the dataset's own.
+    /// Height and width of the images in pixels, if not the dataset's own. Only datasets of image files (`tiny`, `slim`,
+    /// `folder`) can be read in another size.
     pub image_size: Option<usize>,
-    /// Called after each image that is decoded.
+    /// Called after each image file that is decoded.
     pub progress: Option<Progress<'a>>,
+    /// Bytes of decoded pixels a split may take in memory, 1 GiB by default. A larger one is kept in a file in the folder
+    /// `.qare-cache` of the dataset, where the next run finds it. If that cannot be written, it is a temporary file, and
+    /// memory if that cannot be written either.
+    pub memory_limit: usize,
+}
+
+impl Default for LoadOptions<'_> {
+    fn default() -> Self {
+        Self { dir: None, image_size: None, progress: None, memory_limit: 1 << 30 }
+    }
 }
 
 /// Mean and standard deviation of each colour channel, on the scale where black is 0 and white is 1.
@@ -70,7 +92,16 @@ pub struct Normalization {
 
 impl DatasetName {
     /// Every dataset.
-    pub const ALL: &[Self] = &[Self::Cifar10, Self::Cifar100, Self::Supercifar100, Self::Shapes];
+    pub const ALL: &[Self] = &[
+        Self::Cifar10,
+        Self::Cifar100,
+        Self::Supercifar100,
+        Self::Tiny,
+        Self::Stl10,
+        Self::Slim,
+        Self::Folder,
+        Self::Shapes,
+    ];
 
     /// The name on the command line and in configurations.
     pub fn as_str(self) -> &'static str {
@@ -78,6 +109,10 @@ impl DatasetName {
             Self::Cifar10 => "cifar10",
             Self::Cifar100 => "cifar100",
             Self::Supercifar100 => "supercifar100",
+            Self::Tiny => "tiny",
+            Self::Stl10 => "stl10",
+            Self::Slim => "slim",
+            Self::Folder => "folder",
             Self::Shapes => "shapes",
         }
     }
@@ -87,6 +122,10 @@ impl DatasetName {
         match self {
             Self::Cifar10 => cifar10::NORMALIZATION,
             Self::Cifar100 | Self::Supercifar100 => cifar100::NORMALIZATION,
+            Self::Tiny => tiny::NORMALIZATION,
+            Self::Stl10 => stl10::NORMALIZATION,
+            Self::Slim => folder::SLIM_NORMALIZATION,
+            Self::Folder => folder::NORMALIZATION,
             Self::Shapes => shapes::NORMALIZATION,
         }
     }
@@ -119,13 +158,38 @@ impl FromStr for DatasetName {
 /// # Errors
 /// If the files are missing, unreadable or damaged, or the dataset cannot have the size that is asked for.
 pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
+    let side = match name {
+        DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(cifar10::SIDE),
+        DatasetName::Stl10 => Some(stl10::SIDE),
+        DatasetName::Shapes => Some(shapes::SIDE),
+        DatasetName::Tiny | DatasetName::Slim | DatasetName::Folder => None,
+    };
+    check_size(name, side, options.image_size)?;
     match name {
         DatasetName::Cifar10 => cifar10::load(options.dir),
         DatasetName::Cifar100 => cifar100::load(options.dir),
         DatasetName::Supercifar100 => cifar100::load_coarse(options.dir),
+        DatasetName::Tiny => tiny::load(options),
+        DatasetName::Stl10 => stl10::load(options.dir),
+        DatasetName::Slim => folder::load_slim(options),
+        DatasetName::Folder => folder::load(options),
         DatasetName::Shapes => Ok(shapes::draw()),
     }
 }
+
+/// Whether a dataset whose images have this side, or any side, can have the one that is asked for.
+fn check_size(name: DatasetName, side: Option<usize>, size: Option<usize>) -> Result<(), DataError> {
+    let expected = match (side, size) {
+        (_, None) => return Ok(()),
+        (Some(side), Some(size)) if size != side => format!("{side}, the size of its images"),
+        (None, Some(size)) if !(1..=MAX_SIDE).contains(&size) => format!("1 to {MAX_SIDE}"),
+        _ => return Ok(()),
+    };
+    Err(DataError::ImageSize { dataset: name.as_str(), size: size.unwrap_or_default(), expected })
+}
+
+/// The largest images that can be asked for.
+const MAX_SIDE: usize = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +210,7 @@ mod tests {
         let error = "cifar11".parse::<DatasetName>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown dataset `cifar11`; known datasets: cifar10, cifar100, supercifar100, shapes"
+            "unknown dataset `cifar11`; known datasets: cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, shapes"
         );
     }
 
@@ -155,5 +219,21 @@ mod tests {
         for &name in DatasetName::ALL.iter().filter(|name| name.needs_files()) {
             assert!(matches!(load(name, &LoadOptions::default()), Err(DataError::FolderNeeded { .. })));
         }
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_is_an_error() {
+        let text = |name, size| {
+            let options = LoadOptions { image_size: Some(size), ..Default::default() };
+            load(name, &options).unwrap_err().to_string()
+        };
+        assert_eq!(
+            text(DatasetName::Shapes, 64),
+            "dataset `shapes` cannot have images of 64x64: expected 32, the size of its images"
+        );
+        assert!(text(DatasetName::Stl10, 64).contains("expected 96"));
+        assert!(text(DatasetName::Folder, 0).contains("expected 1 to 2048"));
+        let options = LoadOptions { image_size: Some(32), ..Default::default() };
+        assert_eq!(load(DatasetName::Shapes, &options).unwrap().train.side(), 32);
     }
 }

@@ -7,6 +7,7 @@
 
 #![warn(missing_docs)]
 
+mod catalog;
 mod cifar;
 pub mod cifar10;
 pub mod cifar100;
@@ -14,17 +15,23 @@ mod cifar_pickle;
 pub mod color;
 pub mod crop;
 pub mod dataset;
+mod decoding;
 pub mod draw;
 mod epoch;
 pub mod error;
 pub mod fetch;
+pub mod folder;
 pub mod hue;
 pub mod images;
 pub mod loader;
 mod outlines;
+mod picture;
+mod pixel_file;
 mod prefetch;
 pub mod resize;
 pub mod shapes;
+pub mod stl10;
+pub mod tiny;
 pub mod views;
 
 pub use dataset::{DatasetName, LoadOptions, Normalization, Progress, Splits, load};

@@ -1,0 +1,263 @@
+//! One image file: decoded, turned upright, made square and of the size that is wanted.
+//!
+//! The shorter side is resized to the size (bilinear with antialiasing, in Pillow's arithmetic, see [`crate::resize`]), the
+//! longer one along with it (rounded down), then the middle is cut out (halves rounded to the even side): torchvision's
+//! `Resize` and `CenterCrop`. An image of that size already keeps its pixels.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+
+use crate::crop::CropBox;
+use crate::resize::Resizer;
+
+/// How many times as long as wide an image may be; of a longer one only the middle is resized.
+const LONGEST: usize = 16;
+
+/// Decodes pictures, keeping its buffers from one to the next.
+#[derive(Default)]
+pub(crate) struct PictureReader {
+    resizer: Resizer,
+    planes: Vec<u8>,
+    resized: Vec<u8>,
+}
+
+impl PictureReader {
+    /// Decodes the bytes of a file into planar pixels, `[3, side, side]`, and returns the height and width it had; or says
+    /// what is wrong with it.
+    ///
+    /// Gray, transparent, 16-bit and CMYK images become 8-bit RGB; transparency is dropped.
+    pub fn read(&mut self, bytes: &[u8], side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
+        // A damaged file may find a mistake in a decoder.
+        let image = catch_unwind(AssertUnwindSafe(|| decode(bytes))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(format!("the decoder failed: {}", text.unwrap_or("no reason given")))
+        })?;
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        if height == 0 || width == 0 {
+            return Err("it has no pixels".into());
+        }
+        self.make_square(&image, side, out);
+        Ok((height, width))
+    }
+
+    fn make_square(&mut self, image: &RgbImage, side: usize, out: &mut [u8]) {
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        if (height, width) == (side, side) {
+            return into_planes(image, out);
+        }
+        self.planes.resize(3 * height * width, 0);
+        into_planes(image, &mut self.planes);
+        let longest = LONGEST * height.min(width);
+        let crop = central((height, width), (height.min(longest), width.min(longest)));
+        let (to_height, to_width) = if crop.width <= crop.height {
+            (side * crop.height / crop.width, side)
+        } else {
+            (side, side * crop.width / crop.height)
+        };
+        self.resized.resize(3 * to_height * to_width, 0);
+        self.resizer.resized_crop(&self.planes, (height, width), &crop, (to_height, to_width), &mut self.resized);
+        let middle = central((to_height, to_width), (side, side));
+        for (plane, out) in self.resized.chunks_exact(to_height * to_width).zip(out.chunks_exact_mut(side * side)) {
+            let rows = plane.chunks_exact(to_width).skip(middle.top);
+            for (row, out) in rows.zip(out.chunks_exact_mut(side)) {
+                out.copy_from_slice(&row[middle.left..middle.left + side]);
+            }
+        }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+    if bytes.starts_with(b"\xff\xd8") && !jpeg_has_end(bytes) {
+        return Err(format!("the JPEG data is cut off: no end marker in {} bytes", bytes.len()));
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    if reader.format().is_none() {
+        return Err(if bytes.is_empty() {
+            "the file is empty".into()
+        } else {
+            "it is in no known image format".into()
+        });
+    }
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+/// Whether a JPEG file has an end marker after its first scan starts. The decoder would fill up what is missing with gray.
+/// Before that, segments (which may hold a whole preview) say how long they are; in a scan 0xff is escaped.
+fn jpeg_has_end(bytes: &[u8]) -> bool {
+    let mut place = 2;
+    while let Some(&[0xff, marker]) = bytes.get(place..place + 2) {
+        match marker {
+            0xda => return bytes[place..].windows(2).any(|pair| pair == b"\xff\xd9"),
+            // Fill bytes, and markers without a segment.
+            0xff => place += 1,
+            0x01 | 0xd0..=0xd8 => place += 2,
+            _ => match bytes.get(place + 2..place + 4) {
+                Some(&[high, low]) => place += 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        }
+    }
+    // Let the decoder say what is wrong there, unless the file just ends.
+    place < bytes.len()
+}
+
+fn into_planes(image: &RgbImage, planes: &mut [u8]) {
+    let plane = planes.len() / 3;
+    let (red, rest) = planes.split_at_mut(plane);
+    let (green, blue) = rest.split_at_mut(plane);
+    for (((pixel, red), green), blue) in image.as_raw().chunks_exact(3).zip(red).zip(green).zip(blue) {
+        (*red, *green, *blue) = (pixel[0], pixel[1], pixel[2]);
+    }
+}
+
+fn central((height, width): (usize, usize), (to_height, to_width): (usize, usize)) -> CropBox {
+    let start = |length: usize, to: usize| ((length - to) as f64 / 2.0).round_ties_even() as usize;
+    CropBox { top: start(height, to_height), left: start(width, to_width), height: to_height, width: to_width }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ColorType, ExtendedColorType, ImageEncoder, ImageFormat};
+
+    use super::*;
+
+    /// Noise that is also smooth enough to be worth resizing.
+    fn picture(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            let value = |factor: u32| ((x * factor + y * 3 + x * y % 17 * factor) % 256) as u8;
+            image::Rgb([value(5), value(7), 255 - value(2)])
+        })
+    }
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn read(bytes: &[u8], side: usize) -> Result<Vec<u8>, String> {
+        let mut out = vec![0; 3 * side * side];
+        PictureReader::default().read(bytes, side, &mut out).map(|_| out)
+    }
+
+    fn planes(image: &RgbImage) -> Vec<u8> {
+        (0..3).flat_map(|channel| image.pixels().map(move |pixel| pixel.0[channel])).collect()
+    }
+
+    #[test]
+    fn an_image_of_the_right_size_keeps_its_pixels_in_every_lossless_format() {
+        let image = picture(24, 24);
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
+            assert_eq!(read(&encoded(&image.clone().into(), format), 24).unwrap(), planes(&image), "{format:?}");
+        }
+        let jpeg = read(&encoded(&image.clone().into(), ImageFormat::Jpeg), 24).unwrap();
+        assert_eq!(
+            jpeg,
+            planes(&image::load_from_memory(&encoded(&image.into(), ImageFormat::Jpeg)).unwrap().into_rgb8())
+        );
+    }
+
+    #[test]
+    fn other_kinds_of_pixels_become_rgb() {
+        let gray: Vec<u8> = (0..64).map(|value| value * 4).collect();
+        let triple = [gray.clone(), gray.clone(), gray.clone()].concat();
+        let png = |color, bytes: Vec<u8>| {
+            let mut out = Vec::new();
+            image::codecs::png::PngEncoder::new(&mut out).write_image(&bytes, 8, 8, color).unwrap();
+            read(&out, 8).unwrap()
+        };
+        assert_eq!(png(ExtendedColorType::L8, gray.clone()), triple);
+        let wide =
+            |values: Vec<u8>| values.into_iter().flat_map(|value| (u16::from(value) * 257).to_ne_bytes()).collect();
+        assert_eq!(png(ExtendedColorType::L16, wide(gray.clone())), triple);
+        let rgb: Vec<u8> = gray.iter().flat_map(|&value| [value, 1, 255 - value]).collect();
+        let expected = [gray.clone(), vec![1; 64], gray.iter().map(|value| 255 - value).collect()].concat();
+        assert_eq!(png(ExtendedColorType::Rgb16, wide(rgb.clone())), expected);
+        let transparent = rgb.chunks(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], pixel[0]]).collect();
+        assert_eq!(png(ExtendedColorType::Rgba8, transparent), expected);
+        assert_eq!(DynamicImage::from(picture(2, 2)).color(), ColorType::Rgb8);
+    }
+
+    #[test]
+    fn the_shorter_side_is_resized_and_the_middle_taken() {
+        // Step by step with the resizer alone: 40x30 becomes 21x16 (21.3 rounded down), and columns 2 to 18 are the middle
+        // (2.5 rounded to the even side).
+        let image = picture(40, 30);
+        let mut resized = vec![0; 3 * 16 * 21];
+        let whole = CropBox { top: 0, left: 0, height: 30, width: 40 };
+        Resizer::default().resized_crop(&planes(&image), (30, 40), &whole, (16, 21), &mut resized);
+        let expected: Vec<u8> = resized.chunks(21).flat_map(|row| row[2..18].to_vec()).collect();
+        assert_eq!(read(&encoded(&image.clone().into(), ImageFormat::Png), 16).unwrap(), expected);
+        // The same picture on its side gives the same on its side.
+        let turned = DynamicImage::from(image).rotate90().fliph();
+        let side = read(&encoded(&turned, ImageFormat::Png), 16).unwrap();
+        for (place, value) in side.into_iter().enumerate() {
+            let (channel, row, column) = (place / 256, place / 16 % 16, place % 16);
+            // Rows first or columns first may round differently.
+            assert!(value.abs_diff(expected[channel * 256 + column * 16 + row]) <= 1);
+        }
+    }
+
+    #[test]
+    fn very_long_images_do_not_take_all_memory() {
+        let mut image = picture(60_000, 1);
+        let middle = image.get_pixel(30_000, 0).0;
+        for x in 29_992..30_008 {
+            image.put_pixel(x, 0, image::Rgb(middle));
+        }
+        let out = read(&encoded(&image.into(), ImageFormat::Png), 32).unwrap();
+        assert!((0..3).all(|channel| out[channel * 1024 + 16 * 32 + 16] == middle[channel]));
+    }
+
+    #[test]
+    fn pictures_are_turned_upright() {
+        let image = picture(16, 8);
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
+        // A TIFF directory with one entry: orientation (0x0112), a short, one of it, 6: to be turned right.
+        let exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.encode_image(&image).unwrap();
+        let upright = image::load_from_memory(&jpeg).unwrap().rotate90();
+        assert_eq!(read(&jpeg, 8).unwrap(), read(&encoded(&upright, ImageFormat::Png), 8).unwrap());
+    }
+
+    #[test]
+    fn broken_files_are_told_not_panicked_about() {
+        let image = DynamicImage::from(picture(50, 50));
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = encoded(&image, format);
+            assert!(read(&bytes, 32).is_ok());
+            for length in [0, 1, 3, 20, bytes.len() / 2, bytes.len() - 20] {
+                let problem = read(&bytes[..length], 32).expect_err(&format!("{format:?}, {length} bytes"));
+                assert!(!problem.is_empty());
+            }
+        }
+        let jpeg = encoded(&image, ImageFormat::Jpeg);
+        assert!(read(&jpeg[..jpeg.len() - 2], 32).unwrap_err().contains("no end marker"));
+        // Whatever follows the end is of no consequence.
+        assert!(read(&[&jpeg[..], b"\0\0rest"].concat(), 32).is_ok());
+        assert_eq!(read(b"", 32).unwrap_err(), "the file is empty");
+        assert_eq!(read(b"hello, world", 32).unwrap_err(), "it is in no known image format");
+    }
+
+    #[test]
+    fn any_damage_is_an_error_or_an_image() {
+        let image = DynamicImage::from(picture(30, 20));
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = encoded(&image, format);
+            for step in 0..200 {
+                let mut damaged = bytes.clone();
+                let place = step * 31 % damaged.len();
+                damaged[place] = damaged[place].wrapping_add(step as u8 | 1);
+                let _ = read(&damaged, 16);
+            }
+        }
+    }
+}
