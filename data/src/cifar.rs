@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::cifar_pickle;
 use crate::dataset::Splits;
-use crate::error::DataError;
+use crate::error::{DataError, counted};
 use crate::images::ImageSet;
 
 /// Height and width of an image in pixels.
@@ -111,13 +111,13 @@ impl Archive {
         }
         let names = class_names(&folder, layout.form)?;
         let parts: Vec<_> = files.par_iter().map(|(path, images)| self.read(layout, path, *images)).collect();
-        let mut parts: Vec<Part> =
-            parts.into_iter().collect::<Result<_, _>>().map_err(|problems| first_of(problems))?;
+        let mut parts: Vec<Part> = parts.into_iter().collect::<Result<_, _>>().map_err(first_of)?;
         let test = parts.split_off(layout.train.len());
         let join = |parts: Vec<Part>| {
-            let (pixels, labels): (Vec<_>, Vec<_>) =
+            let (mut pixels, labels): (Vec<_>, Vec<_>) =
                 parts.into_iter().map(|mut part| (part.pixels, part.labels.swap_remove(kind))).unzip();
-            ImageSet::new(pixels.concat(), labels.concat(), SIDE, names.clone())
+            let pixels = if pixels.len() == 1 { pixels.swap_remove(0) } else { pixels.concat() };
+            ImageSet::new(pixels, labels.concat(), SIDE, names.clone())
         };
         Ok(Splits { train: join(parts)?, test: join(test)?, unlabeled: None })
     }
@@ -143,7 +143,7 @@ fn read_binary(path: &Path, images: usize, kinds: &[LabelKind]) -> Result<Part, 
     let record_size = kinds.len() + IMAGE_SIZE;
     let expected = (images * record_size) as u64;
     if found != expected {
-        let form = format!("{images} records of {} and 3072 pixel bytes", count(kinds.len(), "label byte"));
+        let form = format!("{images} records of {} and 3072 pixel bytes", counted(kinds.len(), "label byte"));
         return Err(vec![DataError::WrongSize { path: path.to_path_buf(), found, expected, form }]);
     }
     let mut pixels = vec![0; images * IMAGE_SIZE];
@@ -175,9 +175,4 @@ fn read_binary(path: &Path, images: usize, kinds: &[LabelKind]) -> Result<Part, 
         }
     }
     if problems.is_empty() { Ok(Part { pixels, labels }) } else { Err(problems) }
-}
-
-/// "1 label byte", "2 label bytes".
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -200,3 +200,12 @@ pub enum DataError {
         expected: String,
     },
 }
+
+/// A number of things: "1 image", "2 images", "3 classes".
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('s') => format!("{number} {what}es"),
+        _ => format!("{number} {what}s"),
+    }
+}

@@ -33,6 +33,8 @@ pub const SLIM_NORMALIZATION: Normalization = Normalization { mean: [0.5; 3], st
 pub const UNLABELED: &str = "unlabeled";
 
 pub(crate) const SLIM_FOLDER: &str = "SlimageNet64";
+/// Classes, and images a class, of the whole SlimageNet64.
+pub(crate) const WHOLE_SLIM: (usize, usize) = (1000, 200);
 const EXPECTED: &str = "train/CLASS/ and test/CLASS/ (or val/CLASS/) with images, class folders, or images";
 const ADVICE: &str = "images are jpg, jpeg, png, bmp or webp files";
 const SLIM_ADVICE: &str = "download and unpack it from https://zenodo.org/record/3672132";

@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod catalog;
+pub mod check;
 mod cifar;
 pub mod cifar10;
 pub mod cifar100;
@@ -34,6 +35,7 @@ pub mod stl10;
 pub mod tiny;
 pub mod views;
 
+pub use check::{Finding, Report, check};
 pub use dataset::{DatasetName, LoadOptions, Normalization, Progress, Splits, load};
 pub use draw::{Draw, Purpose};
 pub use epoch::EpochCursor;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{Catalog, Entry, Listing, images_below};
 use crate::dataset::{LoadOptions, Normalization, Splits};
 use crate::decoding;
-use crate::error::DataError;
+use crate::error::{DataError, counted};
 
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 64;
@@ -133,7 +133,9 @@ fn in_order(catalog: &mut Catalog, listed: &[String], folders: Vec<String>) -> V
     }
     if wnids.len() < listed.len() {
         let missing = listed.len() - wnids.len();
-        catalog.notes.push(format!("{missing} of the {} classes of wnids.txt have no folder in train/", listed.len()));
+        catalog
+            .notes
+            .push(format!("of the {} classes of wnids.txt, {missing} without a folder in train/", listed.len()));
     }
     wnids
 }
@@ -243,7 +245,7 @@ fn sorted_into_folders(catalog: &mut Catalog, labels: &HashMap<&str, u16>) {
 
 fn left_out(catalog: &mut Catalog, images: usize) {
     if images > 0 {
-        let note = format!("{images} images in val/ are of classes without training images and are left out");
+        let note = format!("{} in val/ left out, of classes without training images", counted(images, "image"));
         catalog.notes.push(note);
     }
 }

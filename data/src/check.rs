@@ -1,0 +1,348 @@
+//! A look at a folder: which datasets are in it, whether they are complete, and everything that is wrong with them.
+
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::catalog::{Catalog, Entry, Listing};
+use crate::cifar::{Archive, Form};
+use crate::dataset::{DatasetName, Progress};
+use crate::decoding::{Counter, decode};
+use crate::error::{DataError, counted};
+use crate::{cifar10, cifar100, folder, stl10, tiny};
+
+/// Problems of a dataset that are named; further ones are counted.
+pub const NAMED_PROBLEMS: usize = 100;
+
+/// What [`check`] found in a folder.
+#[derive(Debug)]
+pub struct Report {
+    /// The folder.
+    pub dir: PathBuf,
+    /// The datasets in it.
+    pub findings: Vec<Finding>,
+}
+
+/// A dataset on disk.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it can be loaded as.
+    pub datasets: Vec<DatasetName>,
+    /// The form of its files.
+    pub form: &'static str,
+    /// Where they are.
+    pub dir: PathBuf,
+    /// The splits that could be read.
+    pub splits: Vec<SplitSummary>,
+    /// What is wrong, the first [`NAMED_PROBLEMS`] of it. Each would be an error of [`load`](crate::load).
+    pub problems: Vec<DataError>,
+    /// How many problems there are besides.
+    pub further_problems: usize,
+    /// What is worth knowing and no problem, such as classes that are not there.
+    pub notes: Vec<String>,
+    /// Whether it is the whole dataset as it was published; `None` if nobody knows, as for a folder of images.
+    pub complete: Option<bool>,
+}
+
+/// The images of a split and their labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitSummary {
+    /// `train`, `test` or `unlabeled`.
+    pub name: &'static str,
+    /// The number of images.
+    pub images: usize,
+    /// The number of classes that images belong to, or 0 without labels.
+    pub classes: usize,
+    /// The smallest and the largest label, unless there are no labels.
+    pub labels: Option<(u16, u16)>,
+    /// How many images the smallest and the largest of these classes have.
+    pub class_sizes: (usize, usize),
+}
+
+impl SplitSummary {
+    fn of(name: &'static str, labels: impl Iterator<Item = u16>) -> Self {
+        let mut counts = vec![0usize; usize::from(u16::MAX) + 1];
+        labels.for_each(|label| counts[usize::from(label)] += 1);
+        let there = || counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(label, _)| label as u16);
+        let sizes = || counts.iter().copied().filter(|count| *count > 0);
+        Self {
+            name,
+            images: counts.iter().sum(),
+            classes: there().count(),
+            labels: there().min().zip(there().max()),
+            class_sizes: (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0)),
+        }
+    }
+
+    fn unlabeled(images: usize) -> Self {
+        Self { name: "unlabeled", images, classes: 0, labels: None, class_sizes: (0, 0) }
+    }
+}
+
+impl Report {
+    /// Whether a dataset was found and nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        !self.findings.is_empty() && self.findings.iter().all(Finding::is_sound)
+    }
+}
+
+impl Finding {
+    /// Whether nothing is wrong, so that it can be loaded. It may still be a part of the dataset only.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn new(datasets: &[DatasetName], form: &'static str, dir: PathBuf) -> Self {
+        Self {
+            datasets: datasets.to_vec(),
+            form,
+            dir,
+            splits: Vec::new(),
+            problems: Vec::new(),
+            further_problems: 0,
+            notes: Vec::new(),
+            complete: None,
+        }
+    }
+
+    fn add(&mut self, problems: impl IntoIterator<Item = DataError>) {
+        for problem in problems {
+            if self.problems.len() < NAMED_PROBLEMS {
+                self.problems.push(problem);
+            } else {
+                self.further_problems += 1;
+            }
+        }
+    }
+
+    /// Keeps a result, or what is wrong.
+    fn take<T>(&mut self, result: Result<T, Vec<DataError>>) -> Option<T> {
+        result.map_err(|problems| self.add(problems)).ok()
+    }
+}
+
+/// Looks for datasets in a folder and reads all of their files. `progress` is called for each image file.
+///
+/// # Errors
+/// If there is no such folder. What is wrong inside of it is in the report.
+pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError> {
+    if !dir.is_dir() {
+        let (problem, expected) = ("there is no such folder".to_owned(), "the folder of a dataset");
+        return Err(DataError::Layout { path: dir.to_path_buf(), problem, expected });
+    }
+    let mut findings = Vec::new();
+    findings.extend(cifar(dir, &cifar10::ARCHIVE, &[DatasetName::Cifar10]));
+    findings.extend(cifar(dir, &cifar100::ARCHIVE, &[DatasetName::Cifar100, DatasetName::Supercifar100]));
+    findings.extend(stl10::find(dir).map(stl10));
+    findings.extend(tiny_images(dir).map(|root| tiny_imagenet(root, progress)));
+    findings.extend(slim_images(dir).map(|root| slim(root, progress)));
+    if findings.is_empty() {
+        let catalog = folder::catalog(dir.to_path_buf());
+        if !(catalog.train.is_empty() && catalog.problems.is_empty()) {
+            let finding = Finding::new(&[DatasetName::Folder], "image files", dir.to_path_buf());
+            findings.push(image_files(finding, catalog, None, progress));
+        }
+    }
+    Ok(Report { dir: dir.to_path_buf(), findings })
+}
+
+fn cifar(dir: &Path, archive: &'static Archive, datasets: &[DatasetName]) -> Vec<Finding> {
+    let check = |(folder, layout): (PathBuf, &'static _)| {
+        let crate::cifar::Layout { form, expected, .. } = *layout;
+        let name = if form == Form::Binary { "binary version" } else { "python version" };
+        let mut finding = Finding::new(datasets, name, folder.clone());
+        let mut labels = Vec::new();
+        // One file after the other, for they are large and their pixels of no interest.
+        for (path, images) in layout.files(&folder) {
+            let read = if path.is_file() {
+                archive.read(layout, &path, images).map(|mut part| part.labels.pop().unwrap_or_default())
+            } else {
+                Err(vec![DataError::MissingFile { path, expected }])
+            };
+            labels.push(finding.take(read).unwrap_or_default());
+        }
+        let test = labels.pop().unwrap_or_default();
+        finding.splits.push(SplitSummary::of("train", labels.into_iter().flatten()));
+        finding.splits.push(SplitSummary::of("test", test.into_iter()));
+        if datasets.contains(&DatasetName::Cifar100) {
+            let lists =
+                [("fine_label_names", &cifar100::FINE_NAMES[..]), ("coarse_label_names", &cifar100::COARSE_NAMES)];
+            for (list, known) in lists {
+                finding.take(cifar100::names(&folder, form, list, known).map_err(|error| vec![error]));
+            }
+        }
+        finding.complete = Some(finding.is_sound());
+        finding
+    };
+    archive.find(dir).into_iter().map(check).collect()
+}
+
+fn stl10(folder: PathBuf) -> Finding {
+    let mut finding = Finding::new(&[DatasetName::Stl10], "binary version", folder.clone());
+    let one = |error| vec![error];
+    finding.take(stl10::class_names(&folder).map_err(one));
+    for (split, images) in [("train", stl10::TRAIN), ("test", stl10::TEST)] {
+        let pixels = finding.take(stl10::open_pixels(&folder, split, images).map_err(one));
+        let labels = finding.take(stl10::read_labels(&folder, split, images));
+        if let (Some(_), Some(labels)) = (pixels, labels) {
+            finding.splits.push(SplitSummary::of(split, labels.into_iter()));
+        }
+    }
+    let unlabeled = folder.join(stl10::UNLABELED_FILE);
+    if !unlabeled.exists() {
+        let note = "unlabeled_X.bin is missing: pre-training takes it, probing and supervised training can do without";
+        finding.notes.push(note.to_owned());
+    } else if finding.take(stl10::open_pixels(&folder, "unlabeled", stl10::UNLABELED).map_err(one)).is_some() {
+        finding.splits.push(SplitSummary::unlabeled(stl10::UNLABELED));
+    }
+    finding.complete = Some(finding.splits.len() == 3 && finding.is_sound());
+    finding
+}
+
+/// The folder of tiny-ImageNet, if it is more than any image folder.
+fn tiny_images(dir: &Path) -> Option<PathBuf> {
+    let signs = ["wnids.txt", "words.txt", "val/val_annotations.txt"];
+    tiny::find(dir).filter(|root| root.ends_with(tiny::FOLDER) || signs.iter().any(|sign| root.join(sign).is_file()))
+}
+
+fn tiny_imagenet(root: PathBuf, progress: Option<Progress>) -> Finding {
+    let catalog = tiny::catalog(root.clone());
+    let (classes, train, test) = tiny::WHOLE;
+    let complete = (catalog.class_names.len(), catalog.train.len(), catalog.test.len())
+        == (classes, classes * train, classes * test);
+    let mut finding =
+        image_files(Finding::new(&[DatasetName::Tiny], "image files", root), catalog, Some(tiny::SIDE), progress);
+    finding.complete = Some(complete && finding.is_sound());
+    finding
+}
+
+/// The folder of SlimageNet64, which only its name tells from any image folder.
+fn slim_images(dir: &Path) -> Option<PathBuf> {
+    Some(folder::find_slim(dir)).filter(|root| root.file_name().is_some_and(|name| name == folder::SLIM_FOLDER))
+}
+
+fn slim(root: PathBuf, progress: Option<Progress>) -> Finding {
+    let catalog = folder::catalog(root.clone());
+    let (classes, images) = folder::WHOLE_SLIM;
+    let complete = catalog.class_names.len() == classes && catalog.train.len() + catalog.test.len() == classes * images;
+    let finding = Finding::new(&[DatasetName::Slim], "image files", root.clone());
+    if catalog.train.is_empty() && catalog.problems.is_empty() {
+        let mut finding = finding;
+        let problem = "there are no images".to_owned();
+        finding.add([DataError::Layout { path: root, problem, expected: "train/CLASS/ and test/CLASS/ with images" }]);
+        finding.complete = Some(false);
+        return finding;
+    }
+    let mut finding = image_files(finding, catalog, Some(folder::SIDE), progress);
+    // With an official `val` besides, the two splits are not all images.
+    let has_val = Listing::of(&finding.dir, &mut Vec::new()).folders.iter().any(|folder| folder == "val");
+    finding.complete = (complete || !has_val).then_some(complete && finding.is_sound());
+    finding
+}
+
+/// Decodes all images.
+fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, progress: Option<Progress>) -> Finding {
+    let counter = Counter::new(catalog.train.len() + catalog.test.len(), progress);
+    finding.add(catalog.problems);
+    let mut other_sizes = 0;
+    for (split, entries) in [("train", &catalog.train), ("test", &catalog.test)] {
+        let (sound, broken) = decode_all(&catalog.root, entries, side, &counter, &mut other_sizes);
+        finding.add(broken);
+        finding.splits.push(SplitSummary::of(split, sound.into_iter()));
+    }
+    finding.notes.extend(catalog.notes);
+    if let Some(side) = side.filter(|_| other_sizes > 0) {
+        finding.notes.push(format!("{} not {side}x{side}, to be resized when loaded", counted(other_sizes, "image")));
+    }
+    finding
+}
+
+/// The labels of the images that can be decoded, and what is wrong with the others.
+fn decode_all(
+    root: &Path,
+    entries: &[Entry],
+    side: Option<usize>,
+    counter: &Counter,
+    other_sizes: &mut usize,
+) -> (Vec<u16>, Vec<DataError>) {
+    let to = side.unwrap_or(folder::SIDE);
+    let decoded: Vec<_> = entries
+        .par_iter()
+        .map_init(
+            || vec![0; 3 * to * to],
+            |pixels, entry| {
+                let size = decode(root, entry, to, pixels);
+                counter.add(1);
+                size.map(|size| (entry.label, size))
+            },
+        )
+        .collect();
+    let (mut labels, mut problems) = (Vec::with_capacity(entries.len()), Vec::new());
+    for result in decoded {
+        match result {
+            Ok((label, size)) => {
+                labels.push(label);
+                *other_sizes += usize::from(side.is_some_and(|side| size != (side, side)));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (labels, problems)
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.findings.is_empty() {
+            let names: Vec<&str> =
+                DatasetName::ALL.iter().filter(|name| name.needs_files()).map(|n| n.as_str()).collect();
+            return write!(f, "{}: no dataset found (looked for {})", self.dir.display(), names.join(", "));
+        }
+        for (place, finding) in self.findings.iter().enumerate() {
+            write!(f, "{}{finding}", if place > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.datasets.iter().map(|name| name.as_str()).collect();
+        let state = match (self.problems.len() + self.further_problems, self.complete) {
+            (0, Some(true)) => "sound and complete".to_owned(),
+            (0, Some(false)) => "sound, but only a part of the dataset".to_owned(),
+            (0, None) => "sound".to_owned(),
+            (count, _) => counted(count, "problem"),
+        };
+        write!(f, "{} ({}) in {}: {state}", names.join(", "), self.form, self.dir.display())?;
+        for split in &self.splits {
+            write!(f, "\n  {split}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n  note: {note}")?;
+        }
+        for problem in &self.problems {
+            write!(f, "\n  problem: {problem}")?;
+        }
+        if self.further_problems > 0 {
+            write!(f, "\n  and {} more", self.further_problems)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for SplitSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, counted(self.images, "image"))?;
+        let Some((first, last)) = self.labels else {
+            return Ok(());
+        };
+        let (smallest, largest) = self.class_sizes;
+        write!(f, ", {} (labels {first} to {last})", counted(self.classes, "class"))?;
+        if smallest == largest {
+            write!(f, ", {} each", counted(largest, "image"))
+        } else {
+            write!(f, ", {smallest} to {largest} images each")
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Image folders in all their forms.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use qare_data::{DataError, DatasetName, LoadOptions, Splits, load};
+use tempfile::{TempDir, tempdir};
+
+mod image_files;
+
+use image_files::{contents, reds, write, write_all};
+
+fn folder(dir: &Path) -> Result<Splits, DataError> {
+    load(DatasetName::Folder, &LoadOptions { dir: Some(dir), ..Default::default() })
+}
+
+fn with_files(names: &[&str]) -> TempDir {
+    let dir = tempdir().unwrap();
+    write_all(dir.path(), names);
+    dir
+}
+
+fn assert_message(dir: &Path, parts: &[&str]) {
+    let text = folder(dir).expect_err("a damaged dataset").to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn train_and_test_folders_are_the_splits() {
+    let dir = with_files(&[
+        "train/dog/2.png",
+        "train/dog/10.PNG",
+        "train/cat/deep/er/1.bmp",
+        "train/cat/0.webp",
+        "test/dog/x.png",
+        "test/cat/y.png",
+        "val/cat/z.png",
+        "elsewhere/w.png",
+    ]);
+    fs::write(dir.path().join("train/cat/notes.txt"), "no image").unwrap();
+    fs::write(dir.path().join("train/cat/.hidden.png"), "no image").unwrap();
+    fs::create_dir(dir.path().join("train/empty")).unwrap();
+    let splits = folder(dir.path()).unwrap();
+    assert_eq!(splits.train.class_names(), ["cat", "dog"]);
+    assert_eq!(
+        contents(&splits.train),
+        [("train/cat/0.webp", 0), ("train/cat/deep/er/1.bmp", 0), ("train/dog/10.PNG", 1), ("train/dog/2.png", 1)]
+    );
+    assert_eq!(reds(&splits.train), [3, 2, 1, 0]);
+    assert_eq!(contents(&splits.test), [("test/cat/y.png", 0), ("test/dog/x.png", 1)]);
+    assert_eq!((splits.test.side(), splits.test.classes()), (64, 2));
+    let part = splits.train.select(&[2, 0]);
+    assert_eq!((part.file_name(0), part.file_name(1)), (Some("train/dog/10.PNG"), Some("train/cat/0.webp")));
+}
+
+#[test]
+fn val_stands_in_for_a_test_split_that_is_not_there_or_has_no_classes() {
+    let dir = with_files(&["train/a/1.png", "train/b/1.png", "val/b/2.png"]);
+    assert_eq!(contents(&folder(dir.path()).unwrap().test), [("val/b/2.png", 1)]);
+    write(&dir.path().join("test/of-no-class.png"), 8, [0; 3]);
+    assert_eq!(contents(&folder(dir.path()).unwrap().test), [("val/b/2.png", 1)]);
+}
+
+#[test]
+fn without_a_test_split_the_last_fifth_of_each_class_is_held_out() {
+    let mut names: Vec<String> = (0..11).map(|image| format!("a/{image:02}.png")).collect();
+    names.extend((0..4).map(|image| format!("b/{image}.png")));
+    for prefix in ["", "train/"] {
+        let names: Vec<String> = names.iter().map(|name| format!("{prefix}{name}")).collect();
+        let dir = with_files(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let splits = folder(dir.path()).unwrap();
+        assert_eq!((splits.train.len(), splits.train.classes()), (9 + 4, 2));
+        assert_eq!(contents(&splits.test), [(&*format!("{prefix}a/09.png"), 0), (&*format!("{prefix}a/10.png"), 0)]);
+    }
+}
+
+#[test]
+fn images_in_no_class_folders_are_for_training_without_labels() {
+    let dir = with_files(&["1.png", "2.png", "3.png", "4.png", "5.png", "6.png"]);
+    let splits = folder(dir.path()).unwrap();
+    assert_eq!((splits.train.len(), splits.test.len()), (6, 0));
+    assert_eq!(
+        (splits.train.class_names(), splits.pretraining().labels()),
+        (&["unlabeled".to_owned()][..], &[0; 6][..])
+    );
+    assert_eq!(contents(&splits.train)[5], ("6.png", 0));
+}
+
+#[test]
+fn folders_that_make_no_dataset_are_errors() {
+    let empty = tempdir().unwrap();
+    assert_message(empty.path(), &["train/CLASS/", &empty.path().display().to_string(), "jpg, jpeg, png"]);
+    assert_message(&empty.path().join("nowhere"), &["nowhere"]);
+    let dir = with_files(&["train/a/1.png", "test/a/1.png", "test/b/1.png"]);
+    assert_message(dir.path(), &["test/b: there are no training images of class b"]);
+    let dir = with_files(&["train/a/1.png", "train/montage.png", "train/other.png"]);
+    assert_message(dir.path(), &["train/montage.png: 2 images beside class folders are of no class"]);
+    let dir = with_files(&["test/a/1.png", "val/a/1.png"]);
+    assert_message(dir.path(), &["images in test/ and val/ but none in train/"]);
+}
+
+#[test]
+fn a_broken_image_is_named_and_others_are_counted() {
+    let dir = with_files(&["a/1.png", "a/2.png", "a/3.png", "b/4.png", "b/5.png"]);
+    for name in ["a/3.png", "b/4.png", "b/5.png"] {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    assert_message(dir.path(), &["a/3.png: broken image: ", "replace or delete it (so are 2 more)"]);
+    fs::write(dir.path().join("a/3.png"), "").unwrap();
+    assert_message(dir.path(), &["a/3.png: broken image: the file is empty"]);
+}
+
+#[test]
+fn images_of_any_size_become_the_size_asked_for_and_progress_counts_them() {
+    let dir = tempdir().unwrap();
+    for (name, side) in [("a/1.png", 5), ("a/2.png", 300), ("b/3.jpg", 33), ("b/4.png", 20)] {
+        write(&dir.path().join(name), side, [side as u8, 0, 255]);
+    }
+    let calls = Mutex::new(Vec::new());
+    let count = |done, total| calls.lock().unwrap().push((done, total));
+    let options =
+        LoadOptions { dir: Some(dir.path()), image_size: Some(20), progress: Some(&count), ..Default::default() };
+    let splits = load(DatasetName::Folder, &options).unwrap();
+    assert_eq!(splits.train.side(), 20);
+    for (index, red) in [5, 44, 33, 20].into_iter().enumerate() {
+        let pixels = splits.train.pixels(index);
+        // A JPEG is not exact.
+        assert!(pixels[..400].iter().all(|value: &u8| value.abs_diff(red) <= 3), "image {index}: {:?}", &pixels[..3]);
+        assert!(pixels[400..800].iter().all(|&value| value <= 3) && pixels[800..].iter().all(|&value| value >= 252));
+    }
+    let mut calls = calls.into_inner().unwrap();
+    calls.sort_unstable();
+    assert_eq!(calls, [(1, 4), (2, 4), (3, 4), (4, 4)]);
+}
+
+#[test]
+fn slim_is_its_folder_or_the_one_that_holds_it() {
+    let dir = with_files(&["SlimageNet64/train/n1/1.png", "SlimageNet64/train/n2/2.png", "SlimageNet64/test/n2/3.png"]);
+    for dir in [dir.path().to_path_buf(), dir.path().join("SlimageNet64")] {
+        let splits = load(DatasetName::Slim, &LoadOptions { dir: Some(&dir), ..Default::default() }).unwrap();
+        assert_eq!(contents(&splits.train), [("train/n1/1.png", 0), ("train/n2/2.png", 1)]);
+        assert_eq!(contents(&splits.test), [("test/n2/3.png", 1)]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_unless_they_go_round_in_circles() {
+    let dir = with_files(&["a/1.png", "b/2.png"]);
+    let other = with_files(&["3.png"]);
+    std::os::unix::fs::symlink(other.path(), dir.path().join("c")).unwrap();
+    assert_eq!(contents(&folder(dir.path()).unwrap().train), [("a/1.png", 0), ("b/2.png", 1), ("c/3.png", 2)]);
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("b/back")).unwrap();
+    assert_message(dir.path(), &["b/back: a link to a folder that it lies in"]);
+}
