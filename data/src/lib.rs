@@ -4,9 +4,14 @@
 //! of one of them, behind Burn's own [`DataLoader`](burn::data::dataloader::DataLoader). Every random number is a
 //! function of (seed, purpose, epoch, image, view), see [`draw`]: the same run gives the same batches with any number of
 //! threads, and a resumed one goes on with the very same sequence.
+//!
+//! An [`Augmentation`] says how views are made: of random choices ([`views`], [`geometric_views`]) that follow
+//! torchvision's distributions, and operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`],
+//! [`color`], [`hue`]; [`padded_crop`], [`affine`], [`erasing`]).
 
 #![warn(missing_docs)]
 
+pub mod affine;
 pub mod cifar10;
 mod cifar10_pickle;
 pub mod color;
@@ -14,11 +19,15 @@ pub mod crop;
 pub mod dataset;
 pub mod draw;
 mod epoch;
+pub mod erasing;
 pub mod error;
+pub mod geometric_views;
 pub mod hue;
 pub mod images;
 pub mod loader;
+mod normalize;
 mod outlines;
+pub mod padded_crop;
 mod prefetch;
 pub mod resize;
 pub mod shapes;
@@ -27,6 +36,7 @@ pub mod views;
 pub use dataset::{DatasetName, Normalization, Splits, load};
 pub use draw::{Draw, Purpose};
 pub use epoch::EpochCursor;
+pub use erasing::RandomErasing;
 pub use error::DataError;
 pub use images::{ImageItem, ImageSet};
 pub use loader::{LoaderConfig, ViewBatch, ViewLoader};
