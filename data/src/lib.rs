@@ -4,9 +4,14 @@
 //! of one of them, behind Burn's own [`DataLoader`](burn::data::dataloader::DataLoader). Every random number is a
 //! function of (seed, purpose, epoch, image, view), see [`draw`]: the same run gives the same batches with any number of
 //! threads, and a resumed one goes on with the very same sequence.
+//!
+//! An [`Augmentation`] says how views are made: of random choices ([`views`], [`geometric_views`]) that follow
+//! torchvision's distributions, and operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`],
+//! [`color`], [`hue`]; [`padded_crop`], [`affine`], [`erasing`]).
 
 #![warn(missing_docs)]
 
+pub mod affine;
 mod catalog;
 pub mod check;
 mod cifar;
@@ -19,13 +24,17 @@ pub mod dataset;
 mod decoding;
 pub mod draw;
 mod epoch;
+pub mod erasing;
 pub mod error;
 pub mod fetch;
 pub mod folder;
+pub mod geometric_views;
 pub mod hue;
 pub mod images;
 pub mod loader;
+mod normalize;
 mod outlines;
+pub mod padded_crop;
 mod picture;
 mod pixel_file;
 mod prefetch;
@@ -39,6 +48,7 @@ pub use check::{Finding, Report, check};
 pub use dataset::{DatasetName, LoadOptions, Normalization, Progress, Splits, load};
 pub use draw::{Draw, Purpose};
 pub use epoch::EpochCursor;
+pub use erasing::RandomErasing;
 pub use error::DataError;
 pub use images::{ImageItem, ImageSet};
 pub use loader::{LoaderConfig, ViewBatch, ViewLoader};

@@ -1,22 +1,36 @@
-//! Views: what augmentation and normalisation make of an image.
+//! Views: what augmentation and normalisation make of an image. The plainer ones are in
+//! [`geometric_views`](crate::geometric_views).
 
 use serde::{Deserialize, Serialize};
 
+use crate::affine::Warper;
 use crate::color;
 use crate::crop::{CropBox, RandomCrop};
 use crate::dataset::Normalization;
 use crate::draw::Draw;
+use crate::erasing::RandomErasing;
+use crate::geometric_views::{AffineView, CropView, FlipView};
 use crate::hue::hue;
+use crate::normalize::Normalizer;
 use crate::resize::Resizer;
 
-/// How a view is made of an image, before it is normalised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// How a view is made of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Augmentation {
-    /// The image itself.
+    /// The image itself: probes and tests.
     None,
     /// A [`ContrastiveView`].
     Contrastive,
+    /// A [`CropView`]: supervised training, rotations and DeepCluster.
+    Crop,
+    /// A [`FlipView`]: Deep InfoMax.
+    Flip,
+    /// An [`AffineView`]: supervised training on STL-10, and fine-tuning.
+    Affine {
+        /// The squares that are erased, if any.
+        erase: Option<RandomErasing>,
+    },
 }
 
 /// The random choices of one contrastive view (Chen et al. 2020, as torchvision's transforms make them): crop and
@@ -71,6 +85,31 @@ impl ContrastiveView {
             grayscale: draw.chance(0.2),
         }
     }
+
+    /// Writes the normalised view; lengths as in [`write_view`].
+    ///
+    /// # Panics
+    /// If the length of `image` or `out` is not `3 * side * side`, or the crop is not inside.
+    pub fn apply(
+        &self,
+        image: &[u8],
+        side: usize,
+        normalization: &Normalization,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        let Scratch { resizer, pixels, normalizer, .. } = scratch;
+        pixels.resize(image.len(), 0);
+        resizer.resized_crop(image, (side, side), &self.crop, (side, side), pixels);
+        if let Some(jitter) = &self.jitter {
+            jitter.apply(pixels);
+        }
+        if self.grayscale {
+            color::grayscale(pixels);
+        }
+        // No colour change looks at places, so mirroring can wait until the values are written.
+        normalizer.write(normalization, pixels, side, self.flip, out);
+    }
 }
 
 impl ColorJitter {
@@ -104,28 +143,10 @@ impl ColorJitter {
 /// Buffers and tables that [`write_view`] keeps from one view to the next. Give every thread its own.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    resizer: Resizer,
-    pixels: Vec<u8>,
-    values: Option<ValueTable>,
-}
-
-/// The normalised value of every 8-bit value, for each channel.
-#[derive(Clone, Debug)]
-struct ValueTable {
-    of: Normalization,
-    values: [[f32; 256]; 3],
-}
-
-impl ValueTable {
-    fn new(of: Normalization) -> Self {
-        let mut values = [[0.0; 256]; 3];
-        for (channel, values) in values.iter_mut().enumerate() {
-            for (pixel, value) in values.iter_mut().enumerate() {
-                *value = (pixel as f32 / 255.0 - of.mean[channel]) / of.std[channel];
-            }
-        }
-        Self { of, values }
-    }
+    pub(crate) resizer: Resizer,
+    pub(crate) warper: Warper,
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) normalizer: Normalizer,
 }
 
 /// Writes one view of an image: augmented, scaled to 0 to 1 and normalised.
@@ -143,45 +164,15 @@ pub fn write_view(
     scratch: &mut Scratch,
     out: &mut [f32],
 ) {
-    let size = 3 * side * side;
-    assert_eq!(image.len(), size, "pixels of the image");
-    assert_eq!(out.len(), size, "values of the view");
-    let Scratch { resizer, pixels, values } = scratch;
-    if values.as_ref().is_none_or(|table| table.of != *normalization) {
-        *values = Some(ValueTable::new(*normalization));
-    }
-    let table = values.as_ref().expect("the table was just made");
     match augmentation {
-        Augmentation::None => normalize(image, side, false, table, out),
+        Augmentation::None => scratch.normalizer.write(normalization, image, side, false, out),
         Augmentation::Contrastive => {
-            let view = ContrastiveView::draw(side, draw);
-            pixels.resize(size, 0);
-            resizer.resized_crop(image, (side, side), &view.crop, (side, side), pixels);
-            if let Some(jitter) = &view.jitter {
-                jitter.apply(pixels);
-            }
-            if view.grayscale {
-                color::grayscale(pixels);
-            }
-            // No colour change looks at places, so mirroring can wait until the values are written.
-            normalize(pixels, side, view.flip, table, out);
+            ContrastiveView::draw(side, draw).apply(image, side, normalization, scratch, out);
         }
-    }
-}
-
-fn normalize(pixels: &[u8], side: usize, flip: bool, table: &ValueTable, out: &mut [f32]) {
-    let plane = side * side;
-    for ((pixels, out), values) in pixels.chunks_exact(plane).zip(out.chunks_exact_mut(plane)).zip(&table.values) {
-        if flip {
-            for (pixels, out) in pixels.chunks_exact(side).zip(out.chunks_exact_mut(side)) {
-                for (pixel, out) in pixels.iter().rev().zip(out) {
-                    *out = values[usize::from(*pixel)];
-                }
-            }
-        } else {
-            for (pixel, out) in pixels.iter().zip(out) {
-                *out = values[usize::from(*pixel)];
-            }
+        Augmentation::Crop => CropView::draw(side, draw).apply(image, side, normalization, scratch, out),
+        Augmentation::Flip => FlipView::draw(draw).apply(image, side, normalization, scratch, out),
+        Augmentation::Affine { erase } => {
+            AffineView::draw(side, erase, draw).apply(image, side, normalization, scratch, out);
         }
     }
 }

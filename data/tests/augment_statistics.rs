@@ -1,13 +1,12 @@
 //! The random choices of contrastive views have the distributions they should have.
-//!
-//! Bounds are five standard deviations of the mean over the draws, so a right implementation fails about once in a million
-//! seeds (and the seed is fixed).
 
+mod distribution;
+
+use distribution::{assert_share, assert_uniform};
 use qare_data::views::{ColorChange, ColorJitter, ContrastiveView};
 use qare_data::{Draw, Purpose};
 
 const DRAWS: u64 = 40_000;
-const SIGMAS: f64 = 5.0;
 
 fn views(side: usize) -> impl Iterator<Item = ContrastiveView> {
     (0..DRAWS).map(move |index| ContrastiveView::draw(side, &mut Draw::new(11, Purpose::View, 3, index, 1)))
@@ -15,27 +14,6 @@ fn views(side: usize) -> impl Iterator<Item = ContrastiveView> {
 
 fn jitters() -> Vec<ColorJitter> {
     views(32).filter_map(|view| view.jitter).collect()
-}
-
-fn assert_share(hits: usize, of: usize, probability: f64, what: &str) {
-    let share = hits as f64 / of as f64;
-    let sigma = (probability * (1.0 - probability) / of as f64).sqrt();
-    assert!((share - probability).abs() < SIGMAS * sigma, "{what}: {share}, expected {probability} ± {sigma}");
-}
-
-/// Kolmogorov–Smirnov: the values are a sample of the uniform distribution between two bounds.
-fn assert_uniform(values: impl Iterator<Item = f64>, low: f64, high: f64, slack: f64, what: &str) {
-    let mut places: Vec<f64> = values.map(|value| (value - low) / (high - low)).collect();
-    places.sort_by(f64::total_cmp);
-    let count = places.len() as f64;
-    assert!(places[0] >= -slack && places[places.len() - 1] <= 1.0 + slack, "{what} leaves its bounds");
-    let distance = places
-        .iter()
-        .enumerate()
-        .map(|(rank, &place)| (place - rank as f64 / count).abs().max((place - (rank + 1) as f64 / count).abs()))
-        .fold(0.0, f64::max);
-    // 1.95 / √n is exceeded by one sample in a thousand, 2.5 / √n by one in a hundred thousand.
-    assert!(distance < 2.5 / count.sqrt() + slack, "{what}: distance {distance} from uniform");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use qare_data::resize::Resizer;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-/// Files of these kinds belong to other crates.
-const OTHERS: [&str; 3] = ["loss_", "qare_", "backbone_"];
+/// Files of these kinds belong to other crates, or to `golden_views.rs`.
+const OTHERS: [&str; 4] = ["loss_", "qare_", "backbone_", "view_"];
 
 /// Largest allowed difference, of an 8-bit value and on average.
 const MOST: u8 = 3;
