@@ -47,7 +47,7 @@ mod selected {
     }
 }
 
-pub use selected::{NAME, device};
+pub use selected::{NAME, Plain, device};
 
 /// The backend that trains.
 pub type Training = Autodiff<selected::Plain>;

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use qare_models::{NamedTensor, StateDict, safetensors_bytes};
+use burn::tensor::backend::Backend;
+use qare_data::DatasetName;
+use qare_models::{Backbone, BackboneName, NamedTensor, StateDict, safetensors_bytes};
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Plain;
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
+use crate::methods::Method;
 use crate::recipe::Recipe;
 use crate::run_folder::{self, Latest, RunFolder, milestones};
 
@@ -43,79 +47,146 @@ pub struct Checkpoint {
     pub weights: StateDict,
 }
 
+/// What a call says of a weights file: checked against what the file says, and necessary where it says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stated {
+    pub dataset: Option<DatasetName>,
+    pub method: Option<Method>,
+    pub backbone: Option<BackboneName>,
+}
+
+/// Any weights that can be started from: the latest of a run folder, or those in a file of ours or of PyTorch.
+pub fn weights_of(path: &Path) -> Result<StateDict> {
+    let file = match path.is_dir() {
+        true => path.join(latest(path)?.weights),
+        false => path.to_path_buf(),
+    };
+    read_file(&file)
+}
+
+fn read_file(file: &Path) -> Result<StateDict> {
+    if !file.is_file() {
+        return Err(AppError::Usage(format!(
+            "no checkpoint at {}: expected a run folder, or a weights file (.safetensors, or .tar, .pt or .pth of PyTorch)",
+            file.display()
+        )));
+    }
+    Ok(StateDict::read(file)?)
+}
+
+fn latest(folder: &Path) -> Result<Latest> {
+    run_folder::latest(folder)?.ok_or_else(|| {
+        AppError::Usage(format!(
+            "{} has no finished epoch: it is no run folder, or its training was stopped before one",
+            folder.display()
+        ))
+    })
+}
+
 impl Checkpoint {
-    /// Of a weights file of ours.
-    pub fn read(file: &Path) -> Result<Self> {
-        if !file.is_file() {
-            return Err(AppError::Usage(format!(
-                "no checkpoint at {}: expected a run folder, or a .safetensors file in one",
-                file.display()
-            )));
-        }
-        let weights = StateDict::read_safetensors(file)?;
-        let damaged = |problem: &str| AppError::Failed(format!("{} {problem}", file.display()));
-        let origin = weights.metadata().get(ORIGIN).ok_or_else(|| damaged("does not say which run it is from"))?;
-        let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(&format!("is damaged: {error}")))?;
-        let recipe = Recipe::parse(&origin.recipe).map_err(|error| damaged(&format!("is damaged: {error}")))?;
+    /// Of a weights file of ours, or of another that the call says enough about.
+    pub fn read(file: &Path, stated: &Stated) -> Result<Self> {
+        let weights = read_file(file)?;
         let folder = match file.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch: origin.epoch, weights })
+        let (recipe, epoch) = match weights.metadata().get(ORIGIN) {
+            Some(origin) => {
+                let damaged = |error: String| AppError::Failed(format!("{} is damaged: {error}", file.display()));
+                let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(error.to_string()))?;
+                (Recipe::parse(&origin.recipe).map_err(damaged)?, origin.epoch)
+            }
+            None => (foreign(file, &weights, stated)?, 0),
+        };
+        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, weights })
     }
 
     /// The latest weights of a run folder, or the weights in a file.
-    pub fn of_run_or_file(path: &Path) -> Result<Self> {
+    pub fn of_run_or_file(path: &Path, stated: &Stated) -> Result<Self> {
         if !path.is_dir() {
-            return Self::read(path);
+            return Self::read(path, stated);
         }
-        Self::read(&path.join(Self::latest(path)?.weights))
+        Self::read(&path.join(latest(path)?.weights), stated)
     }
 
-    fn latest(folder: &Path) -> Result<Latest> {
-        run_folder::latest(folder)?.ok_or_else(|| {
-            AppError::Usage(format!(
-                "{} has no finished epoch: it is no run folder, or its training was stopped before one",
-                folder.display()
-            ))
-        })
+    /// The backbone with these weights.
+    pub fn backbone<B: Backend>(&self, device: &B::Device) -> Result<Backbone<B>> {
+        let untrained = self.recipe.backbone.init::<B>(0, device);
+        Ok(self.weights.load_into(untrained, self.weights.prefix_or_root("backbone"))?)
     }
 
-    /// The linear probe of a run folder, or the one in a file.
-    pub fn of_probe(path: &Path) -> Result<Self> {
+    /// The classifier of a run folder that a stage of this name left (see [`Recipe::stage`]), or that the run itself
+    /// trained; or the one in a file.
+    pub fn of_probe(path: &Path, stage: &str, stated: &Stated) -> Result<Self> {
         let file = match path.is_dir() {
             false => path.to_path_buf(),
             true => {
                 let results = serde_json::Value::Object(run_folder::results(path)?);
-                let latest = Self::latest(path)?.epoch;
-                match results["probe"]["checkpoint"].as_str() {
-                    Some(name) if results["probe"]["epoch"] == latest => path.join(name),
+                let latest = latest(path)?;
+                match results[stage]["checkpoint"].as_str() {
+                    Some(name) if results[stage]["epoch"] == latest.epoch => path.join(name),
                     Some(name) => {
                         return Err(AppError::Usage(format!(
-                            "the linear probe of {} is of epoch {}, and the run is at {latest}: run `qare probe --checkpoint \
+                            "the linear probe of {} is of epoch {}, and the run is at {}: run `qare probe --checkpoint \
                              {0}` first, or name the file to test ({name})",
                             path.display(),
-                            results["probe"]["epoch"]
+                            results[stage]["epoch"],
+                            latest.epoch
                         )));
                     }
+                    // A supervised run has a classifier of its own.
+                    None if stage == "probe" => path.join(latest.weights),
                     None => {
                         return Err(AppError::Usage(format!(
-                            "{} has no linear probe: run `qare probe --checkpoint {0}` first",
+                            "{} has no {stage}: run `qare probe --checkpoint {0}` with the same flags first",
                             path.display()
                         )));
                     }
                 }
             }
         };
-        let checkpoint = Self::read(&file)?;
-        match checkpoint.weights.has_prefix("classifier") {
-            true => Ok(checkpoint),
-            false => Err(AppError::Usage(format!(
+        let checkpoint = Self::read(&file, stated)?;
+        match (checkpoint.weights.has_prefix("classifier"), path.is_dir()) {
+            (true, _) => Ok(checkpoint),
+            (false, true) => Err(AppError::Usage(format!(
+                "{} has no linear probe: run `qare probe --checkpoint {0}` first",
+                path.display()
+            ))),
+            (false, false) => Err(AppError::Usage(format!(
                 "{} has no classifier: run `qare probe --checkpoint {0}` first, and test what that writes",
                 file.display()
             ))),
         }
     }
+}
+
+/// A recipe for weights that say nothing of their run: the backbone is known by its tensors, the dataset has to be told.
+fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<Recipe> {
+    let Some(dataset) = stated.dataset else {
+        return Err(AppError::Usage(format!(
+            "{} does not say which run it is from: name the dataset with --dataset",
+            file.display()
+        )));
+    };
+    let device = Default::default();
+    let fits = |name: &BackboneName| {
+        weights.load_into(name.init::<Plain>(0, &device), weights.prefix_or_root("backbone")).is_ok()
+    };
+    let backbone = match stated.backbone {
+        Some(name) => name,
+        None => BackboneName::ALL.into_iter().find(fits).ok_or_else(|| {
+            let first: Vec<&str> = weights.names().take(3).collect();
+            AppError::Usage(format!(
+                "{}: its tensors are those of no backbone here (it has {}, …); expected names such as \
+                 backbone.layer1.conv.weight",
+                file.display(),
+                first.join(", ")
+            ))
+        })?,
+    };
+    let method = stated.method.unwrap_or(Recipe::default().method);
+    Ok(Recipe { dataset, backbone, method, ..Default::default() })
 }
 
 /// Keeps the weights of a run while it trains.

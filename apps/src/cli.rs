@@ -1,14 +1,15 @@
 //! The command line. Every flag also goes by its name in the paper's repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use qare_data::DatasetName;
 use qare_models::BackboneName;
+use serde::Serialize;
 
-use crate::error::Result;
-use crate::method::Method;
-use crate::recipe::Recipe;
+use crate::error::{AppError, Result};
+use crate::methods::{Aggregation, Method};
+use crate::recipe::{Layer, Recipe};
 
 const EXAMPLES: &str = "Examples:
   qare run configs/quickstart.toml
@@ -31,90 +32,231 @@ pub enum Command {
     /// Stage 1: train a backbone without labels [also: train_unsupervised]
     #[command(aliases = ["train_unsupervised", "train-unsupervised"])]
     Pretrain(PretrainArgs),
-    /// Stage 2: train a linear classifier on the frozen features of a run [also: train_linear_evaluation]
+    /// Stage 2: train a linear classifier on the frozen features of a run, or fine-tune it [also: train_linear_evaluation]
     #[command(aliases = ["train_linear_evaluation", "train-linear-evaluation"])]
     Probe(ProbeArgs),
     /// Stage 3: loss and accuracy of the linear classifier on the unseen test split
     Test(TestArgs),
     /// All three stages, from a recipe
     Run(RunArgs),
+    /// A recipe with several seeds and methods, and a table of mean ± standard deviation
+    Sweep(SweepArgs),
+    /// Features of a dataset or an image folder, as .npy or .safetensors
+    Embed(EmbedArgs),
+    /// A backbone alone: as .safetensors with PyTorch's names, or as a record of Burn (.mpk)
+    Export(ExportArgs),
+    /// Get a dataset, or check one
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Methods, backbones, datasets, and the backend built in
+    List,
 }
 
-/// What a run is made of; what is not given here comes from the recipe, or is the default.
-#[derive(Clone, Debug, Default, Args)]
-pub struct RecipeFlags {
-    /// Dataset: cifar10, or shapes, which needs no files [default: cifar10]
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Download a dataset from its official address, check it and unpack it
+    Fetch(FetchArgs),
+    /// Say which datasets are in a folder, and what is wrong with them
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// cifar10, cifar100 (also for supercifar100), tiny or stl10
+    pub dataset: DatasetName,
+    /// Folder to put it in; it is made if it is not there
+    #[arg(long, visible_alias = "data_dir", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Another address of the same archive, such as a mirror's; its checksum has to be the published one
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Keep the archive beside what was unpacked from it
+    #[arg(long, alias = "keep_archive")]
+    pub keep_archive: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Folder with datasets as unpacked
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Recipe that the runs share
+    #[arg(value_name = "RECIPE")]
+    pub recipe: PathBuf,
+    /// Seeds of the runs, such as 1,2,3
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub seeds: Vec<u64>,
+    /// Methods of the runs, such as simclr,simclr_qare [default: the recipe's]
+    #[arg(long, value_delimiter = ',')]
+    pub methods: Vec<Method>,
+    #[command(flatten)]
+    pub flags: RecipeFlags,
+}
+
+/// Which part of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    Train,
+    Test,
+    Unlabeled,
+}
+
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// Run folder, or a weights file of this program or of PyTorch
+    #[arg(long, value_name = "RUN_OR_FILE")]
+    pub checkpoint: PathBuf,
+    /// File to write: FILE.npy (and FILE.labels.npy, FILE.files.txt beside it), or FILE.safetensors with all in one
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Dataset to embed; `folder` for any folder of images [default: the run's]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
-    /// simclr, simclr_qare, sparseclr, sparseclr_qare or randomweights [default: sparseclr_qare]
-    #[arg(long)]
-    pub method: Option<Method>,
-    /// conv4, resnet8, resnet20, resnet32, resnet44 or resnet56 [default: conv4]
+    /// Part of the dataset to embed
+    #[arg(long, value_enum, default_value = "train")]
+    pub split: Part,
+    /// Backbone of the weights, where they do not say it themselves
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// Where all randomness starts from [default: 1]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Images in a batch [default: 128]
-    #[arg(long, visible_alias = "data_size", value_name = "B")]
-    pub data_size: Option<usize>,
-    /// Views of each image [default: 2]
-    #[arg(long = "K", alias = "views", value_name = "K")]
-    pub views: Option<usize>,
-    /// Epochs of contrastive training [default: 200]
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Weight of the pairwise term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    pub alpha: Option<f64>,
-    /// Weight of the QARe term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    pub beta: Option<f64>,
-    /// Temperature of NT-Xent [default: 0.5]
-    #[arg(long)]
-    pub temperature: Option<f64>,
-    /// Margin of SparseCLR [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    pub margin: Option<f64>,
-    /// Learning rate of Adam [default: 0.001]
-    #[arg(long, alias = "learning_rate")]
-    pub learning_rate: Option<f64>,
-    /// Dimensions of the backbone's features; given by the backbone, so only checked
-    #[arg(long, visible_alias = "inner_fs", value_name = "F")]
-    pub inner_fs: Option<usize>,
-    /// Dimensions of the head's embeddings [default: 64]
-    #[arg(long, visible_alias = "outter_fs", value_name = "D")]
-    pub outter_fs: Option<usize>,
-    /// Use only this many images of the training split, for a first try [default: all]
-    #[arg(long, alias = "train_images", value_name = "N")]
-    pub train_images: Option<usize>,
-    /// Weights to start from: a run folder, or a weights file of this program
-    #[arg(long, value_name = "RUN_OR_FILE")]
-    pub checkpoint: Option<PathBuf>,
-    /// Ends the run folder's name
-    #[arg(long)]
-    pub id: Option<String>,
-    /// Where run folders are made [default: ./checkpoint]
-    #[arg(long)]
-    pub out: Option<PathBuf>,
+    /// Height and width that images of a folder are brought to [default: those of the images trained on]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub image_size: Option<usize>,
     #[command(flatten)]
     pub machine: MachineFlags,
 }
 
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Run folder, or a weights file of this program or of PyTorch
+    #[arg(long, value_name = "RUN_OR_FILE")]
+    pub checkpoint: PathBuf,
+    /// File to write: FILE.safetensors or FILE.mpk
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// What a run is made of; what is not given here comes from the recipe, or is the default.
+#[derive(Clone, Debug, Default, Args, Serialize)]
+pub struct RecipeFlags {
+    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, or shapes, which needs no files [default: cifar10]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetName>,
+    /// simclr, simclr_qare, sparseclr, sparseclr_qare, rotationnet, deepinfomax, deepcluster, relationnet, standard or
+    /// randomweights [default: sparseclr_qare]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// conv4, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or resnet34 [default: conv4]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneName>,
+    /// Where all randomness starts from [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Images in a batch; 64 in relationnet [default: 128]
+    #[arg(long, visible_alias = "data_size", value_name = "B")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_size: Option<usize>,
+    /// Views of each image; 32 in relationnet [default: 2]
+    #[arg(long = "K", alias = "views", value_name = "K")]
+    #[serde(skip_serializing_if = "Option::is_none", rename = "K")]
+    pub views: Option<usize>,
+    /// Epochs of contrastive training [default: 200]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Weight of the pairwise term in the *_qare methods [default: 1]
+    #[arg(long, allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// Weight of the QARe term in the *_qare methods [default: 1]
+    #[arg(long, allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// Temperature of NT-Xent [default: 0.5]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Margin of SparseCLR [default: 1]
+    #[arg(long, allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<Aggregation>,
+    /// Clusters of deepcluster [default: 10 for each class]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<usize>,
+    /// Learning rate; 0.1 in standard, 0.0001 in deepinfomax [default: 0.001]
+    #[arg(long, alias = "learning_rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Dimensions of the backbone's features; given by the backbone, so only checked
+    #[arg(long, visible_alias = "inner_fs", value_name = "F")]
+    #[serde(skip)]
+    pub inner_fs: Option<usize>,
+    /// Dimensions of the head's embeddings [default: 64]
+    #[arg(long, visible_alias = "outter_fs", value_name = "D")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outter_fs: Option<usize>,
+    /// Use only this many images of the training split, for a first try [default: all]
+    #[arg(long, alias = "train_images", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
+    /// Test on only this many images of the test split [default: all]
+    #[arg(long, alias = "test_images", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<usize>,
+    /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<usize>,
+    /// Of the paper's repository; --resume does what it was for
+    #[arg(long, alias = "epoch_start", hide = true)]
+    #[serde(skip)]
+    pub epoch_start: Option<usize>,
+    /// Weights to start from: a run folder, or a weights file of this program or of PyTorch
+    #[arg(long, value_name = "RUN_OR_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<PathBuf>,
+    /// Ends the run folder's name
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Where run folders are made [default: ./checkpoint]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub machine: MachineFlags,
+}
+
 /// Where a run takes place.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct MachineFlags {
     /// Folder with the dataset's files, as unpacked
     #[arg(long, alias = "data_dir", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Device number, on backends with more than one [default: 0]
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu: Option<usize>,
     /// Threads that prepare batches [default: one less than cores]; results do not depend on it
     #[arg(long, visible_alias = "num_workers", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub num_workers: Option<usize>,
     /// Plain progress instead of the dashboard
     #[arg(long, alias = "no_tui")]
+    #[serde(skip)]
     pub no_tui: bool,
 }
 
@@ -156,21 +298,32 @@ pub struct RunArgs {
     pub existing: ExistingFlags,
 }
 
+/// Python's spelling and everybody else's.
+fn truth(text: &str) -> std::result::Result<bool, String> {
+    text.to_lowercase().parse().map_err(|_| "expected true or false".to_string())
+}
+
 /// What `probe` and `test` work on. Names and sizes are in the run; given here, they are checked against it.
 #[derive(Clone, Debug, Args)]
 pub struct CheckpointFlags {
-    /// Run folder, or a weights file in one
+    /// Run folder, or a weights file: one of this program's, or the .tar, .pt or .pth of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// Dataset of the run, only checked
+    /// Dataset to train and test the classifier on [default: the one the run trained on]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
+    /// Train backbone and classifier together, instead of the classifier alone
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = truth, value_name = "BOOL")]
+    pub finetune: Option<bool>,
     /// Method of the run, only checked
     #[arg(long)]
     pub method: Option<Method>,
-    /// Backbone of the run, only checked
+    /// Backbone of the run, only checked, or known from the weights
     #[arg(long)]
     pub backbone: Option<BackboneName>,
+    /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub image_size: Option<usize>,
     /// Images in a batch of the classifier's training [default: 128]; of no consequence to test
     #[arg(long, visible_alias = "data_size", value_name = "B")]
     pub data_size: Option<usize>,
@@ -189,9 +342,12 @@ pub struct ProbeArgs {
     /// Epochs of the classifier [default: 100]
     #[arg(long)]
     pub epochs: Option<usize>,
-    /// Learning rate of Adam [default: 0.001]
+    /// Learning rate of Adam, without --finetune [default: 0.001]
     #[arg(long, alias = "learning_rate")]
     pub learning_rate: Option<f64>,
+    /// With --finetune: train on affine views with erased squares instead of the images as they are
+    #[arg(long)]
+    pub augment: bool,
 }
 
 #[derive(Debug, Args)]
@@ -205,37 +361,36 @@ pub struct TestArgs {
 }
 
 impl RecipeFlags {
-    /// The recipe, with what was given on the command line.
-    pub fn over(&self, recipe: Recipe) -> Result<Recipe> {
-        let flags = self.clone();
-        let recipe = Recipe {
-            dataset: flags.dataset.unwrap_or(recipe.dataset),
-            method: flags.method.unwrap_or(recipe.method),
-            backbone: flags.backbone.unwrap_or(recipe.backbone),
-            seed: flags.seed.unwrap_or(recipe.seed),
-            data_size: flags.data_size.unwrap_or(recipe.data_size),
-            views: flags.views.unwrap_or(recipe.views),
-            epochs: flags.epochs.unwrap_or(recipe.epochs),
-            alpha: flags.alpha.unwrap_or(recipe.alpha),
-            beta: flags.beta.unwrap_or(recipe.beta),
-            temperature: flags.temperature.unwrap_or(recipe.temperature),
-            margin: flags.margin.unwrap_or(recipe.margin),
-            learning_rate: flags.learning_rate.unwrap_or(recipe.learning_rate),
-            outter_fs: flags.outter_fs.unwrap_or(recipe.outter_fs),
-            num_workers: flags.machine.num_workers.unwrap_or(recipe.num_workers),
-            gpu: flags.machine.gpu.unwrap_or(recipe.gpu),
-            train_images: flags.train_images.or(recipe.train_images),
-            checkpoint: flags.checkpoint.or(recipe.checkpoint),
-            data_dir: flags.machine.data_dir.or(recipe.data_dir),
-            out: flags.out.unwrap_or(recipe.out),
-            id: flags.id.or(recipe.id),
-            compare_untrained: recipe.compare_untrained,
-            knn: recipe.knn,
-            probe: recipe.probe,
-        };
+    /// What was given on the command line, as a layer of a recipe.
+    fn layer(&self) -> Result<Layer> {
+        for path in [&self.out, &self.checkpoint, &self.machine.data_dir].into_iter().flatten() {
+            if path.to_str().is_none() {
+                return Err(AppError::Usage(format!(
+                    "{}: a path has to be UTF-8, to stand in a recipe",
+                    path.display()
+                )));
+            }
+        }
+        Layer::try_from(self).map_err(|error| AppError::Usage(format!("a flag cannot stand in a recipe: {error}")))
+    }
+
+    /// The recipe of a file, if there is one, with what was given on the command line.
+    pub fn over(&self, file: Option<&Path>) -> Result<Recipe> {
+        if self.seed.is_some_and(|seed| seed > i64::MAX as u64) {
+            return Err(AppError::Usage(format!("seed has to be at most {}, which is what TOML can hold", i64::MAX)));
+        }
+        if self.epoch_start.is_some_and(|epoch| epoch > 0) {
+            return Err(AppError::Usage(
+                "--epoch_start: a run knows where it stopped; --resume goes on there, and --checkpoint starts a new one \
+                 from weights"
+                    .into(),
+            ));
+        }
+        let below = file.map(Recipe::layers).transpose()?;
+        let recipe = Recipe::of_layers(below.into_iter().chain([self.layer()?])).map_err(AppError::Usage)?;
         let features = recipe.backbone.feature_dim();
-        if let Some(inner) = flags.inner_fs.filter(|inner| *inner != features) {
-            return Err(crate::error::AppError::Usage(format!(
+        if let Some(inner) = self.inner_fs.filter(|inner| *inner != features) {
+            return Err(AppError::Usage(format!(
                 "--inner-fs {inner}: the features of {} have {features} dimensions",
                 recipe.backbone
             )));
@@ -261,7 +416,7 @@ mod tests {
                      --data_size=256 --K=32 --gpu=0 --epochs=200 --alpha=1 --beta=0.5 --num_workers=8 --inner_fs=64 \
                      --outter_fs=64 --id=x";
         let Command::Pretrain(args) = Cli::parse_from(words.split_whitespace()).command else { panic!() };
-        let recipe = args.flags.over(Recipe::default()).unwrap();
+        let recipe = args.flags.over(None).unwrap();
         assert_eq!((recipe.method, recipe.data_size, recipe.views), (Method::SparseclrQare, 256, 32));
         assert_eq!((recipe.alpha, recipe.beta, recipe.epochs), (1.0, 0.5, 200));
         assert_eq!((recipe.num_workers, recipe.id.as_deref()), (8, Some("x")));
@@ -270,6 +425,6 @@ mod tests {
     #[test]
     fn a_feature_size_that_the_backbone_does_not_have_is_told() {
         let flags = RecipeFlags { inner_fs: Some(128), ..Default::default() };
-        assert!(flags.over(Recipe::default()).unwrap_err().to_string().contains("64"));
+        assert!(flags.over(None).unwrap_err().to_string().contains("64"));
     }
 }

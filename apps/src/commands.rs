@@ -1,18 +1,21 @@
 //! The subcommands: from flags to stages.
 
+use std::path::Path;
+
 use burn::tensor::backend::AutodiffBackend;
-use qare_data::Splits;
+use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
 use crate::backend::{Device, Training, device};
-use crate::checkpoint::Checkpoint;
-use crate::cli::{CheckpointFlags, Command, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs};
+use crate::checkpoint::{Checkpoint, Stated};
+use crate::cli::{CheckpointFlags, Command, DataCommand, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs};
 use crate::error::{AppError, Result};
-use crate::evaluate;
 use crate::files::say;
 use crate::pretrain::{PretrainOptions, pretrain};
 use crate::probe::{ProbeResult, evaluate_backbone, probe};
+use crate::progress::bar;
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, settle_existing};
+use crate::{datasets, embed, evaluate, export, list, sweep};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -22,23 +25,57 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Probe(args) => probe_command(args),
         Command::Test(args) => test_command(args),
         Command::Run(args) => run_command(args),
+        Command::Sweep(args) => sweep::sweep(args),
+        Command::Embed(args) => embed::embed(args),
+        Command::Export(args) => export::export(args),
+        Command::Data(DataCommand::Fetch(args)) => datasets::fetch(args),
+        Command::Data(DataCommand::Check(args)) => datasets::check(args),
+        Command::List => list::list(),
     }
 }
 
-fn load(recipe: &Recipe) -> Result<Splits> {
-    if let Some(dir) = recipe.data_dir.as_deref().filter(|dir| recipe.dataset.needs_files() && !dir.is_dir()) {
+/// Reads a dataset, with a bar where that takes a while.
+pub fn load(dataset: DatasetName, data_dir: Option<&Path>, image_size: Option<usize>) -> Result<Splits> {
+    if let Some(dir) = data_dir.filter(|dir| dataset.needs_files() && !dir.is_dir()) {
         return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
     }
-    let mut splits = qare_data::load(recipe.dataset, recipe.data_dir.as_deref())?;
-    if let Some(images) = recipe.train_images.filter(|images| *images < splits.train.len()) {
-        splits.train = splits.train.select(&(0..images).collect::<Vec<_>>());
-    }
-    Ok(splits)
+    let progress = bar(1, "reading images [{bar:25}] {pos}/{len}");
+    let decoded = |done: usize, all: usize| {
+        progress.set_length(all as u64);
+        progress.set_position(done as u64);
+    };
+    let splits = qare_data::load(
+        dataset,
+        &LoadOptions { dir: data_dir, image_size, progress: Some(&decoded), ..Default::default() },
+    );
+    progress.finish_and_clear();
+    Ok(splits?)
+}
+
+/// The dataset that a recipe trains on.
+pub fn load_for(recipe: &Recipe) -> Result<Splits> {
+    Ok(limited(recipe, load(recipe.dataset, recipe.data_dir.as_deref(), recipe.image_size)?))
+}
+
+/// The dataset that a recipe's probe is of.
+pub fn load_probed(recipe: &Recipe) -> Result<Splits> {
+    Ok(limited(recipe, load(recipe.probed(), recipe.data_dir.as_deref(), recipe.image_size)?))
+}
+
+/// The part of the images that a recipe takes.
+fn limited(recipe: &Recipe, mut splits: Splits) -> Splits {
+    let first = |set: &ImageSet, limit: Option<usize>| match limit.filter(|limit| *limit < set.len()) {
+        Some(limit) => set.select(&(0..limit).collect::<Vec<_>>()),
+        None => set.clone(),
+    };
+    splits.train = first(&splits.train, recipe.train_images);
+    splits.unlabeled = splits.unlabeled.as_ref().map(|set| first(set, recipe.train_images));
+    splits.test = first(&splits.test, recipe.test_images);
+    splits
 }
 
 fn pretrain_command(args: PretrainArgs) -> Result<()> {
-    let recipe = args.config.as_deref().map(Recipe::read).transpose()?.unwrap_or_default();
-    let recipe = args.flags.over(recipe)?;
+    let recipe = args.flags.over(args.config.as_deref())?;
     let options = PretrainOptions {
         resume: args.existing.resume,
         overwrite: args.existing.overwrite,
@@ -46,16 +83,20 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
     };
     // Before the data is read, which may take a while.
     settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
-    let splits = load(&recipe)?;
+    let splits = load_for(&recipe)?;
     pretrain::<Training>(&recipe, &splits, &device(recipe.gpu), &options)?;
     Ok(())
+}
+
+/// What a call says of its checkpoint.
+fn stated(flags: &CheckpointFlags) -> Stated {
+    Stated { dataset: flags.dataset, method: flags.method, backbone: flags.backbone }
 }
 
 /// The recipe of a checkpoint, with what the call says about machine and probe.
 fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     let given = [
-        ("dataset", flags.dataset.map(|name| name.to_string()), recipe.dataset.to_string()),
         ("method", flags.method.map(|name| name.to_string()), recipe.method.to_string()),
         ("backbone", flags.backbone.map(|name| name.to_string()), recipe.backbone.to_string()),
     ];
@@ -71,62 +112,104 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     recipe.data_dir = data_dir.or(recipe.data_dir);
     recipe.gpu = gpu.unwrap_or(recipe.gpu);
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
+    recipe.image_size = flags.image_size.or(recipe.image_size);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
     Ok(recipe)
 }
 
+/// The dataset that a probe is to be of; none where that is the one of the run.
+fn elsewhere(recipe: &Recipe, dataset: Option<DatasetName>) -> Option<DatasetName> {
+    dataset.filter(|dataset| *dataset != recipe.dataset)
+}
+
 fn probe_command(args: ProbeArgs) -> Result<()> {
-    let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint)?;
+    let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint, &stated(&args.from))?;
     let mut recipe = recipe_of(&checkpoint, &args.from)?;
+    recipe.probe.dataset = elsewhere(&recipe, args.from.dataset.or(recipe.probe.dataset));
+    recipe.probe.finetune = args.from.finetune.unwrap_or(recipe.probe.finetune);
+    recipe.probe.augment |= args.augment;
+    if recipe.probe.augment && !recipe.probe.finetune {
+        return Err(AppError::Usage(
+            "--augment goes with --finetune: a linear probe is trained on frozen features".into(),
+        ));
+    }
     recipe.probe.seed = args.seed.or(recipe.probe.seed);
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
-    let splits = load(&recipe)?;
+    let splits = load_probed(&recipe)?;
     probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))?;
     Ok(())
 }
 
 fn test_command(args: TestArgs) -> Result<()> {
-    let checkpoint = Checkpoint::of_probe(&args.from.checkpoint)?;
-    let recipe = recipe_of(&checkpoint, &args.from)?;
+    let flags = &args.from;
+    // A folder may hold several classifiers: which one is meant is told as it was told to `probe`.
+    let stage = match flags.checkpoint.is_dir() {
+        true => {
+            let run = Checkpoint::of_run_or_file(&flags.checkpoint, &stated(flags))?.recipe;
+            let mut asked = run.clone();
+            asked.probe.dataset = elsewhere(&run, flags.dataset.or(run.probe.dataset));
+            asked.probe.finetune = flags.finetune.unwrap_or(run.probe.finetune);
+            asked.stage("probe")
+        }
+        false => String::new(),
+    };
+    let checkpoint = Checkpoint::of_probe(&flags.checkpoint, &stage, &stated(flags))?;
+    let recipe = recipe_of(&checkpoint, flags)?;
     recipe.validate()?;
+    if let Some(dataset) = flags.dataset.filter(|dataset| *dataset != recipe.probed()) {
+        return Err(AppError::Usage(format!(
+            "--dataset {dataset}: the classifier of {} is for {}",
+            checkpoint.file.display(),
+            recipe.probed()
+        )));
+    }
     if let Some(seed) = args.seed.filter(|seed| *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
-    let splits = load(&recipe)?;
+    let splits = load_probed(&recipe)?;
     evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device(recipe.gpu))
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
     let path = args.recipe.or(args.config).expect("clap asks for one of them");
-    let recipe = args.flags.over(Recipe::read(&path)?)?;
+    let recipe = args.flags.over(Some(&path))?;
     let options = PretrainOptions {
         resume: args.existing.resume,
         overwrite: args.existing.overwrite,
         no_tui: args.flags.machine.no_tui,
     };
     settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
-    let splits = load(&recipe)?;
+    let splits = load_for(&recipe)?;
+    run_stages(&recipe, &splits, &options)
+}
+
+/// Trains, probes and tests a recipe.
+pub fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
     let device: Device = device(recipe.gpu);
     say(format!(
         "{} on {} ({} training images), {}, {} epochs of {} × {} views, backend {}",
         recipe.method,
         recipe.dataset,
-        splits.train.len(),
+        recipe.method.images(recipe, splits).len(),
         recipe.backbone,
         recipe.epochs,
         recipe.data_size,
-        recipe.views,
+        recipe.method.plan(recipe).map_or(1, |plan| plan.views),
         crate::backend::NAME
     ));
-
-    let folder = pretrain::<Training>(&recipe, &splits, &device, &options)?;
-    let checkpoint = Checkpoint::of_run_or_file(folder.path())?;
-    let trained = probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
+    let folder = pretrain::<Training>(recipe, splits, &device, options)?;
+    let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
+    let elsewhere = match recipe.probed() == recipe.dataset {
+        true => None,
+        false => Some(load_probed(recipe)?),
+    };
+    let splits = elsewhere.as_ref().unwrap_or(splits);
+    let trained = probe::<Training>(&checkpoint, recipe, splits, &device)?;
     if recipe.compare_untrained {
-        let backbone = recipe.backbone.init::<Inner>(recipe.seed, &device);
-        let untrained = evaluate_backbone::<Training>(&backbone, &splits, &recipe, &device)?;
+        let backbone = recipe.backbone.init::<Training>(recipe.seed, &device);
+        let untrained = evaluate_backbone::<Training>(backbone, splits, recipe, &device)?;
         let row = |name: &str, result: &ProbeResult<Inner>| {
             say(format!("{name:<28}{:>12.2} %{:>8.2} %", result.test.accuracy, result.knn));
         };
@@ -135,6 +218,6 @@ fn run_command(args: RunArgs) -> Result<()> {
         row(recipe.method.as_str(), &trained);
         say("");
     }
-    let checkpoint = Checkpoint::of_probe(folder.path())?;
-    evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device)
+    let checkpoint = Checkpoint::of_probe(folder.path(), &recipe.stage("probe"), &Stated::default())?;
+    evaluate::test::<Inner>(&checkpoint, splits, recipe.num_workers, &device)
 }

@@ -13,15 +13,14 @@ use crate::{features, probe, run_folder};
 /// Prints and records loss and accuracy of a checkpoint's probe on the test split.
 pub fn test<B: Backend>(checkpoint: &Checkpoint, splits: &Splits, workers: usize, device: &B::Device) -> Result<()> {
     let recipe = &checkpoint.recipe;
-    let backbone = recipe.backbone.init::<B>(recipe.seed, device);
-    let backbone = checkpoint.weights.load_into(backbone, "backbone")?;
+    let backbone = checkpoint.backbone::<B>(device)?;
     let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), splits.test.classes());
     let classifier = checkpoint.weights.load_into(classifier.init::<B>(recipe.seed, device), "classifier")?;
-    let features = features::extract(&backbone, &splits.test, recipe.dataset.normalization(), workers, device)?;
+    let features = features::extract(&backbone, &splits.test, recipe.probed().normalization(), workers, device)?;
     let found = probe::evaluate(&classifier, &features, device);
     let figures =
         json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len(), "epoch": checkpoint.epoch });
-    run_folder::record(&checkpoint.folder, "test", figures)?;
+    run_folder::record(&checkpoint.folder, &recipe.stage("test"), figures)?;
     say(format!("test loss: {:.4}", found.loss));
     say(format!("test accuracy: {:.2} %", found.accuracy));
     Ok(())

@@ -15,27 +15,37 @@ mod cli;
 #[cfg(one_backend)]
 mod commands;
 #[cfg(one_backend)]
-mod contrastive;
-#[cfg(one_backend)]
 mod dashboard;
+#[cfg(one_backend)]
+mod datasets;
+#[cfg(one_backend)]
+mod embed;
 #[cfg(one_backend)]
 mod error;
 #[cfg(one_backend)]
 mod evaluate;
 #[cfg(one_backend)]
+mod export;
+#[cfg(one_backend)]
 mod features;
 #[cfg(one_backend)]
 mod files;
+#[cfg(one_backend)]
+mod finetune;
 #[cfg(one_backend)]
 mod interrupt;
 #[cfg(one_backend)]
 mod knn;
 #[cfg(one_backend)]
+mod list;
+#[cfg(one_backend)]
 mod log;
 #[cfg(one_backend)]
-mod method;
+mod methods;
 #[cfg(one_backend)]
 mod metrics;
+#[cfg(one_backend)]
+mod model;
 #[cfg(one_backend)]
 mod optimizer;
 #[cfg(one_backend)]
@@ -49,9 +59,13 @@ mod recipe;
 #[cfg(one_backend)]
 mod run_folder;
 #[cfg(one_backend)]
+mod schedule;
+#[cfg(one_backend)]
 mod step;
 #[cfg(one_backend)]
 mod strategy;
+#[cfg(one_backend)]
+mod sweep;
 
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {

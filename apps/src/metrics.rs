@@ -7,6 +7,7 @@ use burn_train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
 };
 
+use crate::methods::Figure;
 use crate::step::{StepFigures, ValidationOutput};
 
 /// A number read off each step's figures, and its mean over the epoch.
@@ -16,43 +17,43 @@ pub struct FigureMetric<T> {
     unit: Option<&'static str>,
     precision: usize,
     higher_is_better: bool,
-    read: fn(&T) -> f64,
+    read: Arc<dyn Fn(&T) -> f64 + Send + Sync>,
     state: NumericMetricState,
 }
 
 impl<T> FigureMetric<T> {
-    fn new(name: &str, precision: usize, higher_is_better: bool, read: fn(&T) -> f64) -> Self {
-        let name = Arc::new(name.to_string());
+    fn new(
+        name: &str,
+        precision: usize,
+        higher_is_better: bool,
+        read: impl Fn(&T) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        let (name, read) = (Arc::new(name.to_string()), Arc::new(read));
         Self { name, unit: None, precision, higher_is_better, read, state: NumericMetricState::new() }
     }
 }
 
 pub const LOSS: &str = "Loss";
-pub const PAIRWISE: &str = "Pairwise";
-pub const QARE: &str = "QARe";
 pub const VIEWS_PER_SECOND: &str = "Views/s";
 /// Burn's own name of its metric.
 pub const LEARNING_RATE: &str = "Learning Rate";
 pub const KNN_ACCURACY: &str = "kNN accuracy";
 
-/// α·pairwise + β·QARe.
+/// What is minimised.
 pub fn loss() -> FigureMetric<StepFigures> {
-    FigureMetric::new(LOSS, 4, false, |figures| figures.loss)
+    FigureMetric::new(LOSS, 4, false, |figures: &StepFigures| figures.loss)
 }
 
-/// The pairwise term, unweighted.
-pub fn pairwise() -> FigureMetric<StepFigures> {
-    FigureMetric::new(PAIRWISE, 4, false, |figures| figures.pairwise)
-}
-
-/// The set term, unweighted.
-pub fn qare() -> FigureMetric<StepFigures> {
-    FigureMetric::new(QARE, 4, false, |figures| figures.qare.unwrap_or(f64::NAN))
+/// The figure at this place of a method's plan.
+pub fn of_method(place: usize, figure: &Figure) -> FigureMetric<StepFigures> {
+    let read = move |figures: &StepFigures| figures.method.get(place).copied().unwrap_or(f64::NAN);
+    let metric = FigureMetric::new(figure.name, figure.precision, figure.higher_is_better, read);
+    FigureMetric { unit: figure.unit, ..metric }
 }
 
 /// Views trained on in a second.
 pub fn views_per_second() -> FigureMetric<StepFigures> {
-    FigureMetric::new(VIEWS_PER_SECOND, 0, true, |figures| figures.views_per_second)
+    FigureMetric::new(VIEWS_PER_SECOND, 0, true, |figures: &StepFigures| figures.views_per_second)
 }
 
 /// k-nearest-neighbour accuracy of frozen features on the held-out part.

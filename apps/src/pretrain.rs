@@ -3,26 +3,26 @@
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 
-use burn::lr_scheduler::constant::ConstantLr;
 use burn::tensor::backend::AutodiffBackend;
 use burn_train::logger::InMemoryMetricLogger;
 use burn_train::metric::LearningRateMetric;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use qare::Views;
-use qare_data::{Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewLoader};
-use qare_models::{ProjectionHeadConfig, StateDict, named_tensors};
+use qare_data::{Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewLoader};
+use qare_models::{StateDict, named_tensors};
 use serde_json::json;
 
-use crate::checkpoint::{Checkpoint, CheckpointWriter};
-use crate::contrastive::ContrastiveModel;
+use crate::checkpoint::{CheckpointWriter, weights_of};
 use crate::dashboard::{self, Killed};
 use crate::error::{AppError, Result};
 use crate::files::say;
 use crate::log::EpochLog;
-use crate::optimizer::{SharedAdam, with_stable_ids};
+use crate::methods::{Facts, LastBatch, Networks, Plan};
+use crate::model::PretextModel;
+use crate::optimizer::{SharedOptimizer, with_stable_ids};
 use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder};
+use crate::schedule::StepDecay;
 use crate::strategy::{Outcome, PretrainStrategy, Validation};
 use crate::{features, interrupt, metrics};
 
@@ -48,14 +48,14 @@ pub fn pretrain<B: AutodiffBackend>(
         say(format!("nothing to resume in {}: starting at epoch 1", folder.path().display()));
     }
     if let Some(latest) = &latest
-        && (latest.epoch >= recipe.epochs || !recipe.method.is_trained())
+        && (latest.epoch >= recipe.epochs || recipe.method.plan(recipe).is_none())
     {
         say(format!("{} is complete: nothing to train", folder.path().display()));
         return Ok(folder);
     }
 
     let backbone = recipe.backbone.init::<B>(recipe.seed, device);
-    let Some(objective) = recipe.method.objective(recipe) else {
+    let Some(plan) = recipe.method.plan(recipe) else {
         make_folder(&folder, recipe, options.overwrite)?;
         let writer = CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() };
         writer.save(0, &named_tensors(&backbone, "backbone"), None)?;
@@ -64,20 +64,21 @@ pub fn pretrain<B: AutodiffBackend>(
         return Ok(folder);
     };
 
-    let views = Views::new(recipe.views).map_err(|error| AppError::Usage(error.to_string()))?;
-    let head = ProjectionHeadConfig::new(recipe.backbone.feature_dim()).with_output(recipe.outter_fs);
-    let head = head.init(recipe.seed, device);
-    let mut model = with_stable_ids(ContrastiveModel::<B>::new(backbone, head, objective.init(), views));
+    let images = training_images(recipe, splits)?;
+    let epoch = EpochCursor::default();
+    let facts = Facts { images: images.len(), classes: splits.train.classes(), epoch: epoch.clone() };
+    let networks = Networks::<B>::new(recipe, &facts, device)?.expect("a method with a plan trains something");
+    let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone()));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
-        let initial = Checkpoint::of_run_or_file(path)?;
-        let started = match initial.weights.has_prefix("head") {
-            true => model.with_weights(&initial.weights),
-            false => model.with_backbone(&initial.weights),
+        let initial = weights_of(path)?;
+        let started = match model.networks_are_in(&initial) {
+            true => model.with_weights(&initial),
+            false => model.with_backbone(&initial),
         };
         // A sound file that does not fit is the wrong one.
         model = started.map_err(|error| AppError::Usage(format!("--checkpoint: {error}")))?;
     }
-    let optimizer = SharedAdam::new();
+    let optimizer = SharedOptimizer::new(plan.rule);
     if let Some(latest) = &latest {
         model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
         let path = latest.optimizer.as_deref().map(|name| folder.file(name)).unwrap_or_default();
@@ -87,8 +88,8 @@ pub fn pretrain<B: AutodiffBackend>(
             .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?;
     }
 
-    let epoch = EpochCursor::default();
-    let train = training_loader::<B>(recipe, &splits.train, epoch.clone(), device)?;
+    let train = training_loader::<B>(recipe, &plan, images, epoch.clone(), device)?;
+    let steps = train.num_batches();
     let (valid, validation) = validation(recipe, &splits.train);
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(valid, normalization, recipe.num_workers, device)?;
@@ -104,9 +105,10 @@ pub fn pretrain<B: AutodiffBackend>(
     let strategy = PretrainStrategy {
         epoch,
         optimizer: optimizer.clone(),
+        images: images.clone(),
         validation,
         checkpoints: CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() },
-        log: Mutex::new(EpochLog::after(folder.file("log.csv"), epochs_done)?),
+        log: Mutex::new(EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?),
         device: device.clone(),
         outcome: outcome.clone(),
     };
@@ -119,10 +121,9 @@ pub fn pretrain<B: AutodiffBackend>(
         .with_application_logger(None)
         .with_metric_logger(InMemoryMetricLogger::default())
         .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
-        .metric_train_numeric(metrics::loss())
-        .metric_train_numeric(metrics::pairwise());
-    if objective.qare.is_some() {
-        training = training.metric_train_numeric(metrics::qare());
+        .metric_train_numeric(metrics::loss());
+    for (place, figure) in plan.figures.iter().enumerate() {
+        training = training.metric_train_numeric(metrics::of_method(place, figure));
     }
     training = training
         .metric_train_numeric(LearningRateMetric::new())
@@ -136,7 +137,8 @@ pub fn pretrain<B: AutodiffBackend>(
     } else {
         training.renderer(dashboard::open(interrupter, epochs_done))
     };
-    let learner = Learner::new(model, optimizer, ConstantLr::new(recipe.learning_rate));
+    let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
+    let learner = Learner::new(model, optimizer, schedule);
     // Dropping the result closes the dashboard.
     dashboard::until_killed(move || drop(training.launch(learner)))
         .map_err(|Killed| AppError::Failed(format!("killed from the dashboard; {}", resume_hint(&folder))))?;
@@ -177,24 +179,37 @@ fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<(
     }
 }
 
+/// The images a recipe trains on, if they are enough to.
+fn training_images<'a>(recipe: &Recipe, splits: &'a Splits) -> Result<&'a ImageSet> {
+    let images = recipe.method.images(recipe, splits);
+    match images.len() {
+        0 | 1 => Err(AppError::Failed(format!(
+            "{} cannot train on {} image(s): a contrast needs at least 2",
+            recipe.method,
+            images.len()
+        ))),
+        _ => Ok(images),
+    }
+}
+
 fn training_loader<B: AutodiffBackend>(
     recipe: &Recipe,
+    plan: &Plan,
     images: &ImageSet,
     epoch: EpochCursor,
     device: &B::Device,
 ) -> Result<ViewLoader<B>> {
-    if images.len() < 2 {
-        return Err(AppError::Failed("a contrast needs at least 2 training images".into()));
-    }
     let config = LoaderConfig {
         batch_size: recipe.data_size,
-        views: recipe.views,
+        views: plan.views,
         seed: recipe.seed,
         workers: recipe.num_workers,
         shuffle: true,
-        // The last batch may be smaller, but a single image has nothing to be contrasted with.
-        drop_last: images.len() % recipe.data_size == 1,
-        augmentation: Augmentation::Contrastive,
+        drop_last: match plan.last_batch {
+            LastBatch::OfTwoOrMore => images.len() % recipe.data_size == 1,
+            LastBatch::Dropped => true,
+        },
+        augmentation: plan.augmentation,
         normalization: recipe.dataset.normalization(),
     };
     Ok(ViewLoader::new(images.clone(), config, epoch, device)?)

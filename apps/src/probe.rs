@@ -1,4 +1,4 @@
-//! Stage 2: a linear classifier on frozen features.
+//! Stage 2: a linear classifier on frozen features, or fine-tuning.
 
 use std::path::Path;
 
@@ -16,6 +16,7 @@ use crate::checkpoint::{Checkpoint, write_weights};
 use crate::error::Result;
 use crate::features::{self, Features};
 use crate::files::say;
+use crate::finetune::finetune;
 use crate::optimizer::adam;
 use crate::progress::{bar, duration};
 use crate::recipe::{ProbeRecipe, Recipe};
@@ -28,8 +29,10 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// What the frozen features of a backbone are worth.
+/// What the features of a backbone are worth.
 pub struct ProbeResult<B: Backend> {
+    /// As it was, or fine-tuned.
+    pub backbone: Backbone<B>,
     pub classifier: LinearClassifier<B>,
     pub train: Evaluation,
     pub test: Evaluation,
@@ -37,23 +40,33 @@ pub struct ProbeResult<B: Backend> {
     pub knn: f64,
 }
 
-/// Computes the features of both splits once, and trains and evaluates a classifier on them.
+/// Computes the features of both splits once, and trains and evaluates a classifier on them; or fine-tunes the backbone
+/// together with one, and evaluates both.
 pub fn evaluate_backbone<B: AutodiffBackend>(
-    backbone: &Backbone<B::InnerBackend>,
+    backbone: Backbone<B>,
     splits: &Splits,
     recipe: &Recipe,
     device: &B::Device,
 ) -> Result<ProbeResult<B::InnerBackend>> {
-    let normalization = recipe.dataset.normalization();
-    let seed = recipe.probe.seed.unwrap_or(recipe.seed);
-    let extract = |images| features::extract(backbone, images, normalization, recipe.num_workers, device);
+    let (backbone, tuned) = match recipe.probe.finetune {
+        true => {
+            let (backbone, classifier) = finetune::<B>(backbone, &splits.train, recipe, device)?;
+            (backbone, Some(classifier))
+        }
+        false => (backbone.valid(), None),
+    };
+    let normalization = recipe.probed().normalization();
+    let extract = |images| features::extract(&backbone, images, normalization, recipe.num_workers, device);
     let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);
-    let classifier = train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, seed, device);
+    let classifier = tuned.unwrap_or_else(|| {
+        train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, recipe.probe_seed(), device)
+    });
     Ok(ProbeResult {
         train: evaluate(&classifier, &train, device),
         test: evaluate(&classifier, &test, device),
         knn: knn::accuracy::<B::InnerBackend>(&train, &test, &recipe.knn, device),
         classifier,
+        backbone,
     })
 }
 
@@ -108,7 +121,7 @@ pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Feature
     Evaluation { loss: loss.into_scalar().to_f64(), accuracy: 100.0 * correct as f64 / features.len() as f64 }
 }
 
-/// Trains the linear probe of a checkpoint, saves it beside, and prints, records and returns what it found.
+/// Trains the linear probe of a checkpoint, or fine-tunes it, saves that beside, and prints, records and returns what it found.
 pub fn probe<B: AutodiffBackend>(
     checkpoint: &Checkpoint,
     recipe: &Recipe,
@@ -116,20 +129,20 @@ pub fn probe<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<ProbeResult<B::InnerBackend>> {
     let started = std::time::Instant::now();
-    let backbone = recipe.backbone.init::<B::InnerBackend>(recipe.seed, device);
-    let backbone = checkpoint.weights.load_into(backbone, "backbone")?;
-    let result = evaluate_backbone::<B>(&backbone, splits, recipe, device)?;
+    let backbone = checkpoint.backbone::<B>(device)?;
+    let result = evaluate_backbone::<B>(backbone, splits, recipe, device)?;
 
-    let mut tensors = named_tensors(&backbone, "backbone");
+    let mut tensors = named_tensors(&result.backbone, "backbone");
     tensors.extend(named_tensors(&result.classifier, "classifier"));
-    let path = probe_path(&checkpoint.file);
+    let path = probe_path(&checkpoint.file, recipe);
     write_weights(&path, &tensors, recipe, checkpoint.epoch)?;
     let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
     let figures = json!({
         "checkpoint": name,
         "epoch": checkpoint.epoch,
+        "dataset": recipe.probed(),
         "epochs": recipe.probe.epochs,
-        "seed": recipe.probe.seed.unwrap_or(recipe.seed),
+        "seed": recipe.probe_seed(),
         "data_size": recipe.probe.data_size,
         "learning_rate": recipe.probe.learning_rate,
         "train_accuracy": result.train.accuracy,
@@ -138,30 +151,64 @@ pub fn probe<B: AutodiffBackend>(
         "test_loss": result.test.loss,
         "seconds": started.elapsed().as_secs_f64(),
     });
-    run_folder::record(&checkpoint.folder, "probe", figures)?;
+    run_folder::record(&checkpoint.folder, &recipe.stage("probe"), figures)?;
     let neighbours = recipe.knn.neighbours.min(splits.train.len());
     run_folder::record(
         &checkpoint.folder,
-        "knn",
+        &recipe.stage("knn"),
         json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch }),
     )?;
     say(format!(
-        "probe: {} epochs in {}; saved as {}",
+        "{}: {} epochs in {}; saved as {}",
+        if recipe.probe.finetune { "fine-tuning" } else { "probe" },
         recipe.probe.epochs,
         duration(started.elapsed().as_secs_f64()),
         path.display()
     ));
     say(format!("train accuracy: {:.2} %", result.train.accuracy));
     say(format!("kNN-{neighbours} accuracy: {:.2} %", result.knn));
-    say(format!("linear probe test accuracy: {:.2} %", result.test.accuracy));
+    let what = if recipe.probe.finetune { "fine-tuned" } else { "linear probe" };
+    say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
     Ok(result)
 }
 
 /// Where the probe of some weights is kept.
-fn probe_path(weights: &Path) -> std::path::PathBuf {
+fn probe_path(weights: &Path, recipe: &Recipe) -> std::path::PathBuf {
     let stem = weights.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    let stem = stem.strip_suffix(PROBE_SUFFIX).unwrap_or(&stem);
-    weights.with_file_name(format!("{stem}{PROBE_SUFFIX}.safetensors"))
+    let stem = [PROBED, TUNED]
+        .iter()
+        .find_map(|suffix| stem.split(suffix).next().filter(|start| *start != stem))
+        .unwrap_or(&stem);
+    let suffix = if recipe.probe.finetune { TUNED } else { PROBED };
+    let elsewhere = match recipe.probed() == recipe.dataset {
+        true => String::new(),
+        false => format!("_{}", recipe.probed()),
+    };
+    weights.with_file_name(format!("{stem}{suffix}{elsewhere}.safetensors"))
 }
 
-const PROBE_SUFFIX: &str = "_linear_evaluation";
+const PROBED: &str = "_linear_evaluation";
+const TUNED: &str = "_finetuned";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qare_data::DatasetName;
+
+    #[test]
+    fn probes_of_one_run_have_names_of_their_own() {
+        let mut recipe = Recipe::default();
+        let name = |weights: &str, recipe: &Recipe| probe_path(Path::new(weights), recipe).display().to_string();
+        assert_eq!(name("a/w_epoch_5.safetensors", &recipe), "a/w_epoch_5_linear_evaluation.safetensors");
+        assert_eq!(name("w_linear_evaluation_cifar100.safetensors", &recipe), "w_linear_evaluation.safetensors");
+        recipe.probe.dataset = Some(DatasetName::Cifar100);
+        assert_eq!(name("w.tar", &recipe), "w_linear_evaluation_cifar100.safetensors");
+        assert_eq!(recipe.stage("probe"), "probe_cifar100");
+        recipe.probe.finetune = true;
+        assert_eq!(name("w_linear_evaluation.pt", &recipe), "w_finetuned_cifar100.safetensors");
+        assert_eq!(
+            (recipe.stage("probe"), recipe.stage("test")),
+            ("finetune_cifar100".into(), "test_finetune_cifar100".into())
+        );
+    }
+}

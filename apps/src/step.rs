@@ -3,13 +3,14 @@
 use burn_train::ItemLazy;
 use burn_train::metric::Adaptor;
 
+use crate::methods::Figure;
+
 /// The figures of one training step.
 #[derive(Clone, Debug, Default)]
 pub struct StepFigures {
     pub loss: f64,
-    pub pairwise: f64,
-    /// The set term, for objectives that have one.
-    pub qare: Option<f64>,
+    /// Those that the method's plan announces, in its order.
+    pub method: Vec<f64>,
     /// Views in the batch.
     pub views: usize,
     /// Views trained on in a second, the loader's time included.
@@ -25,15 +26,13 @@ pub enum StepOutput {
 }
 
 impl StepOutput {
-    /// Done, if the figures are numbers.
-    pub fn of(figures: StepFigures) -> Self {
-        let terms =
-            [("loss", Some(figures.loss)), ("pairwise term", Some(figures.pairwise)), ("QARe term", figures.qare)];
-        match terms.into_iter().find(|(_, value)| value.is_some_and(|value| !value.is_finite())) {
+    /// Done, if the figures, whose names these are, are numbers.
+    pub fn of(figures: StepFigures, names: &[Figure]) -> Self {
+        let named = names.iter().map(|figure| figure.name).zip(figures.method.iter().copied());
+        match [("loss", figures.loss)].into_iter().chain(named).find(|(_, value)| !value.is_finite()) {
             None => StepOutput::Done(figures),
             Some((name, value)) => StepOutput::Failed(format!(
-                "the {name} is {}: training has diverged (lower the learning rate, or look for bad input)",
-                value.unwrap_or(f64::NAN)
+                "{name} is {value}: training has diverged (lower the learning rate, or look for bad input)"
             )),
         }
     }
@@ -51,7 +50,7 @@ impl Adaptor<StepFigures> for StepOutput {
     fn adapt(&self) -> StepFigures {
         match self {
             StepOutput::Done(figures) => figures.clone(),
-            StepOutput::Failed(_) => StepFigures { loss: f64::NAN, pairwise: f64::NAN, ..Default::default() },
+            StepOutput::Failed(_) => StepFigures { loss: f64::NAN, ..Default::default() },
         }
     }
 }

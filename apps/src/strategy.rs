@@ -4,31 +4,27 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use burn::data::dataloader::Progress;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 use burn_train::{
     EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent, LearningComponentsTypes,
-    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainStep, TrainingComponents,
-    TrainingItem, TrainingModel, ValidLoader,
+    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem,
+    TrainingModel, ValidLoader,
 };
-use qare_data::EpochCursor;
-use qare_models::NamedTensor;
+use qare_data::{EpochCursor, ImageSet};
 use serde_json::json;
 
 use crate::checkpoint::CheckpointWriter;
 use crate::error::{AppError, Result};
-use crate::features::Features;
+use crate::features::{self, Features};
 use crate::knn;
 use crate::log::{EpochLog, EpochRow};
-use crate::optimizer::SharedAdam;
+use crate::methods::EpochStart;
+use crate::model::PretextModel;
+use crate::optimizer::SharedOptimizer;
 use crate::recipe::KnnRecipe;
 use crate::run_folder;
 use crate::step::{StepOutput, ValidationOutput};
-
-/// A model whose weights can be saved under the reference's names.
-pub trait Weights {
-    fn weights(&self) -> Vec<NamedTensor>;
-}
 
 /// The labelled images of a validation: first a bank, then the held-out queries.
 pub struct Validation {
@@ -51,9 +47,11 @@ pub struct Outcome {
 
 /// Trains epoch after epoch: seeds each, validates, logs and saves after each, and stops for an interrupt or for
 /// numbers that are none, whatever was saved before being whole.
-pub struct PretrainStrategy<M: AutodiffModule<B>, B: AutodiffBackend> {
+pub struct PretrainStrategy<B: AutodiffBackend> {
     pub epoch: EpochCursor,
-    pub optimizer: SharedAdam<M, B>,
+    pub optimizer: SharedOptimizer<PretextModel<B>, B>,
+    /// The images trained on, for methods that look at all of them before an epoch.
+    pub images: ImageSet,
     pub validation: Validation,
     pub checkpoints: CheckpointWriter,
     pub log: Mutex<EpochLog>,
@@ -66,18 +64,19 @@ pub struct PretrainStrategy<M: AutodiffModule<B>, B: AutodiffBackend> {
 struct EpochMeans {
     steps: usize,
     loss: f64,
-    pairwise: f64,
-    qare: Option<f64>,
+    method: Vec<f64>,
     views: usize,
     seconds: f64,
 }
 
-impl<B, M, LC> SupervisedLearningStrategy<LC> for PretrainStrategy<M, B>
+impl<B, LC> SupervisedLearningStrategy<LC> for PretrainStrategy<B>
 where
     B: AutodiffBackend,
-    M: AutodiffModule<B, InnerModule = LC::InferenceModel> + TrainStep<Output = StepOutput>,
-    LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
-    LC::InferenceModel: InferenceStep<Output = ValidationOutput> + Weights,
+    LC: LearningComponentsTypes<
+            Backend = B,
+            TrainingModel = PretextModel<B>,
+            InferenceModel = PretextModel<B::InnerBackend>,
+        >,
 {
     fn fit(
         &self,
@@ -92,7 +91,8 @@ where
             let progress = Progress::new(epoch, components.num_epochs);
             let started = Instant::now();
             let result = self
-                .train_epoch(&mut learner, &train, &progress, &mut events, &components.interrupter)
+                .begin_epoch(&mut learner, epoch)
+                .and_then(|()| self.train_epoch(&mut learner, &train, &progress, &mut events, &components.interrupter))
                 .and_then(|means| {
                     let Some(means) = means else { return Ok(None) };
                     let score = self.validate(&learner, &valid, &progress, &mut events);
@@ -100,8 +100,7 @@ where
                         epoch,
                         loss: means.loss,
                         score,
-                        pairwise: means.pairwise,
-                        qare: means.qare,
+                        method: means.method,
                         learning_rate: learner.lr_current(),
                         views_per_second: means.views as f64 / means.seconds,
                         seconds: started.elapsed().as_secs_f64(),
@@ -126,7 +125,25 @@ where
     }
 }
 
-impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> PretrainStrategy<M, B> {
+impl<B: AutodiffBackend> PretrainStrategy<B> {
+    /// Lets the method prepare an epoch.
+    fn begin_epoch<LC>(&self, learner: &mut Learner<LC>, epoch: usize) -> Result<()>
+    where
+        LC: LearningComponentsTypes<Backend = B, TrainingModel = PretextModel<B>>,
+    {
+        let recipe = &self.checkpoints.recipe;
+        let mut compute = || {
+            let backbone = learner.model().backbone.valid();
+            let normalization = recipe.dataset.normalization();
+            features::extract(&backbone, &self.images, normalization, recipe.num_workers, &self.device)
+        };
+        let mut start = EpochStart { epoch, seed: recipe.seed, device: self.device.clone(), features: &mut compute };
+        if let Some(model) = learner.model().begin_epoch(&mut start)? {
+            learner.load_model(model.into_record());
+        }
+        Ok(())
+    }
+
     /// One epoch, or nothing if it was interrupted.
     fn train_epoch<LC>(
         &self,
@@ -137,7 +154,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
         interrupter: &Interrupter,
     ) -> Result<Option<EpochMeans>>
     where
-        LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
+        LC: LearningComponentsTypes<Backend = B, TrainingModel = PretextModel<B>>,
     {
         let epoch = progress.items_processed;
         self.epoch.set(epoch as u64);
@@ -161,11 +178,9 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
             learner.optimizer_step(output.grads);
             means.steps += 1;
             means.loss += figures.loss;
-            means.pairwise += figures.pairwise;
             means.views += figures.views;
-            if let Some(qare) = figures.qare {
-                *means.qare.get_or_insert(0.0) += qare;
-            }
+            means.method.resize(figures.method.len(), 0.0);
+            means.method.iter_mut().zip(&figures.method).for_each(|(sum, value)| *sum += value);
 
             let now = Instant::now();
             let views_per_second = figures.views as f64 / (now - step_started).as_secs_f64();
@@ -182,8 +197,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
         let steps = means.steps.max(1) as f64;
         Ok(Some(EpochMeans {
             loss: means.loss / steps,
-            pairwise: means.pairwise / steps,
-            qare: means.qare.map(|sum| sum / steps),
+            method: means.method.iter().map(|sum| sum / steps).collect(),
             seconds: started.elapsed().as_secs_f64(),
             ..means
         }))
@@ -198,9 +212,11 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
         events: &mut SupervisedTrainingEventProcessor<LC>,
     ) -> f64
     where
-        LC: LearningComponentsTypes<Backend = B, TrainingModel = M>,
-        M: AutodiffModule<B, InnerModule = LC::InferenceModel>,
-        LC::InferenceModel: InferenceStep<Output = ValidationOutput>,
+        LC: LearningComponentsTypes<
+                Backend = B,
+                TrainingModel = PretextModel<B>,
+                InferenceModel = PretextModel<B::InnerBackend>,
+            >,
     {
         let model = learner.model().valid();
         let mut batches = valid.iter();
@@ -219,10 +235,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B> + TrainStep<Output = StepOutput>> 
     }
 
     /// Saves what an epoch came to. The checkpoint goes last: until it is there, the epoch has not been.
-    fn save(&self, model: &M, row: &EpochRow) -> Result<()>
-    where
-        M::InnerModule: Weights,
-    {
+    fn save(&self, model: &PretextModel<B>, row: &EpochRow) -> Result<()> {
         let epoch = row.epoch;
         let CheckpointWriter { folder, recipe } = &self.checkpoints;
         let mut log = self.log.lock().expect("no writer panicked");

@@ -117,6 +117,30 @@ impl DatasetName {
         }
     }
 
+    /// What it is, in a few words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "60,000 photographs of 10 classes, 32×32",
+            Self::Cifar100 => "60,000 photographs of 100 classes, 32×32",
+            Self::Supercifar100 => "those of CIFAR-100 in 20 superclasses, 32×32",
+            Self::Tiny => "tiny-ImageNet: 110,000 photographs of 200 classes, 64×64",
+            Self::Stl10 => "13,000 photographs of 10 classes and 100,000 without labels, 96×96",
+            Self::Slim => "SlimageNet64: 200,000 photographs of 1,000 classes, 64×64",
+            Self::Folder => "any folder of images, a folder inside it for each class",
+            Self::Shapes => "drawn at start, without any files: 6,000 images of 10 shapes, 32×32",
+        }
+    }
+
+    /// Height and width of its images in pixels, where the dataset fixes them.
+    pub fn side(self) -> Option<usize> {
+        match self {
+            Self::Cifar10 | Self::Cifar100 | Self::Supercifar100 | Self::Shapes => Some(32),
+            Self::Tiny | Self::Slim => Some(64),
+            Self::Stl10 => Some(96),
+            Self::Folder => None,
+        }
+    }
+
     /// The channel statistics its images are normalised with.
     pub fn normalization(self) -> Normalization {
         match self {

@@ -15,10 +15,14 @@ pub enum Purpose {
     View = 2,
     /// Which images are held out of a training set.
     HeldOut = 3,
-    /// The order of the images in an epoch of a linear probe.
-    Probe = 5,
     /// The picture of one image of a drawn dataset.
     Picture = 4,
+    /// The order of the images in an epoch of a linear probe.
+    Probe = 5,
+    /// What features are matched with, of a batch.
+    Prior = 6,
+    /// The centres that a clustering starts from.
+    Clusters = 7,
 }
 
 /// A stream of random numbers that depends on (seed, purpose, epoch, image index, view) and on nothing else.

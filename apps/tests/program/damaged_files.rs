@@ -57,14 +57,21 @@ fn a_checkpoint_with_a_damaged_header_is_told() {
     let whole = fs::read(&file).unwrap();
     // Its length, its first brace, and what it says of the run.
     let origin = whole.windows(6).position(|bytes| bytes == b"\"qare\"").unwrap();
-    for (place, byte) in [(0, 0xff), (2, 0xff), (7, 0x7f), (8, b'['), (9, 0), (origin + 1, b'x'), (origin + 8, b'!')] {
+    for (place, byte) in [(0, 0xff), (2, 0xff), (7, 0x7f), (8, b'['), (9, 0), (origin + 8, b'!')] {
         let mut damaged = whole.clone();
         damaged[place] = byte;
         fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, &damaged, &[]);
         fails_with(&mut qare(&["test", "--checkpoint", text(&file)]), out.path(), &file, &damaged, &[]);
     }
     let other = b"PK\x03\x04 something else entirely";
-    fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, other, &["safetensors"]);
+    fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, other, &[]);
+
+    // Without its recipe it is a file of somebody else's: the call has to say more.
+    let mut anonymous = whole.clone();
+    anonymous[origin + 1] = b'x';
+    fs::write(&file, anonymous).unwrap();
+    fails(&mut qare(&["probe", "--checkpoint", text(&file)]), 2, &["does not say which run", "--dataset"]);
+    succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(&file), "--dataset", "shapes"]));
 }
 
 #[test]

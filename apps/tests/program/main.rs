@@ -1,15 +1,21 @@
 //! Tests that run the program itself, as a person would: its files, its messages, its exit codes.
 
 mod cifar10_files;
+mod committed_recipes;
 mod damaged_files;
+mod datasets;
 mod diverging;
 mod driving;
 mod existing_runs;
+mod exporting;
 mod flags;
 mod full_disk;
+mod methods;
+mod official_files;
 mod pretraining;
 mod probing;
 mod recipes;
 mod repeating;
 mod resuming;
+mod sweeping;
 mod wrong_calls;

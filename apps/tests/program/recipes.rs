@@ -1,36 +1,10 @@
-//! Recipes, those of the repository among them.
+//! Recipes of one's own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::driving::{Snapshot, fails, qare, succeeds, text, tiny, tiny_folder};
-
-/// The recipes of the repository.
-fn committed() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
-    let files = fs::read_dir(folder).expect("configs").map(|entry| entry.unwrap().path());
-    let recipes: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
-    assert!(!recipes.is_empty());
-    recipes
-}
-
-#[test]
-fn every_committed_recipe_parses_and_those_that_need_no_files_run() {
-    for file in committed() {
-        let table: toml::Table = fs::read_to_string(&file).unwrap().parse().expect("TOML");
-        let out = tempdir().unwrap();
-        let mut call = qare(&["run", text(&file), "--no-tui", "--out", text(&out)]);
-        if table.get("dataset").and_then(|name| name.as_str()) == Some("shapes") {
-            let said = succeeds(call.args(["--epochs", "1", "--train-images", "16", "--data-size", "8"]));
-            assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{}: {said}", file.display());
-        } else {
-            // The recipe is understood when the first thing to be missed is the data.
-            fails(call.args(["--data-dir", "/missing"]), 2, &["--data-dir /missing"]);
-        }
-    }
-}
+use crate::driving::{RunFolder, Snapshot, fails, qare, succeeds, text, tiny, tiny_folder};
 
 #[test]
 fn run_does_all_three_stages_and_compares_with_the_untrained_backbone() {
@@ -84,4 +58,31 @@ fn a_recipe_that_cannot_be_read_is_named() {
     fs::write(&missing, [0xff, 0xfe, 0x00]).unwrap();
     fails(&mut qare(&["run", text(&missing)]), 2, &["cannot read the recipe", text(&missing)]);
     fails(&mut qare(&["run"]), 2, &["RECIPE"]);
+}
+
+#[test]
+fn a_recipe_builds_on_others() {
+    let out = tempdir().unwrap();
+    let file = |name: &str| out.path().join(name);
+    fs::create_dir(file("deeper")).unwrap();
+    fs::write(file("protocol.toml"), "epochs = 1\nalpha = 0.25\n[probe]\nepochs = 2\nlearning_rate = 0.5\n").unwrap();
+    fs::write(
+        file("deeper/simclr_qare.toml"),
+        "base = \"../protocol.toml\"\nmethod = \"simclr_qare\"\n[probe]\nepochs = 3\n",
+    )
+    .unwrap();
+    succeeds(tiny("run", out.path()).arg(file("deeper/simclr_qare.toml")));
+    let run = RunFolder(file("simclr_qare_shapes_conv4_8_64_64_0.25_1.0"));
+    let recipe = run.recipe();
+    assert_eq!(recipe["epochs"].as_integer(), Some(1));
+    assert_eq!(
+        (recipe["probe"]["epochs"].as_integer(), recipe["probe"]["learning_rate"].as_float()),
+        (Some(3), Some(0.5))
+    );
+    assert!(!recipe.contains_key("base"), "a run folder stands on its own");
+
+    fs::write(file("loop.toml"), "base = \"loop.toml\"\n").unwrap();
+    fails(tiny("run", out.path()).arg(file("loop.toml")), 2, &["loop.toml", "its own"]);
+    fs::write(file("lost.toml"), "base = \"missing.toml\"\n").unwrap();
+    fails(tiny("run", out.path()).arg(file("lost.toml")), 2, &["cannot read the recipe", "missing.toml"]);
 }

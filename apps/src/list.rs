@@ -1,0 +1,26 @@
+//! `qare list`: what there is to choose from.
+
+use qare_data::DatasetName;
+use qare_models::BackboneName;
+
+use crate::error::Result;
+use crate::files::say;
+use crate::methods::Method;
+
+/// Prints methods, backbones, datasets and the backend.
+pub fn list() -> Result<()> {
+    say("methods");
+    for method in Method::ALL {
+        say(format!("  {method:<16}{}", method.about()));
+    }
+    say("\nbackbones");
+    for backbone in BackboneName::ALL {
+        say(format!("  {backbone:<16}{} features", backbone.feature_dim()));
+    }
+    say("\ndatasets");
+    for dataset in DatasetName::ALL {
+        say(format!("  {:<16}{}", dataset.to_string(), dataset.about()));
+    }
+    say(format!("\nbackend\n  {}", crate::backend::NAME));
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `simclr`, `simclr_qare`, `sparseclr`, `sparseclr_qare`: views of an image against views of other images.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use burn::tensor::backend::Backend;
+use qare::{ContrastiveObjective, ContrastiveObjectiveConfig, NtXentConfig, PairwiseConfig, SparseClrConfig, Views};
+use qare_data::{Augmentation, ViewBatch};
+use qare_models::{
+    Backbone, NamedTensor, ProjectionHead, ProjectionHeadConfig, StateDict, WeightsError, named_tensors,
+};
+
+use super::{Facts, Figure, Method, Plan, Pretext, StepLoss};
+use crate::error::{AppError, Result};
+use crate::recipe::Recipe;
+
+/// Projection head, and the objective on its embeddings.
+#[derive(Module, Debug)]
+pub struct Contrastive<B: Backend> {
+    head: ProjectionHead<B>,
+    #[module(skip)]
+    objective: ContrastiveObjective,
+    #[module(skip)]
+    views: Views,
+}
+
+/// What a recipe's contrastive method minimises.
+fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
+    let mut config = match recipe.method {
+        Method::Simclr => ContrastiveObjectiveConfig::simclr(),
+        Method::SimclrQare => ContrastiveObjectiveConfig::simclr_qare(recipe.alpha, recipe.beta),
+        Method::Sparseclr => ContrastiveObjectiveConfig::sparseclr(),
+        Method::SparseclrQare => ContrastiveObjectiveConfig::sparseclr_qare(recipe.alpha, recipe.beta),
+        other => unreachable!("{other} is no contrastive method"),
+    };
+    config.pairwise = match config.pairwise {
+        PairwiseConfig::NtXent(config) => {
+            PairwiseConfig::NtXent(NtXentConfig { temperature: recipe.temperature, ..config })
+        }
+        PairwiseConfig::SparseClr(config) => {
+            PairwiseConfig::SparseClr(SparseClrConfig { margin: recipe.margin, ..config })
+        }
+    };
+    config
+}
+
+impl<B: Backend> Pretext<B> for Contrastive<B> {
+    fn plan(recipe: &Recipe) -> Plan {
+        let set_term = objective(recipe).qare.is_some().then_some(Figure::term("QARe"));
+        let figures = [Figure::term("Pairwise")].into_iter().chain(set_term);
+        Plan::new(Augmentation::Contrastive, recipe.views).with_figures(figures)
+    }
+
+    fn new(recipe: &Recipe, _facts: &Facts, device: &Device<B>) -> Result<Self> {
+        let views = Views::new(recipe.views).map_err(|error| AppError::Usage(error.to_string()))?;
+        let head = ProjectionHeadConfig::new(recipe.backbone.feature_dim()).with_output(recipe.outter_fs);
+        Ok(Self { head: head.init(recipe.seed, device), objective: objective(recipe).init(), views })
+    }
+
+    fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String> {
+        let images = self.views.rows(batch.images); // [K·B, 3, H, W]
+        let embeddings = self.head.forward(backbone.forward(images)); // [K·B, D]
+        let output = self.objective.forward(embeddings, self.views).map_err(|error| error.to_string())?;
+        Ok(StepLoss { loss: output.loss, figures: [output.pairwise].into_iter().chain(output.qare).collect() })
+    }
+
+    fn weights(&self) -> Vec<NamedTensor> {
+        named_tensors(&self.head, "head")
+    }
+
+    fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        Ok(Self { head: weights.load_into(self.head, "head")?, ..self })
+    }
+}

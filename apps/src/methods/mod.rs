@@ -1,0 +1,179 @@
+//! The methods: a file each, and a line each in the list below. CONTRIBUTING says how to add one.
+
+mod contrastive;
+mod deepcluster;
+mod deepinfomax;
+mod pretext;
+mod relationnet;
+mod rotationnet;
+mod standard;
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use burn::tensor::backend::Backend;
+use qare_data::{ImageSet, Splits, ViewBatch};
+use qare_models::{Backbone, NamedTensor, StateDict, WeightsError};
+use serde::{Deserialize, Serialize};
+
+pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, StepLoss};
+pub use relationnet::Aggregation;
+
+use crate::backend::Training;
+use crate::error::Result;
+use crate::recipe::Recipe;
+
+/// Makes of the list of methods their names, the enum [`Method`], and what they train with, the enum [`Networks`].
+macro_rules! methods {
+    ($($variant:ident $name:literal $file:ident::$networks:ident $about:literal;)*) => {
+        /// A way to train, or not to train, a backbone.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub enum Method {
+            $($variant,)*
+            /// The lower bound: an untrained backbone.
+            Randomweights,
+        }
+
+        impl Method {
+            pub const ALL: &[Method] = &[$(Method::$variant,)* Method::Randomweights];
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $name,)*
+                    Method::Randomweights => "randomweights",
+                }
+            }
+
+            /// What it is, in a few words.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $about,)*
+                    Method::Randomweights => "lower bound: an untrained backbone",
+                }
+            }
+
+            /// Sets what the method does otherwise than the common protocol, for whoever says nothing about it.
+            pub fn set_defaults(self, recipe: &mut Recipe) {
+                match self {
+                    $(Method::$variant => <$file::$networks<Training> as Pretext<Training>>::set_defaults(recipe),)*
+                    Method::Randomweights => {}
+                }
+            }
+
+            /// How the method trains; nothing for a backbone that is not trained.
+            pub fn plan(self, recipe: &Recipe) -> Option<Plan> {
+                match self {
+                    $(Method::$variant => Some(<$file::$networks<Training> as Pretext<Training>>::plan(recipe)),)*
+                    Method::Randomweights => None,
+                }
+            }
+        }
+
+        /// What a method trains besides the backbone, and its loss.
+        #[allow(clippy::large_enum_variant)]
+        #[derive(Module, Debug)]
+        pub enum Networks<B: Backend> {
+            $($variant($file::$networks<B>),)*
+        }
+
+        impl<B: Backend> Networks<B> {
+            /// Those of the recipe's method; nothing for a backbone that is not trained.
+            pub fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Option<Self>> {
+                Ok(match recipe.method {
+                    $(Method::$variant => Some(Self::$variant(Pretext::<B>::new(recipe, facts, device)?)),)*
+                    Method::Randomweights => None,
+                })
+            }
+
+            /// See [`Pretext::begin_epoch`].
+            pub fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Option<Self>> {
+                Ok(match self {
+                    $(Self::$variant(networks) => networks.begin_epoch(start)?.map(Self::$variant),)*
+                })
+            }
+
+            /// See [`Pretext::forward`].
+            pub fn forward(
+                &self,
+                backbone: &Backbone<B>,
+                batch: ViewBatch<B>,
+            ) -> std::result::Result<StepLoss<B>, String> {
+                match self {
+                    $(Self::$variant(networks) => networks.forward(backbone, batch),)*
+                }
+            }
+
+            /// See [`Pretext::weights`].
+            pub fn weights(&self) -> Vec<NamedTensor> {
+                match self {
+                    $(Self::$variant(networks) => networks.weights(),)*
+                }
+            }
+
+            /// See [`Pretext::load`].
+            pub fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+                Ok(match self {
+                    $(Self::$variant(networks) => Self::$variant(networks.load(weights)?),)*
+                })
+            }
+        }
+    };
+}
+
+methods! {
+    Simclr        "simclr"         contrastive::Contrastive  "NT-Xent on pairs of views (Chen et al. 2020)";
+    SimclrQare    "simclr_qare"    contrastive::Contrastive  "NT-Xent and the set term QARe (Moskalev et al. 2022)";
+    Sparseclr     "sparseclr"      contrastive::Contrastive  "sparsemax contrast of pairs (Moskalev et al. 2022)";
+    SparseclrQare "sparseclr_qare" contrastive::Contrastive  "SparseCLR and the set term QARe (Moskalev et al. 2022)";
+    Rotationnet   "rotationnet"    rotationnet::RotationNet  "which of four rotations (Gidaris et al. 2018)";
+    Deepinfomax   "deepinfomax"    deepinfomax::DeepInfoMax  "mutual information of maps and features (Hjelm et al. 2018)";
+    Deepcluster   "deepcluster"    deepcluster::DeepCluster  "k-means clusters as labels (Caron et al. 2018)";
+    Relationnet   "relationnet"    relationnet::RelationNet  "whether two views are of one image (Patacchiola & Storkey 2020)";
+    Standard      "standard"       standard::Standard        "upper bound: supervised, with the labels";
+}
+
+impl Method {
+    /// What a recipe's method trains on: unlabelled images where the dataset has them and labels are not needed.
+    pub fn images<'a>(self, recipe: &Recipe, splits: &'a Splits) -> &'a ImageSet {
+        match self.plan(recipe) {
+            Some(plan) if !plan.labelled => splits.pretraining(),
+            _ => &splits.train,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        // The paper's repository spells it both ways.
+        let corrected = name.replace("sparceclr", "sparseclr");
+        Method::ALL.iter().copied().find(|method| method.as_str() == corrected).ok_or_else(|| {
+            let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
+            format!("unknown method `{name}`; known methods: {}", known.join(", "))
+        })
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> String {
+        method.to_string()
+    }
+}

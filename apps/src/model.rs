@@ -1,0 +1,93 @@
+//! Backbone and method as the one model that Burn's Learner trains.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, cast::ToElement};
+use burn_train::{InferenceStep, TrainOutput, TrainStep};
+use qare_data::ViewBatch;
+use qare_models::{Backbone, NamedTensor, StateDict, WeightsError, named_tensors};
+
+use crate::error::Result;
+use crate::methods::{EpochStart, Figure, Networks};
+use crate::step::{StepFigures, StepOutput, ValidationOutput};
+
+/// A backbone, and what a method trains on top of it.
+#[derive(Module, Debug)]
+pub struct PretextModel<B: Backend> {
+    pub backbone: Backbone<B>,
+    networks: Networks<B>,
+    /// Names of the figures that a step tells.
+    #[module(skip)]
+    figures: Vec<Figure>,
+}
+
+impl<B: Backend> PretextModel<B> {
+    pub fn new(backbone: Backbone<B>, networks: Networks<B>, figures: Vec<Figure>) -> Self {
+        Self { backbone, networks, figures }
+    }
+
+    /// The model as an epoch begins, if its weights are others then.
+    pub fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Option<Self>> {
+        let networks = self.networks.clone().begin_epoch(start)?;
+        Ok(networks.map(|networks| Self { networks, ..self }))
+    }
+
+    /// All weights under the reference's names.
+    pub fn weights(&self) -> Vec<NamedTensor> {
+        let mut tensors = named_tensors(&self.backbone, "backbone");
+        tensors.extend(self.networks.weights());
+        tensors
+    }
+
+    /// The model with these weights of a backbone and of the method's networks.
+    pub fn with_weights(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        let networks = self.networks.clone().load(weights)?;
+        Ok(Self { networks, ..self }.with_backbone(weights)?)
+    }
+
+    /// The model with these weights of a backbone.
+    pub fn with_backbone(mut self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        self.backbone = weights.load_into(self.backbone, weights.prefix_or_root("backbone"))?;
+        Ok(self)
+    }
+
+    /// Whether a file has weights of the method's networks (by the name of one), and not of a backbone alone.
+    pub fn networks_are_in(&self, weights: &StateDict) -> bool {
+        self.networks.weights().first().is_some_and(|tensor| weights.get(&tensor.name).is_some())
+    }
+}
+
+impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
+    type Input = ViewBatch<B>;
+    type Output = StepOutput;
+
+    fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
+        let views = batch.indices.len() * batch.images.dims()[1];
+        match self.networks.forward(&self.backbone, batch) {
+            Ok(output) => {
+                let gradients = GradientsParams::from_grads(output.loss.backward(), self);
+                let number = |value: Tensor<B, 1>| value.into_scalar().to_f64();
+                let figures = StepFigures {
+                    loss: number(output.loss),
+                    method: output.figures.into_iter().map(number).collect(),
+                    views,
+                    views_per_second: 0.0,
+                };
+                TrainOutput { grads: gradients, item: StepOutput::of(figures, &self.figures) }
+            }
+            Err(error) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error) },
+        }
+    }
+}
+
+impl<B: Backend> InferenceStep for PretextModel<B> {
+    type Input = ViewBatch<B>;
+    type Output = ValidationOutput;
+
+    /// The frozen features of a batch of single views.
+    fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
+        let features = crate::features::of_batch(&self.backbone, batch.images);
+        ValidationOutput { features, knn_accuracy: 0.0 }
+    }
+}

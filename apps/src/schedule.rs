@@ -1,0 +1,65 @@
+//! The learning rate: constant, or divided by ten at some steps.
+
+use burn::lr_scheduler::LrScheduler;
+use burn::optim::LearningRate;
+use burn::tensor::backend::Backend;
+
+/// A rate that is a tenth of what it was from certain steps on.
+#[derive(Clone, Debug)]
+pub struct StepDecay {
+    rate: LearningRate,
+    /// Steps, counted from 0, from which on the rate is another ten times smaller.
+    drops: Vec<usize>,
+    /// The next step.
+    step: usize,
+}
+
+impl StepDecay {
+    /// For `epochs` epochs of `steps` steps, the rate dropping after these shares of the epochs (rounded down); starts after
+    /// `epochs_done`.
+    pub fn new(rate: LearningRate, shares: &[f64], epochs: usize, steps: usize, epochs_done: usize) -> Self {
+        let drops = shares.iter().map(|share| (share * epochs as f64) as usize * steps).collect();
+        Self { rate, drops, step: epochs_done * steps }
+    }
+
+    /// The rate of step `step`.
+    pub fn at(&self, step: usize) -> LearningRate {
+        let drops = self.drops.iter().filter(|drop| step >= **drop).count();
+        self.rate * 0.1f64.powi(drops as i32)
+    }
+}
+
+impl LrScheduler for StepDecay {
+    type Record<B: Backend> = usize;
+
+    fn step(&mut self) -> LearningRate {
+        self.step += 1;
+        self.at(self.step - 1)
+    }
+
+    fn to_record<B: Backend>(&self) -> usize {
+        self.step
+    }
+
+    fn load_record<B: Backend>(self, step: usize) -> Self {
+        Self { step, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_at_half_and_three_quarters_and_goes_on_where_it_was() {
+        let rates = |from: usize, steps: usize| {
+            let mut schedule = StepDecay::new(0.1, &[0.5, 0.75], 5, 3, from);
+            (0..steps).map(|_| schedule.step()).collect::<Vec<f64>>()
+        };
+        let all = rates(0, 15);
+        let expected = [[0.1; 3], [0.1; 3], [0.01; 3], [0.001; 3], [0.001; 3]].concat();
+        assert!(all.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{all:?}");
+        assert_eq!(rates(3, 6), all[9..]);
+        assert!(StepDecay::new(1e-3, &[], 9, 4, 0).at(1000) == 1e-3);
+    }
+}

@@ -1,0 +1,151 @@
+//! Each method trains, logs its own figures, goes on after a stop, and is probed.
+
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use crate::driving::{EXACT, RunFolder, fails, qare, succeeds, tensors, text, tiny};
+
+struct Case {
+    method: &'static str,
+    flags: &'static [&'static str],
+    /// Its own columns in the log.
+    columns: &'static str,
+    /// One of the tensors it trains besides the backbone's, and its shape.
+    tensor: (&'static str, &'static str),
+}
+
+const CASES: [Case; 6] = [
+    Case {
+        method: "simclr",
+        flags: &["--K", "3"],
+        columns: "pairwise",
+        tensor: ("head.linear2.weight", "F32[64, 256]"),
+    },
+    Case { method: "rotationnet", flags: &[], columns: "accuracy", tensor: ("head.weight", "F32[4, 64]") },
+    Case {
+        method: "deepinfomax",
+        flags: &[],
+        columns: "local,prior",
+        tensor: ("loss_fn.local_d.c0.weight", "F32[256, 72, 1, 1]"),
+    },
+    Case {
+        method: "deepcluster",
+        flags: &["--clusters", "4"],
+        columns: "accuracy",
+        tensor: ("head.linear2.weight", "F32[4, 256]"),
+    },
+    Case {
+        method: "relationnet",
+        flags: &["--K", "3", "--aggregation", "max"],
+        columns: "accuracy,positive,negative",
+        tensor: ("relation.linear1.weight", "F32[256, 64]"),
+    },
+    Case { method: "standard", flags: &[], columns: "accuracy", tensor: ("classifier.weight", "F32[10, 64]") },
+];
+
+fn trained(case: &Case, out: &Path, epochs: usize) -> RunFolder {
+    let mut call = tiny("pretrain", out);
+    succeeds(call.args(["--method", case.method, "--epochs", &epochs.to_string()]).args(case.flags));
+    RunFolder(out.join(format!("{}_shapes_conv4_8_64_64_1.0_1.0", case.method)))
+}
+
+fn weights(case: &Case, run: &RunFolder, epoch: usize) -> std::path::PathBuf {
+    run.file(&format!("{}_shapes_conv4_seed_1_epoch_{epoch}.safetensors", case.method))
+}
+
+#[test]
+fn every_method_trains_its_backbone_and_its_own_networks() {
+    for case in &CASES {
+        let out = tempdir().unwrap();
+        let run = trained(case, out.path(), 2);
+        let header = run.read("log.csv").lines().next().unwrap().to_string();
+        assert_eq!(header, format!("epoch,loss,score,{},learning_rate,views_per_second,seconds", case.columns));
+        let (first, second) = (tensors(&weights(case, &run, 1)), tensors(&weights(case, &run, 2)));
+        let (name, shape) = case.tensor;
+        assert_eq!(first[name].0, shape, "{}", case.method);
+        for name in [name, "backbone.layer1.conv.weight", "backbone.layer4.conv.weight"] {
+            assert!(first[name] != second[name], "{}: {name} does not learn", case.method);
+        }
+        let said = succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(run.path())]));
+        assert!(said.contains("linear probe test accuracy"), "{said}");
+    }
+}
+
+#[test]
+fn every_method_goes_on_to_the_weights_it_would_have_had() {
+    for case in &CASES {
+        let (whole_out, stopped_out) = (tempdir().unwrap(), tempdir().unwrap());
+        let whole = trained(case, whole_out.path(), 2);
+        let stopped = trained(case, stopped_out.path(), 2);
+        let before = tensors(&weights(case, &stopped, 2));
+        std::fs::remove_file(weights(case, &stopped, 2)).unwrap();
+        let latest = stopped.read("latest.json").replace("epoch_2", "epoch_1").replace("\"epoch\": 2", "\"epoch\": 1");
+        std::fs::write(stopped.file("latest.json"), latest).unwrap();
+        let mut call = tiny("pretrain", stopped_out.path());
+        succeeds(call.args(["--method", case.method, "--epochs", "2", "--resume"]).args(case.flags));
+        let (after, never) = (tensors(&weights(case, &stopped, 2)), tensors(&weights(case, &whole, 2)));
+        assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+        if EXACT {
+            let different: Vec<&String> = never.keys().filter(|name| never[*name] != after[*name]).collect();
+            assert!(different.is_empty(), "{}: {different:?}", case.method);
+        }
+    }
+}
+
+#[test]
+fn a_supervised_run_is_tested_with_its_own_classifier() {
+    let out = tempdir().unwrap();
+    let run = trained(&CASES[5], out.path(), 1);
+    let said = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
+    let accuracy = run.results()["test"]["accuracy"].as_f64().unwrap();
+    assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+}
+
+#[test]
+fn rates_of_the_supervised_run_drop_at_half_and_three_quarters() {
+    let out = tempdir().unwrap();
+    let run = trained(&CASES[5], out.path(), 4);
+    let log = run.read("log.csv");
+    let rates: Vec<f64> = log.lines().skip(1).map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect();
+    for (rate, expected) in rates.iter().zip([0.1, 0.1, 0.01, 0.001]) {
+        assert!((rate - expected).abs() < 1e-12, "{rates:?}");
+    }
+}
+
+#[test]
+fn settings_that_a_method_cannot_work_with_are_told() {
+    let out = tempdir().unwrap();
+    let of = |method: &str| {
+        let mut call = tiny("pretrain", out.path());
+        call.args(["--epochs", "1", "--method", method]);
+        call
+    };
+    fails(&mut of("deepcluster"), 2, &["100 clusters of 16 images", "--clusters"]);
+    fails(of("relationnet").args(["--aggregation", "product"]), 2, &["product", "cat, sum, mean, max"]);
+    fails(of("deepinfomax").args(["--data-size", "32"]), 2, &["batch_size"]);
+    fails(of("standard").args(["--epoch_start", "3"]), 2, &["--resume"]);
+}
+
+#[test]
+fn a_run_goes_on_from_another_methods_backbone() {
+    let out = tempdir().unwrap();
+    let rotated = trained(&CASES[1], out.path(), 1);
+    let mut call = tiny("pretrain", out.path());
+    succeeds(call.args([
+        "--method",
+        "simclr",
+        "--epochs",
+        "1",
+        "--learning-rate",
+        "1e-12",
+        "--checkpoint",
+        text(rotated.path()),
+    ]));
+    let start = tensors(&weights(&CASES[1], &rotated, 1));
+    let end =
+        tensors(&out.path().join("simclr_shapes_conv4_8_64_64_1.0_1.0/simclr_shapes_conv4_seed_1_epoch_1.safetensors"));
+    let value = |bytes: &[u8]| f32::from_le_bytes(bytes[..4].try_into().unwrap());
+    let of = |tensors: &crate::driving::Tensors| value(&tensors["backbone.layer3.conv.weight"].1);
+    assert!((of(&start) - of(&end)).abs() < 1e-6);
+}

@@ -1,0 +1,69 @@
+//! Several seeds and methods, and their table.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use crate::driving::{RunFolder, fails, qare, succeeds, text};
+
+#[test]
+fn a_sweep_runs_what_is_missing_and_tabulates_all() {
+    let out = tempdir().unwrap();
+    let recipe = out.path().join("small.toml");
+    let settings =
+        "dataset = \"shapes\"\ntrain_images = 16\ntest_images = 50\ndata_size = 8\nepochs = 2\n[probe]\nepochs = 2\n";
+    fs::write(&recipe, settings).unwrap();
+    let sweep = |methods: &str, seeds: &str| {
+        succeeds(&mut qare(&[
+            "sweep",
+            text(&recipe),
+            "--methods",
+            methods,
+            "--seeds",
+            seeds,
+            "--no-tui",
+            "--out",
+            text(&out),
+        ]))
+    };
+    sweep("simclr", "1");
+    let folder = |method: &str, seed: u64| {
+        RunFolder(out.path().join(format!("{method}_shapes_conv4_8_64_64_1.0_1.0_seed_{seed}")))
+    };
+    let first = folder("simclr", 1).read("log.csv");
+    // One is half-way: trained, not probed.
+    let said = sweep("simclr,randomweights", "1,2,1");
+    assert_eq!(folder("simclr", 1).read("log.csv"), first, "what is there is not run again");
+    assert_eq!(said.matches("is there already").count(), 1, "{said}");
+
+    let accuracies: Vec<f64> =
+        [1, 2].map(|seed| folder("simclr", seed).results()["probe"]["test_accuracy"].as_f64().unwrap()).to_vec();
+    let mean = (accuracies[0] + accuracies[1]) / 2.0;
+    let deviation = (accuracies[0] - accuracies[1]).abs() / 2f64.sqrt();
+    let table = fs::read_to_string(out.path().join("sweep_small.md")).unwrap();
+    assert!(table.contains(&format!("| `simclr` | {mean:.2} ± {deviation:.2} |")), "{table}");
+    assert!(said.contains(&table), "{said}");
+    let csv = fs::read_to_string(out.path().join("sweep_small.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 3);
+    assert!(csv.lines().nth(1).unwrap().starts_with(&format!("simclr,2,{mean:.4},{deviation:.4},")), "{csv}");
+
+    let said = sweep("simclr,randomweights", "2,1");
+    assert_eq!(said.matches("is there already").count(), 4, "{said}");
+}
+
+#[test]
+fn wrong_sweeps_are_refused_before_anything_is_run() {
+    let out = tempdir().unwrap();
+    let recipe = out.path().join("small.toml");
+    fs::write(&recipe, "dataset = \"shapes\"\n").unwrap();
+    let call = |arguments: &[&str]| {
+        let mut call = qare(&["sweep", text(&recipe), "--out", text(&out)]);
+        call.args(arguments);
+        call
+    };
+    fails(&mut call(&["--seeds", "1,x"]), 2, &["--seeds"]);
+    fails(&mut call(&["--seeds", "1", "--methods", "simclr,moco"]), 2, &["moco"]);
+    fails(&mut call(&["--seeds", "1", "--seed", "2"]), 2, &["--seeds"]);
+    fails(&mut call(&[]), 2, &["--seeds"]);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+}
