@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use qare_data::check::NAMED_PROBLEMS;
+use qare_data::report::NAMED_PROBLEMS;
 use qare_data::{DatasetName, LoadOptions, Report, check, load};
 use tempfile::tempdir;
 

@@ -134,7 +134,7 @@ fn a_damaged_file_is_replaced() {
     let [file] = &cache(dir.path())[..] else { panic!("one file is expected") };
     let mut whole = Vec::new();
     File::open(file).unwrap().read_to_end(&mut whole).unwrap();
-    let other_head = [&[b'Q'], &whole[1..]].concat();
+    let other_head = [b"Q", &whole[1..]].concat();
     let other_fingerprint = [&whole[..40], &[!whole[40]], &whole[41..]].concat();
     for damaged in
         [&whole[..whole.len() - 1], &whole[..30], b"", &[&whole[..], b"x"].concat(), &other_head, &other_fingerprint]
