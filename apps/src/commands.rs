@@ -9,7 +9,7 @@ use crate::backend::{Device, Training, device};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{CheckpointFlags, Command, DataCommand, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs};
 use crate::error::{AppError, Result};
-use crate::files::say;
+use crate::files::{complain, say};
 use crate::pretrain::{PretrainOptions, pretrain};
 use crate::probe::{ProbeResult, evaluate_backbone, probe};
 use crate::progress::bar;
@@ -49,7 +49,13 @@ pub fn load(dataset: DatasetName, data_dir: Option<&Path>, image_size: Option<us
         &LoadOptions { dir: data_dir, image_size, progress: Some(&decoded), ..Default::default() },
     );
     progress.finish_and_clear();
-    Ok(splits?)
+    let splits = splits?;
+    if dataset == DatasetName::Stl10 && splits.unlabeled.is_none() {
+        complain(
+            "note: stl10 has no unlabeled_X.bin there: what would be trained on it is trained on the 5,000 labelled images",
+        );
+    }
+    Ok(splits)
 }
 
 /// The dataset that a recipe trains on.
@@ -59,7 +65,16 @@ pub fn load_for(recipe: &Recipe) -> Result<Splits> {
 
 /// The dataset that a recipe's probe is of.
 pub fn load_probed(recipe: &Recipe) -> Result<Splits> {
-    Ok(limited(recipe, load(recipe.probed(), recipe.data_dir.as_deref(), recipe.image_size)?))
+    let splits = load(recipe.probed(), recipe.data_dir.as_deref(), recipe.image_size)?;
+    match splits.test.is_empty() || splits.train.is_empty() {
+        true => Err(AppError::Usage(format!(
+            "a probe needs labelled images to learn from and others to be tested on: {} has {} and {}",
+            recipe.probed(),
+            splits.train.len(),
+            splits.test.len()
+        ))),
+        false => Ok(limited(recipe, splits)),
+    }
 }
 
 /// The part of the images that a recipe takes.
@@ -84,9 +99,23 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
     // Before the data is read, which may take a while.
     settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
     let splits = load_for(&recipe)?;
-    pretrain::<Training>(&recipe, &splits, &device(recipe.gpu), &options)?;
+    train(&recipe, &splits, &options)?;
     Ok(())
 }
+
+/// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
+pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
+    let device = device(recipe.gpu);
+    let folder = pretrain::<Training>(recipe, splits, &device, options)?;
+    if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) {
+        let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
+        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &device)?;
+    }
+    Ok(folder)
+}
+
+/// What `results.json` calls the test of a classifier that was trained with its backbone.
+const SUPERVISED: &str = "supervised";
 
 /// What a call says of its checkpoint.
 fn stated(flags: &CheckpointFlags) -> Stated {
@@ -169,7 +198,7 @@ fn test_command(args: TestArgs) -> Result<()> {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
     let splits = load_probed(&recipe)?;
-    evaluate::test::<Inner>(&checkpoint, &splits, recipe.num_workers, &device(recipe.gpu))
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device(recipe.gpu))
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
@@ -199,9 +228,9 @@ pub fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -
         recipe.method.plan(recipe).map_or(1, |plan| plan.views),
         crate::backend::NAME
     ));
-    let folder = pretrain::<Training>(recipe, splits, &device, options)?;
+    let folder = train(recipe, splits, options)?;
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    let elsewhere = match recipe.probed() == recipe.dataset {
+    let elsewhere = match recipe.probed() == recipe.dataset && !splits.test.is_empty() {
         true => None,
         false => Some(load_probed(recipe)?),
     };
@@ -219,5 +248,5 @@ pub fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -
         say("");
     }
     let checkpoint = Checkpoint::of_probe(folder.path(), &recipe.stage("probe"), &Stated::default())?;
-    evaluate::test::<Inner>(&checkpoint, splits, recipe.num_workers, &device)
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), splits, recipe.num_workers, &device)
 }

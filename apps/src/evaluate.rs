@@ -10,8 +10,14 @@ use crate::error::Result;
 use crate::files::say;
 use crate::{features, probe, run_folder};
 
-/// Prints and records loss and accuracy of a checkpoint's probe on the test split.
-pub fn test<B: Backend>(checkpoint: &Checkpoint, splits: &Splits, workers: usize, device: &B::Device) -> Result<()> {
+/// Prints loss and accuracy of a checkpoint's classifier on the test split, and records them under a stage's name.
+pub fn test<B: Backend>(
+    checkpoint: &Checkpoint,
+    stage: &str,
+    splits: &Splits,
+    workers: usize,
+    device: &B::Device,
+) -> Result<()> {
     let recipe = &checkpoint.recipe;
     let backbone = checkpoint.backbone::<B>(device)?;
     let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), splits.test.classes());
@@ -20,7 +26,7 @@ pub fn test<B: Backend>(checkpoint: &Checkpoint, splits: &Splits, workers: usize
     let found = probe::evaluate(&classifier, &features, device);
     let figures =
         json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len(), "epoch": checkpoint.epoch });
-    run_folder::record(&checkpoint.folder, &recipe.stage("test"), figures)?;
+    run_folder::record(&checkpoint.folder, stage, figures)?;
     say(format!("test loss: {:.4}", found.loss));
     say(format!("test accuracy: {:.2} %", found.accuracy));
     Ok(())

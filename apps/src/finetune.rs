@@ -21,15 +21,20 @@ const CLASSIFIER_RATE: f64 = 1e-4;
 const DROPS: [f64; 2] = [0.5, 0.75];
 const WEIGHT_DECAY: f32 = 1e-5;
 
-/// Affine views with an erased square, which is as large as suits the dataset.
+/// Affine views, with an erased square where the reference knows one of a size that suits the dataset.
 pub fn affine(dataset: DatasetName) -> Augmentation {
     let erase = match dataset {
-        DatasetName::Stl10 => RandomErasing::STL10,
-        DatasetName::Cifar100 | DatasetName::Supercifar100 => RandomErasing::CIFAR100,
-        _ => RandomErasing::CIFAR10,
+        DatasetName::Stl10 => Some(RandomErasing::STL10),
+        DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(RandomErasing::CIFAR100),
+        DatasetName::Cifar10 => Some(RandomErasing::CIFAR10),
+        // The reference has no size for the others.
+        _ => None,
     };
-    Augmentation::Affine { erase: Some(erase) }
+    Augmentation::Affine { erase }
 }
+
+/// A backbone and the classifier it was tuned with.
+type Tuned<B> = (Backbone<B>, LinearClassifier<B>);
 
 /// Trains a backbone and a new classifier on labelled images.
 pub fn finetune<B: AutodiffBackend>(
@@ -37,7 +42,7 @@ pub fn finetune<B: AutodiffBackend>(
     images: &ImageSet,
     recipe: &Recipe,
     device: &B::Device,
-) -> Result<(Backbone<B::InnerBackend>, LinearClassifier<B::InnerBackend>)> {
+) -> Result<Tuned<B::InnerBackend>> {
     if images.len() < 2 {
         return Err(AppError::Failed("fine-tuning needs at least 2 training images".into()));
     }

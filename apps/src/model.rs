@@ -43,7 +43,7 @@ impl<B: Backend> PretextModel<B> {
     /// The model with these weights of a backbone and of the method's networks.
     pub fn with_weights(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
         let networks = self.networks.clone().load(weights)?;
-        Ok(Self { networks, ..self }.with_backbone(weights)?)
+        Self { networks, ..self }.with_backbone(weights)
     }
 
     /// The model with these weights of a backbone.

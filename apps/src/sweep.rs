@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::backend::{Training, device};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::SweepArgs;
-use crate::commands::{load_for, load_probed};
+use crate::commands::{load_for, load_probed, train};
 use crate::error::{AppError, Result};
 use crate::files::{say, write_whole};
 use crate::methods::Method;
-use crate::pretrain::{PretrainOptions, pretrain};
+use crate::pretrain::PretrainOptions;
 use crate::probe::probe;
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder, settle_existing};
@@ -115,7 +115,7 @@ fn results_of(recipe: &Recipe, title: &str, data: &mut Data, options: &PretrainO
         if data.training.is_none() {
             data.training = Some(load_for(recipe)?);
         }
-        pretrain::<Training>(recipe, data.training.as_ref().expect("just read"), &device, options)?;
+        train(recipe, data.training.as_ref().expect("just read"), options)?;
     }
     let splits = match recipe.probed() == recipe.dataset {
         true => &mut data.training,

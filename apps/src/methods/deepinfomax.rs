@@ -2,6 +2,9 @@
 //!
 //! Source: Hjelm et al., "Learning deep representations by mutual information estimation and maximization" (2018), equations 4, 8
 //! and 9 and appendix A.1; the Jensen–Shannon estimator, with the maps of the next image in the batch as negatives.
+//!
+//! The features are those the probe sees. (The reference takes them, for CIFAR ResNets, before the last linear layer, which then
+//! stays untrained.)
 
 use burn::module::Module;
 use burn::tensor::activation::log_sigmoid;

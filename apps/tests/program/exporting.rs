@@ -64,7 +64,7 @@ fn features_are_written_with_labels_and_file_names() {
     assert!(npy.starts_with(b"\x93NUMPY"));
     let header = String::from_utf8_lossy(&npy[..128]).into_owned();
     assert!(header.contains("'<f4'") && header.contains("(9, 64"), "{header}");
-    assert_eq!(npy.len() % (9 * 64 * 4), 128 % (9 * 64 * 4), "a header of 128 bytes, and the numbers");
+    assert_eq!(npy.len(), 128 + 9 * 64 * 4, "a header of 128 bytes, and the numbers");
     assert!(fs::read(out.path().join("test.labels.npy")).unwrap().len() >= 9 * 8);
     assert_eq!(fs::read_to_string(out.path().join("test.files.txt")).unwrap().lines().count(), 9);
 

@@ -97,9 +97,12 @@ fn every_method_goes_on_to_the_weights_it_would_have_had() {
 fn a_supervised_run_is_tested_with_its_own_classifier() {
     let out = tempdir().unwrap();
     let run = trained(&CASES[5], out.path(), 1);
+    let own = run.results()["supervised"].clone();
     let said = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
     let accuracy = run.results()["test"]["accuracy"].as_f64().unwrap();
     assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+    assert_eq!(own["accuracy"].as_f64(), Some(accuracy));
+    assert_eq!(own["images"], 1000);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn nearest<B: Backend>(points: &Features, tensor: &Tensor<B, 2>, centres: &[f32]
     let columns = Tensor::<B, 2>::from_data(TensorData::new(centres.to_vec(), [clusters, dim]), &device).transpose();
     let mut found = Vec::with_capacity(points.len());
     for start in (0..points.len()).step_by(CHUNK) {
-        let chunk = tensor.clone().slice([start..(start + CHUNK).min(points.len())]);
+        let chunk = tensor.clone().narrow(0, start, CHUNK.min(points.len() - start));
         let best: Tensor<B, 2, Int> = (chunk.matmul(columns.clone()) - halves.clone()).argmax(1);
         let best: Vec<u32> = best.into_data().convert::<u32>().into_vec().expect("the data has just been converted");
         found.extend(best);
