@@ -99,6 +99,8 @@ pub struct SweepArgs {
 /// Which part of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
+    /// Train, then test.
+    All,
     Train,
     Test,
     Unlabeled,
@@ -116,7 +118,7 @@ pub struct EmbedArgs {
     #[arg(long)]
     pub dataset: Option<DatasetName>,
     /// Part of the dataset to embed
-    #[arg(long, value_enum, default_value = "train")]
+    #[arg(long, value_enum, default_value = "all")]
     pub split: Part,
     /// Backbone of the weights, where they do not say it themselves
     #[arg(long)]

@@ -1,12 +1,13 @@
 //! `qare embed`: features of images, for use elsewhere.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
 use npyz::WriterBuilder;
 use qare_data::ImageSet;
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
 
 use crate::backend::{Training, device};
 use crate::checkpoint::{Checkpoint, Stated};
@@ -43,26 +44,38 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
     let splits = load(dataset, data_dir, image_size)?;
-    let images = match args.split {
-        Part::Train => &splits.train,
-        Part::Test => &splits.test,
-        Part::Unlabeled => splits
-            .unlabeled
-            .as_ref()
-            .ok_or_else(|| AppError::Usage(format!("--split unlabeled: {dataset} has no unlabelled images there")))?,
+    let parts: Vec<&ImageSet> = match args.split {
+        Part::All => vec![&splits.train, &splits.test],
+        Part::Train => vec![&splits.train],
+        Part::Test => vec![&splits.test],
+        Part::Unlabeled => match &splits.unlabeled {
+            Some(images) => vec![images],
+            None => {
+                return Err(AppError::Usage(format!("--split unlabeled: {dataset} has no unlabelled images there")));
+            }
+        },
     };
-    if images.is_empty() {
-        return Err(AppError::Usage(format!("--split {:?}: {dataset} has no images there", args.split).to_lowercase()));
-    }
+    let parts: Vec<&ImageSet> = parts.into_iter().filter(|images| !images.is_empty()).collect();
+    let Some(first) = parts.first() else {
+        let split = format!("{:?}", args.split).to_lowercase();
+        return Err(AppError::Usage(format!("--split {split}: {dataset} has no images there")));
+    };
 
     let device = device(args.machine.gpu.unwrap_or(recipe.gpu));
     let backbone = checkpoint.backbone::<Inner>(&device)?;
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
-    let features = features::extract(&backbone, images, recipe.dataset.normalization(), workers, &device)?;
-    match format.as_str() {
-        "npy" => write_npy(&args.output, &features, images)?,
-        _ => write_whole(&args.output, &safetensors_of(&features, images))?,
+    let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };
+    for images in &parts {
+        let more = features::extract(&backbone, images, recipe.dataset.normalization(), workers, &device)?;
+        features.values.extend(more.values);
+        features.labels.extend(more.labels);
     }
+    let embedded = Embedded { features, class_names: first.class_names(), file_names: file_names(&parts) };
+    match format.as_str() {
+        "npy" => embedded.write_npy(&args.output)?,
+        _ => write_whole(&args.output, &embedded.safetensors())?,
+    }
+    let features = &embedded.features;
     say(format!(
         "features of {} images ({} dimensions) saved as {}",
         features.len(),
@@ -72,40 +85,51 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// The name of each image's file, as far as images have files.
-fn file_names(images: &ImageSet) -> Option<Vec<&str>> {
-    (0..images.len()).map(|index| images.file_name(index)).collect()
+/// The name of each image's file, where images have files.
+fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
+    parts.iter().flat_map(|images| (0..images.len()).map(|index| images.file_name(index))).collect()
 }
 
-/// `features` f32 `[N, F]` and `labels` i64 `[N]`; names of classes and files as JSON in the metadata.
-fn safetensors_of(features: &Features, images: &ImageSet) -> Vec<u8> {
-    let values: Vec<u8> = features.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let labels: Vec<u8> = features.labels.iter().flat_map(|label| i64::from(*label).to_le_bytes()).collect();
-    let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).expect("the shape fits");
-    let tensors = [
-        ("features", view(Dtype::F32, vec![features.len(), features.dim], &values)),
-        ("labels", view(Dtype::I64, vec![features.len()], &labels)),
-    ];
-    let mut metadata =
-        HashMap::from([("class_names".to_string(), serde_json::json!(images.class_names()).to_string())]);
-    if let Some(names) = file_names(images) {
-        metadata.insert("file_names".to_string(), serde_json::json!(names).to_string());
+/// Features with what belongs to them.
+struct Embedded<'a> {
+    features: Features,
+    class_names: &'a [String],
+    file_names: Option<Vec<&'a str>>,
+}
+
+impl Embedded<'_> {
+    /// `features` f32 `[N, F]` and `labels` i64 `[N]`; names of classes and files as JSON in the metadata.
+    fn safetensors(&self) -> Vec<u8> {
+        let Features { values, labels, dim } = &self.features;
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (rows, labels) = (labels.len(), labels.iter().flat_map(|label| i64::from(*label).to_le_bytes()));
+        let labels: Vec<u8> = labels.collect();
+        let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).expect("the shape fits");
+        let tensors = [
+            ("features", view(Dtype::F32, vec![rows, *dim], &values)),
+            ("labels", view(Dtype::I64, vec![rows], &labels)),
+        ];
+        let mut metadata = HashMap::from([("class_names".to_string(), json!(self.class_names).to_string())]);
+        if let Some(names) = &self.file_names {
+            metadata.insert("file_names".to_string(), json!(names).to_string());
+        }
+        safetensors::serialize(tensors, Some(metadata)).expect("names and shapes make valid JSON")
     }
-    safetensors::serialize(tensors, Some(metadata)).expect("names and shapes make valid JSON")
-}
 
-/// The features as NAME.npy, the labels as NAME.labels.npy, and a line with its file for each image as NAME.files.txt.
-fn write_npy(path: &Path, features: &Features, images: &ImageSet) -> Result<()> {
-    let beside = |end: &str| -> PathBuf { path.with_extension(end) };
-    let labels = features.labels.iter().map(|label| i64::from(*label));
-    write_whole(&beside("labels.npy"), &npy(&[features.len() as u64], labels))?;
-    if let Some(names) = file_names(images) {
-        write_whole(&beside("files.txt"), format!("{}\n", names.join("\n")).as_bytes())?;
+    /// The features as NAME.npy, the labels as NAME.labels.npy, and a line with its file for each image as NAME.files.txt.
+    fn write_npy(&self, path: &Path) -> Result<()> {
+        let Features { values, labels, dim } = &self.features;
+        let rows = labels.len() as u64;
+        let labels = labels.iter().map(|label| i64::from(*label));
+        write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels))?;
+        if let Some(names) = &self.file_names {
+            write_whole(&path.with_extension("files.txt"), format!("{}\n", names.join("\n")).as_bytes())?;
+        }
+        write_whole(path, &npy(&[rows, *dim as u64], values.iter().copied()))
     }
-    let shape = [features.len() as u64, features.dim as u64];
-    write_whole(path, &npy(&shape, features.values.iter().copied()))
 }
 
+/// The bytes of a NumPy file.
 fn npy<T: npyz::Serialize + npyz::AutoSerialize>(shape: &[u64], values: impl Iterator<Item = T>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes);

@@ -68,6 +68,13 @@ fn features_are_written_with_labels_and_file_names() {
     assert!(fs::read(out.path().join("test.labels.npy")).unwrap().len() >= 9 * 8);
     assert_eq!(fs::read_to_string(out.path().join("test.files.txt")).unwrap().lines().count(), 9);
 
+    // All of it is the one part, then the other.
+    succeeds(&mut call("all.npy", "all"));
+    let all = fs::read(out.path().join("all.npy")).unwrap();
+    assert_eq!(all.len(), 128 + 33 * 64 * 4);
+    assert_eq!(all[128 + 24 * 64 * 4..], npy[128..]);
+    assert_eq!(fs::read_to_string(out.path().join("all.files.txt")).unwrap().lines().count(), 33);
+
     fails(&mut call("x.csv", "train"), 2, &[".npy", ".safetensors"]);
     fails(&mut call("x.npy", "unlabeled"), 2, &["no unlabelled images"]);
 }
