@@ -20,19 +20,26 @@ use crate::run_folder::{self, Latest, RunFolder, milestones};
 struct Origin {
     recipe: String,
     epoch: usize,
+    /// Whether the backbone is of another program, so that seed and method of the recipe mean nothing.
+    #[serde(default)]
+    foreign: bool,
 }
 
 const ORIGIN: &str = "qare";
 
-/// Writes weights with where they come from.
+/// Writes weights of a run of this program with where they come from.
 pub fn write_weights(path: &Path, tensors: &[NamedTensor], recipe: &Recipe, epoch: usize) -> Result<()> {
+    write_with_origin(path, tensors, Origin { recipe: recipe.to_toml(), epoch, foreign: false })
+}
+
+fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Result<()> {
+    let epoch = origin.epoch;
     if let Some(bad) = tensors.iter().find(|tensor| tensor.values.iter().any(|value| !value.is_finite())) {
         return Err(AppError::Failed(format!(
             "the weights of epoch {epoch} are not saved: `{}` holds NaN or infinity, training has diverged",
             bad.name
         )));
     }
-    let origin = Origin { recipe: recipe.to_toml(), epoch };
     let origin = serde_json::to_string(&origin).expect("plain data");
     write_whole(path, &safetensors_bytes(tensors, Some(HashMap::from([(ORIGIN.to_string(), origin)]))))
 }
@@ -44,6 +51,8 @@ pub struct Checkpoint {
     pub file: PathBuf,
     pub recipe: Recipe,
     pub epoch: usize,
+    /// Whether the backbone is of another program: then method and seed of the recipe mean nothing.
+    pub foreign: bool,
     pub weights: StateDict,
 }
 
@@ -55,13 +64,31 @@ pub struct Stated {
     pub backbone: Option<BackboneName>,
 }
 
+/// Weights that a run can start from.
+pub struct Initial {
+    pub weights: StateDict,
+    /// What trained them, if they tell.
+    pub method: Option<Method>,
+}
+
 /// Any weights that can be started from: the latest of a run folder, or those in a file of ours or of PyTorch.
-pub fn weights_of(path: &Path) -> Result<StateDict> {
+pub fn weights_of(path: &Path) -> Result<Initial> {
     let file = match path.is_dir() {
         true => path.join(latest(path)?.weights),
         false => path.to_path_buf(),
     };
-    read_file(&file)
+    let weights = read_file(&file)?;
+    let origin = origin(&file, &weights)?.filter(|(origin, _)| !origin.foreign);
+    Ok(Initial { weights, method: origin.map(|(_, recipe)| recipe.method) })
+}
+
+/// What a weights file says of itself, if it says anything.
+fn origin(file: &Path, weights: &StateDict) -> Result<Option<(Origin, Recipe)>> {
+    let damaged = |error: String| AppError::Failed(format!("{} is damaged: {error}", file.display()));
+    let Some(origin) = weights.metadata().get(ORIGIN) else { return Ok(None) };
+    let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(error.to_string()))?;
+    let recipe = Recipe::parse(&origin.recipe).map_err(damaged)?;
+    Ok(Some((origin, recipe)))
 }
 
 fn read_file(file: &Path) -> Result<StateDict> {
@@ -91,15 +118,11 @@ impl Checkpoint {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let (recipe, epoch) = match weights.metadata().get(ORIGIN) {
-            Some(origin) => {
-                let damaged = |error: String| AppError::Failed(format!("{} is damaged: {error}", file.display()));
-                let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(error.to_string()))?;
-                (Recipe::parse(&origin.recipe).map_err(damaged)?, origin.epoch)
-            }
-            None => (foreign(file, &weights, stated)?, 0),
+        let (recipe, epoch, foreign) = match origin(file, &weights)? {
+            Some((origin, recipe)) => (recipe, origin.epoch, origin.foreign),
+            None => (foreign(file, &weights, stated)?, 0, true),
         };
-        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, weights })
+        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, weights })
     }
 
     /// The latest weights of a run folder, or the weights in a file.
@@ -108,6 +131,25 @@ impl Checkpoint {
             return Self::read(path, stated);
         }
         Self::read(&path.join(latest(path)?.weights), stated)
+    }
+
+    /// Writes weights that were made of these, with where they come from.
+    pub fn write_beside(&self, path: &Path, tensors: &[NamedTensor], recipe: &Recipe) -> Result<()> {
+        let origin = Origin { recipe: recipe.to_toml(), epoch: self.epoch, foreign: self.foreign };
+        write_with_origin(path, tensors, origin)
+    }
+
+    /// What `results.json` calls a stage done to these weights: its plain name is for the latest of a run and their
+    /// classifiers, others have the file's name with it.
+    pub fn stage(&self, name: &str) -> Result<String> {
+        let file = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let latest = run_folder::latest(&self.folder)?.map(|latest| latest.weights);
+        let stem = |name: &str| name.rsplit_once('.').map_or(name.to_string(), |(stem, _)| stem.to_string());
+        let belongs = |latest: String| file.strip_prefix(&stem(&latest)).is_some_and(|end| end.starts_with(['.', '_']));
+        Ok(match latest.is_some_and(belongs) {
+            true => name.to_string(),
+            false => format!("{name}:{}", stem(&file)),
+        })
     }
 
     /// The backbone with these weights.

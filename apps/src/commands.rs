@@ -107,7 +107,7 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
 pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
     let device = device(recipe.gpu);
     let folder = pretrain::<Training>(recipe, splits, &device, options)?;
-    if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) {
+    if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
         evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &device)?;
     }
@@ -126,7 +126,12 @@ fn stated(flags: &CheckpointFlags) -> Stated {
 fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     let given = [
-        ("method", flags.method.map(|name| name.to_string()), recipe.method.to_string()),
+        // Files of other programs do not tell their method.
+        (
+            "method",
+            flags.method.filter(|_| !checkpoint.foreign).map(|name| name.to_string()),
+            recipe.method.to_string(),
+        ),
         ("backbone", flags.backbone.map(|name| name.to_string()), recipe.backbone.to_string()),
     ];
     for (name, given, actual) in given {
@@ -156,11 +161,12 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     let mut recipe = recipe_of(&checkpoint, &args.from)?;
     recipe.probe.dataset = elsewhere(&recipe, args.from.dataset.or(recipe.probe.dataset));
     recipe.probe.finetune = args.from.finetune.unwrap_or(recipe.probe.finetune);
-    recipe.probe.augment |= args.augment;
-    if recipe.probe.augment && !recipe.probe.finetune {
-        return Err(AppError::Usage(
-            "--augment goes with --finetune: a linear probe is trained on frozen features".into(),
-        ));
+    // Asked for here, it needs --finetune; of the run's recipe, it waits for that.
+    recipe.probe.augment = args.augment || (recipe.probe.augment && recipe.probe.finetune);
+    if let (Some(rate), true) = (args.learning_rate, recipe.probe.finetune) {
+        return Err(AppError::Usage(format!(
+            "--learning-rate {rate}: fine-tuning has rates of its own, 0.001 for the backbone and 0.0001 for the classifier"
+        )));
     }
     recipe.probe.seed = args.seed.or(recipe.probe.seed);
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
@@ -194,7 +200,14 @@ fn test_command(args: TestArgs) -> Result<()> {
             recipe.probed()
         )));
     }
-    if let Some(seed) = args.seed.filter(|seed| *seed != recipe.seed) {
+    if let Some(finetune) = flags.finetune.filter(|finetune| *finetune != recipe.probe.finetune) {
+        return Err(AppError::Usage(format!(
+            "--finetune {finetune}: {} holds a backbone that is {}",
+            checkpoint.file.display(),
+            if recipe.probe.finetune { "fine-tuned" } else { "frozen" }
+        )));
+    }
+    if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
     let splits = load_probed(&recipe)?;
@@ -217,23 +230,25 @@ fn run_command(args: RunArgs) -> Result<()> {
 /// Trains, probes and tests a recipe.
 pub fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
     let device: Device = device(recipe.gpu);
+    let training = match recipe.method.plan(recipe) {
+        Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),
+        None => "untrained".to_string(),
+    };
     say(format!(
-        "{} on {} ({} training images), {}, {} epochs of {} × {} views, backend {}",
+        "{} on {} ({} training images), {}, {training}, backend {}",
         recipe.method,
         recipe.dataset,
         recipe.method.images(recipe, splits).len(),
         recipe.backbone,
-        recipe.epochs,
-        recipe.data_size,
-        recipe.method.plan(recipe).map_or(1, |plan| plan.views),
         crate::backend::NAME
     ));
-    let folder = train(recipe, splits, options)?;
-    let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
+    // What the probe needs is looked at before hours are spent on training.
     let elsewhere = match recipe.probed() == recipe.dataset && !splits.test.is_empty() {
         true => None,
         false => Some(load_probed(recipe)?),
     };
+    let folder = train(recipe, splits, options)?;
+    let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let splits = elsewhere.as_ref().unwrap_or(splits);
     let trained = probe::<Training>(&checkpoint, recipe, splits, &device)?;
     if recipe.compare_untrained {

@@ -14,9 +14,9 @@ use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
 use crate::commands::load;
 use crate::error::{AppError, Result};
-use crate::export::extension;
+use crate::export::{extension, writable};
 use crate::features::{self, Features};
-use crate::files::{say, write_whole};
+use crate::files::{complain, say, write_whole};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -29,7 +29,8 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             args.output.display()
         )));
     }
-    let stated = Stated { dataset: args.dataset, method: None, backbone: args.backbone };
+    writable(&args.output)?;
+    let stated = Stated { dataset: args.trained_on.or(args.dataset), method: None, backbone: args.backbone };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
     let recipe = &checkpoint.recipe;
     if let Some(backbone) = args.backbone.filter(|backbone| *backbone != recipe.backbone) {
@@ -39,7 +40,20 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             recipe.backbone
         )));
     }
+    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != recipe.dataset) {
+        return Err(AppError::Usage(format!(
+            "--trained-on {dataset}: {} was trained on {}",
+            checkpoint.file.display(),
+            recipe.dataset
+        )));
+    }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
+    if checkpoint.foreign && args.trained_on.is_none() {
+        complain(format!(
+            "note: {} does not say what it was trained on; images are prepared as those of {dataset}, --trained-on names another",
+            checkpoint.file.display()
+        ));
+    }
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());

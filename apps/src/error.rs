@@ -10,6 +10,8 @@ pub enum AppError {
     Usage(String),
     /// The call was right and the run failed: damaged files, numbers that diverged, a full disk. Exit code 1.
     Failed(String),
+    /// A person stopped the run. Exit code 1.
+    Interrupted(String),
 }
 
 pub type Result<T> = std::result::Result<T, AppError>;
@@ -18,7 +20,7 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             AppError::Usage(_) => 2,
-            AppError::Failed(_) => 1,
+            AppError::Failed(_) | AppError::Interrupted(_) => 1,
         }
     }
 
@@ -31,7 +33,9 @@ impl AppError {
 impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AppError::Usage(message) | AppError::Failed(message) => f.write_str(message),
+            AppError::Usage(message) | AppError::Failed(message) | AppError::Interrupted(message) => {
+                f.write_str(message)
+            }
         }
     }
 }
@@ -51,6 +55,16 @@ impl From<qare_data::DataError> for AppError {
 
 impl From<qare_models::WeightsError> for AppError {
     fn from(error: qare_models::WeightsError) -> Self {
-        AppError::Failed(error.to_string())
+        use qare_models::WeightsError::*;
+        match error {
+            // A sound file, but not the right one.
+            Missing { .. }
+            | Unexpected { .. }
+            | Shape { .. }
+            | Type { .. }
+            | UnknownFormat { .. }
+            | NoWeights { .. } => AppError::Usage(error.to_string()),
+            _ => AppError::Failed(error.to_string()),
+        }
     }
 }

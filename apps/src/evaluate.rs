@@ -26,7 +26,7 @@ pub fn test<B: Backend>(
     let found = probe::evaluate(&classifier, &features, device);
     let figures =
         json!({ "accuracy": found.accuracy, "loss": found.loss, "images": features.len(), "epoch": checkpoint.epoch });
-    run_folder::record(&checkpoint.folder, stage, figures)?;
+    run_folder::record(&checkpoint.folder, &checkpoint.stage(stage)?, figures)?;
     say(format!("test loss: {:.4}", found.loss));
     say(format!("test accuracy: {:.2} %", found.accuracy));
     Ok(())

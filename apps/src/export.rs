@@ -22,6 +22,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
             args.output.display()
         )));
     }
+    writable(&args.output)?;
     // The dataset is of no consequence to a backbone.
     let stated = Stated { dataset: Some(qare_data::DatasetName::Cifar10), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
@@ -33,6 +34,18 @@ pub fn export(args: ExportArgs) -> Result<()> {
     };
     write_whole(&args.output, &bytes)?;
     say(format!("{name} of {} saved as {}", checkpoint.file.display(), args.output.display()));
+    Ok(())
+}
+
+/// Looks whether a file can be put there, before the work for it is done.
+pub fn writable(output: &Path) -> Result<()> {
+    let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    if output.is_dir() || !folder.is_dir() {
+        return Err(AppError::Usage(format!(
+            "--output {}: expected the name of a file in a folder that exists",
+            output.display()
+        )));
+    }
     Ok(())
 }
 

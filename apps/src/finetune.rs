@@ -16,8 +16,8 @@ use crate::recipe::Recipe;
 use crate::schedule::StepDecay;
 
 /// Rates of Adam at the start; both are divided by ten after half and three quarters of the epochs.
-const BACKBONE_RATE: f64 = 1e-3;
-const CLASSIFIER_RATE: f64 = 1e-4;
+pub const BACKBONE_RATE: f64 = 1e-3;
+pub const CLASSIFIER_RATE: f64 = 1e-4;
 const DROPS: [f64; 2] = [0.5, 0.75];
 const WEIGHT_DECAY: f32 = 1e-5;
 

@@ -69,9 +69,7 @@ mod sweep;
 
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {
-    use clap::Parser;
-    let cli = cli::Cli::parse();
-    match commands::execute(cli.command) {
+    match commands::execute(cli::Cli::read().command) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             files::complain(format!("error: {error}"));

@@ -51,11 +51,6 @@ impl<B: Backend> PretextModel<B> {
         self.backbone = weights.load_into(self.backbone, weights.prefix_or_root("backbone"))?;
         Ok(self)
     }
-
-    /// Whether a file has weights of the method's networks (by the name of one), and not of a backbone alone.
-    pub fn networks_are_in(&self, weights: &StateDict) -> bool {
-        self.networks.weights().first().is_some_and(|tensor| weights.get(&tensor.name).is_some())
-    }
 }
 
 impl<B: AutodiffBackend> TrainStep for PretextModel<B> {

@@ -1,4 +1,4 @@
-//! Stage 1: training a backbone without labels.
+//! Stage 1: training a backbone.
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use qare_data::{Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, View
 use qare_models::{StateDict, named_tensors};
 use serde_json::json;
 
-use crate::checkpoint::{CheckpointWriter, weights_of};
+use crate::checkpoint::{CheckpointWriter, Initial, weights_of};
 use crate::dashboard::{self, Killed};
 use crate::error::{AppError, Result};
 use crate::files::say;
@@ -65,18 +65,31 @@ pub fn pretrain<B: AutodiffBackend>(
     };
 
     let images = training_images(recipe, splits)?;
+    if plan.labelled && images.classes() < 2 {
+        return Err(AppError::Usage(format!(
+            "{} learns from labels, and {} has images of one class only",
+            recipe.method, recipe.dataset
+        )));
+    }
     let epoch = EpochCursor::default();
     let facts = Facts { images: images.len(), classes: splits.train.classes(), epoch: epoch.clone() };
     let networks = Networks::<B>::new(recipe, &facts, device)?.expect("a method with a plan trains something");
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone()));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
-        let initial = weights_of(path)?;
-        let started = match model.networks_are_in(&initial) {
-            true => model.with_weights(&initial),
-            false => model.with_backbone(&initial),
+        let Initial { weights, method } = weights_of(path)?;
+        // Networks of other methods may have the same names. Files of other programs do not tell the method.
+        let complete = match method {
+            Some(method) if method != recipe.method => None,
+            _ => model.clone().with_weights(&weights).ok(),
         };
+        say(match complete {
+            Some(_) => format!("starting from backbone and {} of {}", recipe.method, path.display()),
+            None => format!("starting from the backbone of {}", path.display()),
+        });
         // A sound file that does not fit is the wrong one.
-        model = started.map_err(|error| AppError::Usage(format!("--checkpoint: {error}")))?;
+        let backbone = || model.clone().with_backbone(&weights);
+        model =
+            complete.map_or_else(backbone, Ok).map_err(|error| AppError::Usage(format!("--checkpoint: {error}")))?;
     }
     let optimizer = SharedOptimizer::new(plan.rule);
     if let Some(latest) = &latest {
@@ -94,8 +107,10 @@ pub fn pretrain<B: AutodiffBackend>(
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(valid, normalization, recipe.num_workers, device)?;
 
-    if !resumed {
-        make_folder(&folder, recipe, options.overwrite)?;
+    match resumed {
+        // What does not decide the weights may have changed since.
+        true => folder.create(recipe)?,
+        false => make_folder(&folder, recipe, options.overwrite)?,
     }
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
     if epochs_done > 0 {
@@ -135,17 +150,22 @@ pub fn pretrain<B: AutodiffBackend>(
     training = if options.no_tui || !std::io::stdout().is_terminal() {
         training.renderer(PlainProgress::new(epochs_done, recipe.epochs))
     } else {
-        training.renderer(dashboard::open(interrupter, epochs_done))
+        training.renderer(dashboard::open(interrupter.clone(), epochs_done))
     };
     let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
     let learner = Learner::new(model, optimizer, schedule);
     // Dropping the result closes the dashboard.
     dashboard::until_killed(move || drop(training.launch(learner)))
-        .map_err(|Killed| AppError::Failed(format!("killed from the dashboard; {}", resume_hint(&folder))))?;
+        .map_err(|Killed| AppError::Interrupted(format!("killed from the dashboard; {}", resume_hint(&folder))))?;
 
     interrupt::training_has_ended();
     let outcome = std::mem::take(&mut *outcome.lock().expect("no holder panicked"));
-    finish(&folder, outcome)
+    let folder = finish(&folder, outcome)?;
+    match interrupter.should_stop() {
+        // After the last step: all is trained and saved, but whoever asked to stop wants no further stage.
+        true => Err(AppError::Interrupted(format!("interrupted; {} is trained", folder.path().display()))),
+        false => Ok(folder),
+    }
 }
 
 /// Says how training ended.
@@ -155,7 +175,7 @@ fn finish(folder: &RunFolder, outcome: Outcome) -> Result<RunFolder> {
         return Err(failure);
     }
     if outcome.interrupted {
-        return Err(AppError::Failed(format!("interrupted; {}", resume_hint(folder))));
+        return Err(AppError::Interrupted(format!("interrupted; {}", resume_hint(folder))));
     }
     let Some(last) = outcome.last else { return Ok(folder.clone()) };
     let per_epoch = outcome.seconds / last.epoch as f64;
@@ -183,8 +203,8 @@ fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<(
 fn training_images<'a>(recipe: &Recipe, splits: &'a Splits) -> Result<&'a ImageSet> {
     let images = recipe.method.images(recipe, splits);
     match images.len() {
-        0 | 1 => Err(AppError::Failed(format!(
-            "{} cannot train on {} image(s): a contrast needs at least 2",
+        0 | 1 => Err(AppError::Usage(format!(
+            "{} cannot train on {} image(s): training needs at least 2",
             recipe.method,
             images.len()
         ))),

@@ -12,11 +12,11 @@ use qare_data::{Draw, Purpose, Splits};
 use qare_models::{Backbone, LinearClassifier, LinearClassifierConfig, named_tensors};
 use serde_json::json;
 
-use crate::checkpoint::{Checkpoint, write_weights};
-use crate::error::Result;
+use crate::checkpoint::Checkpoint;
+use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::files::say;
-use crate::finetune::finetune;
+use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
 use crate::optimizer::adam;
 use crate::progress::{bar, duration};
 use crate::recipe::{ProbeRecipe, Recipe};
@@ -129,13 +129,19 @@ pub fn probe<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<ProbeResult<B::InnerBackend>> {
     let started = std::time::Instant::now();
+    if checkpoint.recipe.probe.finetune && checkpoint.weights.has_prefix("classifier") {
+        return Err(AppError::Usage(format!(
+            "{} is fine-tuned: probe the weights that it was tuned from",
+            checkpoint.file.display()
+        )));
+    }
     let backbone = checkpoint.backbone::<B>(device)?;
     let result = evaluate_backbone::<B>(backbone, splits, recipe, device)?;
 
     let mut tensors = named_tensors(&result.backbone, "backbone");
     tensors.extend(named_tensors(&result.classifier, "classifier"));
     let path = probe_path(&checkpoint.file, recipe);
-    write_weights(&path, &tensors, recipe, checkpoint.epoch)?;
+    checkpoint.write_beside(&path, &tensors, recipe)?;
     let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
     let figures = json!({
         "checkpoint": name,
@@ -144,18 +150,22 @@ pub fn probe<B: AutodiffBackend>(
         "epochs": recipe.probe.epochs,
         "seed": recipe.probe_seed(),
         "data_size": recipe.probe.data_size,
-        "learning_rate": recipe.probe.learning_rate,
+        "learning_rate": match recipe.probe.finetune {
+            true => json!({ "backbone": BACKBONE_RATE, "classifier": CLASSIFIER_RATE }),
+            false => json!(recipe.probe.learning_rate),
+        },
+        "settings": settings(recipe),
         "train_accuracy": result.train.accuracy,
         "train_loss": result.train.loss,
         "test_accuracy": result.test.accuracy,
         "test_loss": result.test.loss,
         "seconds": started.elapsed().as_secs_f64(),
     });
-    run_folder::record(&checkpoint.folder, &recipe.stage("probe"), figures)?;
+    run_folder::record(&checkpoint.folder, &checkpoint.stage(&recipe.stage("probe"))?, figures)?;
     let neighbours = recipe.knn.neighbours.min(splits.train.len());
     run_folder::record(
         &checkpoint.folder,
-        &recipe.stage("knn"),
+        &checkpoint.stage(&recipe.stage("knn"))?,
         json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch }),
     )?;
     say(format!(
@@ -170,6 +180,17 @@ pub fn probe<B: AutodiffBackend>(
     let what = if recipe.probe.finetune { "fine-tuned" } else { "linear probe" };
     say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
     Ok(result)
+}
+
+/// All that a probe's figures depend on besides the weights.
+pub fn settings(recipe: &Recipe) -> serde_json::Value {
+    json!({
+        "seed": recipe.probe_seed(),
+        "probe": recipe.probe,
+        "knn": recipe.knn,
+        "train_images": recipe.train_images,
+        "test_images": recipe.test_images,
+    })
 }
 
 /// Where the probe of some weights is kept.

@@ -7,7 +7,7 @@
 //!   results.json     figures of every stage
 //!   latest.json      the last whole epoch, and its files
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.safetensors                     weights
-//!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.optimizer                       state of Adam
+//!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.optimizer                       state of the optimizer
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E_linear_evaluation.safetensors   backbone and classifier
 //! ```
 
@@ -88,9 +88,8 @@ impl RunFolder {
 
     /// Puts an empty run in the place of the one that is there, which goes last.
     pub fn replace(&self, recipe: &Recipe) -> Result<()> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(".old");
-        let aside = PathBuf::from(aside);
+        let name = self.path.file_name().expect("a run has a name").to_string_lossy();
+        let aside = self.path.with_file_name(format!(".{name}.replaced"));
         if aside.is_dir() {
             // Of a replacement that was killed half-way.
             std::fs::remove_dir_all(&aside).map_err(|error| AppError::io("delete", &aside, error))?;

@@ -18,7 +18,9 @@ impl StepDecay {
     /// For `epochs` epochs of `steps` steps, the rate dropping after these shares of the epochs (rounded down); starts after
     /// `epochs_done`.
     pub fn new(rate: LearningRate, shares: &[f64], epochs: usize, steps: usize, epochs_done: usize) -> Self {
-        let drops = shares.iter().map(|share| (share * epochs as f64) as usize * steps).collect();
+        let drops = shares.iter().map(|share| (share * epochs as f64) as usize);
+        // Of an only epoch no share is over before it begins.
+        let drops = drops.filter(|epoch| *epoch > 0).map(|epoch| epoch * steps).collect();
         Self { rate, drops, step: epochs_done * steps }
     }
 
@@ -60,6 +62,7 @@ mod tests {
         let expected = [[0.1; 3], [0.1; 3], [0.01; 3], [0.001; 3], [0.001; 3]].concat();
         assert!(all.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{all:?}");
         assert_eq!(rates(3, 6), all[9..]);
+        assert_eq!(StepDecay::new(0.1, &[0.5, 0.75], 1, 3, 0).at(2), 0.1);
         assert!(StepDecay::new(1e-3, &[], 9, 4, 0).at(1000) == 1e-3);
     }
 }

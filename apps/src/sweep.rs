@@ -8,10 +8,10 @@ use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::SweepArgs;
 use crate::commands::{load_for, load_probed, train};
 use crate::error::{AppError, Result};
-use crate::files::{say, write_whole};
+use crate::files::{complain, say, write_whole};
 use crate::methods::Method;
 use crate::pretrain::PretrainOptions;
-use crate::probe::probe;
+use crate::probe::{probe, settings};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder, settle_existing};
 
@@ -20,7 +20,10 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     if args.flags.seed.is_some() || args.flags.method.is_some() {
         return Err(AppError::Usage("a sweep takes its seeds and methods from --seeds and --methods".into()));
     }
-    let name = args.recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut name = args.recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    if let Some(id) = &args.flags.id {
+        name = format!("{name}_{id}");
+    }
     let methods = match args.methods.is_empty() {
         true => vec![args.flags.over(Some(&args.recipe))?.method],
         false => without_repeats(&args.methods),
@@ -38,20 +41,30 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     let options = PretrainOptions { resume: true, overwrite: false, no_tui: args.flags.machine.no_tui };
     let mut data = Data::default();
     let count = seeds.len() * methods.len();
-    let mut rows = Vec::new();
-    for (method, recipes) in &all {
-        let mut row = Row { method: *method, figures: vec![Vec::new(); COLUMNS.len()] };
-        for recipe in recipes {
-            let number = rows.len() * seeds.len() + row.figures[0].len() + 1;
-            let title = format!("[{number}/{count}] {method}, seed {}", recipe.seed);
-            let results = results_of(recipe, &title, &mut data, &options)?;
-            for (values, column) in row.figures.iter_mut().zip(COLUMNS) {
-                values.push((column.read)(&results, recipe).ok_or_else(|| {
-                    AppError::Failed(format!("{} has no {}", RunFolder::of(recipe).path().display(), column.name))
-                })?);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut failed = Vec::new();
+    let runs = all.iter().flat_map(|(method, recipes)| recipes.iter().map(move |recipe| (*method, recipe)));
+    for (number, (method, recipe)) in runs.enumerate() {
+        let run = format!("{method}, seed {}", recipe.seed);
+        let results = match results_of(recipe, &format!("[{}/{count}] {run}", number + 1), &mut data, &options) {
+            Ok(results) => results,
+            Err(stopped @ AppError::Interrupted(_)) => return Err(stopped),
+            // The others are run all the same.
+            Err(error) => {
+                complain(format!("{run} failed: {error}"));
+                failed.push(run);
+                continue;
             }
+        };
+        if rows.last().is_none_or(|row| row.method != method) {
+            rows.push(Row { method, figures: vec![Vec::new(); COLUMNS.len()] });
         }
-        rows.push(row);
+        let row = rows.last_mut().expect("there is one by now");
+        for (values, column) in row.figures.iter_mut().zip(COLUMNS) {
+            values.push((column.read)(&results, recipe).ok_or_else(|| {
+                AppError::Failed(format!("{} has no {}", RunFolder::of(recipe).path().display(), column.name))
+            })?);
+        }
     }
 
     let first = &all[0].1[0];
@@ -61,11 +74,13 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     write_whole(&file("csv"), csv.as_bytes())?;
     say(format!("\n{markdown}"));
     say(format!(
-        "test accuracy in percent, mean ± standard deviation of {} seed(s); saved as {}",
-        seeds.len(),
+        "test accuracy in percent, mean ± standard deviation over the seeds; saved as {}",
         file("md").display()
     ));
-    Ok(())
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(AppError::Failed(format!("{} of {count} runs failed: {}", failed.len(), failed.join("; ")))),
+    }
 }
 
 fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
@@ -103,29 +118,31 @@ fn results_of(recipe: &Recipe, title: &str, data: &mut Data, options: &PretrainO
     let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs);
     let probed = |results: &Value| {
         let probe = &results[recipe.stage("probe")];
-        probe["epoch"] == epochs && probe["epochs"] == recipe.probe.epochs && probe["seed"] == recipe.probe_seed()
+        probe["epoch"] == epochs && probe["settings"] == settings(recipe)
     };
     if folder.exists() && trained && probed(&results()?) {
         say(format!("{title}: is there already, in {}", folder.path().display()));
         return results();
     }
     say(format!("{title}: {}", folder.path().display()));
-    let device = device(recipe.gpu);
-    if !trained {
-        if data.training.is_none() {
-            data.training = Some(load_for(recipe)?);
-        }
-        train(recipe, data.training.as_ref().expect("just read"), options)?;
+    let elsewhere = recipe.probed() != recipe.dataset;
+    if data.training.is_none() && (!trained || !elsewhere) {
+        data.training = Some(load_for(recipe)?);
     }
-    let splits = match recipe.probed() == recipe.dataset {
-        true => &mut data.training,
-        false => &mut data.probing,
-    };
-    if splits.is_none() {
-        *splits = Some(load_probed(recipe)?);
+    // What the probe needs is looked at before hours are spent on training.
+    if data.probing.is_none() && elsewhere {
+        data.probing = Some(load_probed(recipe)?);
+    }
+    if let Some(splits) = data.training.as_ref().filter(|_| !trained) {
+        train(recipe, splits, options)?;
+    }
+    let splits = if elsewhere { &data.probing } else { &data.training };
+    let splits = splits.as_ref().expect("it has just been read");
+    if splits.test.is_empty() {
+        return Err(AppError::Usage(format!("{} has no images to test on", recipe.probed())));
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    probe::<Training>(&checkpoint, recipe, splits.as_ref().expect("just read"), &device)?;
+    probe::<Training>(&checkpoint, recipe, splits, &device(recipe.gpu))?;
     results()
 }
 

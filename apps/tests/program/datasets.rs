@@ -93,7 +93,8 @@ fn a_probe_on_another_dataset_and_a_fine_tuned_one_stand_beside_the_runs_own() {
     succeeds(&mut probe(&["--dataset", "cifar100"]));
     succeeds(&mut probe(&["--finetune", "True"]));
     succeeds(&mut probe(&["--finetune", "--augment", "--dataset", "cifar100"]));
-    fails(&mut probe(&["--augment"]), 2, &["--finetune"]);
+    fails(&mut probe(&["--augment"]), 2, &["finetune"]);
+    fails(&mut probe(&["--finetune", "--learning-rate", "0.5"]), 2, &["rates of its own"]);
     fails(&mut probe(&["--finetune", "maybe"]), 2, &["true or false"]);
 
     let stem = "sparseclr_qare_cifar10_conv4_seed_1_epoch_1";
@@ -103,6 +104,10 @@ fn a_probe_on_another_dataset_and_a_fine_tuned_one_stand_beside_the_runs_own() {
     let (frozen, tuned) = (file("linear_evaluation"), file("finetuned"));
     assert!(frozen["backbone.layer1.conv.weight"] != tuned["backbone.layer1.conv.weight"]);
     assert_eq!(file("finetuned_cifar100")["classifier.bias"].0, "F32[100]");
+
+    let again = text(&run.file(&format!("{stem}_finetuned.safetensors"))).to_string();
+    fails(&mut qare(&["probe", "--finetune", "false", "--checkpoint", &again]), 2, &["fine-tuned"]);
+    fails(&mut qare(&["test", "--finetune", "false", "--checkpoint", &again]), 2, &["fine-tuned"]);
 
     test(&[]);
     test(&["--dataset", "cifar100"]);

@@ -72,6 +72,7 @@ fn every_method_trains_its_backbone_and_its_own_networks() {
     }
 }
 
+/// On `ndarray` some methods differ in the last digits from one run to the next, stopped or not.
 #[test]
 fn every_method_goes_on_to_the_weights_it_would_have_had() {
     for case in &CASES {
@@ -86,7 +87,7 @@ fn every_method_goes_on_to_the_weights_it_would_have_had() {
         succeeds(call.args(["--method", case.method, "--epochs", "2", "--resume"]).args(case.flags));
         let (after, never) = (tensors(&weights(case, &stopped, 2)), tensors(&weights(case, &whole, 2)));
         assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
-        if EXACT {
+        if EXACT && cfg!(feature = "flex") {
             let different: Vec<&String> = never.keys().filter(|name| never[*name] != after[*name]).collect();
             assert!(different.is_empty(), "{}: {different:?}", case.method);
         }
@@ -148,6 +149,20 @@ fn a_run_goes_on_from_another_methods_backbone() {
     let start = tensors(&weights(&CASES[1], &rotated, 1));
     let end =
         tensors(&out.path().join("simclr_shapes_conv4_8_64_64_1.0_1.0/simclr_shapes_conv4_seed_1_epoch_1.safetensors"));
+    // A head of the same names and another shape is no obstacle.
+    let clustered = trained(&CASES[3], out.path(), 1);
+    let mut call = tiny("pretrain", out.path());
+    let said = succeeds(call.args([
+        "--method",
+        "simclr",
+        "--epochs",
+        "1",
+        "--id",
+        "x",
+        "--checkpoint",
+        text(clustered.path()),
+    ]));
+    assert!(said.contains("starting from the backbone of"), "{said}");
     let value = |bytes: &[u8]| f32::from_le_bytes(bytes[..4].try_into().unwrap());
     let of = |tensors: &crate::driving::Tensors| value(&tensors["backbone.layer3.conv.weight"].1);
     assert!((of(&start) - of(&end)).abs() < 1e-6);

@@ -43,10 +43,16 @@ fn probe_and_test_work_from_a_file() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
     succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(&run.weights(1))]));
-    assert_eq!(run.results()["probe"]["epoch"], 1);
+    let stem = PROBE.strip_suffix("_linear_evaluation.safetensors").unwrap();
+    assert_eq!(run.results()[format!("probe:{stem}")]["epoch"], 1);
     // The run itself is further: its accuracy is not that of epoch 1.
-    fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["of epoch 1", "at 2", "qare probe", PROBE]);
+    fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["no linear probe", "qare probe"]);
+    succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(run.path())]));
+    assert_eq!(run.results()["probe"]["epoch"], 2);
+    let own = run.results();
     let said = succeeds(&mut qare(&["test", "--checkpoint", text(&run.file(PROBE))]));
+    assert_eq!(run.results()["probe"], own["probe"], "the test of another epoch is no news of the run");
+    assert!(run.results().get("test").is_none());
     assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{said}");
 }
 

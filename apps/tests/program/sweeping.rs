@@ -49,6 +49,36 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
 
     let said = sweep("simclr,randomweights", "2,1");
     assert_eq!(said.matches("is there already").count(), 4, "{said}");
+
+    // With another probe it is not there already, but trained.
+    fs::write(&recipe, settings.replace("[probe]\nepochs = 2", "[probe]\nepochs = 3")).unwrap();
+    let said = sweep("simclr,randomweights", "1,2");
+    assert!(!said.contains("is there already"), "{said}");
+    assert_eq!(said.matches("is complete").count(), 0, "{said}");
+    assert_eq!(folder("simclr", 1).read("log.csv"), first);
+    assert_eq!(folder("simclr", 2).results()["probe"]["epochs"], 3);
+}
+
+#[test]
+fn a_run_that_fails_does_not_cost_the_others() {
+    let out = tempdir().unwrap();
+    let recipe = out.path().join("small.toml");
+    fs::write(
+        &recipe,
+        "dataset = \"shapes\"\ntrain_images = 16\ntest_images = 50\ndata_size = 8\nepochs = 1\n[probe]\nepochs = 1\n",
+    )
+    .unwrap();
+    // Sixteen images are too few for the hundred clusters.
+    let mut call = qare(&["sweep", text(&recipe), "--methods", "deepcluster,simclr", "--seeds", "1", "--no-tui"]);
+    let output = call.args(["--out", text(&out)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("100 clusters of 16 images") && told.contains("1 of 2 runs failed: deepcluster, seed 1"),
+        "{told}"
+    );
+    let table = fs::read_to_string(out.path().join("sweep_small.md")).unwrap();
+    assert!(table.contains("`simclr`") && !table.contains("deepcluster"), "{table}");
 }
 
 #[test]

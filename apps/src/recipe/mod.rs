@@ -1,13 +1,17 @@
 //! A run, described by one value: read from a TOML file, overridden by flags, kept in the run folder.
 
+mod layers;
+mod validation;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{AppError, Result};
+pub use layers::Layer;
+
 use crate::methods::{Aggregation, Method};
 
 /// Everything that a run depends on. The defaults are the protocol of the paper's repository.
@@ -184,62 +188,7 @@ impl Default for ProbeRecipe {
     }
 }
 
-/// Settings by name, as a recipe's file or the flags give them: not all of them.
-pub type Layer = toml::Table;
-
-/// The key by which a recipe builds on another.
-const BASE: &str = "base";
-
-/// What both say, `upper` going before; tables are merged in their turn.
-fn merged(mut lower: Layer, upper: Layer) -> Layer {
-    for (name, value) in upper {
-        let value = match (lower.remove(&name), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merged(below, above)),
-            (_, value) => value,
-        };
-        lower.insert(name, value);
-    }
-    lower
-}
-
 impl Recipe {
-    /// The settings in a recipe's file, over those of the recipe it names as its `base`, if it does.
-    pub fn layers(path: &Path) -> Result<Layer> {
-        Self::layers_below(path, 8)
-    }
-
-    fn layers_below(path: &Path, depth: usize) -> Result<Layer> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| AppError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
-        let wrong = |error: String| AppError::Usage(format!("recipe {}: {error}", path.display()));
-        // As a whole first, for that names the line of a mistake.
-        let recipe: Recipe = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_string()))?;
-        let mut layer: Layer = text.parse().expect("it has just been parsed");
-        layer.remove(BASE);
-        let Some(base) = recipe.base else { return Ok(layer) };
-        if depth == 0 {
-            return Err(wrong("it has too many bases one below the other, or is its own".into()));
-        }
-        let base = path.parent().unwrap_or(Path::new("")).join(base);
-        Ok(merged(Self::layers_below(&base, depth - 1)?, layer))
-    }
-
-    /// The recipe of these settings; what they do not say is as the method does it.
-    pub fn of_layers(layers: impl IntoIterator<Item = Layer>) -> std::result::Result<Self, String> {
-        let told = |error: toml::de::Error| error.to_string().trim_end().to_string();
-        let mut said = layers.into_iter().fold(Layer::new(), merged);
-        if let Some(views) = said.remove("views") {
-            said.insert("K".into(), views);
-        }
-        let mut defaults = Self::default();
-        if let Some(method) = said.get("method") {
-            defaults.method = method.clone().try_into().map_err(told)?;
-        }
-        defaults.method.set_defaults(&mut defaults);
-        let defaults = Layer::try_from(defaults).expect("a recipe is plain TOML");
-        merged(defaults, said).try_into().map_err(told)
-    }
-
     /// Reads a recipe as a run folder keeps it.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
@@ -247,98 +196,6 @@ impl Recipe {
 
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is plain TOML")
-    }
-
-    /// Whether every number is one that a run can work with.
-    pub fn validate(&self) -> Result<()> {
-        let counts = [
-            ("data_size", self.data_size, 2),
-            ("K", self.views, 2),
-            ("clusters", self.clusters.unwrap_or(2), 2),
-            ("image_size", self.image_size.unwrap_or(8), 8),
-            ("test_images", self.test_images.unwrap_or(1), 1),
-            ("epochs", self.epochs, 1),
-            ("outter_fs", self.outter_fs, 1),
-            ("knn.neighbours", self.knn.neighbours, 1),
-            ("knn.held_out", self.knn.held_out, 1),
-            ("knn.bank", self.knn.bank, 1),
-            ("probe.epochs", self.probe.epochs, 1),
-            ("probe.data_size", self.probe.data_size, 1),
-        ];
-        for (name, value, least) in counts {
-            if value < least {
-                return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
-            }
-        }
-        // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
-        let bounds = [
-            ("data_size", self.data_size, 1 << 20),
-            ("K", self.views, 1024),
-            ("clusters", self.clusters.unwrap_or(2), 1 << 24),
-            ("image_size", self.image_size.unwrap_or(8), 4096),
-            ("outter_fs", self.outter_fs, 1 << 16),
-            ("num_workers", self.num_workers, 1024),
-            ("probe.data_size", self.probe.data_size, 1 << 30),
-        ];
-        for (name, value, most) in bounds {
-            if value > most {
-                return Err(AppError::Usage(format!("{name} is {value}: it has to be at most {most}")));
-            }
-        }
-        for (name, seed) in [("seed", Some(self.seed)), ("probe.seed", self.probe.seed)] {
-            if seed.is_some_and(|seed| seed > i64::MAX as u64) {
-                return Err(AppError::Usage(format!(
-                    "{name} has to be at most {}, which is what TOML can hold",
-                    i64::MAX
-                )));
-            }
-        }
-        for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
-            if path.to_str().is_none() {
-                return Err(AppError::Usage(format!(
-                    "{}: a path has to be UTF-8, to stand in a recipe",
-                    path.display()
-                )));
-            }
-        }
-        if self.checkpoint.is_some() && self.method == Method::Randomweights {
-            return Err(AppError::Usage("randomweights starts from no checkpoint: leave --checkpoint out".into()));
-        }
-        if self.train_images.is_some_and(|images| images < 2) {
-            return Err(AppError::Usage("train_images has to be at least 2: a contrast needs two images".into()));
-        }
-        let positive = [
-            ("temperature", self.temperature),
-            ("learning_rate", self.learning_rate),
-            ("knn.temperature", self.knn.temperature),
-            ("probe.learning_rate", self.probe.learning_rate),
-        ];
-        for (name, value) in positive {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(AppError::Usage(format!("{name} is {value}: it has to be a positive number")));
-            }
-        }
-        let InfoMaxRecipe { local, global, prior } = self.infomax;
-        let weights =
-            [("alpha", self.alpha), ("beta", self.beta), ("margin", self.margin), ("momentum", self.momentum)];
-        let terms = [("infomax.local", local), ("infomax.global", global), ("infomax.prior", prior)];
-        for (name, value) in weights.into_iter().chain(terms) {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(AppError::Usage(format!("{name} is {value}: it has to be zero or a positive number")));
-            }
-        }
-        if terms.iter().all(|(_, weight)| *weight == 0.0) {
-            return Err(AppError::Usage(
-                "infomax: at least one of local, global and prior has to have a weight".into(),
-            ));
-        }
-        if self.momentum >= 1.0 {
-            return Err(AppError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
-        }
-        if self.id.as_deref().is_some_and(|id| id.is_empty() || id.contains(['/', '\\'])) {
-            return Err(AppError::Usage("id has to be a name without slashes: it ends the run folder's name".into()));
-        }
-        Ok(())
     }
 
     /// The dataset that a probe is trained and tested on.
@@ -392,19 +249,6 @@ mod tests {
     }
 
     #[test]
-    fn a_method_has_settings_of_its_own_until_told_otherwise() {
-        let of = |text: &str| Recipe::of_layers([text.parse().unwrap()]).unwrap();
-        let relationnet = of("method = \"relationnet\"");
-        assert_eq!((relationnet.views, relationnet.data_size), (32, 64));
-        assert_eq!(of("method = \"relationnet\"\nviews = 4").views, 4);
-        assert_eq!(of("method = \"standard\"").learning_rate, 0.1);
-        assert_eq!(of("method = \"deepinfomax\"").learning_rate, 1e-4);
-        let layers = ["[probe]\nepochs = 3\ndata_size = 9", "method = \"standard\"\n[probe]\nepochs = 4"];
-        let both = Recipe::of_layers(layers.map(|text| text.parse().unwrap())).unwrap();
-        assert_eq!((both.probe.epochs, both.probe.data_size, both.probe.learning_rate), (4, 9, 1e-3));
-    }
-
-    #[test]
     fn unknown_keys_and_names_are_told() {
         assert!(Recipe::parse("epoch = 3").unwrap_err().contains("epoch"));
         assert!(Recipe::parse("method = \"moco\"").unwrap_err().contains("sparseclr_qare"));
@@ -419,21 +263,5 @@ mod tests {
         let part = Recipe { train_images: Some(64), ..recipe.clone() };
         assert_eq!(recipe.differences(&part), ["train_images = none (the run has 64)"]);
         assert_eq!(part.differences(&recipe), ["train_images = 64 (the run has none)"]);
-    }
-
-    #[test]
-    fn numbers_out_of_range_are_told() {
-        for text in [
-            "data_size = 0",
-            "K = 1",
-            "epochs = 0",
-            "alpha = nan",
-            "learning_rate = 0.0",
-            "K = 1000000000",
-            "id = \"a/b\"",
-        ] {
-            assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
-        }
-        Recipe::default().validate().unwrap();
     }
 }

@@ -1,15 +1,17 @@
 //! The command line. Every flag also goes by its name in the paper's repository.
 
-use std::path::{Path, PathBuf};
+mod recipe_flags;
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use crate::error::{AppError, Result};
-use crate::methods::{Aggregation, Method};
-use crate::recipe::{Layer, Recipe};
+pub use recipe_flags::RecipeFlags;
+
+use crate::methods::Method;
 
 const EXAMPLES: &str = "Examples:
   qare run configs/quickstart.toml
@@ -25,6 +27,30 @@ const EXAMPLES: &str = "Examples:
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The call, read; a wrong one ends the program.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line, without those flags that a subcommand shares but has no use for.
+    fn command() -> clap::Command {
+        let unused = [
+            ("sweep", &["seed", "method", "inner_fs"][..]),
+            ("probe", &["no_tui"]),
+            ("test", &["no_tui"]),
+            ("embed", &["no_tui"]),
+        ];
+        let hide = |command: clap::Command, (name, flags): (&'static str, &'static [&'static str])| {
+            command.mut_subcommand(name, |sub| {
+                flags.iter().fold(sub, |sub, flag| sub.mut_arg(*flag, |argument| argument.hide(true)))
+            })
+        };
+        unused.into_iter().fold(<Self as CommandFactory>::command(), hide)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +143,10 @@ pub struct EmbedArgs {
     /// Dataset to embed; `folder` for any folder of images [default: the run's]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
+    /// Dataset that the weights were trained on, where they do not say it themselves: images are brought to its size and
+    /// normalised as it is [default: the one embedded]
+    #[arg(long, alias = "trained_on", value_name = "DATASET")]
+    pub trained_on: Option<DatasetName>,
     /// Part of the dataset to embed
     #[arg(long, value_enum, default_value = "all")]
     pub split: Part,
@@ -138,107 +168,6 @@ pub struct ExportArgs {
     /// File to write: FILE.safetensors or FILE.mpk
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-}
-
-/// What a run is made of; what is not given here comes from the recipe, or is the default.
-#[derive(Clone, Debug, Default, Args, Serialize)]
-pub struct RecipeFlags {
-    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, or shapes, which needs no files [default: cifar10]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dataset: Option<DatasetName>,
-    /// simclr, simclr_qare, sparseclr, sparseclr_qare, rotationnet, deepinfomax, deepcluster, relationnet, standard or
-    /// randomweights [default: sparseclr_qare]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<Method>,
-    /// conv4, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or resnet34 [default: conv4]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backbone: Option<BackboneName>,
-    /// Where all randomness starts from [default: 1]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// Images in a batch; 64 in relationnet [default: 128]
-    #[arg(long, visible_alias = "data_size", value_name = "B")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_size: Option<usize>,
-    /// Views of each image; 32 in relationnet [default: 2]
-    #[arg(long = "K", alias = "views", value_name = "K")]
-    #[serde(skip_serializing_if = "Option::is_none", rename = "K")]
-    pub views: Option<usize>,
-    /// Epochs of contrastive training [default: 200]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<usize>,
-    /// Weight of the pairwise term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alpha: Option<f64>,
-    /// Weight of the QARe term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub beta: Option<f64>,
-    /// Temperature of NT-Xent [default: 0.5]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Margin of SparseCLR [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f64>,
-    /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub aggregation: Option<Aggregation>,
-    /// Clusters of deepcluster [default: 10 for each class]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clusters: Option<usize>,
-    /// Learning rate; 0.1 in standard, 0.0001 in deepinfomax [default: 0.001]
-    #[arg(long, alias = "learning_rate")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-    /// Dimensions of the backbone's features; given by the backbone, so only checked
-    #[arg(long, visible_alias = "inner_fs", value_name = "F")]
-    #[serde(skip)]
-    pub inner_fs: Option<usize>,
-    /// Dimensions of the head's embeddings [default: 64]
-    #[arg(long, visible_alias = "outter_fs", value_name = "D")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outter_fs: Option<usize>,
-    /// Use only this many images of the training split, for a first try [default: all]
-    #[arg(long, alias = "train_images", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train_images: Option<usize>,
-    /// Test on only this many images of the test split [default: all]
-    #[arg(long, alias = "test_images", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_images: Option<usize>,
-    /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
-    #[arg(long, alias = "image_size", value_name = "PIXELS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_size: Option<usize>,
-    /// Of the paper's repository; --resume does what it was for
-    #[arg(long, alias = "epoch_start", hide = true)]
-    #[serde(skip)]
-    pub epoch_start: Option<usize>,
-    /// Weights to start from: a run folder, or a weights file of this program or of PyTorch
-    #[arg(long, value_name = "RUN_OR_FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<PathBuf>,
-    /// Ends the run folder's name
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Where run folders are made [default: ./checkpoint]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub out: Option<PathBuf>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub machine: MachineFlags,
 }
 
 /// Where a run takes place.
@@ -362,53 +291,12 @@ pub struct TestArgs {
     pub seed: Option<u64>,
 }
 
-impl RecipeFlags {
-    /// What was given on the command line, as a layer of a recipe.
-    fn layer(&self) -> Result<Layer> {
-        for path in [&self.out, &self.checkpoint, &self.machine.data_dir].into_iter().flatten() {
-            if path.to_str().is_none() {
-                return Err(AppError::Usage(format!(
-                    "{}: a path has to be UTF-8, to stand in a recipe",
-                    path.display()
-                )));
-            }
-        }
-        Layer::try_from(self).map_err(|error| AppError::Usage(format!("a flag cannot stand in a recipe: {error}")))
-    }
-
-    /// The recipe of a file, if there is one, with what was given on the command line.
-    pub fn over(&self, file: Option<&Path>) -> Result<Recipe> {
-        if self.seed.is_some_and(|seed| seed > i64::MAX as u64) {
-            return Err(AppError::Usage(format!("seed has to be at most {}, which is what TOML can hold", i64::MAX)));
-        }
-        if self.epoch_start.is_some_and(|epoch| epoch > 0) {
-            return Err(AppError::Usage(
-                "--epoch_start: a run knows where it stopped; --resume goes on there, and --checkpoint starts a new one \
-                 from weights"
-                    .into(),
-            ));
-        }
-        let below = file.map(Recipe::layers).transpose()?;
-        let recipe = Recipe::of_layers(below.into_iter().chain([self.layer()?])).map_err(AppError::Usage)?;
-        let features = recipe.backbone.feature_dim();
-        if let Some(inner) = self.inner_fs.filter(|inner| *inner != features) {
-            return Err(AppError::Usage(format!(
-                "--inner-fs {inner}: the features of {} have {features} dimensions",
-                recipe.backbone
-            )));
-        }
-        recipe.validate()?;
-        Ok(recipe)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

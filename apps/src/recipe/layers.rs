@@ -1,0 +1,89 @@
+//! Recipes upon recipes: settings from a file, from those it builds on, from flags, and from the method.
+
+use std::path::Path;
+
+use super::Recipe;
+use crate::error::{AppError, Result};
+
+/// Settings by name, as a recipe's file or the flags give them: not all of them.
+pub type Layer = toml::Table;
+
+/// The key by which a recipe builds on another.
+const BASE: &str = "base";
+
+/// What both say, `upper` going before; tables are merged in their turn.
+fn merged(lower: Layer, upper: Layer) -> Layer {
+    let (mut lower, upper) = (named(lower), named(upper));
+    for (name, value) in upper {
+        let value = match (lower.remove(&name), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merged(below, above)),
+            (_, value) => value,
+        };
+        lower.insert(name, value);
+    }
+    lower
+}
+
+/// The same, with K under its own name.
+fn named(mut layer: Layer) -> Layer {
+    if let Some(views) = layer.remove("views") {
+        layer.insert("K".into(), views);
+    }
+    layer
+}
+
+impl Recipe {
+    /// The settings in a recipe's file, over those of the recipe it names as its `base`, if it does.
+    pub fn layers(path: &Path) -> Result<Layer> {
+        Self::layers_below(path, 8)
+    }
+
+    fn layers_below(path: &Path, depth: usize) -> Result<Layer> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| AppError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
+        let wrong = |error: String| AppError::Usage(format!("recipe {}: {error}", path.display()));
+        // As a whole first, for that names the line of a mistake.
+        let recipe: Recipe = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_string()))?;
+        let mut layer: Layer = text.parse().expect("it has just been parsed");
+        layer.remove(BASE);
+        let Some(base) = recipe.base else { return Ok(layer) };
+        if depth == 0 {
+            return Err(wrong("it has too many bases one below the other, or is its own".into()));
+        }
+        let base = path.parent().unwrap_or(Path::new("")).join(base);
+        Ok(merged(Self::layers_below(&base, depth - 1)?, layer))
+    }
+
+    /// The recipe of these settings; what they do not say is as the method does it.
+    pub fn of_layers(layers: impl IntoIterator<Item = Layer>) -> std::result::Result<Self, String> {
+        let told = |error: toml::de::Error| error.to_string().trim_end().to_string();
+        let said = layers.into_iter().fold(Layer::new(), merged);
+        let mut defaults = Self::default();
+        if let Some(method) = said.get("method") {
+            defaults.method = method.clone().try_into().map_err(told)?;
+        }
+        defaults.method.set_defaults(&mut defaults);
+        let defaults = Layer::try_from(defaults).expect("a recipe is plain TOML");
+        merged(defaults, said).try_into().map_err(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_has_settings_of_its_own_until_told_otherwise() {
+        let of = |text: &str| Recipe::of_layers([text.parse().unwrap()]).unwrap();
+        let relationnet = of("method = \"relationnet\"");
+        assert_eq!((relationnet.views, relationnet.data_size), (32, 64));
+        assert_eq!(of("method = \"relationnet\"\nviews = 4").views, 4);
+        assert_eq!(of("method = \"standard\"").learning_rate, 0.1);
+        assert_eq!(of("method = \"deepinfomax\"").learning_rate, 1e-4);
+        let layers = ["[probe]\nepochs = 3\ndata_size = 9", "method = \"standard\"\n[probe]\nepochs = 4"];
+        let both = Recipe::of_layers(layers.map(|text| text.parse().unwrap())).unwrap();
+        assert_eq!((both.probe.epochs, both.probe.data_size, both.probe.learning_rate), (4, 9, 1e-3));
+        let both = Recipe::of_layers(["views = 4", "K = 3"].map(|text| text.parse().unwrap())).unwrap();
+        assert_eq!(both.views, 3);
+    }
+}

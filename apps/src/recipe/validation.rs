@@ -1,0 +1,140 @@
+//! Whether a run can work with the numbers of a recipe.
+
+use qare_data::DatasetName;
+
+use super::{InfoMaxRecipe, Recipe};
+use crate::error::{AppError, Result};
+use crate::methods::Method;
+
+impl Recipe {
+    /// Whether every number is one that a run can work with.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("data_size", self.data_size, 2),
+            ("K", self.views, 2),
+            ("clusters", self.clusters.unwrap_or(2), 2),
+            ("image_size", self.image_size.unwrap_or(8), 8),
+            ("test_images", self.test_images.unwrap_or(1), 1),
+            ("epochs", self.epochs, 1),
+            ("outter_fs", self.outter_fs, 1),
+            ("knn.neighbours", self.knn.neighbours, 1),
+            ("knn.held_out", self.knn.held_out, 1),
+            ("knn.bank", self.knn.bank, 1),
+            ("probe.epochs", self.probe.epochs, 1),
+            ("probe.data_size", self.probe.data_size, 1),
+        ];
+        for (name, value, least) in counts {
+            if value < least {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
+            }
+        }
+        // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
+        let bounds = [
+            ("data_size", self.data_size, 1 << 20),
+            ("K", self.views, 1024),
+            ("clusters", self.clusters.unwrap_or(2), 1 << 24),
+            ("image_size", self.image_size.unwrap_or(8), 4096),
+            ("outter_fs", self.outter_fs, 1 << 16),
+            ("num_workers", self.num_workers, 1024),
+            ("probe.data_size", self.probe.data_size, 1 << 30),
+        ];
+        for (name, value, most) in bounds {
+            if value > most {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be at most {most}")));
+            }
+        }
+        for (name, seed) in [("seed", Some(self.seed)), ("probe.seed", self.probe.seed)] {
+            if seed.is_some_and(|seed| seed > i64::MAX as u64) {
+                return Err(AppError::Usage(format!(
+                    "{name} has to be at most {}, which is what TOML can hold",
+                    i64::MAX
+                )));
+            }
+        }
+        for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
+            if path.to_str().is_none() {
+                return Err(AppError::Usage(format!(
+                    "{}: a path has to be UTF-8, to stand in a recipe",
+                    path.display()
+                )));
+            }
+        }
+        if self.checkpoint.is_some() && self.method == Method::Randomweights {
+            return Err(AppError::Usage("randomweights starts from no checkpoint: leave --checkpoint out".into()));
+        }
+        if self.train_images.is_some_and(|images| images < 2) {
+            return Err(AppError::Usage("train_images has to be at least 2: training needs two images".into()));
+        }
+        let positive = [
+            ("temperature", self.temperature),
+            ("learning_rate", self.learning_rate),
+            ("knn.temperature", self.knn.temperature),
+            ("probe.learning_rate", self.probe.learning_rate),
+        ];
+        for (name, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be a positive number")));
+            }
+        }
+        let InfoMaxRecipe { local, global, prior } = self.infomax;
+        let weights =
+            [("alpha", self.alpha), ("beta", self.beta), ("margin", self.margin), ("momentum", self.momentum)];
+        let terms = [("infomax.local", local), ("infomax.global", global), ("infomax.prior", prior)];
+        for (name, value) in weights.into_iter().chain(terms) {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(AppError::Usage(format!("{name} is {value}: it has to be zero or a positive number")));
+            }
+        }
+        if self.method == Method::Deepinfomax && terms.iter().all(|(_, weight)| *weight == 0.0) {
+            return Err(AppError::Usage(
+                "infomax: at least one of local, global and prior has to have a weight".into(),
+            ));
+        }
+        if matches!(self.method, Method::SimclrQare | Method::SparseclrQare) && self.alpha == 0.0 && self.beta == 0.0 {
+            return Err(AppError::Usage("alpha and beta are both 0: there would be nothing to minimise".into()));
+        }
+        if self.probe.augment && !self.probe.finetune {
+            return Err(AppError::Usage(
+                "augment goes with finetune: a linear probe is trained on the frozen features of images as they are"
+                    .into(),
+            ));
+        }
+        if let (Some(size), Some(side)) = (self.image_size, self.dataset.side())
+            && size != side
+            && !matches!(self.dataset, DatasetName::Tiny | DatasetName::Slim)
+        {
+            return Err(AppError::Usage(format!(
+                "image_size is {size}: the images of {} are {side}×{side}",
+                self.dataset
+            )));
+        }
+        if self.momentum >= 1.0 {
+            return Err(AppError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
+        }
+        if self.id.as_deref().is_some_and(|id| id.is_empty() || id.contains(['/', '\\'])) {
+            return Err(AppError::Usage("id has to be a name without slashes: it ends the run folder's name".into()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_told() {
+        for text in [
+            "data_size = 0",
+            "K = 1",
+            "epochs = 0",
+            "alpha = nan",
+            "learning_rate = 0.0",
+            "K = 1000000000",
+            "id = \"a/b\"",
+        ] {
+            assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
+        }
+        Recipe::default().validate().unwrap();
+    }
+}
