@@ -58,12 +58,9 @@ impl From<qare_models::WeightsError> for AppError {
         use qare_models::WeightsError::*;
         match error {
             // A sound file, but not the right one.
-            Missing { .. }
-            | Unexpected { .. }
-            | Shape { .. }
-            | Type { .. }
-            | UnknownFormat { .. }
-            | NoWeights { .. } => AppError::Usage(error.to_string()),
+            Missing { .. } | Unexpected { .. } | Shape { .. } | Type { .. } | NoWeights { .. } => {
+                AppError::Usage(error.to_string())
+            }
             _ => AppError::Failed(error.to_string()),
         }
     }
