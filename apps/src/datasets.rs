@@ -95,9 +95,10 @@ pub fn check(args: CheckArgs) -> Result<()> {
 impl From<FetchError> for AppError {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::UnknownDataset { .. } | FetchError::NotDownloadable { .. } | FetchError::BadAddress { .. } => {
-                AppError::Usage(error.to_string())
-            }
+            FetchError::UnknownDataset { .. }
+            | FetchError::NotDownloadable { .. }
+            | FetchError::BadAddress { .. }
+            | FetchError::Incomplete { .. } => AppError::Usage(error.to_string()),
             _ => AppError::Failed(error.to_string()),
         }
     }
