@@ -7,7 +7,9 @@ use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
 use crate::backend::{Device, Training, device};
 use crate::checkpoint::{Checkpoint, Stated};
-use crate::cli::{CheckpointFlags, Command, DataCommand, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs};
+use crate::cli::{
+    CheckpointFlags, Command, DataCommand, ExistingFlags, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs,
+};
 use crate::error::{AppError, Result};
 use crate::files::{complain, say};
 use crate::pretrain::{PretrainOptions, pretrain};
@@ -91,16 +93,16 @@ fn limited(recipe: &Recipe, mut splits: Splits) -> Splits {
 
 fn pretrain_command(args: PretrainArgs) -> Result<()> {
     let recipe = args.flags.over(args.config.as_deref())?;
-    let options = PretrainOptions {
-        resume: args.existing.resume,
-        overwrite: args.existing.overwrite,
-        no_tui: args.flags.machine.no_tui,
-    };
-    // Before the data is read, which may take a while.
-    settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
-    let splits = load_for(&recipe)?;
+    let (options, splits) = prepared(&recipe, &args.flags.machine, &args.existing)?;
     train(&recipe, &splits, &options)?;
     Ok(())
+}
+
+/// How to go about training, and on what. An existing run is looked at before the data is read, which may take a while.
+fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
+    let ExistingFlags { resume, overwrite } = *existing;
+    settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
+    Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
 }
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
@@ -217,18 +219,12 @@ fn test_command(args: TestArgs) -> Result<()> {
 fn run_command(args: RunArgs) -> Result<()> {
     let path = args.recipe.or(args.config).expect("clap asks for one of them");
     let recipe = args.flags.over(Some(&path))?;
-    let options = PretrainOptions {
-        resume: args.existing.resume,
-        overwrite: args.existing.overwrite,
-        no_tui: args.flags.machine.no_tui,
-    };
-    settle_existing(&RunFolder::of(&recipe), &recipe, options.resume, options.overwrite)?;
-    let splits = load_for(&recipe)?;
+    let (options, splits) = prepared(&recipe, &args.flags.machine, &args.existing)?;
     run_stages(&recipe, &splits, &options)
 }
 
 /// Trains, probes and tests a recipe.
-pub fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
+fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
     let device: Device = device(recipe.gpu);
     let training = match recipe.method.plan(recipe) {
         Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),

@@ -29,7 +29,7 @@ impl<B: Backend> PretextModel<B> {
 
     /// The model as an epoch begins, if its weights are others then.
     pub fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Option<Self>> {
-        let networks = self.networks.clone().begin_epoch(start)?;
+        let networks = self.networks.begin_epoch(start)?;
         Ok(networks.map(|networks| Self { networks, ..self }))
     }
 
@@ -42,8 +42,7 @@ impl<B: Backend> PretextModel<B> {
 
     /// The model with these weights of a backbone and of the method's networks.
     pub fn with_weights(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
-        let networks = self.networks.clone().load(weights)?;
-        Self { networks, ..self }.with_backbone(weights)
+        Self { networks: self.networks.load(weights)?, ..self }.with_backbone(weights)
     }
 
     /// The model with these weights of a backbone.

@@ -1,7 +1,6 @@
 //! The report on a folder of datasets: sound ones are counted, damaged ones have all of their damage named.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,23 +8,13 @@ use qare_data::report::NAMED_PROBLEMS;
 use qare_data::{DatasetName, LoadOptions, Report, check, load};
 use tempfile::tempdir;
 
+mod file_bytes;
 mod image_files;
 
+use file_bytes::{set_len, write_at};
 use image_files::{write, write_all};
 
 const STL10_IMAGE: usize = 3 * 96 * 96;
-
-fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
-    let mut file = OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(offset as u64)).unwrap();
-    file.write_all(bytes).unwrap();
-}
-
-fn set_len(path: &Path, bytes: usize) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
-    file.set_len(bytes as u64).unwrap();
-}
 
 /// Files of full size whose labels are all alike.
 fn write_binary_datasets(root: &Path) {

@@ -2,12 +2,13 @@
 //!
 //! The files have their full size but are almost all zeros, which the file system need not store.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+mod file_bytes;
 mod pickles;
 
+use file_bytes::{set_len, write_at};
 use qare_data::{DataError, DatasetName, LoadOptions, Splits, load};
 use tempfile::TempDir;
 
@@ -26,16 +27,6 @@ fn label(file: usize, index: usize) -> u8 {
 
 fn marks(file: usize, index: usize) -> [u8; 4] {
     [file as u8, (index >> 8) as u8, index as u8, 0xa5]
-}
-
-fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
-    let mut file = OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(offset as u64)).unwrap();
-    file.write_all(bytes).unwrap();
-}
-
-fn set_len(path: &Path, bytes: usize) {
-    OpenOptions::new().write(true).open(path).unwrap().set_len(bytes as u64).unwrap();
 }
 
 fn write_binary(path: &Path, file: usize) {

@@ -2,10 +2,12 @@
 //!
 //! The files have their full size but are almost all zeros, which the file system need not store.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+mod file_bytes;
+
+use file_bytes::{set_len, write_at};
 use qare_data::{DataError, DatasetName, LoadOptions, Splits, load};
 use tempfile::TempDir;
 
@@ -24,16 +26,6 @@ fn label(index: usize) -> u8 {
 /// The image in row order: every pixel tells its place.
 fn pixel(index: usize, channel: usize, row: usize, column: usize) -> u8 {
     (index + 100 * channel + 3 * row + 7 * column) as u8
-}
-
-fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
-    let mut file = OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(offset as u64)).unwrap();
-    file.write_all(bytes).unwrap();
-}
-
-fn set_len(path: &Path, bytes: usize) {
-    OpenOptions::new().write(true).open(path).unwrap().set_len(bytes as u64).unwrap();
 }
 
 fn stl10_files() -> (TempDir, PathBuf) {

@@ -18,11 +18,7 @@ impl LinearClassifierConfig {
     /// A classifier whose weights are a function of the sizes and `seed`, the same on every
     /// backend.
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> LinearClassifier<B> {
-        self.init_from(&mut InitialWeights::new(seed, WeightStream::Classifier), device)
-    }
-
-    /// A classifier with the next weights of a sequence.
-    pub fn init_from<B: Backend>(&self, weights: &mut InitialWeights, device: &B::Device) -> LinearClassifier<B> {
+        let mut weights = InitialWeights::new(seed, WeightStream::Classifier);
         let (weight, bias) = weights.linear_values(self.features, self.classes);
         LinearClassifier {
             weight: parameter(weight, [self.classes, self.features], device),

@@ -23,11 +23,7 @@ pub struct ProjectionHeadConfig {
 impl ProjectionHeadConfig {
     /// A head whose weights are a function of the sizes and `seed`, the same on every backend.
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> ProjectionHead<B> {
-        self.init_from(&mut InitialWeights::new(seed, WeightStream::Head), device)
-    }
-
-    /// A head with the next weights of a sequence.
-    pub fn init_from<B: Backend>(&self, weights: &mut InitialWeights, device: &B::Device) -> ProjectionHead<B> {
+        let mut weights = InitialWeights::new(seed, WeightStream::Head);
         ProjectionHead {
             linear1: weights.linear(self.input, self.hidden, device),
             bn1: BatchNorm::new(self.hidden, device),
