@@ -152,7 +152,11 @@ impl<B: Backend> Backbone<B> {
     /// If the images do not have three channels, or if they are smaller than the network can halve
     /// (8 pixels a side for conv4).
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        self.forward_with_maps(images).1
+        match self {
+            Self::Conv4(net) => net.forward(images),
+            Self::ResNet(net) => net.forward(images),
+            Self::ImageNet(net) => net.forward_with_maps(images).1,
+        }
     }
 
     /// The maps after the first convolution, its batch normalisation and ReLU (before any pooling), with the features:

@@ -1,11 +1,11 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::activation::relu;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::backend::Backend;
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::InitialWeights;
+use crate::maps::{Maps, Then};
 
 /// Two 3×3 convolutions with batch normalisation, and a shortcut around them (He et al. 2016).
 ///
@@ -29,14 +29,13 @@ impl<B: Backend> BasicBlock<B> {
         Self { conv1, bn1: BatchNorm::new(c_out, device), conv2, bn2: BatchNorm::new(c_out, device), downsample }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub(crate) fn forward(&self, x: Maps<B>) -> Maps<B> {
         let shortcut = match &self.downsample {
-            Some((conv, bn)) => bn.forward(conv.forward(x.clone())),
+            Some((conv, bn)) => x.clone().convolve(conv, bn, Then::Nothing),
             None => x.clone(),
         };
-        let y = relu(self.bn1.forward(self.conv1.forward(x)));
-        let y = self.bn2.forward(self.conv2.forward(y));
-        relu(y + shortcut)
+        let y = x.convolve(&self.conv1, &self.bn1, Then::Relu);
+        y.convolve(&self.conv2, &self.bn2, Then::AddAndRelu(shortcut))
     }
 }
 

@@ -122,8 +122,19 @@ impl<B: Backend> BatchNorm<B> {
         centred * layout.spread(scale) + layout.spread(shift)
     }
 
-    /// Moves the running statistics towards those of a batch.
-    fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
+    /// Mean and variance that evaluation normalises with; none in training.
+    pub(crate) fn running_statistics(&self) -> Option<[Tensor<B, 1>; 2]> {
+        let device = self.weight.lazy_device();
+        let current = || [&self.running_mean, &self.running_var].map(|state| state.value().to_device(&device));
+        (!B::ad_enabled(&device)).then(current)
+    }
+
+    pub(crate) fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
+    /// Moves the running statistics towards those of a batch, the variance being the unbiased one.
+    pub(crate) fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
         let device = mean.device();
         let step = |state: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 1>| {
             let old = state.value_sync().to_device(&device);

@@ -1,13 +1,12 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::basic_block::{BasicBlock, conv, stage};
 use crate::batch_norm::BatchNorm;
-use crate::global_pool::global_average;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::maps::{Maps, Then};
 
 /// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of
 /// basic blocks with 16, 32 and 64 channels, the second and third stage at half the resolution of
@@ -49,17 +48,32 @@ impl<B: Backend> CifarResNet<B> {
         Self { conv1, bn1: BatchNorm::new(16, device), layer1, layer2, layer3, fc }
     }
 
-    /// Features of normalised images, and the maps after the first ReLU.
+    /// Features of normalised images.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → `[N, 64]`
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.features(self.stem(images))
+    }
+
+    /// The same, with the maps after the first ReLU.
     ///
     /// # Shapes
     ///
     /// `[N, 3, H, W]` → maps `[N, 16, H, W]`, features `[N, 64]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = relu(self.bn1.forward(self.conv1.forward(images))); // [N, 16, H, W]
-        let last = [&self.layer1, &self.layer2, &self.layer3]
-            .into_iter()
-            .flatten()
-            .fold(stem.clone(), |x, block| block.forward(x)); // [N, 64, H/4, W/4]
-        (stem, self.fc.forward(global_average(last)))
+        let stem = self.stem(images);
+        (stem.clone().planar(), self.features(stem))
+    }
+
+    fn stem(&self, images: Tensor<B, 4>) -> Maps<B> {
+        Maps::new(images).convolve(&self.conv1, &self.bn1, Then::Relu) // [N, 16, H, W]
+    }
+
+    fn features(&self, stem: Maps<B>) -> Tensor<B, 2> {
+        let blocks = [&self.layer1, &self.layer2, &self.layer3].into_iter().flatten();
+        let last = blocks.fold(stem, |x, block| block.forward(x)); // [N, 64, H/4, W/4]
+        self.fc.forward(last.global_average())
     }
 }

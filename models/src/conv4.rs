@@ -1,13 +1,11 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::activation::relu;
-use burn::tensor::module::avg_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
-use crate::global_pool::global_average;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::maps::{Maps, Then};
 
 /// Four blocks of Conv3×3 → BatchNorm → ReLU with 8, 16, 32 and 64 channels; 2×2 average pooling
 /// after the first three, global average pooling after the last. 64 features.
@@ -36,23 +34,31 @@ impl<B: Backend> Conv4<B> {
         }
     }
 
-    /// Features of normalised images, and the maps after the first ReLU, before its pooling. H and W are at least 8.
+    /// Features of normalised images. H and W are at least 8.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → `[N, 64]`
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.features(self.layer1.forward(Maps::new(images), Then::ReluAndHalve))
+    }
+
+    /// The same, with the maps after the first ReLU, before its pooling.
     ///
     /// # Shapes
     ///
     /// `[N, 3, H, W]` → maps `[N, 8, H, W]`, features `[N, 64]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let maps = self.layer1.forward(images); // [N, 8, H, W]
-        let x = halve(maps.clone()); // [N, 8, H/2, W/2]
-        let x = halve(self.layer2.forward(x)); // [N, 16, H/4, W/4]
-        let x = halve(self.layer3.forward(x)); // [N, 32, H/8, W/8]
-        (maps, global_average(self.layer4.forward(x))) // [N, 64]
+        let maps = self.layer1.forward(Maps::new(images), Then::Relu); // [N, 8, H, W]
+        (maps.clone().planar(), self.features(maps.halve()))
     }
-}
 
-/// 2×2 average pooling; an odd last row or column is dropped.
-fn halve<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
-    avg_pool2d(maps, [2, 2], [2, 2], [0, 0], true, false)
+    /// Of what the first block makes, `[N, 8, H/2, W/2]`.
+    fn features(&self, x: Maps<B>) -> Tensor<B, 2> {
+        let x = self.layer2.forward(x, Then::ReluAndHalve); // [N, 16, H/4, W/4]
+        let x = self.layer3.forward(x, Then::ReluAndHalve); // [N, 32, H/8, W/8]
+        self.layer4.forward(x, Then::Relu).global_average() // [N, 64]
+    }
 }
 
 /// Conv3×3 (padding 1, no bias) → BatchNorm → ReLU.
@@ -72,7 +78,7 @@ impl<B: Backend> ConvBlock<B> {
         Self { conv, bn: BatchNorm::new(c_out, device) }
     }
 
-    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        relu(self.bn.forward(self.conv.forward(x)))
+    fn forward(&self, x: Maps<B>, then: Then<B>) -> Maps<B> {
+        x.convolve(&self.conv, &self.bn, then)
     }
 }

@@ -1,14 +1,13 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::basic_block::{BasicBlock, stage};
 use crate::batch_norm::BatchNorm;
-use crate::global_pool::global_average;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::maps::{Maps, Then};
 
 /// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as torchvision has it: a 7×7
 /// stem of stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, each
@@ -60,12 +59,12 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = relu(self.bn1.forward(self.conv1.forward(images))); // [N, 64, H/2, W/2]
+        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Then::Relu).planar(); // [N, 64, H/2, W/2]
         let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
         let last = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
-            .fold(pooled, |x, block| block.forward(x)); // [N, 512, H/32, W/32]
-        (stem, global_average(last))
+            .fold(Maps::new(pooled), |x, block| block.forward(x)); // [N, 512, H/32, W/32]
+        (stem, last.global_average())
     }
 }

@@ -29,11 +29,13 @@ mod batch_norm;
 mod cifar_resnet;
 mod classifier;
 mod conv4;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod cpu;
 mod discriminators;
-mod global_pool;
 mod head;
 mod imagenet_resnet;
 mod initial_weights;
+mod maps;
 mod relation_head;
 mod weights;
 

@@ -1,0 +1,316 @@
+//! Batch normalisation, ReLU and pooling of one image `[H, W, C]`, and their gradients: one pass over the image each, while it is in
+//! the processor's cache.
+
+use pulp::{Simd, WithSimd};
+
+use super::vectors::{load, store, vectorize};
+
+/// y = (z − mean)·scale + shift, each for each channel. The mean is taken off first: where it is large, little of y would be left
+/// of scale·z + (shift − scale·mean).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Affine<'a> {
+    pub mean: &'a [f32],
+    pub scale: &'a [f32],
+    pub shift: &'a [f32],
+}
+
+impl Affine<'_> {
+    fn channels(&self) -> usize {
+        assert!([self.scale, self.shift].iter().all(|of| of.len() == self.mean.len()));
+        self.mean.len()
+    }
+
+    /// For the vector of channels from `channel` on.
+    ///
+    /// # Safety
+    /// There is such a vector.
+    #[inline(always)]
+    unsafe fn vectors<S: Simd>(&self, simd: S, channel: usize) -> impl Fn(S::f32s) -> S::f32s + use<S> {
+        // SAFETY: as the caller promises.
+        let [mean, scale, shift] =
+            [self.mean, self.scale, self.shift].map(|of| unsafe { load::<S>(of.as_ptr().add(channel)) });
+        move |z| simd.mul_add_f32s(simd.sub_f32s(z, mean), scale, shift)
+    }
+}
+
+/// Mean of each channel, and the sum of its squared distances from that.
+pub(super) fn statistics(image: &[f32], mean: &mut [f32], squares: &mut [f32]) {
+    let channels = mean.len();
+    assert!(image.len().is_multiple_of(channels) && squares.len() == channels);
+    vectorize(channels, Statistics { image, mean, squares });
+}
+
+struct Statistics<'a> {
+    image: &'a [f32],
+    mean: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl WithSimd for Statistics<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let channels = self.mean.len();
+        let pixels = self.image.len() / channels;
+        let share = simd.splat_f32s(1.0 / pixels as f32);
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            // SAFETY: pixels × channels values are there, and whole vectors of channels.
+            unsafe {
+                let at = |pixel: usize| load::<S>(self.image.as_ptr().add(pixel * channels + channel));
+                let sum = sum_over::<S>(simd, pixels, |pixel| at(pixel));
+                let mean = simd.mul_f32s(sum, share);
+                let squares = sum_over::<S>(simd, pixels, |pixel| {
+                    let distance = simd.sub_f32s(at(pixel), mean);
+                    simd.mul_f32s(distance, distance)
+                });
+                store::<S>(self.mean.as_mut_ptr().add(channel), mean);
+                store::<S>(self.squares.as_mut_ptr().add(channel), squares);
+            }
+        }
+    }
+}
+
+/// Σ of `term` over all pixels, in four sums that do not wait for each other.
+#[inline(always)]
+fn sum_over<S: Simd>(simd: S, pixels: usize, term: impl Fn(usize) -> S::f32s) -> S::f32s {
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    let whole = pixels / 4 * 4;
+    for pixel in (0..whole).step_by(4) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = simd.add_f32s(*sum, term(pixel + i));
+        }
+    }
+    for pixel in whole..pixels {
+        sums[0] = simd.add_f32s(sums[0], term(pixel));
+    }
+    simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]))
+}
+
+/// relu(y + residual), both where they are wanted.
+pub(super) fn activate(z: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, out: &mut [f32]) {
+    let channels = affine.channels();
+    assert!(z.len().is_multiple_of(channels) && out.len() == z.len());
+    assert!(residual.is_none_or(|residual| residual.len() == z.len()));
+    vectorize(channels, Activate { z, affine, residual, relu, out });
+}
+
+struct Activate<'a> {
+    z: &'a [f32],
+    affine: Affine<'a>,
+    residual: Option<&'a [f32]>,
+    relu: bool,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let channels = self.affine.mean.len();
+        let zero = simd.splat_f32s(0.0);
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            // SAFETY: all slices have whole pixels of `channels` values, which are whole vectors.
+            unsafe {
+                let affine = self.affine.vectors(simd, channel);
+                for at in (channel..self.z.len()).step_by(channels) {
+                    let mut y = affine(load::<S>(self.z.as_ptr().add(at)));
+                    if let Some(residual) = self.residual {
+                        y = simd.add_f32s(y, load::<S>(residual.as_ptr().add(at)));
+                    }
+                    if self.relu {
+                        // NaN is kept: a network that has diverged has to show it.
+                        y = simd.select_f32s(simd.less_than_f32s(y, zero), zero, y);
+                    }
+                    store::<S>(self.out.as_mut_ptr().add(at), y);
+                }
+            }
+        }
+    }
+}
+
+/// Means of 2×2 pixels, `[H, W, C]` → `[H/2, W/2, C]`; an odd last row or column is dropped.
+pub(super) fn average_pool(image: &[f32], width: usize, channels: usize, out: &mut [f32]) {
+    assert!(image.len().is_multiple_of(width * channels));
+    let half = width / 2 * channels;
+    assert_eq!(out.len(), image.len() / (width * channels) / 2 * half);
+    vectorize(channels, AveragePool { image, row: width * channels, channels, out });
+}
+
+struct AveragePool<'a> {
+    image: &'a [f32],
+    row: usize,
+    channels: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for AveragePool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let quarter = simd.splat_f32s(0.25);
+        let half = self.row / self.channels / 2 * self.channels;
+        for (rows, out) in self.image.chunks_exact(2 * self.row).zip(self.out.chunks_exact_mut(half)) {
+            for (pixel, out) in out.chunks_exact_mut(self.channels).enumerate() {
+                for channel in (0..self.channels).step_by(S::F32_LANES) {
+                    // SAFETY: two rows of whole pixels, of which these are four.
+                    unsafe {
+                        let at = rows.as_ptr().add(2 * pixel * self.channels + channel);
+                        let of_row = |at: *const f32| simd.add_f32s(load::<S>(at), load::<S>(at.add(self.channels)));
+                        let sum = simd.add_f32s(of_row(at), of_row(at.add(self.row)));
+                        store::<S>(out.as_mut_ptr().add(channel), simd.mul_f32s(sum, quarter));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of an image whose means of 2×2 pixels have this one: a quarter for each pixel.
+pub(super) fn spread(gradient: &[f32], width: usize, channels: usize, out: &mut [f32]) {
+    let (row, half) = (width * channels, width / 2 * channels);
+    if width % 2 == 1 || !(out.len() / row).is_multiple_of(2) {
+        out.fill(0.0);
+    }
+    for (gradient, out) in gradient.chunks_exact(half).zip(out.chunks_exact_mut(2 * row)) {
+        let (upper, lower) = out.split_at_mut(row);
+        for (at, pixel) in gradient.chunks_exact(channels).enumerate() {
+            let pair = 2 * at * channels..(2 * at + 2) * channels;
+            for target in [&mut upper[pair.clone()], &mut lower[pair]] {
+                let (left, right) = target.split_at_mut(channels);
+                for ((left, right), value) in left.iter_mut().zip(right).zip(pixel) {
+                    *left = value * 0.25;
+                    *right = *left;
+                }
+            }
+        }
+    }
+}
+
+/// What decides where a ReLU lets gradients through.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Gate<'a> {
+    /// Everywhere.
+    Open,
+    /// Where y > 0.
+    Normalized(Affine<'a>),
+    /// Where the output is positive.
+    Output(&'a [f32]),
+}
+
+/// Closes the gate on `gradient`, in place, and gives Σ of what is left, and of that × (z − mean), for each channel.
+pub(super) fn gate(
+    gradient: &mut [f32],
+    z: &[f32],
+    gate: Gate<'_>,
+    mean: &[f32],
+    sums: &mut [f32],
+    products: &mut [f32],
+) {
+    let channels = mean.len();
+    assert!(z.len().is_multiple_of(channels) && gradient.len() == z.len());
+    assert!(sums.len() == channels && products.len() == channels);
+    match gate {
+        Gate::Open => {}
+        Gate::Normalized(affine) => assert_eq!(affine.channels(), channels),
+        Gate::Output(output) => assert_eq!(output.len(), z.len()),
+    }
+    vectorize(channels, Gated { gradient, z, gate, mean, sums, products });
+}
+
+struct Gated<'a> {
+    gradient: &'a mut [f32],
+    z: &'a [f32],
+    gate: Gate<'a>,
+    mean: &'a [f32],
+    sums: &'a mut [f32],
+    products: &'a mut [f32],
+}
+
+impl WithSimd for Gated<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let channels = self.mean.len();
+        let zero = simd.splat_f32s(0.0);
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            // SAFETY: all slices have whole pixels of `channels` values, which are whole vectors.
+            unsafe {
+                let mean = load::<S>(self.mean.as_ptr().add(channel));
+                let affine = match self.gate {
+                    Gate::Normalized(affine) => Some(affine.vectors(simd, channel)),
+                    _ => None,
+                };
+                let (mut sum, mut product) = (zero, zero);
+                for at in (channel..self.z.len()).step_by(channels) {
+                    let z = load::<S>(self.z.as_ptr().add(at));
+                    let to = self.gradient.as_mut_ptr().add(at);
+                    let mut gradient = load::<S>(to);
+                    let open = match self.gate {
+                        Gate::Output(output) => Some(load::<S>(output.as_ptr().add(at))),
+                        _ => affine.as_ref().map(|affine| affine(z)),
+                    };
+                    if let Some(y) = open {
+                        gradient = simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero);
+                        store::<S>(to, gradient);
+                    }
+                    sum = simd.add_f32s(sum, gradient);
+                    product = simd.mul_add_f32s(gradient, simd.sub_f32s(z, mean), product);
+                }
+                store::<S>(self.sums.as_mut_ptr().add(channel), sum);
+                store::<S>(self.products.as_mut_ptr().add(channel), product);
+            }
+        }
+    }
+}
+
+/// The gradient of z, in place of that of y: `scale·g + slope·(z − mean) + offset`, where slope and offset
+/// carry what z does through the statistics of the batch.
+pub(super) fn through_statistics(gradient: &mut [f32], z: &[f32], mean: &[f32], through: &Through) {
+    let channels = mean.len();
+    assert!(z.len().is_multiple_of(channels) && gradient.len() == z.len());
+    let Through { scale, slope, offset } = through;
+    assert!([scale, slope, offset].iter().all(|of| of.len() == channels));
+    vectorize(channels, ThroughStatistics { gradient, z, mean, through });
+}
+
+/// Coefficients of [`through_statistics`], for each channel.
+#[derive(Clone, Debug)]
+pub(super) struct Through {
+    pub scale: Vec<f32>,
+    pub slope: Vec<f32>,
+    pub offset: Vec<f32>,
+}
+
+struct ThroughStatistics<'a> {
+    gradient: &'a mut [f32],
+    z: &'a [f32],
+    mean: &'a [f32],
+    through: &'a Through,
+}
+
+impl WithSimd for ThroughStatistics<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let channels = self.mean.len();
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            // SAFETY: all slices have whole pixels of `channels` values, which are whole vectors.
+            unsafe {
+                let of = |values: &[f32]| load::<S>(values.as_ptr().add(channel));
+                let (mean, scale) = (of(self.mean), of(&self.through.scale));
+                let (slope, offset) = (of(&self.through.slope), of(&self.through.offset));
+                for at in (channel..self.z.len()).step_by(channels) {
+                    let distance = simd.sub_f32s(load::<S>(self.z.as_ptr().add(at)), mean);
+                    let to = self.gradient.as_mut_ptr().add(at);
+                    let constant = simd.mul_add_f32s(distance, slope, offset);
+                    store::<S>(to, simd.mul_add_f32s(load::<S>(to), scale, constant));
+                }
+            }
+        }
+    }
+}
