@@ -1,7 +1,7 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::InitialWeights;
@@ -29,14 +29,27 @@ impl<B: Backend> BasicBlock<B> {
         Self { conv1, bn1: BatchNorm::new(c_out, device), conv2, bn2: BatchNorm::new(c_out, device), downsample }
     }
 
-    pub(crate) fn forward(&self, x: Maps<B>) -> Maps<B> {
+    /// Its maps, or the means of each of them if the block is the last one.
+    pub(crate) fn forward(&self, x: Maps<B>, last: bool) -> Maps<B> {
         let shortcut = match &self.downsample {
-            Some((conv, bn)) => x.clone().convolve(conv, bn, Then::Nothing),
+            Some((conv, bn)) => x.clone().convolve(conv, bn, Then::nothing()),
             None => x.clone(),
         };
-        let y = x.convolve(&self.conv1, &self.bn1, Then::Relu);
-        y.convolve(&self.conv2, &self.bn2, Then::AddAndRelu(shortcut))
+        let y = x.convolve(&self.conv1, &self.bn1, Then::relu());
+        let then = Then::add_and_relu(shortcut);
+        y.convolve(&self.conv2, &self.bn2, if last { then.average() } else { then })
     }
+}
+
+/// The features that blocks make of maps: means over all places of the last block's, `[N, C]`.
+pub(crate) fn features<'a, B: Backend>(
+    blocks: impl DoubleEndedIterator<Item = &'a BasicBlock<B>>,
+    maps: Maps<B>,
+) -> Tensor<B, 2> {
+    let mut blocks = blocks;
+    let last = blocks.next_back().expect("a network has blocks");
+    let maps = blocks.fold(maps, |maps, block| block.forward(maps, false));
+    last.forward(maps, true).features()
 }
 
 /// A stage of basic blocks, of which the first changes channels and resolution.

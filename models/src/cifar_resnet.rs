@@ -3,7 +3,7 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, conv, stage};
+use crate::basic_block::{BasicBlock, conv, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::maps::{Maps, Then};
@@ -68,12 +68,11 @@ impl<B: Backend> CifarResNet<B> {
     }
 
     fn stem(&self, images: Tensor<B, 4>) -> Maps<B> {
-        Maps::new(images).convolve(&self.conv1, &self.bn1, Then::Relu) // [N, 16, H, W]
+        Maps::new(images).convolve(&self.conv1, &self.bn1, Then::relu()) // [N, 16, H, W]
     }
 
     fn features(&self, stem: Maps<B>) -> Tensor<B, 2> {
         let blocks = [&self.layer1, &self.layer2, &self.layer3].into_iter().flatten();
-        let last = blocks.fold(stem, |x, block| block.forward(x)); // [N, 64, H/4, W/4]
-        self.fc.forward(last.global_average())
+        self.fc.forward(features(blocks, stem))
     }
 }

@@ -4,7 +4,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::module::max_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, stage};
+use crate::basic_block::{BasicBlock, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::maps::{Maps, Then};
@@ -59,12 +59,9 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Then::Relu).planar(); // [N, 64, H/2, W/2]
+        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Then::relu()).planar(); // [N, 64, H/2, W/2]
         let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
-        let last = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
-            .into_iter()
-            .flatten()
-            .fold(Maps::new(pooled), |x, block| block.forward(x)); // [N, 512, H/32, W/32]
-        (stem, last.global_average())
+        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
+        (stem, features(blocks, Maps::new(pooled)))
     }
 }

@@ -36,6 +36,7 @@ mod head;
 mod imagenet_resnet;
 mod initial_weights;
 mod maps;
+mod pool;
 mod relation_head;
 mod weights;
 

@@ -5,6 +5,7 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
+use crate::pool::Pool;
 
 /// Images, or the maps that a convolution makes of them, in whichever layout the backend computes with.
 #[derive(Clone, Debug)]
@@ -15,15 +16,36 @@ pub(crate) struct Maps<B: Backend> {
 }
 
 /// What follows a convolution and its batch normalisation.
-pub(crate) enum Then<B: Backend> {
-    /// Nothing.
-    Nothing,
-    /// ReLU.
-    Relu,
-    /// ReLU, and the means of 2×2 pixels; an odd last row or column is dropped.
-    ReluAndHalve,
-    /// Adding maps of the same shape, and ReLU.
-    AddAndRelu(Maps<B>),
+pub(crate) struct Then<B: Backend> {
+    /// Maps of the same shape that are added.
+    add: Option<Maps<B>>,
+    relu: bool,
+    pool: Pool,
+}
+
+impl<B: Backend> Then<B> {
+    pub fn nothing() -> Self {
+        Self { add: None, relu: false, pool: Pool::None }
+    }
+
+    pub fn relu() -> Self {
+        Self { relu: true, ..Self::nothing() }
+    }
+
+    /// Adding maps, and ReLU.
+    pub fn add_and_relu(maps: Maps<B>) -> Self {
+        Self { add: Some(maps), ..Self::relu() }
+    }
+
+    /// And the means of 2×2 pixels; an odd last row or column is dropped.
+    pub fn halve(self) -> Self {
+        Self { pool: Pool::Halve, ..self }
+    }
+
+    /// And the means over all places of each channel, which then are one place.
+    pub fn average(self) -> Self {
+        Self { pool: Pool::Average, ..self }
+    }
 }
 
 impl<B: Backend> Maps<B> {
@@ -69,10 +91,6 @@ impl<B: Backend> Maps<B> {
         let Some(padding) = padding.filter(|padding| square && plain && *padding < conv.kernel_size[0]) else {
             return self.convolve_by_layers(conv, norm, then);
         };
-        let residual = match &then {
-            Then::AddAndRelu(maps) => Some(maps.clone().interleaved()),
-            _ => None,
-        };
         let block = crate::cpu::Block {
             input: self.tensor,
             interleaved: self.interleaved,
@@ -83,9 +101,9 @@ impl<B: Backend> Maps<B> {
             beta: norm.bias.val(),
             running: norm.running_statistics(),
             epsilon: norm.epsilon(),
-            residual,
-            relu: !matches!(then, Then::Nothing),
-            pool: matches!(then, Then::ReluAndHalve),
+            residual: then.add.clone().map(Self::interleaved),
+            relu: then.relu,
+            pool: then.pool,
         };
         match crate::cpu::block(block) {
             Ok(output) => {
@@ -102,13 +120,21 @@ impl<B: Backend> Maps<B> {
 
     /// The same by one layer after the other.
     pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
-        let maps = norm.forward(conv.forward(self.planar()));
-        Self::new(match then {
-            Then::Nothing => maps,
-            Then::Relu => relu(maps),
-            Then::ReluAndHalve => Self::new(relu(maps)).halve().tensor,
-            Then::AddAndRelu(other) => relu(maps + other.planar()),
-        })
+        let mut maps = norm.forward(conv.forward(self.planar()));
+        if let Some(other) = then.add {
+            maps = maps + other.planar();
+        }
+        if then.relu {
+            maps = relu(maps);
+        }
+        match then.pool {
+            Pool::None => Self::new(maps),
+            Pool::Halve => Self::new(maps).halve(),
+            Pool::Average => {
+                let [n, c, h, w] = maps.dims();
+                Self::new(maps.reshape([n, c, h * w]).mean_dim(2).reshape([n, c, 1, 1]))
+            }
+        }
     }
 
     /// Means of 2×2 pixels; an odd last row or column is dropped.
@@ -116,12 +142,9 @@ impl<B: Backend> Maps<B> {
         Self::new(avg_pool2d(self.planar(), [2, 2], [2, 2], [0, 0], true, false))
     }
 
-    /// Means over all places of each channel, `[N, C]`.
-    pub fn global_average(self) -> Tensor<B, 2> {
+    /// Of maps of one place: `[N, C]`.
+    pub fn features(self) -> Tensor<B, 2> {
         let [n, a, b, c] = self.tensor.dims();
-        match self.interleaved {
-            true => self.tensor.reshape([n, a * b, c]).mean_dim(1).reshape([n, c]),
-            false => self.tensor.reshape([n, a, b * c]).mean_dim(2).reshape([n, a]),
-        }
+        self.tensor.reshape([n, a * b * c])
     }
 }

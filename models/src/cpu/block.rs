@@ -9,10 +9,11 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+use super::buffers::Buffer;
 use super::convolution::{Frames, Layout, Sizes, Weights, pytorch_weights};
-use super::normalization::{
-    Affine, Gate, Through, activate, average_pool, gate, spread, statistics, through_statistics,
-};
+use super::normalization::{Affine, activate, average_pool, global_average, statistics};
+use super::normalization_gradient::{Behind, Gate, Through, gradient_of_z, gradient_sums};
+use crate::pool::Pool;
 
 /// What a block does.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +22,18 @@ pub(super) struct Plan {
     /// Of the input; the output is interleaved.
     pub layout: Layout,
     pub relu: bool,
-    pub pool: bool,
+    pub pool: Pool,
 }
 
 impl Plan {
     /// Height, width and channels of an output image.
     pub fn out_dims(&self) -> [usize; 3] {
-        let shrink = if self.pool { 2 } else { 1 };
-        [self.sizes.out_height() / shrink, self.sizes.out_width() / shrink, self.sizes.c_out]
+        let (height, width) = (self.sizes.out_height(), self.sizes.out_width());
+        match self.pool {
+            Pool::None => [height, width, self.sizes.c_out],
+            Pool::Halve => [height / 2, width / 2, self.sizes.c_out],
+            Pool::Average => [1, 1, self.sizes.c_out],
+        }
     }
 
     fn out_len(&self) -> usize {
@@ -87,12 +92,12 @@ thread_local! {
 }
 
 /// The convolutions of all images, `[N, H', W', C]`, and their statistics.
-pub(super) fn convolve(plan: &Plan, images: &[f32], weights: &Weights) -> (Vec<f32>, BatchStatistics) {
+pub(super) fn convolve(plan: &Plan, images: &[f32], weights: &Weights) -> (Buffer, BatchStatistics) {
     let Sizes { c_out, .. } = plan.sizes;
     let (input, output) = (plan.sizes.input(), plan.sizes.output());
     let count = images.len() / input;
     let run = plan.run(count);
-    let mut maps = vec![0.0; count * output];
+    let mut maps = Buffer::new(count * output);
     let mut means = vec![0.0; count * c_out];
     let mut squares = vec![0.0; count * c_out];
     images
@@ -132,22 +137,41 @@ fn combined(means: &[f32], squares: &[f32], channels: usize, pixels: usize) -> B
     BatchStatistics { mean, variance, count }
 }
 
-/// What follows the convolution.
-pub(super) fn finish(plan: &Plan, maps: &[f32], normalization: &Normalization, residual: Option<&[f32]>) -> Vec<f32> {
+/// What follows the convolution; and, where a residual has gone into the output before it was pooled, what it was then.
+pub(super) fn finish(
+    plan: &Plan,
+    maps: &[f32],
+    normalization: &Normalization,
+    residual: Option<&[f32]>,
+) -> (Vec<f32>, Option<Buffer>) {
     let (output, finished) = (plan.sizes.output(), plan.out_len());
     let count = maps.len() / output;
     let run = plan.run(count);
     let mut out = vec![0.0; count * finished];
-    out.par_chunks_mut(run * finished).enumerate().for_each(|(at, out)| {
+    let mut activated = (residual.is_some() && plan.pool != Pool::None).then(|| Buffer::new(maps.len()));
+    let of_run = |at: usize, out: &mut [f32], mut activated: Option<&mut [f32]>| {
         SCRATCH.with_borrow_mut(|scratch| {
+            scratch.activated.resize(output, 0.0);
             for (i, out) in out.chunks_exact_mut(finished).enumerate() {
                 let part = (at * run + i) * output..(at * run + i + 1) * output;
                 let residual = residual.map(|residual| &residual[part.clone()]);
-                finish_image(plan, &maps[part], normalization, residual, &mut scratch.activated, out);
+                let activated = match &mut activated {
+                    Some(activated) => &mut activated[i * output..][..output],
+                    None => &mut scratch.activated,
+                };
+                finish_image(plan, &maps[part], normalization, residual, activated, out);
             }
         });
-    });
-    out
+    };
+    let runs = out.par_chunks_mut(run * finished);
+    match &mut activated {
+        Some(activated) => runs
+            .zip(activated.par_chunks_mut(run * output))
+            .enumerate()
+            .for_each(|(at, (out, activated))| of_run(at, out, Some(activated))),
+        None => runs.enumerate().for_each(|(at, out)| of_run(at, out, None)),
+    }
+    (out, activated)
 }
 
 fn finish_image(
@@ -155,15 +179,21 @@ fn finish_image(
     maps: &[f32],
     normalization: &Normalization,
     residual: Option<&[f32]>,
-    activated: &mut Vec<f32>,
+    activated: &mut [f32],
     out: &mut [f32],
 ) {
-    if !plan.pool {
-        return activate(maps, normalization.affine(), residual, plan.relu, out);
+    let affine = normalization.affine();
+    match plan.pool {
+        Pool::None => activate(maps, affine, residual, plan.relu, out),
+        Pool::Halve => {
+            activate(maps, affine, residual, plan.relu, activated);
+            average_pool(activated, plan.sizes.out_width(), plan.sizes.c_out, out);
+        }
+        Pool::Average => {
+            activate(maps, affine, residual, plan.relu, activated);
+            global_average(activated, out);
+        }
     }
-    activated.resize(maps.len(), 0.0);
-    activate(maps, normalization.affine(), residual, plan.relu, activated);
-    average_pool(activated, plan.sizes.out_width(), plan.sizes.c_out, out);
 }
 
 /// The whole block with given statistics: one pass.
@@ -183,6 +213,7 @@ pub(super) fn infer(
             SCRATCH.with_borrow_mut(|scratch| {
                 let Scratch { frames, maps, activated } = scratch;
                 maps.resize(output, 0.0);
+                activated.resize(output, 0.0);
                 for (i, (image, out)) in images.chunks_exact(input).zip(out.chunks_exact_mut(finished)).enumerate() {
                     frames.convolve(image, plan.layout, weights, maps);
                     let residual = residual.map(|residual| &residual[(at * run + i) * output..][..output]);
@@ -200,8 +231,8 @@ pub(super) struct Passed<'a> {
     pub weights: &'a Weights,
     pub maps: &'a [f32],
     pub normalization: &'a Normalization,
-    /// The output, where a residual has been added to what the maps alone tell.
-    pub output: Option<&'a [f32]>,
+    /// What the ReLU put out, where a residual has been added to what the maps alone tell.
+    pub activated: Option<&'a [f32]>,
 }
 
 /// Gradients of what goes into a block.
@@ -219,29 +250,22 @@ pub(super) struct Gradients {
 /// Gradients, given that of the output.
 pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_images: bool) -> Gradients {
     let Sizes { c_out, .. } = plan.sizes;
-    let (output, finished) = (plan.sizes.output(), plan.out_len());
+    let (input, output, finished) = (plan.sizes.input(), plan.sizes.output(), plan.out_len());
     let count = passed.maps.len() / output;
     let run = plan.run(count);
+    let behind = |image: usize| passed.behind(plan, image, &of_output[image * finished..][..finished]);
 
     // First pass: sums for each channel. Where there is a residual, the gradient behind the ReLU is kept: it is the residual's.
-    let mut kept = passed.output.map(|_| vec![0.0; count * output]);
+    let mut kept = passed.activated.map(|_| vec![0.0; count * output]);
     let mut sums = vec![0.0; count * c_out];
     let mut products = vec![0.0; count * c_out];
-    let of_runs = sums.par_chunks_mut(run * c_out).zip(products.par_chunks_mut(run * c_out));
     let first = |at: usize, sums: &mut [f32], products: &mut [f32], mut kept: Option<&mut [f32]>| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let of_images = sums.chunks_exact_mut(c_out).zip(products.chunks_exact_mut(c_out));
-            for (i, (sums, products)) in of_images.enumerate() {
-                let image = at * run + i;
-                let of_output = &of_output[image * finished..][..finished];
-                let gradient = match &mut kept {
-                    Some(kept) => &mut kept[i * output..][..output],
-                    None => resized(&mut scratch.activated, output),
-                };
-                behind_relu(plan, passed, image, of_output, gradient, sums, products);
-            }
-        });
+        for (i, (sums, products)) in sums.chunks_exact_mut(c_out).zip(products.chunks_exact_mut(c_out)).enumerate() {
+            let kept = kept.as_mut().map(|kept| &mut kept[i * output..][..output]);
+            gradient_sums(behind(at * run + i), kept, sums, products);
+        }
     };
+    let of_runs = sums.par_chunks_mut(run * c_out).zip(products.par_chunks_mut(run * c_out));
     match &mut kept {
         Some(kept) => of_runs
             .zip(kept.par_chunks_mut(run * output))
@@ -250,34 +274,27 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
         None => of_runs.enumerate().for_each(|(at, (sums, products))| first(at, sums, products, None)),
     }
     let (sums, products) = (summed(&sums, c_out), summed(&products, c_out));
-    let normalization = passed.normalization;
-    let through = through(normalization, &sums, &products, (count * output / c_out) as f64);
+    let through = through(passed.normalization, &sums, &products, (count * output / c_out) as f64);
 
     // Second pass: the gradient of the maps, image by image, and what follows from it.
     let mut of_weights = vec![0.0; count.div_ceil(run) * plan.sizes.weights()];
-    let mut images = of_images.then(|| vec![0.0; count * plan.sizes.input()]);
+    let mut images = of_images.then(|| vec![0.0; count * input]);
     let second = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { frames, maps: gradient, .. } = scratch;
-            let (mut unused_sums, mut unused_products) = (vec![0.0; c_out], vec![0.0; c_out]);
+        SCRATCH.with_borrow_mut(|Scratch { frames, maps: gradient, .. }| {
+            gradient.resize(output, 0.0);
             for image in at * run..((at + 1) * run).min(count) {
-                let gradient = resized(gradient, output);
-                match &kept {
-                    Some(kept) => gradient.copy_from_slice(&kept[image * output..][..output]),
-                    None => {
-                        let of_output = &of_output[image * finished..][..finished];
-                        let (sums, products) = (&mut unused_sums, &mut unused_products);
-                        behind_relu(plan, passed, image, of_output, gradient, sums, products);
+                let behind = match &kept {
+                    Some(kept) => {
+                        let of_output = &kept[image * output..][..output];
+                        Behind { of_output, pool: Pool::None, gate: Gate::Open, ..behind(image) }
                     }
-                }
-                let maps = &passed.maps[image * output..][..output];
-                through_statistics(gradient, maps, &normalization.mean, &through);
-                let input = plan.sizes.input();
+                    None => behind(image),
+                };
+                gradient_of_z(behind, &through, gradient);
                 frames.take(&passed.images[image * input..][..input], plan.layout, &plan.sizes);
                 frames.add_weight_gradient(gradient, &plan.sizes, of_weights);
                 if let Some(images) = &mut images {
-                    let image = &mut images[(image - at * run) * input..][..input];
-                    frames.input_gradient(gradient, passed.weights, image);
+                    frames.input_gradient(gradient, passed.weights, &mut images[(image - at * run) * input..][..input]);
                 }
             }
         });
@@ -285,7 +302,7 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
     let of_runs = of_weights.par_chunks_mut(plan.sizes.weights());
     match &mut images {
         Some(images) => of_runs
-            .zip(images.par_chunks_mut(run * plan.sizes.input()))
+            .zip(images.par_chunks_mut(run * input))
             .enumerate()
             .for_each(|(at, (weights, images))| second(at, weights, Some(images))),
         None => of_runs.enumerate().for_each(|(at, weights)| second(at, weights, None)),
@@ -293,7 +310,7 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
     if plan.layout == Layout::Planar {
         images = images.map(|images| planar(&images, &plan.sizes));
     }
-    let deviations = products.iter().zip(&normalization.inverse_deviation);
+    let deviations = products.iter().zip(&passed.normalization.inverse_deviation);
     Gradients {
         images,
         weights: pytorch_weights(&added(&of_weights, plan.sizes.weights()), &plan.sizes),
@@ -303,32 +320,23 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
     }
 }
 
-fn resized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    buffer.resize(len, 0.0);
-    buffer
-}
-
-/// The gradient of an image before pooling and ReLU, given that of the output, and the two sums of it for each channel.
-fn behind_relu(
-    plan: &Plan,
-    passed: &Passed<'_>,
-    image: usize,
-    of_output: &[f32],
-    gradient: &mut [f32],
-    sums: &mut [f32],
-    products: &mut [f32],
-) {
-    let part = image * gradient.len()..(image + 1) * gradient.len();
-    match plan.pool {
-        true => spread(of_output, plan.sizes.out_width(), plan.sizes.c_out, gradient),
-        false => gradient.copy_from_slice(of_output),
+impl Passed<'_> {
+    fn behind<'a>(&'a self, plan: &Plan, image: usize, of_output: &'a [f32]) -> Behind<'a> {
+        let len = plan.sizes.output();
+        let part = image * len..(image + 1) * len;
+        Behind {
+            of_output,
+            pool: plan.pool,
+            gate: match (plan.relu, self.activated) {
+                (false, _) => Gate::Open,
+                (true, Some(activated)) => Gate::Output(&activated[part.clone()]),
+                (true, None) => Gate::Normalized(self.normalization.affine()),
+            },
+            z: &self.maps[part],
+            width: plan.sizes.out_width(),
+            mean: &self.normalization.mean,
+        }
     }
-    let open = match (plan.relu, passed.output) {
-        (false, _) => Gate::Open,
-        (true, Some(output)) => Gate::Output(&output[part.clone()]),
-        (true, None) => Gate::Normalized(passed.normalization.affine()),
-    };
-    gate(gradient, &passed.maps[part], open, &passed.normalization.mean, sums, products);
 }
 
 /// With y = γ(z − mean)/σ + β, n values a channel and g the gradient of y, that of z is

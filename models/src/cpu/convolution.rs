@@ -171,8 +171,13 @@ impl Frames {
     /// Writes the gradient of the input image `[H, W, C_in]`, given that of the output.
     pub fn input_gradient(&mut self, gradient: &[f32], weights: &Weights, out: &mut [f32]) {
         let sizes = weights.sizes.transposed();
-        let small = [weights.sizes.out_height(), weights.sizes.out_width()];
-        fill_apart(&mut self.gradient, gradient, small, &sizes, weights.sizes.stride);
+        match weights.sizes.stride {
+            1 => fill(&mut self.gradient, gradient, Layout::Interleaved, &sizes),
+            stride => {
+                let small = [weights.sizes.out_height(), weights.sizes.out_width()];
+                fill_apart(&mut self.gradient, gradient, small, &sizes, stride);
+            }
+        }
         let c_in = weights.sizes.c_in;
         if sizes.c_out == c_in {
             return convolve_frame(&self.gradient, &sizes, &weights.mirrored, out);

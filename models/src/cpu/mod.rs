@@ -6,8 +6,10 @@
 
 mod backends;
 mod block;
+mod buffers;
 mod convolution;
 mod normalization;
+mod normalization_gradient;
 mod operation;
 mod vectors;
 
@@ -15,6 +17,7 @@ use std::any::{Any, TypeId};
 
 use burn::tensor::{DType, Tensor, backend::Backend};
 
+use crate::pool::Pool;
 use operation::CpuBackend;
 
 /// A convolution, its batch normalisation, and what follows them.
@@ -36,13 +39,13 @@ pub(crate) struct Block<B: Backend> {
     /// Added before the ReLU: interleaved, of the output's shape.
     pub residual: Option<Tensor<B, 4>>,
     pub relu: bool,
-    /// 2×2 average pooling, after the ReLU. Not together with a residual.
-    pub pool: bool,
+    /// After the ReLU.
+    pub pool: Pool,
 }
 
 /// What a [`Block`] comes to.
 pub(crate) struct BlockOutput<B: Backend> {
-    /// `[N, H', W', C_out]`
+    /// `[N, H', W', C_out]`, of which nothing but C_out is left by [`Pool::Average`]: `[N, 1, 1, C_out]`.
     pub maps: Tensor<B, 4>,
     /// Mean and unbiased variance of the batch, if that was normalised with.
     pub statistics: Option<[Tensor<B, 1>; 2]>,
@@ -53,7 +56,7 @@ pub(crate) struct BlockOutput<B: Backend> {
 #[allow(clippy::result_large_err)]
 pub(crate) fn block<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block<B>> {
     let tensors = [block.input.dtype(), block.weight.dtype(), block.gamma.dtype(), block.beta.dtype()];
-    if tensors.iter().any(|dtype| *dtype != DType::F32) || (block.pool && block.residual.is_some()) {
+    if tensors.iter().any(|dtype| *dtype != DType::F32) {
         return Err(block);
     }
     #[cfg(feature = "flex")]

@@ -1,5 +1,4 @@
-//! Batch normalisation, ReLU and pooling of one image `[H, W, C]`, and their gradients: one pass over the image each, while it is in
-//! the processor's cache.
+//! Batch normalisation, ReLU and pooling of one image `[H, W, C]`: a pass over the image each, while it is in the processor's cache.
 
 use pulp::{Simd, WithSimd};
 
@@ -15,7 +14,7 @@ pub(super) struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    fn channels(&self) -> usize {
+    pub fn channels(&self) -> usize {
         assert!([self.scale, self.shift].iter().all(|of| of.len() == self.mean.len()));
         self.mean.len()
     }
@@ -25,7 +24,7 @@ impl Affine<'_> {
     /// # Safety
     /// There is such a vector.
     #[inline(always)]
-    unsafe fn vectors<S: Simd>(&self, simd: S, channel: usize) -> impl Fn(S::f32s) -> S::f32s + use<S> {
+    pub unsafe fn vectors<S: Simd>(&self, simd: S, channel: usize) -> impl Fn(S::f32s) -> S::f32s + use<S> {
         // SAFETY: as the caller promises.
         let [mean, scale, shift] =
             [self.mean, self.scale, self.shift].map(|of| unsafe { load::<S>(of.as_ptr().add(channel)) });
@@ -168,148 +167,31 @@ impl WithSimd for AveragePool<'_> {
     }
 }
 
-/// The gradient of an image whose means of 2×2 pixels have this one: a quarter for each pixel.
-pub(super) fn spread(gradient: &[f32], width: usize, channels: usize, out: &mut [f32]) {
-    let (row, half) = (width * channels, width / 2 * channels);
-    if width % 2 == 1 || !(out.len() / row).is_multiple_of(2) {
-        out.fill(0.0);
-    }
-    for (gradient, out) in gradient.chunks_exact(half).zip(out.chunks_exact_mut(2 * row)) {
-        let (upper, lower) = out.split_at_mut(row);
-        for (at, pixel) in gradient.chunks_exact(channels).enumerate() {
-            let pair = 2 * at * channels..(2 * at + 2) * channels;
-            for target in [&mut upper[pair.clone()], &mut lower[pair]] {
-                let (left, right) = target.split_at_mut(channels);
-                for ((left, right), value) in left.iter_mut().zip(right).zip(pixel) {
-                    *left = value * 0.25;
-                    *right = *left;
-                }
-            }
-        }
-    }
+/// Means over all pixels, `[H, W, C]` → `[C]`.
+pub(super) fn global_average(image: &[f32], out: &mut [f32]) {
+    assert!(image.len().is_multiple_of(out.len()));
+    vectorize(out.len(), GlobalAverage { image, out });
 }
 
-/// What decides where a ReLU lets gradients through.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Gate<'a> {
-    /// Everywhere.
-    Open,
-    /// Where y > 0.
-    Normalized(Affine<'a>),
-    /// Where the output is positive.
-    Output(&'a [f32]),
+struct GlobalAverage<'a> {
+    image: &'a [f32],
+    out: &'a mut [f32],
 }
 
-/// Closes the gate on `gradient`, in place, and gives Σ of what is left, and of that × (z − mean), for each channel.
-pub(super) fn gate(
-    gradient: &mut [f32],
-    z: &[f32],
-    gate: Gate<'_>,
-    mean: &[f32],
-    sums: &mut [f32],
-    products: &mut [f32],
-) {
-    let channels = mean.len();
-    assert!(z.len().is_multiple_of(channels) && gradient.len() == z.len());
-    assert!(sums.len() == channels && products.len() == channels);
-    match gate {
-        Gate::Open => {}
-        Gate::Normalized(affine) => assert_eq!(affine.channels(), channels),
-        Gate::Output(output) => assert_eq!(output.len(), z.len()),
-    }
-    vectorize(channels, Gated { gradient, z, gate, mean, sums, products });
-}
-
-struct Gated<'a> {
-    gradient: &'a mut [f32],
-    z: &'a [f32],
-    gate: Gate<'a>,
-    mean: &'a [f32],
-    sums: &'a mut [f32],
-    products: &'a mut [f32],
-}
-
-impl WithSimd for Gated<'_> {
+impl WithSimd for GlobalAverage<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let channels = self.mean.len();
-        let zero = simd.splat_f32s(0.0);
+        let channels = self.out.len();
+        let pixels = self.image.len() / channels;
+        let share = simd.splat_f32s(1.0 / pixels as f32);
         for channel in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: all slices have whole pixels of `channels` values, which are whole vectors.
+            // SAFETY: pixels × channels values are there, and whole vectors of channels.
             unsafe {
-                let mean = load::<S>(self.mean.as_ptr().add(channel));
-                let affine = match self.gate {
-                    Gate::Normalized(affine) => Some(affine.vectors(simd, channel)),
-                    _ => None,
-                };
-                let (mut sum, mut product) = (zero, zero);
-                for at in (channel..self.z.len()).step_by(channels) {
-                    let z = load::<S>(self.z.as_ptr().add(at));
-                    let to = self.gradient.as_mut_ptr().add(at);
-                    let mut gradient = load::<S>(to);
-                    let open = match self.gate {
-                        Gate::Output(output) => Some(load::<S>(output.as_ptr().add(at))),
-                        _ => affine.as_ref().map(|affine| affine(z)),
-                    };
-                    if let Some(y) = open {
-                        gradient = simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero);
-                        store::<S>(to, gradient);
-                    }
-                    sum = simd.add_f32s(sum, gradient);
-                    product = simd.mul_add_f32s(gradient, simd.sub_f32s(z, mean), product);
-                }
-                store::<S>(self.sums.as_mut_ptr().add(channel), sum);
-                store::<S>(self.products.as_mut_ptr().add(channel), product);
-            }
-        }
-    }
-}
-
-/// The gradient of z, in place of that of y: `scale·g + slope·(z − mean) + offset`, where slope and offset
-/// carry what z does through the statistics of the batch.
-pub(super) fn through_statistics(gradient: &mut [f32], z: &[f32], mean: &[f32], through: &Through) {
-    let channels = mean.len();
-    assert!(z.len().is_multiple_of(channels) && gradient.len() == z.len());
-    let Through { scale, slope, offset } = through;
-    assert!([scale, slope, offset].iter().all(|of| of.len() == channels));
-    vectorize(channels, ThroughStatistics { gradient, z, mean, through });
-}
-
-/// Coefficients of [`through_statistics`], for each channel.
-#[derive(Clone, Debug)]
-pub(super) struct Through {
-    pub scale: Vec<f32>,
-    pub slope: Vec<f32>,
-    pub offset: Vec<f32>,
-}
-
-struct ThroughStatistics<'a> {
-    gradient: &'a mut [f32],
-    z: &'a [f32],
-    mean: &'a [f32],
-    through: &'a Through,
-}
-
-impl WithSimd for ThroughStatistics<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let channels = self.mean.len();
-        for channel in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: all slices have whole pixels of `channels` values, which are whole vectors.
-            unsafe {
-                let of = |values: &[f32]| load::<S>(values.as_ptr().add(channel));
-                let (mean, scale) = (of(self.mean), of(&self.through.scale));
-                let (slope, offset) = (of(&self.through.slope), of(&self.through.offset));
-                for at in (channel..self.z.len()).step_by(channels) {
-                    let distance = simd.sub_f32s(load::<S>(self.z.as_ptr().add(at)), mean);
-                    let to = self.gradient.as_mut_ptr().add(at);
-                    let constant = simd.mul_add_f32s(distance, slope, offset);
-                    store::<S>(to, simd.mul_add_f32s(load::<S>(to), scale, constant));
-                }
+                let at = |pixel: usize| load::<S>(self.image.as_ptr().add(pixel * channels + channel));
+                let sum = sum_over::<S>(simd, pixels, at);
+                store::<S>(self.out.as_mut_ptr().add(channel), simd.mul_f32s(sum, share));
             }
         }
     }

@@ -12,6 +12,7 @@ use burn::tensor::{Shape, Tensor, TensorPrimitive};
 
 use super::backends::{HostBackend, Primitive};
 use super::block::{Normalization, Passed, Plan, convolve, finish, gradients, infer};
+use super::buffers::Buffer;
 use super::convolution::{Layout, Sizes, Weights};
 use super::{Block, BlockOutput};
 
@@ -42,7 +43,7 @@ impl<H: HostBackend> CpuBackend for H {
                 let (maps, of_batch) = convolve(&plan, images, &weights);
                 let unbiased = unbiased(&of_batch.variance, of_batch.count);
                 let normalization = normalization(of_batch.mean.clone(), &of_batch.variance);
-                (finish(&plan, &maps, &normalization, residual), Some([of_batch.mean, unbiased]))
+                (finish(&plan, &maps, &normalization, residual).0, Some([of_batch.mean, unbiased]))
             }
         };
         BlockOutput {
@@ -77,13 +78,17 @@ impl<H: HostBackend> CpuBackend for Autodiff<H> {
             [of_batch.mean.clone(), unbiased].map(|of| tensor(Self::from_inner(H::tensor(of, [plan.sizes.c_out]))));
         let normalization =
             Normalization::new(of_batch.mean, &of_batch.variance, block.epsilon, H::slice(&gamma), H::slice(&beta));
-        let out = finish(&plan, &maps, &normalization, residual);
+        let (out, activated) = finish(&plan, &maps, &normalization, residual);
         let out: Primitive<H> = H::tensor(out, shape(&plan, H::slice(&input).len()));
 
         let maps = match BlockBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let output = with_residual.then(|| H::values(out.clone()));
-                let state = State { plan, input, weights, maps, normalization, output };
+                let activated = match activated {
+                    Some(activated) => Activated::Pooled(activated),
+                    None if with_residual => Activated::Output(H::values(out.clone())),
+                    None => Activated::OfMaps,
+                };
+                let state = State { plan, input, weights, maps, normalization, activated };
                 prepared.finish(Arc::new(state), out)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(out),
@@ -101,9 +106,20 @@ struct State<H: HostBackend> {
     plan: Plan,
     input: H::Values,
     weights: Weights,
-    maps: Vec<f32>,
+    maps: Buffer,
     normalization: Normalization,
-    output: Option<H::Values>,
+    activated: Activated<H>,
+}
+
+/// What the ReLU put out.
+#[derive(Debug)]
+enum Activated<H: HostBackend> {
+    /// It follows from the maps.
+    OfMaps,
+    /// It is the output.
+    Output(H::Values),
+    /// The output is means of it.
+    Pooled(Buffer),
 }
 
 impl<H: HostBackend> Backward<H, 5> for BlockBackward {
@@ -117,7 +133,11 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
             weights: &state.weights,
             maps: &state.maps,
             normalization: &state.normalization,
-            output: state.output.as_ref().map(H::slice),
+            activated: match &state.activated {
+                Activated::OfMaps => None,
+                Activated::Output(output) => Some(H::slice(output)),
+                Activated::Pooled(activated) => Some(activated),
+            },
         };
         let [input, weight, gamma, beta, residual] = ops.parents;
         let found = gradients(&state.plan, &passed, H::slice(&of_output), input.is_some());
@@ -128,13 +148,13 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
             Layout::Planar => [images, c_in, height, width],
             Layout::Interleaved => [images, height, width, c_in],
         };
-        let out = shape(&state.plan, passed.images.len());
+        let maps = [images, state.plan.sizes.out_height(), state.plan.sizes.out_width(), c_out];
         let all = [
             (input, found.images, Shape::from(of_input)),
             (weight, Some(found.weights), Shape::from([c_out, c_in, kernel, kernel])),
             (gamma, Some(found.gamma), Shape::from([c_out])),
             (beta, Some(found.beta), Shape::from([c_out])),
-            (residual, found.residual, Shape::from(out)),
+            (residual, found.residual, Shape::from(maps)),
         ];
         for (node, gradient, shape) in all {
             if let (Some(node), Some(gradient)) = (node, gradient) {

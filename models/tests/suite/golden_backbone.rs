@@ -223,6 +223,12 @@ fn flex_agrees_with_the_reference() {
     check::<Autodiff<Flex>>("flex");
 }
 
+/// The layers one by one, as on other backends (see `cpu_blocks`).
+#[test]
+fn flex_by_layers_agrees_with_the_reference() {
+    check::<Autodiff<Flex, burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing>>("flex, by layers");
+}
+
 #[test]
 fn ndarray_agrees_with_the_reference() {
     check::<Autodiff<NdArray>>("ndarray");

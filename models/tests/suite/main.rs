@@ -1,6 +1,7 @@
 //! One binary: every test program here would otherwise instantiate both backends again.
 
 mod batch_norm;
+mod cpu_blocks;
 mod first_maps;
 mod golden_backbone;
 mod golden_heads;
