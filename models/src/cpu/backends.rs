@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use burn::tensor::backend::{Backend, BackendTypes};
+#[cfg(feature = "ndarray")]
 use burn::tensor::ops::FloatTensorOps;
 use burn::tensor::{Shape, TensorData};
 
@@ -41,16 +42,28 @@ impl HostBackend for burn_flex::Flex {
 
 #[cfg(feature = "ndarray")]
 impl HostBackend for burn_ndarray::NdArray {
-    type Values = std::sync::Arc<TensorData>;
+    type Values = burn_ndarray::NdArrayTensor;
 
     fn values(tensor: burn_ndarray::NdArrayTensor) -> Self::Values {
-        burn::tensor::try_read_sync(Self::float_into_data(tensor))
+        if row_by_row(&tensor).is_some() {
+            return tensor;
+        }
+        let data = burn::tensor::try_read_sync(Self::float_into_data(tensor))
             .expect("this backend has nothing to wait for")
-            .expect("values in memory can be read")
-            .into()
+            .expect("values in memory can be read");
+        Self::float_from_data(data, &Default::default())
     }
 
     fn slice(values: &Self::Values) -> &[f32] {
-        values.as_slice().expect("only tensors of f32 come here")
+        row_by_row(values).expect("`values` has arranged them")
+    }
+}
+
+/// The values of a tensor of f32, if they lie in memory as they are to be read.
+#[cfg(feature = "ndarray")]
+fn row_by_row(tensor: &burn_ndarray::NdArrayTensor) -> Option<&[f32]> {
+    match tensor {
+        burn_ndarray::NdArrayTensor::F32(storage) => storage.view().to_slice(),
+        _ => None,
     }
 }
