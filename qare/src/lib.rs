@@ -29,6 +29,7 @@
 
 mod error;
 mod gradient;
+mod host;
 mod nt_xent;
 mod objective;
 mod qare;

@@ -2,8 +2,9 @@ use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
+use crate::host::UnitRows;
 use crate::views::diagonal;
-use crate::{ObjectiveError, Similarity, Views};
+use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
 /// How NT-Xent reduces the probabilities of its positives to one number.
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -58,9 +59,9 @@ impl NtXentConfig {
 /// Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (2020), eq. 1.
 #[derive(Clone, Debug)]
 pub struct NtXent {
-    temperature: f64,
-    similarity: Similarity,
-    reduction: NtXentReduction,
+    pub(crate) temperature: f64,
+    pub(crate) similarity: Similarity,
+    pub(crate) reduction: NtXentReduction,
 }
 
 impl NtXent {
@@ -69,6 +70,20 @@ impl NtXent {
     /// # Errors
     /// When the rows are not K views each of at least 2 images.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let term = rows.pairwise(&PairwiseTerm::NtXent(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
+        Ok(rows.attach(term, embeddings))
+    }
+
+    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
         let device = embeddings.device();

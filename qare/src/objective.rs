@@ -98,6 +98,17 @@ impl PairwiseTerm {
             PairwiseTerm::SparseClr(loss) => loss.forward(embeddings, views),
         }
     }
+
+    fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
+        match self {
+            PairwiseTerm::NtXent(loss) => loss.forward_generic(embeddings, views),
+            PairwiseTerm::SparseClr(loss) => loss.forward_generic(embeddings, views),
+        }
+    }
 }
 
 /// The objective of a batch and the terms it is made of, each `[1]`; the terms are unweighted and off the graph.
@@ -138,10 +149,31 @@ impl ContrastiveObjective {
             None => None,
         };
         let pairwise = self.pairwise.forward(embeddings, views)?;
+        Ok(self.output(pairwise, qare))
+    }
+
+    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
+        let qare = match &self.qare {
+            Some(qare) => Some(qare.forward(embeddings.clone(), views)?),
+            None => None,
+        };
+        let pairwise = self.pairwise.forward_generic(embeddings, views)?;
+        Ok(self.output(pairwise, qare))
+    }
+
+    fn output<B: Backend>(&self, pairwise: Tensor<B, 1>, qare: Option<Tensor<B, 1>>) -> ObjectiveOutput<B> {
         let loss = match &qare {
             Some(qare) => pairwise.clone() * self.alpha + qare.clone() * self.beta,
             None => pairwise.clone() * self.alpha,
         };
-        Ok(ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) })
+        ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) }
     }
 }

@@ -2,8 +2,9 @@ use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
+use crate::host::UnitRows;
 use crate::views::diagonal;
-use crate::{ObjectiveError, Similarity, Views, sparsemax_support};
+use crate::{ObjectiveError, PairwiseTerm, Similarity, Views, sparsemax_support};
 
 /// Configuration of [`SparseClr`].
 #[derive(Config, Debug)]
@@ -43,8 +44,8 @@ impl SparseClrConfig {
 /// learning" (ECCV 2022), section 3.3; Niculae et al., "SparseMAP" (2018).
 #[derive(Clone, Debug)]
 pub struct SparseClr {
-    margin: f64,
-    similarity: Similarity,
+    pub(crate) margin: f64,
+    pub(crate) similarity: Similarity,
 }
 
 impl SparseClr {
@@ -53,6 +54,20 @@ impl SparseClr {
     /// # Errors
     /// When the rows are not K views each of at least 2 images.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let term = rows.pairwise(&PairwiseTerm::SparseClr(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
+        Ok(rows.attach(term, embeddings))
+    }
+
+    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
         let device = embeddings.device();

@@ -65,6 +65,12 @@ impl Views {
         Ok(rows.reshape([images, self.count, dim]).swap_dims(0, 1))
     }
 
+    /// The rows of the other views of row i's image.
+    pub(crate) fn others(self, row: usize) -> impl Iterator<Item = usize> {
+        let first = row / self.count * self.count;
+        (first..first + self.count).filter(move |other| *other != row)
+    }
+
     /// Whether row j is another view of row i's image: `[K·B, K·B]`.
     pub(crate) fn positives<B: Backend>(self, rows: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
         same_block::<B>(rows, self.count, device).bool_and(diagonal::<B>(rows, device).bool_not())

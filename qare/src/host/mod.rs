@@ -1,0 +1,117 @@
+//! The objectives on CPU backends, computed on the host in blocks of rows that stay in the cache.
+//!
+//! An objective needs no more of its embeddings than their numbers, and gives back a value and a gradient. On a backend
+//! whose tensors are in the host's memory anyway, [`UnitRows::of`] takes the numbers out, the modules below compute both
+//! without ever holding an N×N matrix, and [`UnitRows::attach`] puts them back on the graph. The tensor code of the
+//! objectives remains for every other backend and number format, and is what this is tested against.
+//!
+//! All sums run in a fixed order over fixed blocks, so that results do not depend on the number of threads.
+
+mod exponential;
+mod nt_xent;
+mod pairwise;
+mod sparse_clr;
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+
+use crate::gradient::with_gradient;
+use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
+
+/// Embeddings scaled to length 1, with the lengths they had.
+pub(crate) struct UnitRows {
+    /// ẑ, row by row.
+    unit: Vec<f32>,
+    norms: Vec<f32>,
+    dim: usize,
+}
+
+/// A term's value, and its derivative with respect to the unit rows if that was asked for.
+pub(crate) struct Term {
+    pub value: f64,
+    pub gradient: Option<Vec<f32>>,
+}
+
+/// Shorter rows than this meet the floors under norms and their products: those are left to the tensor code.
+const SHORTEST: f32 = 1e-4;
+
+/// Whether the backend computes on the CPU, and so hands over its numbers for the price of a copy.
+fn is_on_host<B: Backend>(device: &B::Device) -> bool {
+    let name = B::name(device);
+    let plain = name.trim_start_matches("autodiff<").trim_end_matches('>');
+    matches!(plain, "flex" | "ndarray")
+}
+
+impl UnitRows {
+    /// The rows of `embeddings` `[N, D]`, or none where the tensor code has to do the work: on a GPU, in another
+    /// format than f32, with rows that are all but zero, or holding numbers that are none (which the tensor code
+    /// carries through to the loss).
+    pub fn of<B: Backend>(embeddings: &Tensor<B, 2>) -> Option<Self> {
+        if embeddings.dtype() != DType::F32 || !is_on_host::<B>(&embeddings.device()) {
+            return None;
+        }
+        let [_, dim] = embeddings.dims();
+        let mut unit = embeddings.clone().detach().into_data().into_vec::<f32>().ok()?;
+        let mut norms = Vec::with_capacity(unit.len() / dim.max(1));
+        for row in unit.chunks_exact_mut(dim.max(1)) {
+            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            if !(norm >= SHORTEST && norm.is_finite()) {
+                return None;
+            }
+            let inverse = 1.0 / norm;
+            row.iter_mut().for_each(|x| *x *= inverse);
+            norms.push(norm);
+        }
+        Some(Self { unit, norms, dim })
+    }
+
+    fn count(&self) -> usize {
+        self.norms.len()
+    }
+
+    /// The pairwise term, with its gradient if `differentiate`.
+    ///
+    /// # Errors
+    /// When the rows are not K views each of at least 2 images.
+    pub fn pairwise(&self, term: &PairwiseTerm, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
+        views.images(self.count())?;
+        Ok(match term {
+            PairwiseTerm::NtXent(loss) => nt_xent::term(self, loss, views, differentiate),
+            PairwiseTerm::SparseClr(loss) => sparse_clr::term(self, loss, views, differentiate),
+        })
+    }
+
+    /// The value `[1]` on the graph of `embeddings`, from which these rows are, with `gradient` with respect to the unit rows.
+    ///
+    /// ∂/∂z = (I − ẑẑᵀ) ∂/∂ẑ / ‖z‖.
+    pub fn attach<B: Backend>(&self, term: Term, embeddings: Tensor<B, 2>) -> Tensor<B, 1> {
+        let (device, shape) = (embeddings.device(), embeddings.dims());
+        let value = scalar::<B>(term.value, &device);
+        let Some(mut gradient) = term.gradient else { return value };
+        let rows = gradient.chunks_exact_mut(self.dim).zip(self.unit.chunks_exact(self.dim)).zip(&self.norms);
+        for ((gradient, unit), norm) in rows {
+            let radial: f64 = gradient.iter().zip(unit).map(|(g, u)| f64::from(*g) * f64::from(*u)).sum();
+            let square: f64 = unit.iter().map(|u| f64::from(*u) * f64::from(*u)).sum();
+            let (radial, inverse) = (radial / square, 1.0 / f64::from(*norm));
+            for (g, u) in gradient.iter_mut().zip(unit) {
+                *g = ((f64::from(*g) - radial * f64::from(*u)) * inverse) as f32;
+            }
+        }
+        let gradient = Tensor::from_data(TensorData::new(gradient, shape), (&device, DType::F32));
+        with_gradient(value, embeddings, gradient)
+    }
+}
+
+/// A number as a tensor `[1]` of f32.
+pub(crate) fn scalar<B: Backend>(value: f64, device: &B::Device) -> Tensor<B, 1> {
+    Tensor::from_data(TensorData::from([value as f32]), (device, DType::F32))
+}
+
+impl Similarity {
+    /// Least similarity, if there is one.
+    fn floor(self) -> f32 {
+        match self {
+            Similarity::Cosine => f32::NEG_INFINITY,
+            Similarity::FlooredCosine => crate::SIMILARITY_FLOOR as f32,
+        }
+    }
+}

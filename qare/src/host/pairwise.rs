@@ -1,0 +1,111 @@
+//! What the pairwise terms have in common: two passes over the similarity matrix, a block of rows at a time.
+//!
+//! The first pass reduces each row of similarities to a few numbers (a sum, a threshold). With those of all rows known, the
+//! derivative h_ij = ∂L/∂s_ij + ∂L/∂s_ji follows from s_ij alone, entry by entry, and ∂L/∂ẑ = h·ẑ. Computing the
+//! similarities twice costs less than writing them to memory and reading them back.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::UnitRows;
+
+/// Rows of a block: a block of 8,192 columns then takes 1 MiB.
+const BLOCK: usize = 32;
+
+/// Calls `row(i, s_i)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns.
+pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
+    let count = rows.count();
+    let blocks: Vec<Vec<T>> = (0..count.div_ceil(BLOCK))
+        .into_par_iter()
+        .map_init(
+            || vec![0.0; BLOCK * count],
+            |scratch, block| {
+                let (first, similarities) = similarities(rows, block, scratch);
+                pulp::Arch::new().dispatch(|| {
+                    similarities.chunks_exact_mut(count).enumerate().map(|(i, s)| row(first + i, s)).collect()
+                })
+            },
+        )
+        .collect();
+    blocks.into_iter().flatten().collect()
+}
+
+/// h·ẑ `[N, D]`, where `row(i, s_i)` turns row i of the similarities into row i of the symmetric h.
+pub(super) fn gradient(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let (count, dim) = (rows.count(), rows.dim);
+    let unit = MatRef::from_row_major_slice(&rows.unit, count, dim);
+    let mut gradient = vec![0.0; count * dim];
+    gradient.par_chunks_mut(BLOCK * dim).enumerate().for_each_init(
+        || vec![0.0; BLOCK * count],
+        |scratch, (block, gradient)| {
+            let (first, similarities) = similarities(rows, block, scratch);
+            pulp::Arch::new().dispatch(|| {
+                similarities.chunks_exact_mut(count).enumerate().for_each(|(i, s)| row(first + i, s));
+            });
+            let height = similarities.len() / count;
+            let weights = MatRef::from_row_major_slice(similarities, height, count);
+            let gradient = MatMut::from_row_major_slice_mut(gradient, height, dim);
+            matmul(gradient, Accum::Replace, weights, unit, 1.0, Par::Seq);
+        },
+    );
+    gradient
+}
+
+/// The rows of a block of the similarity matrix, and the index of the first.
+fn similarities<'a>(rows: &UnitRows, block: usize, scratch: &'a mut [f32]) -> (usize, &'a mut [f32]) {
+    let (count, dim) = (rows.count(), rows.dim);
+    let first = block * BLOCK;
+    let height = BLOCK.min(count - first);
+    let similarities = &mut scratch[..height * count];
+    let unit = MatRef::from_row_major_slice(&rows.unit, count, dim);
+    let product = MatMut::from_row_major_slice_mut(similarities, height, count);
+    matmul(product, Accum::Replace, unit.subrows(first, height), unit.transpose(), 1.0, Par::Seq);
+    (first, similarities)
+}
+
+/// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.
+#[inline(always)]
+pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0; 32];
+    let (chunks, rest) = row.as_chunks::<32>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += f(*x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += f(*x);
+    }
+    fold(lanes, |a, b| a + b)
+}
+
+/// The largest number of a row.
+#[inline(always)]
+pub(super) fn largest(row: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let mut lanes = [f32::NEG_INFINITY; 32];
+    let (chunks, rest) = row.as_chunks::<32>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, *x);
+    }
+    fold(lanes, larger)
+}
+
+/// Combines the partial results pairwise.
+#[inline(always)]
+fn fold(mut lanes: [f32; 32], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = lanes.len();
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}
