@@ -61,6 +61,8 @@ mod run_folder;
 #[cfg(one_backend)]
 mod schedule;
 #[cfg(one_backend)]
+mod softmax_regression;
+#[cfg(one_backend)]
 mod step;
 #[cfg(one_backend)]
 mod strategy;
