@@ -11,35 +11,33 @@ use super::Learning;
 use crate::features::Features;
 use crate::optimizer::adam;
 
+/// The bias is the weight of one more feature, which is always 1.
 pub struct TensorLearning<B: Backend> {
-    /// `[N, F]`
+    /// `[N, F + 1]`
     inputs: Tensor<B, 2>,
     /// `[N]`
     labels: Tensor<B, 1, Int>,
     /// One-hot classes, `[classes, classes]`.
     one_hot: Tensor<B, 2>,
+    /// `[classes, F + 1]`
     weight: Tensor<B, 2>,
-    /// `[1, classes]`
-    bias: Tensor<B, 2>,
     adam: Adam,
-    weight_state: Option<AdamState<B, 2>>,
-    bias_state: Option<AdamState<B, 2>>,
+    state: Option<AdamState<B, 2>>,
 }
 
 impl<B: Backend> TensorLearning<B> {
     pub fn new(features: &Features, initial: &LinearClassifier<B>) -> Self {
-        let (weight, bias) = (initial.weight.val(), initial.bias.val().unsqueeze());
+        let (weight, bias) = (initial.weight.val(), initial.bias.val());
         let (device, [classes, _]) = (weight.device(), weight.dims());
         let labels: Vec<i64> = features.labels.iter().map(|label| i64::from(*label)).collect();
+        let ones = Tensor::ones([features.len(), 1], &device);
         Self {
-            inputs: features.tensor(&device),
+            inputs: Tensor::cat(vec![features.tensor(&device), ones], 1),
             labels: Tensor::from_data(TensorData::new(labels, [features.len()]), &device),
             one_hot: Tensor::eye(classes, &device),
-            weight,
-            bias,
+            weight: Tensor::cat(vec![weight, bias.unsqueeze_dim(1)], 1),
             adam: adam().build(),
-            weight_state: None,
-            bias_state: None,
+            state: None,
         }
     }
 }
@@ -54,24 +52,24 @@ impl<B: Backend> Learning<B> for TensorLearning<B> {
         for start in (0..order.len()).step_by(batch) {
             let rows = start..(start + batch).min(order.len());
             let count = rows.len() as f64;
-            let x = inputs.clone().slice([rows.clone()]); // [batch, F]
+            let x = inputs.clone().slice([rows.clone()]); // [batch, F + 1]
             let y = self.one_hot.clone().select(0, labels.clone().slice([rows.clone()])); // [batch, classes]
-            let logits = x.clone().matmul(self.weight.clone().transpose()) + self.bias.clone(); // [batch, classes]
+            let logits = x.clone().matmul(self.weight.clone().transpose()); // [batch, classes]
             if rows.end == order.len() {
                 let of_classes = log_softmax(logits.clone(), 1) * y.clone();
                 loss = -of_classes.sum().into_scalar().to_f64() / count;
             }
             let residual = (softmax(logits, 1) - y).div_scalar(count); // [batch, classes]
-            let bias_gradient = residual.clone().sum_dim(0); // [1, classes]
-            let weight_gradient = residual.transpose().matmul(x); // [classes, F]
-            let step = |tensor, gradient, state| SimpleOptimizer::<B>::step(&self.adam, rate, tensor, gradient, state);
-            (self.weight, self.weight_state) = step(self.weight.clone(), weight_gradient, self.weight_state.take());
-            (self.bias, self.bias_state) = step(self.bias.clone(), bias_gradient, self.bias_state.take());
+            let gradient = residual.transpose().matmul(x); // [classes, F + 1]
+            let (weight, state) = (self.weight.clone(), self.state.take());
+            (self.weight, self.state) = SimpleOptimizer::<B>::step(&self.adam, rate, weight, gradient, state);
         }
         loss
     }
 
     fn into_weights(self: Box<Self>) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        (self.weight, self.bias.squeeze_dim(0))
+        let dim = self.weight.dims()[1] - 1;
+        let bias = self.weight.clone().narrow(1, dim, 1).squeeze_dim(1);
+        (self.weight.narrow(1, 0, dim), bias)
     }
 }
