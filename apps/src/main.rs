@@ -47,6 +47,8 @@ mod metrics;
 #[cfg(one_backend)]
 mod model;
 #[cfg(one_backend)]
+mod npy;
+#[cfg(one_backend)]
 mod optimizer;
 #[cfg(one_backend)]
 mod pretrain;
