@@ -49,6 +49,9 @@ mod selected {
 
 pub use selected::{NAME, Plain, device};
 
+/// Whether tensors are plain numbers in the memory of this process, and every operation is done when its call returns.
+pub const HOST: bool = cfg!(any(feature = "flex", feature = "ndarray"));
+
 /// The backend that trains.
 pub type Training = Autodiff<selected::Plain>;
 /// Its device.

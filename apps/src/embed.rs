@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::backend::AutodiffBackend;
-use npyz::WriterBuilder;
 use qare_data::ImageSet;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -17,6 +16,7 @@ use crate::error::{AppError, Result};
 use crate::export::{extension, writable};
 use crate::features::{self, Features};
 use crate::files::{complain, say, write_whole};
+use crate::npy::npy;
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -141,14 +141,4 @@ impl Embedded<'_> {
         }
         write_whole(path, &npy(&[rows, *dim as u64], values.iter().copied()))
     }
-}
-
-/// The bytes of a NumPy file.
-fn npy<T: npyz::Serialize + npyz::AutoSerialize>(shape: &[u64], values: impl Iterator<Item = T>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes);
-    let mut writer = options.begin_nd().expect("memory can be written");
-    writer.extend(values).expect("memory can be written");
-    writer.finish().expect("as many values as the shape says");
-    bytes
 }

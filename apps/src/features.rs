@@ -2,13 +2,15 @@
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
-use qare_data::{Augmentation, EpochCursor, ImageSet, LoaderConfig, Normalization, ViewLoader};
+use qare_data::{Augmentation, EpochCursor, ImageSet, LoaderConfig, Normalization, ViewBatch, ViewLoader};
 use qare_models::Backbone;
+use rayon::prelude::*;
 
+use crate::backend;
 use crate::error::Result;
 
-/// Images a forward pass takes at a time.
-pub const BATCH: usize = 500;
+/// Images a forward pass takes at a time: a processor's caches hold what a layer makes of few, a GPU wants many.
+const BATCH: usize = if backend::HOST { 50 } else { 500 };
 
 /// Features of a set of images, on the host.
 #[derive(Clone, Debug)]
@@ -67,6 +69,29 @@ pub fn of_batch<B: Backend>(backbone: &Backbone<B>, images: Tensor<B, 5>) -> Vec
     features.into_data().convert::<f32>().into_vec().expect("the data has just been converted")
 }
 
+/// Features of batches of single views, which `step` computes of each, one row after the other; so many `values` are expected.
+///
+/// On the host each thread takes a batch of its own, since not all operations of a network use more than one.
+pub fn of_batches<B: Backend>(
+    mut batches: impl Iterator<Item = ViewBatch<B>>,
+    step: impl Fn(ViewBatch<B>) -> Vec<f32> + Sync,
+    values: usize,
+) -> Vec<f32> {
+    let mut all = Vec::with_capacity(values);
+    if !backend::HOST {
+        batches.for_each(|batch| all.extend(step(batch)));
+        return all;
+    }
+    loop {
+        let group: Vec<ViewBatch<B>> = batches.by_ref().take(rayon::current_num_threads()).collect();
+        if group.is_empty() {
+            return all;
+        }
+        let features: Vec<Vec<f32>> = group.into_par_iter().map(&step).collect();
+        features.iter().for_each(|features| all.extend_from_slice(features));
+    }
+}
+
 /// Features of a whole set of images.
 pub fn extract<B: Backend>(
     backbone: &Backbone<B>,
@@ -77,9 +102,47 @@ pub fn extract<B: Backend>(
 ) -> Result<Features> {
     let loader = loader::<B>(images.clone(), normalization, workers, device)?;
     let dim = backbone.feature_dim();
-    let mut values = Vec::with_capacity(images.len() * dim);
-    for batch in loader.iter() {
-        values.extend(of_batch(backbone, batch.images));
-    }
+    let values = of_batches(loader.iter(), |batch| of_batch(backbone, batch.images), images.len() * dim);
     Ok(Features { values, dim, labels: images.labels().to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Plain, device};
+    use qare_data::{DatasetName, LoadOptions};
+    use qare_models::BackboneName;
+
+    #[test]
+    fn features_are_those_of_one_forward_pass_in_the_order_of_the_images() {
+        let (device, dataset) = (device(0), DatasetName::Shapes);
+        // A last batch of one image, and batches that are no multiple of the threads.
+        let images =
+            qare_data::load(dataset, &LoadOptions::default()).unwrap().test.select(&Vec::from_iter(0..2 * BATCH + 1));
+        let backbone = BackboneName::Conv4.init::<Plain>(1, &device);
+        let extract = |workers| extract(&backbone, &images, dataset.normalization(), workers, &device).unwrap();
+        let found = extract(2);
+        assert_eq!((found.len(), found.dim, &found.labels[..]), (2 * BATCH + 1, 64, images.labels()));
+        let mut scratch = qare_data::Scratch::default();
+        for (index, row) in found.values.chunks(found.dim).enumerate() {
+            let side = images.side();
+            let mut values = vec![0.0; 3 * side * side];
+            let mut draw = qare_data::Draw::new(0, qare_data::Purpose::View, 0, 0, 0);
+            let (normalization, pixels) = (dataset.normalization(), images.pixels(index));
+            qare_data::write_view(
+                Augmentation::None,
+                &pixels,
+                side,
+                &mut draw,
+                &normalization,
+                &mut scratch,
+                &mut values,
+            );
+            let image = Tensor::from_data(TensorData::new(values, [1, 1, 3, side, side]), &device);
+            for (found, expected) in row.iter().zip(of_batch(&backbone, image)) {
+                assert!((found - expected).abs() < 1e-5, "image {index}: {found} is not {expected}");
+            }
+        }
+        assert_eq!(found.values, extract(0).values);
+    }
 }

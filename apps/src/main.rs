@@ -47,6 +47,8 @@ mod metrics;
 #[cfg(one_backend)]
 mod model;
 #[cfg(one_backend)]
+mod npy;
+#[cfg(one_backend)]
 mod optimizer;
 #[cfg(one_backend)]
 mod pretrain;
@@ -60,6 +62,8 @@ mod recipe;
 mod run_folder;
 #[cfg(one_backend)]
 mod schedule;
+#[cfg(one_backend)]
+mod softmax_regression;
 #[cfg(one_backend)]
 mod step;
 #[cfg(one_backend)]

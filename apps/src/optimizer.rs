@@ -14,9 +14,14 @@ use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorde
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Tensor};
 
-/// Adam with PyTorch's ε, which is not Burn's.
+/// What Adam forgets of its means of gradients and of their squares, and its ε: PyTorch's, which is not Burn's.
+pub const BETA_1: f32 = 0.9;
+pub const BETA_2: f32 = 0.999;
+pub const EPSILON: f32 = 1e-8;
+
+/// Adam with PyTorch's constants.
 pub fn adam() -> AdamConfig {
-    AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8)
+    AdamConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON)
 }
 
 /// Adam with weight decay as PyTorch's Adam has it: added to the gradient.

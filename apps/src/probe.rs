@@ -4,12 +4,11 @@ use std::path::Path;
 
 use burn::module::AutodiffModule;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::cast::ToElement;
 use burn::tensor::{Int, Tensor, TensorData};
-use qare_data::{Draw, Purpose, Splits};
-use qare_models::{Backbone, LinearClassifier, LinearClassifierConfig, named_tensors};
+use qare_data::Splits;
+use qare_models::{Backbone, LinearClassifier, named_tensors};
 use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
@@ -17,10 +16,9 @@ use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::files::say;
 use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
-use crate::optimizer::adam;
-use crate::progress::{bar, duration};
-use crate::recipe::{ProbeRecipe, Recipe};
-use crate::{knn, run_folder};
+use crate::progress::duration;
+use crate::recipe::Recipe;
+use crate::{knn, run_folder, softmax_regression};
 
 /// Loss (mean cross entropy) and accuracy (percent).
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +57,7 @@ pub fn evaluate_backbone<B: AutodiffBackend>(
     let extract = |images| features::extract(&backbone, images, normalization, recipe.num_workers, device);
     let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);
     let classifier = tuned.unwrap_or_else(|| {
-        train_classifier::<B>(&train, splits.train.classes(), &recipe.probe, recipe.probe_seed(), device)
+        softmax_regression::train(&train, splits.train.classes(), &recipe.probe, recipe.probe_seed(), device)
     });
     Ok(ProbeResult {
         train: evaluate(&classifier, &train, device),
@@ -68,42 +66,6 @@ pub fn evaluate_backbone<B: AutodiffBackend>(
         classifier,
         backbone,
     })
-}
-
-/// Multinomial logistic regression by Adam: Linear(F, classes), cross entropy.
-fn train_classifier<B: AutodiffBackend>(
-    features: &Features,
-    classes: usize,
-    recipe: &ProbeRecipe,
-    seed: u64,
-    device: &B::Device,
-) -> LinearClassifier<B::InnerBackend> {
-    let mut classifier = LinearClassifierConfig::new(features.dim, classes).init::<B>(seed, device);
-    let mut optimizer = adam().init::<B, LinearClassifier<B>>();
-    let cross_entropy = CrossEntropyLossConfig::new().init::<B>(device);
-    let inputs = features.tensor::<B>(device); // [N, F]
-    let targets = labels::<B>(features, device); // [N]
-    let progress = bar(recipe.epochs as u64, "probe epoch {pos}/{len} [{bar:25}] {msg}, {eta} left");
-    for epoch in 1..=recipe.epochs {
-        let order = Draw::new(seed, Purpose::Probe, epoch as u64, 0, 0).permutation(features.len());
-        let order: Vec<i64> = order.into_iter().map(|index| index as i64).collect();
-        let order = Tensor::<B, 1, Int>::from_data(TensorData::new(order, [features.len()]), device);
-        let (inputs, targets) = (inputs.clone().select(0, order.clone()), targets.clone().select(0, order));
-        let mut last = None;
-        for start in (0..features.len()).step_by(recipe.data_size) {
-            let rows = start..(start + recipe.data_size).min(features.len());
-            let logits = classifier.forward(inputs.clone().slice([rows.clone()])); // [batch, classes]
-            let loss = cross_entropy.forward(logits, targets.clone().slice([rows]));
-            let gradients = GradientsParams::from_grads(loss.backward(), &classifier);
-            classifier = optimizer.step(recipe.learning_rate, classifier, gradients);
-            last = Some(loss);
-        }
-        let loss = last.map_or(f64::NAN, |loss| loss.into_scalar().to_f64());
-        progress.set_message(format!("loss {loss:.4}"));
-        progress.inc(1);
-    }
-    progress.finish_and_clear();
-    classifier.valid()
 }
 
 fn labels<B: Backend>(features: &Features, device: &B::Device) -> Tensor<B, 1, Int> {

@@ -220,10 +220,8 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
     {
         let model = learner.model().valid();
         let mut batches = valid.iter();
-        let mut values = Vec::with_capacity(self.validation.labels.len() * self.validation.feature_dim);
-        for batch in batches.by_ref() {
-            values.extend(model.step(batch).features);
-        }
+        let values = self.validation.labels.len() * self.validation.feature_dim;
+        let values = features::of_batches(batches.by_ref(), |batch| model.step(batch).features, values);
         let features = Features { values, dim: self.validation.feature_dim, labels: self.validation.labels.clone() };
         let (queries, bank) = features.split(self.validation.bank);
         let knn_accuracy = knn::accuracy::<B::InnerBackend>(&bank, &queries, &self.validation.recipe, &self.device);

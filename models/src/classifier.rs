@@ -32,9 +32,9 @@ impl LinearClassifierConfig {
 #[derive(Module, Debug)]
 pub struct LinearClassifier<B: Backend> {
     /// `[classes, F]`, PyTorch's layout.
-    weight: Param<Tensor<B, 2>>,
+    pub weight: Param<Tensor<B, 2>>,
     /// `[classes]`
-    bias: Param<Tensor<B, 1>>,
+    pub bias: Param<Tensor<B, 1>>,
 }
 
 impl<B: Backend> LinearClassifier<B> {

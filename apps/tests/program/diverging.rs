@@ -2,7 +2,7 @@
 
 use tempfile::tempdir;
 
-use crate::driving::{RunFolder, Snapshot, fails, qare, tensors, text, tiny};
+use crate::driving::{RunFolder, Snapshot, fails, qare, tensors, text, tiny, tiny_run};
 
 #[test]
 fn a_run_that_diverges_at_once_leaves_no_checkpoint() {
@@ -42,4 +42,14 @@ fn an_objective_out_of_range_is_told() {
         let out = tempdir().unwrap();
         fails(tiny("pretrain", out.path()).args(["--epochs", "1", flag, value]), 1, &["step 1 of epoch 1", "diverged"]);
     }
+}
+
+#[test]
+fn a_probe_that_diverges_saves_nothing() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let before = Snapshot::of(out.path());
+    let call = ["probe", "--checkpoint", text(run.path()), "--epochs", "3", "--learning_rate", "1e38"];
+    fails(&mut qare(&call), 1, &["not saved", "classifier.weight", "diverged"]);
+    before.assert_unchanged(out.path());
 }
