@@ -71,7 +71,7 @@ pub fn evaluate_backbone<B: AutodiffBackend>(
 }
 
 /// Multinomial logistic regression by Adam: Linear(F, classes), cross entropy.
-fn train_classifier<B: AutodiffBackend>(
+pub fn train_classifier<B: AutodiffBackend>(
     features: &Features,
     classes: usize,
     recipe: &ProbeRecipe,

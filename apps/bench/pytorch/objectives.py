@@ -50,14 +50,18 @@ def sparse_clr(similarities, views):
     return (squares / 2 - positives + 0.5).mean()
 
 
-def set_term(z, views):
+def set_term(z, views, similarity=floored_cosine):
     """QARe: mean over pairs of view sets of ⟨λ(S_k), λ(S_l)⟩ / (B(B−1)), S_k = 1 + floored cosine similarities."""
     images = len(z) // views
     sets = z.view(images, views, -1).transpose(0, 1)
-    eigenvalues = torch.linalg.eigh(1 + floored_cosine(sets)).eigenvalues  # [K, B], ascending
+    eigenvalues = torch.linalg.eigh(1 + similarity(sets)).eigenvalues  # [K, B], ascending
     total = eigenvalues.sum(0)
     pairs = ((total**2).sum() - (eigenvalues**2).sum()) / 2
     return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+
+
+def set_term_without_floor(z, views):
+    return set_term(z, views, lambda sets: (unit := F.normalize(sets, dim=-1, eps=1e-12)) @ unit.mT)
 
 
 def objective(method):

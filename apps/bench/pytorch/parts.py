@@ -66,6 +66,7 @@ class Bench:
     def objectives(self):
         terms = {method: objectives.objective(method) for method in objectives.METHODS}
         terms["qare"] = objectives.set_term
+        terms["qare_no_floor"] = objectives.set_term_without_floor
         for name, term in terms.items():
             by_images, by_views = {}, {}
             for batch in (64 * 2**n for n in range(11)):
