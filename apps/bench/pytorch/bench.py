@@ -33,7 +33,7 @@ def options():
     parser.add_argument("--batches", default=None, help="images in a batch of loader and steps, such as 128,256")
     parser.add_argument("--max-batch", type=int, default=None, help="largest B of the objectives")
     parser.add_argument("--max-views", type=int, default=None, help="largest K of the objectives")
-    parser.add_argument("--images", type=int, default=None, help="images of the probe")
+    parser.add_argument("--images", type=int, default=None, help="images of probe and epoch")
     parser.add_argument("--steps", type=int, default=None, help="steps of the memory part")
     parser.add_argument("--seconds", type=float, default=None, help="time for the runs of one figure")
     chosen = parser.parse_args()

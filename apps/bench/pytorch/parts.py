@@ -41,7 +41,7 @@ class Bench:
                     transform(picture)
 
             runs = self.clock.measure(work)
-            self.figures.seconds(f"views.{side}.one_thread", f"view {side}×{side}, one thread", runs, len(pictures), "view")
+            self.figures.seconds(f"views.{side}.one_thread", f"view {side}×{side}, one thread", runs, len(pictures), "views")
 
     # loader
 
@@ -59,7 +59,7 @@ class Bench:
             # Includes the start of the workers, as each epoch does.
             runs = self.clock.measure(work)
             key = f"loader.B{batch}.K2"
-            self.figures.seconds(key, f"loader, batch of {batch} × 2 views", runs, count // batch, "batch")
+            self.figures.seconds(key, f"loader, batch of {batch} × 2 views", runs, count // batch, "batches")
 
     # objectives
 
@@ -129,7 +129,7 @@ class Bench:
         runs = self.clock.measure_in_turn([lambda step=step: step(views) for step in steps])
         for method, times in zip(methods, runs):
             key = f"step.{backbone}.B{batch}.{method}"
-            self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "step")
+            self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "steps")
         without, whole = (self.figures.find(f"step.{backbone}.B{batch}.{m}")["median"] for m in methods[1:])
         share = 100 * (whole - without) / whole
         self.figures.number(f"step.{backbone}.B{batch}.qare_share", f"share of QARe, {backbone}, B = {batch}", "%", share)
@@ -168,7 +168,7 @@ class Bench:
 
         size = f"N{count}"
         runs = self.clock.measure(features)
-        self.figures.seconds(f"probe.features.conv4.{size}", f"conv4 features of {count} images", runs, count, "image")
+        self.figures.seconds(f"probe.features.conv4.{size}", f"conv4 features of {count} images", runs, count, "images")
         runs = [epochs * seconds for seconds in self.clock.measure(epoch_on_cached)]
         key = f"probe.classifier.{size}.E{epochs}"
         self.figures.seconds(key, f"classifier on features of {count} images, {epochs} epochs (one, times {epochs})", runs)
@@ -197,8 +197,7 @@ class Bench:
             print("epoch: left out, it needs --data-dir DIR with CIFAR-10")
             return
         pixels, labels = images.cifar10(self.options.data_dir)
-        if self.options.quick:
-            pixels, labels = pixels[:5000], labels[:5000]
+        pixels, labels = pixels[: self.options.images], labels[: self.options.images]
         batch, backbone, method = 256, "conv4", "sparseclr_qare"
         data = images.Views(pixels, labels, images.contrastive(32), 2)
         pin = self.device.type == "cuda"
@@ -225,7 +224,7 @@ class Bench:
     # memory
 
     def memory(self):
-        steps, batch = self.options.steps, 128
+        steps, batch = self.options.steps, self.options.batches[0]
         views = torch.randn(2 * batch, 3, 32, 32, device=self.device)
         _, step = self.stepper("conv4", batch, "sparseclr_qare")
         for _ in range(max(10, steps // 10)):

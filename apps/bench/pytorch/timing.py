@@ -81,7 +81,7 @@ def told(figure):
     value, unit = figure["median"], figure["unit"]
     if unit == "s":
         scale, name = (1, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
-        rate = f"  ({1 / value:,.0f} {figure['per']}s/s)" if "per" in figure and value > 0 else ""
+        rate = f"  ({1 / value:,.0f} {figure['per']}/s)" if "per" in figure and value > 0 else ""
         return f"{value * scale:8.2f} {name}{rate}  (min {figure['min'] * scale:.2f}, {figure['runs']} runs)"
     if unit == "bytes":
         return f"{value / 2**20:8.1f} MiB"

@@ -21,14 +21,18 @@ pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFil
     for report in &mut reports {
         report.add(loader_shares(report));
     }
-    let table = ratios(&reports);
     for report in &reports {
         say(report.head());
     }
-    say(format!("{NOTE}\n\n{}", table.text().trim_end()));
+    say(NOTE);
+    let mut page =
+        reports.iter().map(|report| format!("- {}\n", report.head())).collect::<String>() + "\n" + NOTE + "\n";
+    for (part, table) in ratios(&reports) {
+        say(format!("\n{part}\n{}", table.text().trim_end()));
+        page += &format!("\n### {part}\n\n{}", table.markdown());
+    }
     if let Some(path) = markdown {
-        let heads: String = reports.iter().map(|report| format!("- {}\n", report.head())).collect();
-        write_whole(path, format!("{heads}\n{NOTE}\n\n{}", table.markdown()).as_bytes())?;
+        write_whole(path, page.as_bytes())?;
     }
     plot.map_or(Ok(()), |plot| plot.draw(&reports))
 }
@@ -53,8 +57,8 @@ fn loader_shares(report: &Report) -> Vec<Figure> {
     report.figures.iter().filter_map(share).collect()
 }
 
-/// A row for each figure, those of the first report first.
-fn ratios(reports: &[Report]) -> Table {
+/// A table for each part, with a row for each figure, those of the first report first.
+fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
     let (ours, others) = reports.split_first().expect("there are files to compare");
     let mut heading = vec![String::new(), ours.name()];
     heading.extend(others.iter().flat_map(|other| [other.name(), "ratio".to_string()]));
@@ -64,16 +68,21 @@ fn ratios(reports: &[Report]) -> Table {
             known.push(figure);
         }
     }
-    let rows = known.into_iter().map(|figure| {
+    let mut tables: Vec<(String, Table)> = Vec::new();
+    for figure in known {
+        let part = figure.key.split('.').next().unwrap_or_default();
         let mine = ours.figure(&figure.key);
         let mut row = vec![figure.label.clone(), cell(mine)];
         for other in others {
             let theirs = other.figure(&figure.key);
             row.extend([cell(theirs), ratio(mine, theirs).unwrap_or_default()]);
         }
-        row
-    });
-    Table { heading, rows: rows.collect() }
+        match tables.iter_mut().find(|(name, _)| name == part) {
+            Some((_, table)) => table.rows.push(row),
+            None => tables.push((part.to_string(), Table { heading: heading.clone(), rows: vec![row] })),
+        }
+    }
+    tables
 }
 
 fn cell(figure: Option<&Figure>) -> String {

@@ -4,24 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use qare_data::DatasetName;
+
 use super::Bench;
 use super::figure::Unit;
 use super::memory::peak_of;
+use crate::commands;
 use crate::error::{AppError, Result};
 use crate::files::{read_text, say};
 
 const METHOD: &str = "sparseclr_qare";
 const BACKBONE: &str = "conv4";
 const IMAGES: usize = 256;
-const ALL: usize = 50_000;
-const FEW: usize = 5_000;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let Some(dir) = bench.options.data_dir.clone() else {
         say("epoch: left out, it needs --data-dir DIR with CIFAR-10");
         return Ok(());
     };
-    let count = if bench.options.quick { FEW } else { ALL };
+    let there = commands::load(DatasetName::Cifar10, Some(&dir), None)?.train.len();
+    let count = there.min(bench.options.images);
     let scratch = Scratch::new()?;
     let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
     call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE])

@@ -51,7 +51,7 @@ impl Figure {
     pub fn rate(&self) -> Option<String> {
         let per = self.per.as_ref().filter(|_| self.median > 0.0)?;
         let rate = 1.0 / self.median;
-        Some(if rate < 100.0 { format!("{rate:.1} {per}s/s") } else { format!("{rate:.0} {per}s/s") })
+        Some(if rate < 100.0 { format!("{rate:.1} {per}/s") } else { format!("{rate:.0} {per}/s") })
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_run_for_a_piece_of_work() {
         let mut figures = Figures::default();
-        let median = figures.seconds("a".into(), "a".into(), &[8.0, 2.0, 4.0], 2, Some("view"));
+        let median = figures.seconds("a".into(), "a".into(), &[8.0, 2.0, 4.0], 2, Some("views"));
         assert_eq!(median, 2.0);
         figures.seconds("b".into(), "b".into(), &[1.0, 3.0], 1, None);
         let taken = figures.take();

@@ -35,7 +35,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
             Ok(())
         })?;
         let label = format!("loader, batch of {batch_size} × {VIEWS} views, {workers} workers");
-        bench.figures.seconds(format!("loader.B{batch_size}.K{VIEWS}"), label, &runs, batches, Some("batch"));
+        bench.figures.seconds(format!("loader.B{batch_size}.K{VIEWS}"), label, &runs, batches, Some("batches"));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Memory: what many steps leave behind, and what a process held at most.
 
+use qare_models::BackboneName;
+
 use super::Bench;
 use super::figure::Unit;
 use super::trainer::Trainer;
@@ -7,14 +9,12 @@ use crate::backend::{Device, device_memory};
 use crate::error::Result;
 use crate::files::say;
 use crate::methods::Method;
-use qare_models::BackboneName;
 
-const IMAGES: usize = 128;
 const BACKBONE: BackboneName = BackboneName::Conv4;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
-    let steps = bench.options.steps;
-    let mut trainer = Trainer::new(Method::SparseclrQare, BACKBONE, IMAGES, &bench.device)?;
+    let (steps, images) = (bench.options.steps, bench.options.batches[0]);
+    let mut trainer = Trainer::new(Method::SparseclrQare, BACKBONE, images, &bench.device)?;
     // Pools and caches fill up first.
     for _ in 0..(steps / 10).max(10) {
         trainer.step()?;
@@ -30,8 +30,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         say("memory: left out, this system does not tell what a process holds");
     }
     for ((kind, before), (_, after)) in before.into_iter().zip(after) {
-        let key = |name: &str| format!("memory.{BACKBONE}.B{IMAGES}.steps{steps}.{}{name}", kind.key());
-        let label = format!("{} after {steps} steps of {BACKBONE}, B = {IMAGES}", kind.name());
+        let key = |name: &str| format!("memory.{BACKBONE}.B{images}.steps{steps}.{}{name}", kind.key());
+        let label = format!("{} after {steps} steps of {BACKBONE}, B = {images}", kind.name());
         bench.figures.number(key("held"), label, Unit::Bytes, after);
         let label = format!("growth of {} over {steps} steps", kind.name());
         bench.figures.number(key("growth"), label, Unit::Bytes, after - before);

@@ -113,10 +113,15 @@ impl Panel {
         self.curves.is_empty()
     }
 
-    /// The range of sizes or times, a little wider than the points.
-    fn range(&self, of: impl Fn(&(f64, f64)) -> f64, margin: f64) -> Range<f64> {
-        let values = || self.curves.iter().flat_map(|curve| &curve.points).map(&of);
-        values().fold(f64::INFINITY, f64::min) / margin..values().fold(0.0, f64::max) * margin
+    fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        self.curves.iter().flat_map(|curve| &curve.points)
+    }
+
+    /// The range of sizes, a little wider than the points.
+    fn sizes(&self) -> Range<f64> {
+        let least = self.points().map(|point| point.0).fold(f64::INFINITY, f64::min);
+        let most = self.points().map(|point| point.0).fold(0.0, f64::max);
+        least / 1.12..most * 1.12
     }
 }
 
@@ -137,21 +142,31 @@ fn draw(svg: &mut String, panels: &[Panel], reports: &[Report]) -> Drawn {
     let area = area.titled(title.0, title.1)?;
     let (above, foot) = area.split_vertically(SIZE.1 - FOOT - 30);
     let drawn: Vec<&Panel> = panels.iter().filter(|panel| !panel.is_empty()).collect();
+    let decades = decades(drawn.iter().flat_map(|panel| panel.points()).map(|point| point.1));
     for (panel, place) in drawn.iter().zip(above.split_evenly((1, drawn.len()))) {
-        draw_panel(panel, &place)?;
+        draw_panel(panel, &decades, &place)?;
     }
     draw_legend(&foot, panels, reports)?;
     area.present()
 }
 
-fn draw_panel(panel: &Panel, place: &Area<'_>) -> Drawn {
+/// The whole powers of ten around some times.
+fn decades(seconds: impl Iterator<Item = f64>) -> Range<i32> {
+    let powers: Vec<f64> = seconds.map(f64::log10).collect();
+    let least = powers.iter().copied().fold(f64::INFINITY, f64::min).floor() as i32;
+    let most = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max).ceil() as i32;
+    least..most.max(least + 1)
+}
+
+fn draw_panel(panel: &Panel, decades: &Range<i32>, place: &Area<'_>) -> Drawn {
     let text = |size: u32| (FONT, size).into_font().color(&INK);
-    let (sizes, seconds) = (panel.range(|point| point.0, 1.12), panel.range(|point| point.1, 1.5));
+    // A hair wider, so that the powers at both ends are within.
+    let seconds = 10f64.powi(decades.start) / 1.001..10f64.powi(decades.end) * 1.001;
     let mut chart = ChartBuilder::on(place)
         .margin(12)
         .x_label_area_size(48)
         .y_label_area_size(76)
-        .build_cartesian_2d(sizes.log_scale().base(2.0), seconds.log_scale())?;
+        .build_cartesian_2d(panel.sizes().log_scale().base(2.0), seconds.log_scale())?;
     chart
         .configure_mesh()
         .bold_line_style(GRID)
@@ -159,7 +174,7 @@ fn draw_panel(panel: &Panel, place: &Area<'_>) -> Drawn {
         .axis_style(INK)
         .x_desc(panel.axis)
         .x_labels(12)
-        .y_labels(10)
+        .y_labels(decades.len() + 1)
         .axis_desc_style(text(16))
         .label_style(text(14))
         .x_label_formatter(&|size| format!("{size:.0}"))
@@ -229,6 +244,12 @@ mod tests {
         assert_eq!(sizes("objectives.sparseclr_qare.B256.K2"), Some(("sparseclr_qare", 256, 2)));
         assert_eq!(sizes("objectives.qare.exponent_B"), None);
         assert_eq!(sizes("step.conv4.B256.simclr"), None);
+    }
+
+    #[test]
+    fn times_lie_between_whole_powers_of_ten() {
+        assert_eq!(decades([0.002, 0.5].into_iter()), -3..0);
+        assert_eq!(decades([1.0].into_iter()), 0..1);
     }
 
     #[test]

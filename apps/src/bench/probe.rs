@@ -27,7 +27,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
 
     let runs = bench.clock.measure(|| extract().map(drop))?;
     let label = format!("{BACKBONE} features of {count} images");
-    bench.figures.seconds(format!("probe.features.{BACKBONE}.N{count}"), label, &runs, count, Some("image"));
+    bench.figures.seconds(format!("probe.features.{BACKBONE}.N{count}"), label, &runs, count, Some("images"));
 
     let (found, epochs) = (extract()?, recipe.epochs);
     let runs = bench.clock.measure(|| {

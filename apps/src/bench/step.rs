@@ -24,7 +24,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
             let key = |name: &str| format!("step.{backbone}.B{images}.{name}");
             let mut medians = METHODS.iter().zip(&runs).map(|(method, runs)| {
                 let label = format!("step of {method}, {backbone}, B = {images}");
-                bench.figures.seconds(key(method.as_str()), label, runs, 1, Some("step"))
+                bench.figures.seconds(key(method.as_str()), label, runs, 1, Some("steps"))
             });
             let (_, without, with) = (medians.next(), medians.next(), medians.next());
             drop(medians);

@@ -36,9 +36,9 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         })?;
         let key = |threads: &str| format!("views.{side}.{threads}");
         let label = |threads: &str| format!("view {side}×{side}, {threads}");
-        bench.figures.seconds(key("one_thread"), label("one thread"), &one, IMAGES, Some("view"));
+        bench.figures.seconds(key("one_thread"), label("one thread"), &one, IMAGES, Some("views"));
         let threads = format!("{} threads", rayon::current_num_threads());
-        bench.figures.seconds(key("all_threads"), label(&threads), &all, 16 * IMAGES, Some("view"));
+        bench.figures.seconds(key("all_threads"), label(&threads), &all, 16 * IMAGES, Some("views"));
     }
     Ok(())
 }

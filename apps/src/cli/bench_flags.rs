@@ -51,7 +51,7 @@ pub struct BenchArgs {
     /// Largest K of the objectives, from 2 on [default: 32; 8 with --quick]
     #[arg(long, alias = "max_views", value_name = "K")]
     pub max_views: Option<usize>,
-    /// Images that the probe is of [default: 50000; 5000 with --quick]
+    /// Images that probe and epoch are of [default: 50000; 5000 with --quick]
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
     /// Steps over which memory must not grow [default: 500; 50 with --quick]
