@@ -28,7 +28,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
             normalization: DatasetName::Cifar10.normalization(),
         };
         let images = random_images(batches * batch_size)?;
-        let loader = ViewLoader::<Training>::new(images, config, EpochCursor::default(), &bench.device)?;
+        let loader = ViewLoader::<Training>::new(images, config, EpochCursor::default(), &bench.clock.device)?;
         // Includes the start of the workers, as each epoch does.
         let runs = bench.clock.measure(|| {
             loader.iter().for_each(drop);

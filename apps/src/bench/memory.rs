@@ -14,18 +14,18 @@ const BACKBONE: BackboneName = BackboneName::Conv4;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let (steps, images) = (bench.options.steps, bench.options.batches[0]);
-    let mut trainer = Trainer::new(Method::SparseclrQare, BACKBONE, images, &bench.device)?;
+    let mut trainer = Trainer::new(Method::SparseclrQare, BACKBONE, images, &bench.clock.device)?;
     // Pools and caches fill up first.
     for _ in 0..(steps / 10).max(10) {
         trainer.step()?;
     }
     bench.clock.synchronize()?;
-    let before = held(&bench.device);
+    let before = held(&bench.clock.device);
     for _ in 0..steps {
         trainer.step()?;
     }
     bench.clock.synchronize()?;
-    let after = held(&bench.device);
+    let after = held(&bench.clock.device);
     if after.is_empty() {
         say("memory: left out, this system does not tell what a process holds");
     }

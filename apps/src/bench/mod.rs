@@ -19,7 +19,7 @@ mod views;
 
 use clap::ValueEnum;
 
-use crate::backend::{Device, device};
+use crate::backend::device;
 use crate::cli::BenchArgs;
 use crate::error::Result;
 use crate::files::say;
@@ -72,7 +72,6 @@ struct Bench {
     options: Options,
     clock: Clock,
     figures: Figures,
-    device: Device,
 }
 
 /// Measures the parts that were asked for, or compares files of earlier benchmarks.
@@ -86,9 +85,8 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     if let Some(path) = &args.json {
         report::writable(path)?;
     }
-    let device = device(options.gpu);
-    let clock = Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device: device.clone() };
-    let mut bench = Bench { options, clock, figures: Figures::default(), device };
+    let clock = Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device: device(options.gpu) };
+    let mut bench = Bench { options, clock, figures: Figures::default() };
     say(report.head());
     let asked = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
     for part in Part::MEASURED.into_iter().filter(asked) {

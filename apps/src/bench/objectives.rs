@@ -65,8 +65,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
 
 /// The median time of loss and gradient.
 fn one(bench: &mut Bench, term: &Term, images: usize, views: usize) -> Result<f64> {
-    let device = bench.device.clone();
-    let embeddings = Embeddings::random([views * images, DIM], Distribution::Normal(0.0, 1.0), &device).require_grad();
+    let embeddings =
+        Embeddings::random([views * images, DIM], Distribution::Normal(0.0, 1.0), &bench.clock.device).require_grad();
     let views = Views::new(views).map_err(failed)?;
     let runs = bench.clock.measure(|| {
         let gradients = (term.loss)(embeddings.clone(), views).map_err(failed)?.backward();

@@ -16,14 +16,14 @@ use crate::recipe::ProbeRecipe;
 const BACKBONE: BackboneName = BackboneName::Conv4;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
-    let device = bench.device.clone();
     let images = images(bench)?;
+    let device = &bench.clock.device;
     let (count, classes) = (images.len(), images.classes());
     let recipe = ProbeRecipe { epochs: bench.options.probe_epochs, ..ProbeRecipe::default() };
-    let backbone = BACKBONE.init::<Training>(1, &device).valid();
+    let backbone = BACKBONE.init::<Training>(1, device).valid();
     let normalization = DatasetName::Cifar10.normalization();
     let workers = bench.options.workers();
-    let extract = || features::extract(&backbone, &images, normalization, workers, &device);
+    let extract = || features::extract(&backbone, &images, normalization, workers, device);
 
     let runs = bench.clock.measure(|| extract().map(drop))?;
     let label = format!("{BACKBONE} features of {count} images");
@@ -31,14 +31,14 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
 
     let (found, epochs) = (extract()?, recipe.epochs);
     let runs = bench.clock.measure(|| {
-        train_classifier::<Training>(&found, classes, &recipe, 1, &device);
+        train_classifier::<Training>(&found, classes, &recipe, 1, device);
         Ok(())
     })?;
     let label = format!("classifier on features of {count} images, {epochs} epochs");
     bench.figures.seconds(format!("probe.classifier.N{count}.E{epochs}"), label, &runs, 1, None);
 
     let runs = bench.clock.measure(|| {
-        train_classifier::<Training>(&extract()?, classes, &recipe, 1, &device);
+        train_classifier::<Training>(&extract()?, classes, &recipe, 1, device);
         Ok(())
     })?;
     let label = format!("probe of {BACKBONE}, {epochs} epochs, features of {count} images included");

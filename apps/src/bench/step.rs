@@ -14,7 +14,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         for images in bench.options.batches.clone() {
             let mut trainers = METHODS
                 .into_iter()
-                .map(|method| Trainer::new(method, backbone, images, &bench.device))
+                .map(|method| Trainer::new(method, backbone, images, &bench.clock.device))
                 .collect::<Result<Vec<_>>>()?;
             let mut steps: Vec<_> = trainers.iter_mut().map(|trainer| || trainer.step()).collect();
             let mut steps: Vec<&mut dyn FnMut() -> Result<()>> =
