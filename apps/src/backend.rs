@@ -9,6 +9,9 @@ mod selected {
     pub fn device(_index: usize) -> burn_flex::FlexDevice {
         Default::default()
     }
+    pub fn memory(_device: &burn_flex::FlexDevice) -> Option<super::DeviceMemory> {
+        None
+    }
 }
 
 #[cfg(feature = "ndarray")]
@@ -18,11 +21,15 @@ mod selected {
     pub fn device(_index: usize) -> burn_ndarray::NdArrayDevice {
         Default::default()
     }
+    pub fn memory(_device: &burn_ndarray::NdArrayDevice) -> Option<super::DeviceMemory> {
+        None
+    }
 }
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 mod selected {
-    use burn_wgpu::WgpuDevice;
+    use burn_cubecl::cubecl::Runtime;
+    use burn_wgpu::{WgpuDevice, WgpuRuntime};
 
     pub type Plain = burn_wgpu::Wgpu;
     pub const NAME: &str = match (cfg!(feature = "vulkan"), cfg!(feature = "metal")) {
@@ -34,16 +41,25 @@ mod selected {
     pub fn device(index: usize) -> WgpuDevice {
         if index == 0 { WgpuDevice::DefaultDevice } else { WgpuDevice::DiscreteGpu(index) }
     }
+    pub fn memory(device: &WgpuDevice) -> Option<super::DeviceMemory> {
+        let usage = WgpuRuntime::client(device).memory_usage().ok()?;
+        Some(super::DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
+    }
 }
 
 #[cfg(feature = "cuda")]
 mod selected {
+    use burn_cubecl::cubecl::{Runtime, cuda::CudaRuntime};
     use burn_cuda::CudaDevice;
 
     pub type Plain = burn_cuda::Cuda;
     pub const NAME: &str = "cuda";
     pub fn device(index: usize) -> CudaDevice {
         CudaDevice::new(index)
+    }
+    pub fn memory(device: &CudaDevice) -> Option<super::DeviceMemory> {
+        let usage = CudaRuntime::client(device).memory_usage().ok()?;
+        Some(super::DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
     }
 }
 
@@ -56,3 +72,17 @@ pub const HOST: bool = cfg!(any(feature = "flex", feature = "ndarray"));
 pub type Training = Autodiff<selected::Plain>;
 /// Its device.
 pub type Device = burn::tensor::Device<Training>;
+
+/// Bytes on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// What tensors occupy.
+    pub in_use: u64,
+    /// What is kept, for these and for those to come.
+    pub reserved: u64,
+}
+
+/// What is in use on a device with a memory of its own; nothing on a CPU.
+pub fn device_memory(device: &Device) -> Option<DeviceMemory> {
+    selected::memory(device)
+}

@@ -17,7 +17,7 @@ use crate::probe::{ProbeResult, evaluate_backbone, probe};
 use crate::progress::bar;
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, settle_existing};
-use crate::{datasets, embed, evaluate, export, list, sweep};
+use crate::{bench, datasets, embed, evaluate, export, list, sweep};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -32,6 +32,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Export(args) => export::export(args),
         Command::Data(DataCommand::Fetch(args)) => datasets::fetch(args),
         Command::Data(DataCommand::Check(args)) => datasets::check(args),
+        Command::Bench(args) => bench::bench(args),
         Command::List => list::list(),
     }
 }

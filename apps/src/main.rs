@@ -9,6 +9,8 @@ compile_error!(
 #[cfg(one_backend)]
 mod backend;
 #[cfg(one_backend)]
+mod bench;
+#[cfg(one_backend)]
 mod checkpoint;
 #[cfg(one_backend)]
 mod cli;

@@ -1,6 +1,4 @@
-//! `write_view` for every augmentation: what it writes, how it is spelled, and how long it takes.
-
-use std::time::Instant;
+//! `write_view` for every augmentation: what it writes, and how it is spelled.
 
 use qare_data::crop::CropBox;
 use qare_data::geometric_views::{AffineView, CropView, FlipView};
@@ -106,26 +104,4 @@ fn names_in_files() {
     let without: Augmentation = serde_json::from_str(r#"{"affine":{}}"#).unwrap();
     assert_eq!(without, Augmentation::Affine { erase: None });
     assert!(serde_json::from_str::<Augmentation>(r#"{"affine":{"erasing":0.1}}"#).is_err());
-}
-
-/// `cargo test --release --workspace --test views -- --ignored --nocapture`
-#[test]
-#[ignore = "only prints how long views take"]
-fn time_of_a_view() {
-    for side in [32, 96] {
-        let (image, mut out, mut scratch) = (image(side), vec![0.0; 3 * side * side], Scratch::default());
-        for augmentation in ALL {
-            let (views, rounds) = (2_000, 5);
-            let mut best = f64::INFINITY;
-            for _ in 0..rounds {
-                let start = Instant::now();
-                for index in 0..views {
-                    write_view(augmentation, &image, side, &mut draw(index), &NORMALIZATION, &mut scratch, &mut out);
-                    std::hint::black_box(&mut out);
-                }
-                best = best.min(start.elapsed().as_secs_f64() / views as f64);
-            }
-            println!("{side}x{side} {augmentation:?}: {:.1} µs", best * 1e6);
-        }
-    }
 }

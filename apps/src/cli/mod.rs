@@ -1,5 +1,6 @@
 //! The command line. Every flag also goes by its name in the paper's repository.
 
+mod bench_flags;
 mod recipe_flags;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
+pub use bench_flags::BenchArgs;
 pub use recipe_flags::RecipeFlags;
 
 use crate::methods::Method;
@@ -43,6 +45,7 @@ impl Cli {
             ("probe", &["no_tui"]),
             ("test", &["no_tui"]),
             ("embed", &["no_tui"]),
+            ("bench", &["no_tui"]),
         ];
         let hide = |command: clap::Command, (name, flags): (&'static str, &'static [&'static str])| {
             command.mut_subcommand(name, |sub| {
@@ -74,6 +77,8 @@ pub enum Command {
     /// Get a dataset, or check one
     #[command(subcommand)]
     Data(DataCommand),
+    /// How fast this machine is at it: views, objectives, training steps, and the rest; and comparisons
+    Bench(BenchArgs),
     /// Methods, backbones, datasets, and the backend built in
     List,
 }

@@ -22,10 +22,10 @@ fn files() -> impl Iterator<Item = String> {
 }
 
 /// A folder with `cifar-10-batches-bin` in it.
-struct Cifar10(TempDir);
+pub struct Cifar10(pub TempDir);
 
 impl Cifar10 {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempdir().unwrap();
         let this = Self(dir);
         fs::create_dir(this.file("")).unwrap();

@@ -1,5 +1,6 @@
 //! Tests that run the program itself, as a person would: its files, its messages, its exit codes.
 
+mod benching;
 mod cifar10_files;
 mod committed_recipes;
 mod damaged_files;

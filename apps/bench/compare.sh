@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Measures this program and PyTorch on this machine, part by part in turn, and prints the ratios.
+#
+#   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
+#                         [--out DIR] [--add] [PARTS…] [-- FLAGS that both programs understand, such as --backbones conv4]
+#
+# Parts: views loader objectives step probe epoch memory (all of them, unless some are named). PYTHON names the Python that
+# has torch and torchvision (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda
+# and measures PyTorch twice, eager and with torch.compile. DIR gets the figures as JSON, ratios.md and times.svg; with --add
+# it keeps what it holds of other parts.
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/../.."
+
+usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
+# A path as it was meant where the call was made.
+path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
+wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
+
+all=(views loader objectives step probe epoch memory)
+parts=() both=() compile=no add=no device=cpu features= out=target/bench-compare
+threads=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
+python=${PYTHON:-python3}
+while (($#)); do
+    case $1 in
+        --quick) both+=(--quick) ;;
+        --compile) compile=yes ;;
+        --add) add=yes ;;
+        --device | --features | --data-dir | --threads | --out)
+            (($# > 1)) || wrong "$1: a value is missing"
+            case $1 in
+                --device) device=$2 ;;
+                --features) features=$2 ;;
+                --data-dir) both+=(--data-dir "$(path "$2")") ;;
+                --threads) threads=$2 ;;
+                --out) out=$(path "$2") ;;
+            esac
+            shift ;;
+        --) shift; both+=("$@"); break ;;
+        -h | --help) usage; exit 0 ;;
+        -*) wrong "unknown flag $1" ;;
+        all) parts=("${all[@]}") ;;
+        *) [[ " ${all[*]} " == *" $1 "* ]] || wrong "unknown part $1"; parts+=("$1") ;;
+    esac
+    shift
+done
+((${#parts[@]})) || parts=("${all[@]}")
+case $device in
+    cpu) features=${features:-flex} ;;
+    cuda) features=${features:-cuda} compile=yes ;;
+    *) wrong "--device $device: expected cpu or cuda" ;;
+esac
+"$python" -c 'import torch, torchvision' 2>/dev/null ||
+    wrong "$python has no torch and torchvision: $python -m pip install -r apps/bench/pytorch/requirements.txt, or set PYTHON"
+
+export RAYON_NUM_THREADS=$threads
+mkdir -p "$out"
+[[ $add == yes ]] || rm -f "$out"/{qare,pytorch-eager,pytorch-compile}.json
+cargo build --release --locked --package qare-apps --no-default-features --features "$features"
+qare=${CARGO_TARGET_DIR:-target}/release/qare
+
+files=("$out/qare.json" "$out/pytorch-eager.json")
+pytorch() { "$python" -B apps/bench/pytorch/bench.py --device "$device" --threads "$threads" --add "$@"; }
+for part in "${parts[@]}"; do
+    printf '\n== %s\n' "$part"
+    "$qare" bench "$part" ${both[@]+"${both[@]}"} --json "$out/qare.json" --add
+    pytorch "$part" ${both[@]+"${both[@]}"} --json "$out/pytorch-eager.json"
+    if [[ $compile == yes && " objectives step epoch memory " == *" $part "* ]]; then
+        pytorch "$part" ${both[@]+"${both[@]}"} --compile --json "$out/pytorch-compile.json"
+    fi
+done
+[[ -f $out/pytorch-compile.json ]] && files+=("$out/pytorch-compile.json")
+
+printf '\n== ratios\n'
+plot=()
+grep -q '"objectives\.' "$out/qare.json" && plot=(--plot "$out/times.svg")
+"$qare" bench --compare "${files[@]}" --markdown "$out/ratios.md" ${plot[@]+"${plot[@]}"}

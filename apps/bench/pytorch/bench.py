@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""The work of `qare bench` in PyTorch and torchvision, for comparison: python bench.py [PARTS] --json FILE
+
+Parts: views loader objectives step probe epoch memory all. `qare bench --compare OURS.json THIS.json` prints the ratios.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+
+import torch
+import torchvision
+
+from networks import BACKBONES
+from parts import PARTS, Bench
+from timing import Clock, Figures
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["all"], choices=[*PARTS, "all"], metavar="PARTS")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer runs")
+    parser.add_argument("--json", metavar="FILE", help="file to write the figures to")
+    parser.add_argument("--add", action="store_true", help="keep what the file holds of other parts")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder that holds cifar-10-batches-bin")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--compile", action="store_true", help="torch.compile on objectives and steps")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--num-workers", type=int, default=None, help="of the DataLoader (default: threads)")
+    parser.add_argument("--backbones", default=None, help="of the steps, such as conv4,resnet8")
+    parser.add_argument("--batches", default=None, help="images in a batch of loader and steps, such as 128,256")
+    parser.add_argument("--max-batch", type=int, default=None, help="largest B of the objectives")
+    parser.add_argument("--max-views", type=int, default=None, help="largest K of the objectives")
+    parser.add_argument("--images", type=int, default=None, help="images of probe and epoch")
+    parser.add_argument("--steps", type=int, default=None, help="steps of the memory part")
+    parser.add_argument("--seconds", type=float, default=None, help="time for the runs of one figure")
+    chosen = parser.parse_args()
+    quick = chosen.quick
+    defaults = {
+        "num_workers": chosen.threads,
+        "backbones": "conv4" if quick else "conv4,resnet8,resnet32",
+        "batches": "128" if quick else "128,256",
+        "max_batch": 512 if quick else 4096,
+        "max_views": 8 if quick else 32,
+        "images": 5000 if quick else 50000,
+        "steps": 50 if quick else 500,
+        "seconds": 0.3 if quick else 2.0,
+    }
+    for name, value in defaults.items():
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, value)
+    chosen.probe_epochs = 10 if quick else 100
+    chosen.backbones = chosen.backbones.split(",")
+    chosen.batches = [int(batch) for batch in chosen.batches.split(",")]
+    unknown = [name for name in chosen.backbones if name not in BACKBONES]
+    if unknown:
+        parser.error(f"unknown backbone {unknown[0]}; known here are {', '.join(BACKBONES)}")
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no NVIDIA GPU")
+    return chosen
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def head(chosen):
+    cuda = chosen.device.startswith("cuda")
+    return {
+        "program": f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}",
+        "backend": f"{chosen.device}, {'torch.compile' if chosen.compile else 'eager'}",
+        "date": datetime.date.today().isoformat(),
+        "machine": {
+            "cpu": processor(),
+            "cores": os.cpu_count(),
+            "threads": chosen.threads,
+            "gpu": torch.cuda.get_device_name() if cuda else None,
+            "system": f"{platform.system()} {platform.machine()}".lower(),
+        },
+    }
+
+
+def main():
+    chosen = options()
+    torch.set_num_threads(chosen.threads)
+    synchronize = torch.cuda.synchronize if chosen.device.startswith("cuda") else lambda: None
+    figures = Figures()
+    bench = Bench(chosen, Clock(chosen.seconds, 2 if chosen.quick else 3, synchronize), figures)
+    for part in PARTS:
+        if part in chosen.parts or "all" in chosen.parts:
+            getattr(bench, part)()
+            if chosen.json:
+                figures.write(chosen.json, head(chosen), chosen.add)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The objectives on embeddings [K·B, D], row i·K + k being view k of image i. Plain PyTorch, differentiated by autograd."""
+
+import torch
+from torch.nn import functional as F
+
+TEMPERATURE = 0.5
+MARGIN = 1.0
+
+
+def cosine(z):
+    norms = z.norm(dim=1, keepdim=True)
+    return (z @ z.T) / (norms * norms.T).clamp_min(1e-8)
+
+
+def floored_cosine(z):
+    z = F.normalize(z, dim=-1, eps=1e-12)
+    return (z @ z.mT).clamp_min(1e-8)
+
+
+def other_views(rows, views, device):
+    """Whether row j is another view of row i's image: [N, N]."""
+    image = torch.arange(rows, device=device) // views
+    return (image[:, None] == image[None, :]) & ~torch.eye(rows, dtype=torch.bool, device=device)
+
+
+def nt_xent(similarities, views):
+    rows = len(similarities)
+    positive = other_views(rows, views, similarities.device)
+    exponentials = (similarities / TEMPERATURE).exp()
+    others = exponentials.sum(1, keepdim=True) - torch.e ** (1 / TEMPERATURE)
+    return -(exponentials / others)[positive].mean().log()
+
+
+def sparse_clr(similarities, views):
+    rows = len(similarities)
+    positive = other_views(rows, views, similarities.device)
+    shifted = similarities - MARGIN * positive
+    itself = torch.eye(rows, dtype=torch.bool, device=similarities.device)
+    negatives = shifted[~itself].view(rows, rows - 1)
+    with torch.no_grad():  # the support of sparsemax, by sorting
+        ordered = negatives.sort(dim=1, descending=True).values
+        ranks = torch.arange(1, rows, device=ordered.device, dtype=ordered.dtype)
+        sums = ordered.cumsum(1) - 1
+        size = (ordered * ranks > sums).sum(1, keepdim=True)
+        support = negatives > sums.gather(1, size - 1) / size
+    count = support.sum(1, keepdim=True)
+    threshold = ((negatives * support).sum(1, keepdim=True) - 1) / count
+    squares = ((negatives**2 - threshold**2) * support).sum(1)
+    positives = shifted[positive].view(rows, views - 1).mean(1)
+    return (squares / 2 - positives + 0.5).mean()
+
+
+def set_term(z, views, similarity=floored_cosine):
+    """QARe: mean over pairs of view sets of ⟨λ(S_k), λ(S_l)⟩ / (B(B−1)), S_k = 1 + floored cosine similarities."""
+    images = len(z) // views
+    sets = z.view(images, views, -1).transpose(0, 1)
+    eigenvalues = torch.linalg.eigh(1 + similarity(sets)).eigenvalues  # [K, B], ascending
+    total = eigenvalues.sum(0)
+    pairs = ((total**2).sum() - (eigenvalues**2).sum()) / 2
+    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+
+
+def set_term_without_floor(z, views):
+    return set_term(z, views, lambda sets: (unit := F.normalize(sets, dim=-1, eps=1e-12)) @ unit.mT)
+
+
+def objective(method):
+    """The loss of embeddings and a number of views, with both weights 1."""
+    pairwise = nt_xent if method.startswith("simclr") else sparse_clr
+    if method.endswith("_qare"):
+        return lambda z, views: pairwise(floored_cosine(z), views) + set_term(z, views)
+    return lambda z, views: pairwise(cosine(z), views)
+
+
+METHODS = ["simclr", "simclr_qare", "sparseclr", "sparseclr_qare"]

@@ -1,0 +1,249 @@
+"""The parts of the benchmark: the same work as `qare bench`, under the same keys."""
+
+import resource
+import tempfile
+import time
+
+import torch
+from torch import nn
+
+import images
+import networks
+import objectives
+
+
+class Bench:
+    def __init__(self, options, clock, figures):
+        self.options, self.clock, self.figures = options, clock, figures
+        self.device = torch.device(options.device)
+        torch.manual_seed(1)
+
+    def compiled(self, function):
+        if not self.options.compile:
+            return function
+        # Every size is compiled for itself: what is measured is the best that the compiler does.
+        torch._dynamo.reset()
+        return torch.compile(function, dynamic=False)
+
+    def pixels(self, count):
+        return images.random_pixels(count, 32)
+
+    # views
+
+    def views(self):
+        for side in (32, 64, 96):
+            pixels, _ = images.random_pixels(64, side)
+            pictures = [images.Image.fromarray(picture) for picture in pixels]
+            transform = images.contrastive(side)
+
+            def work():
+                for picture in pictures:
+                    transform(picture)
+
+            runs = self.clock.measure(work)
+            self.figures.seconds(f"views.{side}.one_thread", f"view {side}×{side}, one thread", runs, len(pictures), "views")
+
+    # loader
+
+    def loader(self):
+        for batch in self.options.batches:
+            count = batch * (8 if self.options.quick else 40)
+            pixels, labels = self.pixels(count)
+            data = images.Views(pixels, labels, images.contrastive(32), 2)
+            loader = images.loader(data, batch, self.options.num_workers, True, self.device.type == "cuda")
+
+            def work():
+                for views, _ in loader:
+                    views.to(self.device)
+
+            # Includes the start of the workers, as each epoch does.
+            runs = self.clock.measure(work)
+            key = f"loader.B{batch}.K2"
+            self.figures.seconds(key, f"loader, batch of {batch} × 2 views", runs, count // batch, "batches")
+
+    # objectives
+
+    def objectives(self):
+        terms = {method: objectives.objective(method) for method in objectives.METHODS}
+        terms["qare"] = objectives.set_term
+        terms["qare_no_floor"] = objectives.set_term_without_floor
+        for name, term in terms.items():
+            by_images, by_views = {}, {}
+            for batch in (64 * 2**n for n in range(11)):
+                if batch <= self.options.max_batch:
+                    by_images[batch] = self.objective(name, term, batch, 2)
+            for views in (2**n for n in range(1, 6)):
+                if views <= self.options.max_views:
+                    by_views[views] = by_images.get(64) if views == 2 else self.objective(name, term, 64, views)
+            self.exponent(name, "B", {batch: s for batch, s in by_images.items() if batch >= 256})
+            self.exponent(name, "K", {views: s for views, s in by_views.items() if s and views >= 4})
+
+    def objective(self, name, term, batch, views):
+        embeddings = torch.randn(batch * views, 64, device=self.device, requires_grad=True)
+        term = self.compiled(term)
+
+        def work():
+            embeddings.grad = None
+            term(embeddings, views).backward()
+
+        runs = self.clock.measure(work)
+        key = f"objectives.{name}.B{batch}.K{views}"
+        self.figures.seconds(key, f"{name} loss and gradient, B = {batch}, K = {views}", runs)
+        return self.figures.find(key)["median"]
+
+    def exponent(self, name, of, seconds):
+        if len(seconds) < 2:
+            return
+        x = torch.tensor([float(size) for size in seconds]).log()
+        y = torch.tensor([float(value) for value in seconds.values()]).log()
+        x, y = x - x.mean(), y - y.mean()
+        slope = ((x * y).sum() / (x * x).sum()).item()
+        self.figures.number(f"objectives.{name}.exponent_{of}", f"{name} cost grows as {of} to the power", "", slope)
+
+    # step
+
+    def stepper(self, backbone, batch, method):
+        encoder = networks.Encoder(backbone).to(self.device)
+        loss_of = objectives.objective(method)
+        optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
+        loss_of_views = self.compiled(lambda views: loss_of(encoder(views), 2))
+
+        def step(views):
+            optimizer.zero_grad()
+            loss = loss_of_views(views)
+            loss.backward()
+            optimizer.step()
+            return loss.item()  # the reference logs it after every step
+
+        return encoder, step
+
+    def step(self):
+        for backbone in self.options.backbones:
+            for batch in self.options.batches:
+                self.step_of(backbone, batch)
+
+    def step_of(self, backbone, batch):
+        views = torch.randn(2 * batch, 3, 32, 32, device=self.device)
+        methods = ["simclr", "sparseclr", "sparseclr_qare"]
+        steps = [self.stepper(backbone, batch, method)[1] for method in methods]
+        runs = self.clock.measure_in_turn([lambda step=step: step(views) for step in steps])
+        for method, times in zip(methods, runs):
+            key = f"step.{backbone}.B{batch}.{method}"
+            self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "steps")
+        without, whole = (self.figures.find(f"step.{backbone}.B{batch}.{m}")["median"] for m in methods[1:])
+        share = 100 * (whole - without) / whole
+        self.figures.number(f"step.{backbone}.B{batch}.qare_share", f"share of QARe, {backbone}, B = {batch}", "%", share)
+
+    # probe
+
+    def probe(self):
+        count, epochs, batch = self.options.images, self.options.probe_epochs, 128
+        pixels, labels = images.cifar10(self.options.data_dir) if self.options.data_dir else self.pixels(count)
+        pixels, labels = pixels[:count], labels[:count]
+        count = len(labels)
+        backbone = networks.backbone("conv4").to(self.device).eval()
+        data = images.Views(pixels, labels, images.PLAIN, 1)
+        pin = self.device.type == "cuda"
+        loader = images.loader(data, batch, self.options.num_workers, True, pin)
+        ordered = images.loader(data, 500, self.options.num_workers, False, pin)
+        classifier, step = self.classifier()
+
+        def features():
+            with torch.no_grad():
+                return torch.cat([backbone(batch.to(self.device)) for batch, _ in ordered])
+
+        def epoch_with_features():
+            for inputs, targets in loader:
+                with torch.no_grad():
+                    inputs = backbone(inputs.to(self.device))
+                step(inputs, targets.to(self.device)).item()
+
+        cached, targets = features(), torch.as_tensor(labels, device=self.device)
+
+        def epoch_on_cached():
+            order = torch.randperm(count, device=self.device)
+            for start in range(0, count, batch):
+                rows = order[start : start + batch]
+                step(cached[rows], targets[rows])
+
+        size = f"N{count}"
+        runs = self.clock.measure(features)
+        self.figures.seconds(f"probe.features.conv4.{size}", f"conv4 features of {count} images", runs, count, "images")
+        runs = [epochs * seconds for seconds in self.clock.measure(epoch_on_cached)]
+        key = f"probe.classifier.{size}.E{epochs}"
+        self.figures.seconds(key, f"classifier on features of {count} images, {epochs} epochs (one, times {epochs})", runs)
+        runs = [epochs * seconds for seconds in self.clock.measure(epoch_with_features)]
+        key = f"probe.total.conv4.{size}.E{epochs}"
+        self.figures.seconds(key, f"probe of conv4, {epochs} epochs, features again in each (one, times {epochs})", runs)
+
+    def classifier(self):
+        classifier = nn.Linear(64, 10).to(self.device)
+        optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-3)
+        cross_entropy = nn.CrossEntropyLoss()
+
+        def step(inputs, targets):
+            optimizer.zero_grad()
+            loss = cross_entropy(classifier(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return classifier, step
+
+    # epoch
+
+    def epoch(self):
+        if not self.options.data_dir:
+            print("epoch: left out, it needs --data-dir DIR with CIFAR-10")
+            return
+        pixels, labels = images.cifar10(self.options.data_dir)
+        pixels, labels = pixels[: self.options.images], labels[: self.options.images]
+        batch, backbone, method = 256, "conv4", "sparseclr_qare"
+        data = images.Views(pixels, labels, images.contrastive(32), 2)
+        pin = self.device.type == "cuda"
+        loader = images.loader(data, batch, self.options.num_workers, True, pin)
+        encoder, step = self.stepper(backbone, batch, method)
+        if pin:  # what cuDNN and the compiler do once is not part of an epoch
+            step(torch.randn(2 * batch, 3, 32, 32, device=self.device))
+        self.clock.synchronize()
+        start = time.perf_counter()
+        for views, _ in loader:
+            step(views.to(self.device, non_blocking=pin).flatten(0, 1))
+        self.clock.synchronize()
+        trained = time.perf_counter() - start
+        with tempfile.TemporaryFile() as file:
+            torch.save(encoder.state_dict(), file)
+        whole = time.perf_counter() - start
+        key = f"epoch.{backbone}.B{batch}.{method}.N{len(labels)}"
+        name = f"epoch of {method}, {backbone}, B = {batch}, {len(labels)} images"
+        self.figures.seconds(f"{key}.training", f"{name}: training", [trained])
+        self.figures.seconds(f"{key}.whole", f"{name}: with its checkpoint", [whole])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.figures.number(f"{key}.memory", f"{name}: peak memory (workers not counted)", "bytes", peak)
+
+    # memory
+
+    def memory(self):
+        steps, batch = self.options.steps, self.options.batches[0]
+        views = torch.randn(2 * batch, 3, 32, 32, device=self.device)
+        _, step = self.stepper("conv4", batch, "sparseclr_qare")
+        for _ in range(max(10, steps // 10)):
+            step(views)
+        before = self.held()
+        for _ in range(steps):
+            step(views)
+        after = self.held()
+        kind = "device memory" if self.device.type == "cuda" else "resident memory"
+        key = f"memory.conv4.B{batch}.steps{steps}"
+        self.figures.number(f"{key}.held", f"{kind} after {steps} steps of conv4, B = {batch}", "bytes", after)
+        self.figures.number(f"{key}.growth", f"growth of {kind} over {steps} steps", "bytes", after - before)
+
+    def held(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+            return torch.cuda.memory_allocated()
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+
+PARTS = ["views", "loader", "objectives", "step", "probe", "epoch", "memory"]

@@ -1,0 +1,59 @@
+//! The linear probe: features of all images once, then many epochs of a classifier on them.
+
+use burn::module::AutodiffModule;
+use qare_data::{DatasetName, ImageSet};
+use qare_models::BackboneName;
+
+use super::Bench;
+use super::loader::random_images;
+use crate::backend::{Plain, Training};
+use crate::commands;
+use crate::error::Result;
+use crate::features;
+use crate::recipe::ProbeRecipe;
+use crate::softmax_regression;
+
+const BACKBONE: BackboneName = BackboneName::Conv4;
+
+pub fn measure(bench: &mut Bench) -> Result<()> {
+    let images = images(bench)?;
+    let device = &bench.clock.device;
+    let (count, classes) = (images.len(), images.classes());
+    let recipe = ProbeRecipe { epochs: bench.options.probe_epochs, ..ProbeRecipe::default() };
+    let backbone = BACKBONE.init::<Training>(1, device).valid();
+    let normalization = DatasetName::Cifar10.normalization();
+    let workers = bench.options.workers();
+    let extract = || features::extract(&backbone, &images, normalization, workers, device);
+
+    let runs = bench.clock.measure(|| extract().map(drop))?;
+    let label = format!("{BACKBONE} features of {count} images");
+    bench.figures.seconds(format!("probe.features.{BACKBONE}.N{count}"), label, &runs, count, Some("images"));
+
+    let (found, epochs) = (extract()?, recipe.epochs);
+    let runs = bench.clock.measure(|| {
+        softmax_regression::train::<Plain>(&found, classes, &recipe, 1, device);
+        Ok(())
+    })?;
+    let label = format!("classifier on features of {count} images, {epochs} epochs");
+    bench.figures.seconds(format!("probe.classifier.N{count}.E{epochs}"), label, &runs, 1, None);
+
+    let runs = bench.clock.measure(|| {
+        softmax_regression::train::<Plain>(&extract()?, classes, &recipe, 1, device);
+        Ok(())
+    })?;
+    let label = format!("probe of {BACKBONE}, {epochs} epochs, features of {count} images included");
+    bench.figures.seconds(format!("probe.total.{BACKBONE}.N{count}.E{epochs}"), label, &runs, 1, None);
+    Ok(())
+}
+
+/// The training images of CIFAR-10 if they are there, else noise.
+fn images(bench: &Bench) -> Result<ImageSet> {
+    let wanted = bench.options.images;
+    match &bench.options.data_dir {
+        None => random_images(wanted),
+        Some(dir) => {
+            let train = commands::load(DatasetName::Cifar10, Some(dir), None)?.train;
+            Ok(if wanted < train.len() { train.select(&(0..wanted).collect::<Vec<_>>()) } else { train })
+        }
+    }
+}

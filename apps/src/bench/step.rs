@@ -1,0 +1,38 @@
+//! Whole training steps: forward, objective, backward, Adam. The views are there already.
+
+use super::Bench;
+use super::figure::Unit;
+use super::trainer::Trainer;
+use crate::error::Result;
+use crate::methods::Method;
+
+/// With the plainest objective, and without and with the set term.
+const METHODS: [Method; 3] = [Method::Simclr, Method::Sparseclr, Method::SparseclrQare];
+
+pub fn measure(bench: &mut Bench) -> Result<()> {
+    for backbone in bench.options.backbones.clone() {
+        for images in bench.options.batches.clone() {
+            let mut trainers = METHODS
+                .into_iter()
+                .map(|method| Trainer::new(method, backbone, images, &bench.clock.device))
+                .collect::<Result<Vec<_>>>()?;
+            let mut steps: Vec<_> = trainers.iter_mut().map(|trainer| || trainer.step()).collect();
+            let mut steps: Vec<&mut dyn FnMut() -> Result<()>> =
+                steps.iter_mut().map(|step| step as &mut dyn FnMut() -> Result<()>).collect();
+            let runs = bench.clock.measure_in_turn(&mut steps)?;
+
+            let key = |name: &str| format!("step.{backbone}.B{images}.{name}");
+            let mut medians = METHODS.iter().zip(&runs).map(|(method, runs)| {
+                let label = format!("step of {method}, {backbone}, B = {images}");
+                bench.figures.seconds(key(method.as_str()), label, runs, 1, Some("steps"))
+            });
+            let (_, without, with) = (medians.next(), medians.next(), medians.next());
+            drop(medians);
+            if let (Some(without), Some(with)) = (without, with) {
+                let label = format!("share of QARe in a step, {backbone}, B = {images}");
+                bench.figures.number(key("qare_share"), label, Unit::Percent, 100.0 * (with - without) / with);
+            }
+        }
+    }
+    Ok(())
+}

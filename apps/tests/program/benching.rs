@@ -1,0 +1,165 @@
+//! `qare bench`: what it measures, writes, draws and compares.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::cifar10_files::Cifar10;
+use crate::driving::{fails, qare, succeeds, text};
+
+/// A benchmark so small that its figures are worth nothing.
+fn smallest(parts: &[&str]) -> Command {
+    let mut call = qare(&["bench", "--quick", "--seconds", "0.001", "--max-batch", "128", "--max-views", "4"]);
+    call.args(["--backbones", "conv4", "--batches", "4", "--images", "48", "--steps", "2"]).args(parts);
+    call
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).expect("JSON")
+}
+
+/// The medians of a file of figures, by key.
+fn medians(path: &Path) -> Vec<(String, f64)> {
+    let figures = read(path);
+    let figures = figures["figures"].as_array().unwrap();
+    figures.iter().map(|figure| (figure["key"].as_str().unwrap().into(), figure["median"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn every_part_has_its_figures() {
+    let (data, out) = (Cifar10::new(), tempdir().unwrap());
+    let (json, plot) = (out.path().join("figures.json"), out.path().join("times.svg"));
+    let mut call = smallest(&["all"]);
+    let printed = succeeds(call.arg("--data-dir").arg(data.0.path()).arg("--json").arg(&json).arg("--plot").arg(&plot));
+    let medians = medians(&json);
+    for key in [
+        "views.32.one_thread",
+        "views.96.all_threads",
+        "loader.B4.K2",
+        "objectives.simclr.B64.K2",
+        "objectives.sparseclr_qare.B128.K2",
+        "objectives.qare.B64.K4",
+        "step.conv4.B4.sparseclr",
+        "step.conv4.B4.sparseclr_qare",
+        "probe.features.conv4.N48",
+        "probe.classifier.N48.E10",
+        "probe.total.conv4.N48.E10",
+        "epoch.conv4.B256.sparseclr_qare.N48.training",
+        "epoch.conv4.B256.sparseclr_qare.N48.whole",
+    ] {
+        let found = medians.iter().find(|(name, _)| name == key);
+        assert!(found.is_some_and(|(_, median)| *median > 0.0), "{key}: {found:?}");
+    }
+    let has = |key: &str| medians.iter().any(|(name, median)| name == key && median.is_finite());
+    assert!(has("step.conv4.B4.qare_share"));
+    if cfg!(target_os = "linux") {
+        assert!(has("memory.conv4.B4.steps2.growth") && has("epoch.conv4.B256.sparseclr_qare.N48.memory"));
+    }
+    for figure in read(&json)["figures"].as_array().unwrap() {
+        assert!(printed.contains(figure["label"].as_str().unwrap()), "{figure} is not printed");
+        assert!(figure["min"].as_f64() <= figure["median"].as_f64() && figure["runs"].as_u64() >= Some(1), "{figure}");
+    }
+    let machine = &read(&json)["machine"];
+    assert!(machine["threads"].as_u64() >= Some(1) && !machine["cpu"].as_str().unwrap().is_empty());
+    let svg = fs::read_to_string(plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && svg.contains("sparseclr_qare"));
+}
+
+#[test]
+fn figures_of_other_parts_are_kept_on_demand() {
+    let out = tempdir().unwrap();
+    let json = out.path().join("figures.json");
+    let run = |part: &str, add: &[&str]| {
+        succeeds(smallest(&[part]).arg("--json").arg(&json).args(add));
+        medians(&json).iter().map(|(key, _)| key.split('.').next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert!(run("step", &[]).iter().all(|part| part == "step"));
+    let both = run("loader", &["--add"]);
+    assert!(both.contains(&"step".to_string()) && both.contains(&"loader".to_string()));
+    assert_eq!(run("loader", &["--add"]), both);
+    assert!(run("loader", &[]).iter().all(|part| part == "loader"));
+}
+
+/// A file of figures as another program might write it.
+fn file(folder: &Path, program: &str, seconds: f64) -> PathBuf {
+    let figure = |key: &str, unit: &str, value: f64| json!({ "key": key, "label": key, "unit": unit, "min": value, "median": value, "runs": 1 });
+    let report = json!({
+        "program": program,
+        "backend": "cpu",
+        "date": "2026-01-02",
+        "machine": { "cpu": "abacus", "cores": 2, "threads": 2, "gpu": null, "system": "linux x86_64" },
+        "figures": [
+            figure("objectives.sparseclr_qare.B64.K2", "s", seconds),
+            figure("objectives.sparseclr_qare.B128.K2", "s", 4.0 * seconds),
+            figure("loader.B128.K2", "s", 0.25 * seconds),
+            figure("step.conv4.B128.sparseclr_qare", "s", seconds),
+            figure("step.conv4.B128.qare_share", "%", 3.0),
+            figure(&format!("views.{program}"), "s", 1.0),
+        ],
+    });
+    let path = folder.join(format!("{program}.json"));
+    fs::write(&path, report.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn two_files_give_ratios() {
+    let out = tempdir().unwrap();
+    let (ours, theirs) = (file(out.path(), "ours", 0.002), file(out.path(), "theirs", 0.008));
+    let (markdown, plot) = (out.path().join("ratios.md"), out.path().join("both.svg"));
+    let mut call = qare(&["bench", "--compare", text(&ours), text(&theirs)]);
+    let printed = succeeds(call.arg("--markdown").arg(&markdown).arg("--plot").arg(&plot));
+    assert!(printed.contains("abacus, 2 cores, 2 threads"), "{printed}");
+    let row =
+        |key: &str| printed.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key}: {printed}"));
+    let cells = |key: &str| {
+        row(key).trim_start_matches(key).split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(cells("objectives.sparseclr_qare.B64.K2"), ["2.00 ms", "8.00 ms", "0.25"]);
+    // A share has no ratio, and a figure that only one of them has none either.
+    assert!(row("step.conv4.B128.qare_share").ends_with("3.0 %"));
+    assert!(row("views.ours").ends_with('–') && row("views.theirs").ends_with("1.00 s"));
+    assert!(row("loader alone, in percent of a step, conv4, B = 128").contains("25.0 %"));
+    let table = fs::read_to_string(markdown).unwrap();
+    assert!(table.contains("| objectives.sparseclr_qare.B64.K2 | 2.00 ms | 8.00 ms | 0.25 |"), "{table}");
+    let svg = fs::read_to_string(plot).unwrap();
+    assert!(svg.contains("theirs (cpu)") && svg.contains("ours (cpu)"));
+}
+
+#[test]
+fn wrong_calls_are_told() {
+    let out = tempdir().unwrap();
+    fails(
+        &mut qare(&["bench", "speed"]),
+        2,
+        &["speed", "views", "loader", "objectives", "step", "probe", "epoch", "memory"],
+    );
+    fails(&mut qare(&["bench", "step", "--batches", "1"]), 2, &["--batches 1", "at least 2"]);
+    fails(&mut qare(&["bench", "step", "--seconds", "0"]), 2, &["--seconds 0"]);
+    fails(&mut qare(&["bench", "step", "--backbones", "vgg"]), 2, &["vgg", "resnet32"]);
+    fails(&mut qare(&["bench", "epoch", "--data-dir", "/no/such"]), 2, &["--data-dir /no/such"]);
+    fails(&mut qare(&["bench", "views", "--plot", "times.png"]), 2, &["times.png", ".svg"]);
+    fails(&mut qare(&["bench", "views", "--json", "/no/such/file.json"]), 2, &["/no/such"]);
+    // Nothing to draw is told, too.
+    let plot = out.path().join("times.svg");
+    fails(smallest(&["loader"]).arg("--plot").arg(&plot), 2, &["objectives"]);
+    assert!(!plot.exists());
+}
+
+#[test]
+fn files_that_cannot_be_compared_are_told() {
+    let out = tempdir().unwrap();
+    let sound = file(out.path(), "ours", 0.002);
+    fails(&mut qare(&["bench", "--compare", text(&sound)]), 2, &["--compare"]);
+    let broken = out.path().join("broken.json");
+    for contents in ["", "{\"figures\": 3}", "no JSON"] {
+        fs::write(&broken, contents).unwrap();
+        let mut call = qare(&["bench", "--compare", text(&sound), text(&broken)]);
+        fails(&mut call, 2, &[text(&broken), "qare bench --json"]);
+    }
+    let missing = out.path().join("missing.json");
+    fails(&mut qare(&["bench", "--compare", text(&sound), text(&missing)]), 2, &[text(&missing)]);
+}
