@@ -136,12 +136,16 @@ mod tests {
 
     #[test]
     fn both_ways_learn_what_autodiff_learns() {
+        // Shares of a step of Adam. Burn's ndarray backend differentiates a division through an approximate reciprocal, and
+        // Adam makes steps of gradients however small.
+        let rate = 0.02;
+        let tolerance = if backend::NAME == "ndarray" { 0.05 * rate } else { 0.01 * rate } as f32;
         // Whole tiles and broken ones, batches of one and a last one that is shorter, one feature, two classes and many.
         let cases =
             [(9, 2, 3, 1), (50, 3, 2, 7), (130, 64, 10, 128), (70, 33, 5, 16), (66, 130, 200, 32), (20, 1, 4, 20)];
         for (rows, dim, classes, batch) in cases {
             let features = features(rows, dim, classes);
-            let recipe = ProbeRecipe { epochs: 6, data_size: batch, learning_rate: 0.02, ..Default::default() };
+            let recipe = ProbeRecipe { epochs: 6, data_size: batch, learning_rate: rate, ..Default::default() };
             let (expected, expected_loss) = literal(&features, classes, &recipe);
             for (way, (found, loss)) in ways(&features, classes, &recipe) {
                 let case = format!("{way}: {rows} rows, {dim} features, {classes} classes, batches of {batch}");
@@ -153,7 +157,7 @@ mod tests {
                 for (found, expected) in pairs {
                     assert_eq!(found.len(), expected.len());
                     for (found, expected) in found.iter().zip(&expected) {
-                        assert!((found - expected).abs() < 2e-4, "{case}: {found} is not {expected}");
+                        assert!((found - expected).abs() < tolerance, "{case}: {found} is not {expected}");
                     }
                 }
             }
