@@ -29,6 +29,7 @@
 
 mod error;
 mod gradient;
+mod gram;
 mod host;
 mod nt_xent;
 mod objective;
@@ -42,7 +43,7 @@ mod views;
 pub use error::ObjectiveError;
 pub use nt_xent::{NtXent, NtXentConfig, NtXentReduction};
 pub use objective::{ContrastiveObjective, ContrastiveObjectiveConfig, ObjectiveOutput, PairwiseConfig, PairwiseTerm};
-pub use qare::{Qare, QareConfig};
+pub use qare::{Qare, QareConfig, SimilarityFloor};
 pub use similarity::{NORM_FLOOR, SIMILARITY_FLOOR, Similarity};
 pub use sparse_clr::{SparseClr, SparseClrConfig};
 pub use sparsemax::{sparsemax, sparsemax_support};

@@ -2,23 +2,39 @@ use burn::config::Config;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::gradient::with_gradient;
+use crate::gram::floorless;
 use crate::views::diagonal;
-use crate::{ObjectiveError, Similarity, Views, symmetric_eigen};
+use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
 
 /// Configuration of [`Qare`].
 #[derive(Config, Debug)]
-pub struct QareConfig {}
+pub struct QareConfig {
+    /// What similarities are cut off at from below.
+    #[config(default = "SimilarityFloor::Epsilon")]
+    pub similarity_floor: SimilarityFloor,
+}
+
+/// What the set term's similarities are cut off at from below.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum SimilarityFloor {
+    /// s_ij = max(ẑ_i·ẑ_j, 1e-8), as the reference implementation has it. The cost grows as B³.
+    Epsilon,
+    /// s_ij = ẑ_i·ẑ_j. S has then rank D + 1 at most, its spectrum is found from a matrix of that size, exactly, and the cost is linear
+    /// in B.
+    None,
+}
 
 impl QareConfig {
     /// The regulariser.
     pub fn init(&self) -> Qare {
-        Qare {}
+        Qare { similarity_floor: self.similarity_floor }
     }
 }
 
 /// QARe: the quadratic-assignment regulariser, which contrasts the views of a batch as whole sets.
 ///
-/// View set k gives S_k = 1 + s `[B, B]`, with s the floored cosine similarities within that set. With λ(S) the
+/// View set k gives S_k = 1 + s `[B, B]`, with s the cosine similarities within that set, floored unless [`SimilarityFloor::None`]
+/// is chosen. With λ(S) the
 /// eigenvalues of S in ascending order,
 ///
 /// ```text
@@ -33,8 +49,16 @@ impl QareConfig {
 ///
 /// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
 /// learning" (ECCV 2022), section 3.2; Finke, Burkard, Rendl, "Quadratic assignment problems" (1987).
-#[derive(Clone, Debug, Default)]
-pub struct Qare {}
+#[derive(Clone, Debug)]
+pub struct Qare {
+    similarity_floor: SimilarityFloor,
+}
+
+impl Default for Qare {
+    fn default() -> Self {
+        QareConfig::new().init()
+    }
+}
 
 impl Qare {
     /// The regulariser `[1]` of embeddings `[K·B, D]`.
@@ -42,6 +66,9 @@ impl Qare {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        if self.similarity_floor == SimilarityFloor::None {
+            return floorless(embeddings, views);
+        }
         let sets = views.sets(embeddings)?; // [K, B, D]
         let similarities = Similarity::FlooredCosine.matrix(sets); // [K, B, B]
         // ẑ·ẑ = 1 whatever z is. Its gradient, zero, would be the difference of two numbers that dwarf all others.
@@ -60,25 +87,34 @@ impl Qare {
         if sets < 2 || images < 2 || images != width {
             return Err(ObjectiveError::BadSetShape { shape });
         }
-        let (device, dtype) = (similarities.device(), similarities.dtype());
         let similarities = similarities + 1.0;
         let eigen = symmetric_eigen(similarities.clone(), "the similarity matrix of view set")?;
-
-        // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
-        let pairs = (sets * (sets - 1) / 2) as f64;
-        let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
-        let total: Vec<f64> = (0..images).map(|i| eigen.values.iter().map(|l| l[i]).sum()).collect();
-        let partners = || eigen.values.iter().flat_map(|l| l.iter().zip(&total).map(|(own, all)| (*own, all - own)));
-        let value = partners().map(|(own, others)| own * others).sum::<f64>() * scale / 2.0;
-        let value = Tensor::from_data(TensorData::from([value]), (&device, dtype));
-        if !B::ad_enabled(&device) {
-            return Ok(value);
-        }
-
-        let weights: Vec<f64> = partners().map(|(_, others)| others * scale).collect();
-        let weights = TensorData::new(weights, [sets, images, 1]);
-        let weighted = eigen.vectors.clone() * Tensor::from_data(weights, (&device, dtype));
-        let gradient = eigen.vectors.transpose().matmul(weighted); // Vᵀ diag(μ) V: [K, B, B]
-        Ok(with_gradient(value, similarities, gradient))
+        Ok(spectral_bound(similarities, eigen, images))
     }
+}
+
+/// Mean of ⟨λ_k, λ_l⟩ / (B(B−1)) over the pairs of `matrices` `[K, N, N]`, given their eigenvalues, for sets of B = `images`.
+pub(crate) fn spectral_bound<B: Backend>(
+    matrices: Tensor<B, 3>,
+    eigen: SymmetricEigen<B>,
+    images: usize,
+) -> Tensor<B, 1> {
+    let (device, dtype) = (matrices.device(), matrices.dtype());
+    let [sets, size, _] = matrices.dims();
+    // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
+    let pairs = (sets * (sets - 1) / 2) as f64;
+    let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
+    let total: Vec<f64> = (0..size).map(|i| eigen.values.iter().map(|l| l[i]).sum()).collect();
+    let partners = || eigen.values.iter().flat_map(|l| l.iter().zip(&total).map(|(own, all)| (*own, all - own)));
+    let value = partners().map(|(own, others)| own * others).sum::<f64>() * scale / 2.0;
+    let value = Tensor::from_data(TensorData::from([value]), (&device, dtype));
+    if !B::ad_enabled(&device) {
+        return value;
+    }
+
+    let weights: Vec<f64> = partners().map(|(_, others)| others * scale).collect();
+    let weights = TensorData::new(weights, [sets, size, 1]);
+    let weighted = eigen.vectors.clone() * Tensor::from_data(weights, (&device, dtype));
+    let gradient = eigen.vectors.transpose().matmul(weighted); // Vᵀ diag(μ) V: [K, N, N]
+    with_gradient(value, matrices, gradient)
 }

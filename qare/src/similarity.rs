@@ -34,6 +34,12 @@ impl Similarity {
     }
 }
 
+/// ẑ = z / max(‖z‖, 1e-12), for each row: `[S, N, D]` → `[S, N, D]`.
+pub(crate) fn unit_embeddings<B: Backend>(embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
+    let norms = row_norms(embeddings.clone()).detach();
+    unit_rows(embeddings, norms)
+}
+
 /// max(‖z‖, 1e-12) of each row: `[S, N, D]` → `[S, N, 1]`. The floor stands under the root, where it also keeps
 /// the gradient of a zero row from being 0/0.
 fn row_norms<B: Backend>(embeddings: Tensor<B, 3>) -> Tensor<B, 3> {

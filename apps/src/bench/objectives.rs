@@ -1,7 +1,7 @@
 //! Loss and gradient of the objectives on random embeddings, over B and over K, and how their cost grows.
 
 use burn::tensor::{Distribution, Tensor};
-use qare::{ContrastiveObjectiveConfig, ObjectiveError, QareConfig, Views};
+use qare::{ContrastiveObjectiveConfig, ObjectiveError, QareConfig, SimilarityFloor, Views};
 
 use super::Bench;
 use super::figure::Unit;
@@ -41,6 +41,7 @@ fn terms() -> Vec<Term> {
         objective("sparseclr", ContrastiveObjectiveConfig::sparseclr()),
         objective("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
         set_term("qare", None, QareConfig::new()),
+        set_term("qare_no_floor", Some(1 << 16), QareConfig::new().with_similarity_floor(SimilarityFloor::None)),
     ]
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::MachineFlags;
 use crate::error::{AppError, Result};
-use crate::methods::{Aggregation, Method};
+use crate::methods::{Aggregation, Floor, Method};
 use crate::recipe::{Layer, Recipe};
 
 /// What a run is made of; what is not given here comes from the recipe, or is the default.
@@ -60,6 +60,10 @@ pub struct RecipeFlags {
     #[arg(long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
+    /// Floor under the similarities of the QARe term: 1e-8, or none, which makes its cost linear in B [default: 1e-8]
+    #[arg(long, alias = "similarity_floor")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity_floor: Option<Floor>,
     /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

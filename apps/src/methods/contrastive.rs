@@ -32,6 +32,9 @@ fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
         Method::SparseclrQare => ContrastiveObjectiveConfig::sparseclr_qare(recipe.alpha, recipe.beta),
         other => unreachable!("{other} is no contrastive method"),
     };
+    if let Some(qare) = &mut config.qare {
+        qare.similarity_floor = recipe.similarity_floor.0;
+    }
     config.pairwise = match config.pairwise {
         PairwiseConfig::NtXent(config) => {
             PairwiseConfig::NtXent(NtXentConfig { temperature: recipe.temperature, ..config })

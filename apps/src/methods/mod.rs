@@ -6,6 +6,7 @@
 mod contrastive;
 mod deepcluster;
 mod deepinfomax;
+mod floor;
 mod pretext;
 mod relationnet;
 mod rotationnet;
@@ -21,6 +22,7 @@ use qare_data::{ImageSet, Splits, ViewBatch};
 use qare_models::{Backbone, NamedTensor, StateDict, WeightsError};
 use serde::{Deserialize, Serialize};
 
+pub use floor::Floor;
 pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, StepLoss};
 pub use relationnet::Aggregation;
 

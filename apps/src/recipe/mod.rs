@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::Layer;
 
-use crate::methods::{Aggregation, Method};
+use crate::methods::{Aggregation, Floor, Method};
 
 /// Everything that a run depends on. The defaults are the protocol of the paper's repository.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct Recipe {
     pub temperature: f64,
     /// Margin of SparseCLR.
     pub margin: f64,
+    /// What the similarities of the set term are cut off at from below: "1e-8" or "none", which makes its cost linear in B.
+    pub similarity_floor: Floor,
     /// How `relationnet` joins the features of two views.
     pub aggregation: Aggregation,
     /// How many clusters `deepcluster` makes; ten for each class, if nothing is said.
@@ -139,6 +141,7 @@ impl Default for Recipe {
             beta: 1.0,
             temperature: 0.5,
             margin: 1.0,
+            similarity_floor: Floor::default(),
             aggregation: Aggregation::default(),
             clusters: None,
             learning_rate: 1e-3,

@@ -1,6 +1,7 @@
 //! One binary: every test program here would otherwise instantiate both backends again.
 
 mod example;
+mod floorless;
 mod golden;
 mod objectives;
 mod oracle;

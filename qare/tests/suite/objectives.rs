@@ -109,6 +109,8 @@ fn gradients_equal_finite_differences() {
         ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5),
         ContrastiveObjectiveConfig::sparseclr_qare(0.7, 2.0),
         ContrastiveObjectiveConfig::sparseclr_qare(0.0, 1.0),
+        ContrastiveObjectiveConfig::sparseclr_qare(0.5, 1.0)
+            .with_qare(Some(QareConfig::new().with_similarity_floor(SimilarityFloor::None))),
         ContrastiveObjectiveConfig::new(PairwiseConfig::NtXent(
             NtXentConfig::new().with_temperature(0.2).with_reduction(NtXentReduction::MeanOfLogs),
         )),

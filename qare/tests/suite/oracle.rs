@@ -68,11 +68,15 @@ pub fn sparse_clr(s: &Rows, k: usize, margin: f64) -> f64 {
 }
 
 pub fn qare(z: &Rows, k: usize) -> f64 {
+    qare_of(z, k, floored)
+}
+
+pub fn qare_of(z: &Rows, k: usize, similarities: impl Fn(&Rows) -> Rows) -> f64 {
     let images = z.len() / k;
     let spectra: Vec<Vec<f64>> = (0..k)
         .map(|view| {
             let set: Rows = (0..images).map(|i| z[i * k + view].clone()).collect();
-            eigenvalues(floored(&set).into_iter().map(|row| row.into_iter().map(|x| 1.0 + x).collect()).collect())
+            eigenvalues(similarities(&set).into_iter().map(|row| row.into_iter().map(|x| 1.0 + x).collect()).collect())
         })
         .collect();
     let (mut sum, mut pairs) = (0.0, 0.0);
