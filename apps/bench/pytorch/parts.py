@@ -1,6 +1,7 @@
 """The parts of the benchmark: the same work as `qare bench`, under the same keys."""
 
 import resource
+import statistics
 import tempfile
 import time
 
@@ -130,8 +131,8 @@ class Bench:
         for method, times in zip(methods, runs):
             key = f"step.{backbone}.B{batch}.{method}"
             self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "steps")
-        without, whole = (self.figures.find(f"step.{backbone}.B{batch}.{m}")["median"] for m in methods[1:])
-        share = 100 * (whole - without) / whole
+        # Of runs that followed each other, so that the machine's drift is not part of it.
+        share = 100 * statistics.median((whole - without) / whole for without, whole in zip(*runs[1:]))
         self.figures.number(f"step.{backbone}.B{batch}.qare_share", f"share of QARe, {backbone}, B = {batch}", "%", share)
 
     # probe

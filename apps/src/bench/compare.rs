@@ -61,7 +61,7 @@ fn loader_shares(report: &Report) -> Vec<Figure> {
 fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
     let (ours, others) = reports.split_first().expect("there are files to compare");
     let mut heading = vec![String::new(), ours.name()];
-    heading.extend(others.iter().flat_map(|other| [other.name(), "ratio".to_string()]));
+    heading.extend(others.iter().flat_map(|other| [other.name(), "ratio".to_string(), "of minima".to_string()]));
     let mut known: Vec<&Figure> = Vec::new();
     for figure in reports.iter().flat_map(|report| &report.figures) {
         if known.iter().all(|one| one.key != figure.key) {
@@ -75,7 +75,10 @@ fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
         let mut row = vec![figure.label.clone(), cell(mine)];
         for other in others {
             let theirs = other.figure(&figure.key);
-            row.extend([cell(theirs), ratio(mine, theirs).unwrap_or_default()]);
+            row.push(cell(theirs));
+            row.extend(
+                [|figure: &Figure| figure.median, |figure: &Figure| figure.min].map(|value| ratio(mine, theirs, value)),
+            );
         }
         match tables.iter_mut().find(|(name, _)| name == part) {
             Some((_, table)) => table.rows.push(row),
@@ -89,11 +92,14 @@ fn cell(figure: Option<&Figure>) -> String {
     figure.map_or("–".to_string(), |figure| figure.unit.told(figure.median))
 }
 
-/// The ratio of two times, or of two sizes.
-fn ratio(mine: Option<&Figure>, theirs: Option<&Figure>) -> Option<String> {
-    let (mine, theirs) = (mine?, theirs?);
+/// The ratio of two times, or of two sizes; nothing for what is neither.
+fn ratio(mine: Option<&Figure>, theirs: Option<&Figure>, value: impl Fn(&Figure) -> f64) -> String {
+    let (Some(mine), Some(theirs)) = (mine, theirs) else { return String::new() };
     let comparable = mine.unit == theirs.unit && matches!(mine.unit, Unit::Seconds | Unit::Bytes);
-    let ratio = mine.median / theirs.median;
-    (comparable && mine.median > 0.0 && theirs.median > 0.0)
-        .then(|| if ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") })
+    let ratio = value(mine) / value(theirs);
+    match comparable && ratio.is_finite() && ratio > 0.0 {
+        true if ratio < 0.1 => format!("{ratio:.3}"),
+        true => format!("{ratio:.2}"),
+        false => String::new(),
+    }
 }

@@ -62,12 +62,10 @@ pub struct Figures(Vec<Figure>);
 impl Figures {
     /// Times of runs, each of which does a piece of work `amount` times.
     pub fn seconds(&mut self, key: String, label: String, runs: &[f64], amount: usize, per: Option<&str>) -> f64 {
-        let mut each: Vec<f64> = runs.iter().map(|seconds| seconds / amount as f64).collect();
-        each.sort_by(f64::total_cmp);
-        let middle = each.len() / 2;
-        let median = if each.len() % 2 == 1 { each[middle] } else { (each[middle - 1] + each[middle]) / 2.0 };
-        let per = per.map(str::to_owned);
-        self.add(Figure { key, label, unit: Unit::Seconds, min: each[0], median, runs: each.len(), per });
+        let each: Vec<f64> = runs.iter().map(|seconds| seconds / amount as f64).collect();
+        let (min, runs) = (each.iter().copied().fold(f64::INFINITY, f64::min), each.len());
+        let (median, per) = (median(each), per.map(str::to_owned));
+        self.add(Figure { key, label, unit: Unit::Seconds, min, median, runs, per });
         median
     }
 
@@ -91,6 +89,16 @@ impl Figures {
     pub fn take(&mut self) -> Vec<Figure> {
         std::mem::take(&mut self.0)
     }
+}
+
+/// The middle one of some numbers, or the mean of the two in the middle.
+///
+/// # Panics
+/// If there are none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 #[cfg(test)]

@@ -118,13 +118,13 @@ fn two_files_give_ratios() {
     let cells = |key: &str| {
         row(key).trim_start_matches(key).split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
     };
-    assert_eq!(cells("objectives.sparseclr_qare.B64.K2"), ["2.00 ms", "8.00 ms", "0.25"]);
+    assert_eq!(cells("objectives.sparseclr_qare.B64.K2"), ["2.00 ms", "8.00 ms", "0.25", "0.25"]);
     // A share has no ratio, and a figure that only one of them has none either.
     assert!(row("step.conv4.B128.qare_share").ends_with("3.0 %"));
     assert!(row("views.ours").ends_with('–') && row("views.theirs").ends_with("1.00 s"));
     assert!(row("loader alone, in percent of a step, conv4, B = 128").contains("25.0 %"));
     let table = fs::read_to_string(markdown).unwrap();
-    assert!(table.contains("| objectives.sparseclr_qare.B64.K2 | 2.00 ms | 8.00 ms | 0.25 |"), "{table}");
+    assert!(table.contains("| objectives.sparseclr_qare.B64.K2 | 2.00 ms | 8.00 ms | 0.25 | 0.25 |"), "{table}");
     let svg = fs::read_to_string(plot).unwrap();
     assert!(svg.contains("theirs (cpu)") && svg.contains("ours (cpu)"));
 }
