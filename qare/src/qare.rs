@@ -2,6 +2,8 @@ use burn::config::Config;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::gradient::with_gradient;
+use crate::host::UnitRows;
+use crate::spectrum::SET;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, Views, symmetric_eigen};
 
@@ -42,6 +44,20 @@ impl Qare {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let term = rows.set_term(views, B::ad_enabled(&embeddings.device()))?;
+        Ok(rows.attach(term, embeddings))
+    }
+
+    /// The same in tensor operations and a decomposition in f64, which is what [`forward`](Self::forward) does off the CPU.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let sets = views.sets(embeddings)?; // [K, B, D]
         let similarities = Similarity::FlooredCosine.matrix(sets); // [K, B, B]
         // ẑ·ẑ = 1 whatever z is. Its gradient, zero, would be the difference of two numbers that dwarf all others.
@@ -62,7 +78,7 @@ impl Qare {
         }
         let (device, dtype) = (similarities.device(), similarities.dtype());
         let similarities = similarities + 1.0;
-        let eigen = symmetric_eigen(similarities.clone(), "the similarity matrix of view set")?;
+        let eigen = symmetric_eigen(similarities.clone(), SET)?;
 
         // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
         let pairs = (sets * (sets - 1) / 2) as f64;
