@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
+use crate::host::{UnitRows, scalar};
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
 
 /// Configuration of the pairwise term.
@@ -144,12 +145,28 @@ impl ContrastiveObjective {
         embeddings: Tensor<B, 2>,
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
-        let qare = match &self.qare {
-            Some(qare) => Some(qare.forward(embeddings.clone(), views)?),
-            None => None,
+        if let Some(qare) = self.qare.as_ref().filter(|qare| qare.is_floorless()) {
+            let qare = qare.forward(embeddings.clone(), views)?;
+            return Ok(self.output(self.pairwise.forward(embeddings, views)?, Some(qare)));
+        }
+        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let differentiate = B::ad_enabled(&embeddings.device());
+        let (qare, pairwise) = rayon::join(
+            || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose(),
+            || rows.pairwise(&self.pairwise, views, differentiate),
+        );
+        let (qare, pairwise) = (qare?, pairwise?);
+        let device = embeddings.device();
+        let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));
+        let total = match qare {
+            Some(qare) => pairwise.weighted_sum(self.alpha, qare, self.beta),
+            None => pairwise.scaled(self.alpha),
         };
-        let pairwise = self.pairwise.forward(embeddings, views)?;
-        Ok(self.output(pairwise, qare))
+        Ok(ObjectiveOutput {
+            loss: rows.attach(total, embeddings),
+            pairwise: scalar::<B>(pairwise_value, &device),
+            qare: qare_value.map(|value| scalar::<B>(value, &device)),
+        })
     }
 
     /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
@@ -162,7 +179,7 @@ impl ContrastiveObjective {
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
         let qare = match &self.qare {
-            Some(qare) => Some(qare.forward(embeddings.clone(), views)?),
+            Some(qare) => Some(qare.forward_generic(embeddings.clone(), views)?),
             None => None,
         };
         let pairwise = self.pairwise.forward_generic(embeddings, views)?;

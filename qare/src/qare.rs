@@ -3,6 +3,8 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::gradient::with_gradient;
 use crate::gram::floorless;
+use crate::host::UnitRows;
+use crate::spectrum::SET;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
 
@@ -61,12 +63,33 @@ impl Default for Qare {
 }
 
 impl Qare {
+    pub(crate) fn is_floorless(&self) -> bool {
+        self.similarity_floor == SimilarityFloor::None
+    }
+
     /// The regulariser `[1]` of embeddings `[K·B, D]`.
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
-        if self.similarity_floor == SimilarityFloor::None {
+        if self.is_floorless() {
+            return floorless(embeddings, views);
+        }
+        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let term = rows.set_term(views, B::ad_enabled(&embeddings.device()))?;
+        Ok(rows.attach(term, embeddings))
+    }
+
+    /// The same in tensor operations and a decomposition in f64, which is what [`forward`](Self::forward) does off the CPU.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_generic<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
+        if self.is_floorless() {
             return floorless(embeddings, views);
         }
         let sets = views.sets(embeddings)?; // [K, B, D]
@@ -88,7 +111,7 @@ impl Qare {
             return Err(ObjectiveError::BadSetShape { shape });
         }
         let similarities = similarities + 1.0;
-        let eigen = symmetric_eigen(similarities.clone(), "the similarity matrix of view set")?;
+        let eigen = symmetric_eigen(similarities.clone(), SET)?;
         Ok(spectral_bound(similarities, eigen, images))
     }
 }

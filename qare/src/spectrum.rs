@@ -52,3 +52,11 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     let vectors = TensorData::new(vectors, [count, size, size]);
     Ok(SymmetricEigen { values, vectors: Tensor::from_data(vectors, (&device, dtype)) })
 }
+
+/// What the matrix of a view set is called in errors.
+pub(crate) const SET: &str = "the similarity matrix of view set";
+
+/// The name of view set `set`'s matrix, of `sets`.
+pub(crate) fn set_label(set: usize, sets: usize) -> String {
+    format!("{SET} {} of {sets}", set + 1)
+}

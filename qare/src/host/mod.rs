@@ -7,10 +7,15 @@
 //!
 //! All sums run in a fixed order over fixed blocks, so that results do not depend on the number of threads.
 
+mod divide;
 mod exponential;
 mod nt_xent;
 mod pairwise;
+mod reduction;
+mod secular;
+mod set_term;
 mod sparse_clr;
+mod vectorized;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
@@ -29,6 +34,24 @@ pub(crate) struct UnitRows {
 pub(crate) struct Term {
     pub value: f64,
     pub gradient: Option<Vec<f32>>,
+}
+
+impl Term {
+    /// weight · self.
+    pub fn scaled(self, weight: f64) -> Self {
+        let scale = |gradient: Vec<f32>| gradient.into_iter().map(|g| g * weight as f32).collect();
+        Self { value: weight * self.value, gradient: self.gradient.map(scale) }
+    }
+
+    /// a · self + b · other.
+    pub fn weighted_sum(self, a: f64, other: Self, b: f64) -> Self {
+        let mut sum = self.scaled(a);
+        sum.value += b * other.value;
+        if let (Some(gradient), Some(other)) = (&mut sum.gradient, other.gradient) {
+            gradient.iter_mut().zip(other).for_each(|(g, other)| *g += b as f32 * other);
+        }
+        sum
+    }
 }
 
 /// Shorter rows than this meet the floors under norms and their products: those are left to the tensor code.
@@ -78,6 +101,14 @@ impl UnitRows {
             PairwiseTerm::NtXent(loss) => nt_xent::term(self, loss, views, differentiate),
             PairwiseTerm::SparseClr(loss) => sparse_clr::term(self, loss, views, differentiate),
         })
+    }
+
+    /// The set term, with its gradient if `differentiate`.
+    ///
+    /// # Errors
+    /// When the rows are not K views each of at least 2 images, or an eigendecomposition does not converge.
+    pub fn set_term(&self, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
+        set_term::term(self, views, differentiate)
     }
 
     /// The value `[1]` on the graph of `embeddings`, from which these rows are, with `gradient` with respect to the unit rows.

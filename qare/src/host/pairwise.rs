@@ -9,6 +9,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::UnitRows;
+use super::vectorized::vectorized;
 
 /// Rows of a block: a block of 8,192 columns then takes 1 MiB.
 const BLOCK: usize = 32;
@@ -22,9 +23,10 @@ pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32])
             || vec![0.0; BLOCK * count],
             |scratch, block| {
                 let (first, similarities) = similarities(rows, block, scratch);
-                pulp::Arch::new().dispatch(|| {
-                    similarities.chunks_exact_mut(count).enumerate().map(|(i, s)| row(first + i, s)).collect()
-                })
+                vectorized(
+                    #[inline(always)]
+                    || similarities.chunks_exact_mut(count).enumerate().map(|(i, s)| row(first + i, s)).collect(),
+                )
             },
         )
         .collect();
@@ -40,9 +42,12 @@ pub(super) fn gradient(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) + Sync) 
         || vec![0.0; BLOCK * count],
         |scratch, (block, gradient)| {
             let (first, similarities) = similarities(rows, block, scratch);
-            pulp::Arch::new().dispatch(|| {
-                similarities.chunks_exact_mut(count).enumerate().for_each(|(i, s)| row(first + i, s));
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    similarities.chunks_exact_mut(count).enumerate().for_each(|(i, s)| row(first + i, s));
+                },
+            );
             let height = similarities.len() / count;
             let weights = MatRef::from_row_major_slice(similarities, height, count);
             let gradient = MatMut::from_row_major_slice_mut(gradient, height, dim);
