@@ -1,3 +1,4 @@
+#[cfg(any(feature = "flex", feature = "ndarray"))]
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;

@@ -6,10 +6,11 @@
 //! same with any number of threads.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::buffers::Buffer;
+use super::buffers::{Buffer, for_writing, unwritten, written};
 use super::convolution::{Frames, Layout, Sizes, Weights, pytorch_weights};
 use super::normalization::{Affine, activate, average_pool, global_average, statistics};
 use super::normalization_gradient::{Behind, Gate, Through, gradient_of_z, gradient_sums};
@@ -147,9 +148,11 @@ pub(super) fn finish(
     let (output, finished) = (plan.sizes.output(), plan.out_len());
     let count = maps.len() / output;
     let run = plan.run(count);
-    let mut out = vec![0.0; count * finished];
+    let mut out = unwritten(count * finished);
     let mut activated = (residual.is_some() && plan.pool != Pool::None).then(|| Buffer::new(maps.len()));
-    let of_run = |at: usize, out: &mut [f32], mut activated: Option<&mut [f32]>| {
+    let of_run = |at: usize, out: &mut [MaybeUninit<f32>], mut activated: Option<&mut [f32]>| {
+        // SAFETY: every image's part is written, and not read.
+        let out = unsafe { for_writing(out) };
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.activated.resize(output, 0.0);
             for (i, out) in out.chunks_exact_mut(finished).enumerate() {
@@ -171,7 +174,8 @@ pub(super) fn finish(
             .for_each(|(at, (out, activated))| of_run(at, out, Some(activated))),
         None => runs.enumerate().for_each(|(at, out)| of_run(at, out, None)),
     }
-    (out, activated)
+    // SAFETY: every run has written its part.
+    (unsafe { written(out) }, activated)
 }
 
 fn finish_image(
@@ -207,13 +211,15 @@ pub(super) fn infer(
     let (input, output, finished) = (plan.sizes.input(), plan.sizes.output(), plan.out_len());
     let count = images.len() / input;
     let run = plan.run(count);
-    let mut out = vec![0.0; count * finished];
+    let mut out = unwritten(count * finished);
     images.par_chunks(run * input).zip(out.par_chunks_mut(run * finished)).enumerate().for_each(
         |(at, (images, out))| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let Scratch { frames, maps, activated } = scratch;
                 maps.resize(output, 0.0);
                 activated.resize(output, 0.0);
+                // SAFETY: every image's part is written, and not read.
+                let out = unsafe { for_writing(out) };
                 for (i, (image, out)) in images.chunks_exact(input).zip(out.chunks_exact_mut(finished)).enumerate() {
                     frames.convolve(image, plan.layout, weights, maps);
                     let residual = residual.map(|residual| &residual[(at * run + i) * output..][..output]);
@@ -222,7 +228,8 @@ pub(super) fn infer(
             });
         },
     );
-    out
+    // SAFETY: every run has written its part.
+    unsafe { written(out) }
 }
 
 /// What a forward pass leaves for the gradients.
@@ -256,10 +263,12 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
     let behind = |image: usize| passed.behind(plan, image, &of_output[image * finished..][..finished]);
 
     // First pass: sums for each channel. Where there is a residual, the gradient behind the ReLU is kept: it is the residual's.
-    let mut kept = passed.activated.map(|_| vec![0.0; count * output]);
+    let mut kept = passed.activated.map(|_| unwritten(count * output));
     let mut sums = vec![0.0; count * c_out];
     let mut products = vec![0.0; count * c_out];
-    let first = |at: usize, sums: &mut [f32], products: &mut [f32], mut kept: Option<&mut [f32]>| {
+    let first = |at: usize, sums: &mut [f32], products: &mut [f32], kept: Option<&mut [MaybeUninit<f32>]>| {
+        // SAFETY: every image's part is written, and not read.
+        let mut kept = kept.map(|kept| unsafe { for_writing(kept) });
         for (i, (sums, products)) in sums.chunks_exact_mut(c_out).zip(products.chunks_exact_mut(c_out)).enumerate() {
             let kept = kept.as_mut().map(|kept| &mut kept[i * output..][..output]);
             gradient_sums(behind(at * run + i), kept, sums, products);
@@ -273,13 +282,17 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
             .for_each(|(at, ((sums, products), kept))| first(at, sums, products, Some(kept))),
         None => of_runs.enumerate().for_each(|(at, (sums, products))| first(at, sums, products, None)),
     }
+    // SAFETY: every run has written its part.
+    let kept = kept.map(|kept| unsafe { written(kept) });
     let (sums, products) = (summed(&sums, c_out), summed(&products, c_out));
     let through = through(passed.normalization, &sums, &products, (count * output / c_out) as f64);
 
     // Second pass: the gradient of the maps, image by image, and what follows from it.
     let mut of_weights = vec![0.0; count.div_ceil(run) * plan.sizes.weights()];
-    let mut images = of_images.then(|| vec![0.0; count * input]);
-    let second = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
+    let mut images = of_images.then(|| unwritten(count * input));
+    let second = |at: usize, of_weights: &mut [f32], images: Option<&mut [MaybeUninit<f32>]>| {
+        // SAFETY: every image's part is written, and not read.
+        let mut images = images.map(|images| unsafe { for_writing(images) });
         SCRATCH.with_borrow_mut(|Scratch { frames, maps: gradient, .. }| {
             gradient.resize(output, 0.0);
             for image in at * run..((at + 1) * run).min(count) {
@@ -307,6 +320,8 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
             .for_each(|(at, (weights, images))| second(at, weights, Some(images))),
         None => of_runs.enumerate().for_each(|(at, weights)| second(at, weights, None)),
     }
+    // SAFETY: every run has written its part.
+    let mut images = images.map(|images| unsafe { written(images) });
     if plan.layout == Layout::Planar {
         images = images.map(|images| planar(&images, &plan.sizes));
     }
