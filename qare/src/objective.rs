@@ -151,10 +151,14 @@ impl ContrastiveObjective {
         }
         let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
-        let (qare, pairwise) = rayon::join(
-            || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose(),
-            || rows.pairwise(&self.pairwise, views, differentiate),
-        );
+        let set_term = || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose();
+        let pairwise = || rows.pairwise(&self.pairwise, views, differentiate);
+        // A decomposition keeps one thread busy, and the pairwise term all that are left; with none left it would only
+        // hold up one of the decompositions.
+        let (qare, pairwise) = match rayon::current_num_threads() > views.count() {
+            true => rayon::join(set_term, pairwise),
+            false => (set_term(), pairwise()),
+        };
         let (qare, pairwise) = (qare?, pairwise?);
         let device = embeddings.device();
         let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));

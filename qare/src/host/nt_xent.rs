@@ -1,7 +1,7 @@
 //! NT-Xent, fused.
 
 use super::exponential::exp;
-use super::pairwise::{gradient, largest, map_rows, sum};
+use super::pairwise::{gradient, largest, map_rows, raise, sum};
 use super::{Term, UnitRows};
 use crate::{NtXent, NtXentReduction, Views};
 
@@ -28,7 +28,7 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
         rows,
         #[inline(always)]
         |i, row| {
-            row.iter_mut().for_each(|s| *s = if *s < floor { floor } else { *s });
+            raise(row, floor);
             row[i] = f32::NEG_INFINITY;
             let largest = largest(row);
             let denominator = sum(row, |s| exp((s - largest) * sharpness));

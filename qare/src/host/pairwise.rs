@@ -25,7 +25,14 @@ pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32])
                 let (first, similarities) = similarities(rows, block, scratch);
                 vectorized(
                     #[inline(always)]
-                    || similarities.chunks_exact_mut(count).enumerate().map(|(i, s)| row(first + i, s)).collect(),
+                    || {
+                        // Loops, not iterators' methods, which the compiler may leave outside.
+                        let mut results = Vec::with_capacity(BLOCK);
+                        for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
+                            results.push(row(first + i, s));
+                        }
+                        results
+                    },
                 )
             },
         )
@@ -45,7 +52,9 @@ pub(super) fn gradient(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) + Sync) 
             vectorized(
                 #[inline(always)]
                 || {
-                    similarities.chunks_exact_mut(count).enumerate().for_each(|(i, s)| row(first + i, s));
+                    for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
+                        row(first + i, s);
+                    }
                 },
             );
             let height = similarities.len() / count;
@@ -67,6 +76,14 @@ fn similarities<'a>(rows: &UnitRows, block: usize, scratch: &'a mut [f32]) -> (u
     let product = MatMut::from_row_major_slice_mut(similarities, height, count);
     matmul(product, Accum::Replace, unit.subrows(first, height), unit.transpose(), 1.0, Par::Seq);
     (first, similarities)
+}
+
+/// s_ij ← max(s_ij, floor) in a row.
+#[inline(always)]
+pub(super) fn raise(row: &mut [f32], floor: f32) {
+    for s in row {
+        *s = if *s < floor { floor } else { *s };
+    }
 }
 
 /// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.

@@ -191,10 +191,16 @@ fn sweep<S: Simd>(
         let end = j + width;
         if width == COLUMNS && end < size {
             let (_, rest) = matrix.split_at_mut(j * stride);
-            let mut columns = rest.chunks_mut(stride).map(|column| &mut column[first + end..first + size]);
-            let [a, b, c, d] = std::array::from_fn(|_| columns.next().expect("four columns are left"));
-            let factors = std::array::from_fn(|i| [v[j + i], w[j + i], x[j + i]]);
-            let sums = below_head(simd, [a, b, c, d], &factors, &v[end..], &w[end..], &x[end..], &mut y[end..]);
+            let (a, rest) = rest.split_at_mut(stride);
+            let (b, rest) = rest.split_at_mut(stride);
+            let (c, d) = rest.split_at_mut(stride);
+            let rows = first + end..first + size;
+            let columns = [&mut a[rows.clone()], &mut b[rows.clone()], &mut c[rows.clone()], &mut d[rows]];
+            let mut factors = [[0.0; 3]; COLUMNS];
+            for (i, factors) in factors.iter_mut().enumerate() {
+                *factors = [v[j + i], w[j + i], x[j + i]];
+            }
+            let sums = below_head(simd, columns, &factors, &v[end..], &w[end..], &x[end..], &mut y[end..]);
             for (y, sum) in y[j..end].iter_mut().zip(sums) {
                 *y += sum;
             }
@@ -214,10 +220,16 @@ fn below_head<S: Simd>(
     x: &[f32],
     y: &mut [f32],
 ) -> [f32; COLUMNS] {
-    let splats = factors.map(|[v, w, x]| [simd.splat_f32s(-v), simd.splat_f32s(-w), simd.splat_f32s(x)]);
-    let mut sums = [simd.splat_f32s(0.0); COLUMNS];
+    let zero = simd.splat_f32s(0.0);
+    let mut splats = [[zero; 3]; COLUMNS];
+    for (splats, [v, w, x]) in splats.iter_mut().zip(factors) {
+        *splats = [simd.splat_f32s(-v), simd.splat_f32s(-w), simd.splat_f32s(*x)];
+    }
+    let mut sums = [zero; COLUMNS];
     let mut scalar_sums = [0.0; COLUMNS];
-    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = columns.map(|column| S::as_mut_simd_f32s(column));
+    let [a, b, c, d] = columns;
+    let ((a, a_rest), (b, b_rest)) = (S::as_mut_simd_f32s(a), S::as_mut_simd_f32s(b));
+    let ((c, c_rest), (d, d_rest)) = (S::as_mut_simd_f32s(c), S::as_mut_simd_f32s(d));
     let ((v, v_rest), (w, w_rest), (x, x_rest)) = (S::as_simd_f32s(v), S::as_simd_f32s(w), S::as_simd_f32s(x));
     let (y, y_rest) = S::as_mut_simd_f32s(y);
     let length = v.len();
@@ -245,5 +257,8 @@ fn below_head<S: Simd>(
             *sum += changed * x_rest[i];
         }
     }
-    std::array::from_fn(|i| simd.reduce_sum_f32s(sums[i]) + scalar_sums[i])
+    for (scalar, sum) in scalar_sums.iter_mut().zip(sums) {
+        *scalar += simd.reduce_sum_f32s(sum);
+    }
+    scalar_sums
 }

@@ -1,6 +1,6 @@
 //! SparseCLR, fused.
 
-use super::pairwise::{gradient, largest, map_rows, sum};
+use super::pairwise::{gradient, largest, map_rows, raise, sum};
 use super::{Term, UnitRows};
 use crate::{SparseClr, Views};
 
@@ -14,7 +14,7 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
         rows,
         #[inline(always)]
         |i, row| {
-            row.iter_mut().for_each(|s| *s = if *s < floor { floor } else { *s });
+            raise(row, floor);
             let mut positive = 0.0;
             for j in views.others(i) {
                 row[j] -= margin;
