@@ -15,7 +15,7 @@ import torchvision
 
 from networks import BACKBONES
 from parts import PARTS, Bench
-from timing import Clock, Figures
+from timing import Clock, Figures, Others
 
 
 def options():
@@ -94,7 +94,9 @@ def main():
     bench = Bench(chosen, Clock(chosen.seconds, 2 if chosen.quick else 3, synchronize), figures)
     for part in PARTS:
         if part in chosen.parts or "all" in chosen.parts:
+            others = Others()
             getattr(bench, part)()
+            others.tell(part, figures)
             if chosen.json:
                 figures.write(chosen.json, head(chosen), chosen.add)
 

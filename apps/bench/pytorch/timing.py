@@ -41,6 +41,35 @@ class Clock:
         return runs
 
 
+def ticks():
+    """Of the system's clock, on Linux: of all cores, of those working, and of this process with its ended children."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            cores = [int(word) for word in file.readline().split()[1:9]]
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            own = sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:15])
+    except OSError:
+        return None
+    return sum(cores), sum(cores) - cores[3] - cores[4], own
+
+
+class Others:
+    """What other processes take of the processor: figures of a busy machine are worth little."""
+
+    def __init__(self):
+        self.start = ticks()
+
+    def tell(self, part, figures):
+        now = ticks()
+        if self.start is None or now is None or now[0] - self.start[0] < 100:
+            return
+        passed, working, own = (after - before for before, after in zip(self.start, now))
+        share = max(0.0, 100 * (working - own) / passed)
+        figures.number(f"others.{part}", f"other processes' share of the processor, {part}", "%", share)
+        if share > 5:
+            print(f"note: other processes took {share:.0f} % of the processor meanwhile; these figures are worth little")
+
+
 class Figures:
     """Named results. `amount` of `of` is the work that one run does."""
 

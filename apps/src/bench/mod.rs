@@ -9,6 +9,7 @@ mod machine;
 mod memory;
 mod objectives;
 mod options;
+mod others;
 mod plot;
 mod probe;
 mod report;
@@ -24,8 +25,9 @@ use crate::cli::BenchArgs;
 use crate::error::Result;
 use crate::files::say;
 use clock::Clock;
-use figure::Figures;
+use figure::{Figures, Unit};
 use options::Options;
+use others::Others;
 use report::Report;
 
 /// What can be measured.
@@ -52,6 +54,21 @@ pub enum Part {
 impl Part {
     const MEASURED: [Part; 7] =
         [Part::Views, Part::Loader, Part::Objectives, Part::Step, Part::Probe, Part::Epoch, Part::Memory];
+
+    /// Measures, and tells what else the processor did meanwhile.
+    fn measure_watched(self, bench: &mut Bench) -> Result<()> {
+        let others = Others::watch();
+        self.measure(bench)?;
+        if let Some(share) = others.share() {
+            let part = self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
+            let label = format!("other processes' share of the processor, {part}");
+            bench.figures.number(format!("others.{part}"), label, Unit::Percent, share);
+            if let Some(note) = Others::note(share) {
+                say(note);
+            }
+        }
+        Ok(())
+    }
 
     fn measure(self, bench: &mut Bench) -> Result<()> {
         match self {
@@ -90,7 +107,7 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     say(report.head());
     let asked = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
     for part in Part::MEASURED.into_iter().filter(asked) {
-        part.measure(&mut bench)?;
+        part.measure_watched(&mut bench)?;
         report.add(bench.figures.take());
         if let Some(path) = &args.json {
             report.write(path)?;

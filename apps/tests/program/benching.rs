@@ -74,7 +74,9 @@ fn figures_of_other_parts_are_kept_on_demand() {
     let json = out.path().join("figures.json");
     let run = |part: &str, add: &[&str]| {
         succeeds(smallest(&[part]).arg("--json").arg(&json).args(add));
-        medians(&json).iter().map(|(key, _)| key.split('.').next().unwrap().to_string()).collect::<Vec<_>>()
+        let parts = medians(&json).into_iter().map(|(key, _)| key.split('.').next().unwrap().to_string());
+        // Of a busy machine something more is told.
+        parts.filter(|part| part != "others").collect::<Vec<_>>()
     };
     assert!(run("step", &[]).iter().all(|part| part == "step"));
     let both = run("loader", &["--add"]);
