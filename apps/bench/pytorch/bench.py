@@ -91,7 +91,8 @@ def main():
     torch.set_num_threads(chosen.threads)
     synchronize = torch.cuda.synchronize if chosen.device.startswith("cuda") else lambda: None
     figures = Figures()
-    bench = Bench(chosen, Clock(chosen.seconds, 2 if chosen.quick else 3, synchronize), figures)
+    compiles = chosen.compile or chosen.device.startswith("cuda")
+    bench = Bench(chosen, Clock(chosen.seconds, 2 if chosen.quick else 3, synchronize, compiles), figures)
     for part in PARTS:
         if part in chosen.parts or "all" in chosen.parts:
             others = Others()

@@ -204,7 +204,7 @@ class Bench:
         pin = self.device.type == "cuda"
         loader = images.loader(data, batch, self.options.num_workers, True, pin)
         encoder, step = self.stepper(backbone, batch, method)
-        if pin:  # what cuDNN and the compiler do once is not part of an epoch
+        if self.clock.compiles:  # what cuDNN and the compiler do once is not part of an epoch
             step(torch.randn(2 * batch, 3, 32, 32, device=self.device))
         self.clock.synchronize()
         start = time.perf_counter()

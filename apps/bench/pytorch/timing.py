@@ -13,8 +13,10 @@ LONG = 10.0
 class Clock:
     """Times a piece of work: one run to warm up, then as many as fit into the budget, at least `least`."""
 
-    def __init__(self, seconds, least, synchronize):
+    def __init__(self, seconds, least, synchronize, compiles):
         self.seconds, self.least, self.synchronize = seconds, least, synchronize
+        # Whether a first run compiles or tries out kernels, so that it tells nothing of the next.
+        self.compiles = compiles
 
     def once(self, work):
         self.synchronize()
@@ -28,6 +30,9 @@ class Clock:
 
     def measure_in_turn(self, works):
         """Several pieces of work, their runs taking turns, so that a change of the machine's speed meets all of them."""
+        if self.compiles:
+            for work in works:
+                work()
         first = [self.once(work) for work in works]
         if max(first) >= LONG:
             return [[seconds] for seconds in first]

@@ -9,6 +9,8 @@ use crate::error::{AppError, Result};
 
 /// A run this long needs no warm-up: what a first run costs more is small beside it.
 const LONG: f64 = 10.0;
+/// Whether a first run compiles kernels and tries them out, so that it tells nothing of the next.
+const COMPILES: bool = !cfg!(any(feature = "flex", feature = "ndarray"));
 const MOST_RUNS: usize = 1000;
 
 /// Times pieces of work. The device has finished before the clock is read.
@@ -30,6 +32,9 @@ impl Clock {
     /// The seconds of each run of several pieces of work. Their runs take turns, so that a change of the machine's speed
     /// meets all of them.
     pub fn measure_in_turn(&self, works: &mut [&mut dyn FnMut() -> Result<()>]) -> Result<Vec<Vec<f64>>> {
+        if COMPILES {
+            works.iter_mut().try_for_each(|work| work())?;
+        }
         let first = works.iter_mut().map(|work| self.once(&mut **work)).collect::<Result<Vec<_>>>()?;
         if first.iter().any(|seconds| *seconds >= LONG) {
             return Ok(first.into_iter().map(|seconds| vec![seconds]).collect());

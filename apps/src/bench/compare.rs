@@ -60,8 +60,8 @@ fn loader_shares(report: &Report) -> Vec<Figure> {
 /// A table for each part, with a row for each figure, those of the first report first.
 fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
     let (ours, others) = reports.split_first().expect("there are files to compare");
-    let mut heading = vec![String::new(), ours.name()];
-    heading.extend(others.iter().flat_map(|other| [other.name(), "ratio".to_string(), "of minima".to_string()]));
+    let mut heading = vec![String::new(), ours.short_name()];
+    heading.extend(others.iter().flat_map(|other| [other.short_name(), "ratio".to_string(), "of minima".to_string()]));
     let mut known: Vec<&Figure> = Vec::new();
     for figure in reports.iter().flat_map(|report| &report.figures) {
         if known.iter().all(|one| one.key != figure.key) {
@@ -85,6 +85,8 @@ fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
             None => tables.push((part.to_string(), Table { heading: heading.clone(), rows: vec![row] })),
         }
     }
+    // How busy the machine was goes last.
+    tables.sort_by_key(|(part, _)| part == "others");
     tables
 }
 

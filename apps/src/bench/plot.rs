@@ -221,7 +221,7 @@ fn draw_legend(foot: &Area<'_>, panels: &[Panel], reports: &[Report]) -> Drawn {
             0 => foot.draw(&PathElement::new(ends, INK.stroke_width(2)))?,
             number => foot.draw(&DashedPathElement::new(ends, dash(number), 4, INK.stroke_width(2)))?,
         }
-        foot.draw(&Text::new(report.name(), (x + 48, 42), text.clone()))?;
+        foot.draw(&Text::new(report.short_name(), (x + 48, 42), text.clone()))?;
     }
     Ok(())
 }

@@ -68,6 +68,11 @@ impl Report {
         format!("{} ({})", self.program, self.backend)
     }
 
+    /// The same without versions.
+    pub fn short_name(&self) -> String {
+        format!("{} ({})", self.program.split([' ', ',']).next().unwrap_or_default(), self.backend)
+    }
+
     /// What the figures are of, in a line.
     pub fn head(&self) -> String {
         let Machine { cpu, cores, threads, gpu, system } = &self.machine;
