@@ -11,6 +11,9 @@
 //! for which pixels × output channels are kept in registers. The gradient of the input is the same kind of convolution, of the
 //! gradient of the output with zeros between its pixels, by the mirrored weights; that of the weights is a sum over pixels.
 
+// Tiles of registers are written as they are drawn: by row and column.
+#![allow(clippy::needless_range_loop)]
+
 use pulp::{Simd, WithSimd};
 
 use super::vectors::{load, store, vectorize};

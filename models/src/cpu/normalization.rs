@@ -57,7 +57,7 @@ impl WithSimd for Statistics<'_> {
             // SAFETY: pixels × channels values are there, and whole vectors of channels.
             unsafe {
                 let at = |pixel: usize| load::<S>(self.image.as_ptr().add(pixel * channels + channel));
-                let sum = sum_over::<S>(simd, pixels, |pixel| at(pixel));
+                let sum = sum_over::<S>(simd, pixels, at);
                 let mean = simd.mul_f32s(sum, share);
                 let squares = sum_over::<S>(simd, pixels, |pixel| {
                     let distance = simd.sub_f32s(at(pixel), mean);
