@@ -6,11 +6,13 @@
 
 mod backends;
 mod block;
+mod block_gradient;
 mod buffers;
 mod convolution;
 mod normalization;
 mod normalization_gradient;
 mod operation;
+mod tiles;
 mod vectors;
 
 use std::any::{Any, TypeId};

@@ -11,7 +11,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Shape, Tensor, TensorPrimitive};
 
 use super::backends::{HostBackend, Primitive};
-use super::block::{Normalization, Passed, Plan, convolve, finish, gradients, infer};
+use super::block::{Normalization, Plan, convolve, finish, infer};
+use super::block_gradient::{Passed, gradients};
 use super::buffers::Buffer;
 use super::convolution::{Layout, Sizes, Weights};
 use super::{Block, BlockOutput};
