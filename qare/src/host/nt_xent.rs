@@ -5,16 +5,24 @@ use super::pairwise::{gradient, largest, map_rows, raise, sum};
 use super::{Term, UnitRows};
 use crate::{NtXent, NtXentReduction, Views};
 
-/// A row of exponentials, relative to its largest.
+/// What a row of exponentials e_ij = exp((s_ij − largest)/t) comes to.
+///
+/// Positives and others are apart, for of a row whose positives are nearly all there is, the others are the loss.
 struct Row {
     /// max_{j≠i} s_ij.
     largest: f32,
-    /// d = Σ_{j≠i} exp((s_ij − largest)/t).
-    denominator: f32,
-    /// Mean over the positives of exp((s_ip − largest)/t)/d.
-    probability: f64,
+    /// Σ e_ip over the positives.
+    positives: f64,
+    /// Σ e_ij over all others.
+    others: f64,
     /// Mean over the positives of (s_ip − largest)/t.
     exponent: f64,
+}
+
+impl Row {
+    fn denominator(&self) -> f64 {
+        self.positives + self.others
+    }
 }
 
 /// As [`NtXent::forward`] defines it, where also the names are from.
@@ -31,50 +39,59 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
             raise(row, floor);
             row[i] = f32::NEG_INFINITY;
             let largest = largest(row);
-            let denominator = sum(row, |s| exp((s - largest) * sharpness));
-            let (mut total, mut exponent) = (0.0, 0.0);
+            let (mut positives, mut exponent) = (0.0, 0.0);
             for j in views.others(i) {
                 let shifted = (row[j] - largest) * sharpness;
-                total += f64::from(exp(shifted));
+                positives += f64::from(exp(shifted));
                 exponent += f64::from(shifted);
+                row[j] = f32::NEG_INFINITY;
             }
-            let probability = total * share / f64::from(denominator);
-            Row { largest, denominator, probability, exponent: exponent * share }
+            let others = f64::from(sum(row, |s| exp((s - largest) * sharpness)));
+            Row { largest, positives, others, exponent: exponent * share }
         },
     );
     let mean = |f: &dyn Fn(&Row) -> f64| reduced.iter().map(f).sum::<f64>() / count as f64;
-    let probability = mean(&|row| row.probability);
+    // (K − 1) mean p, and what it lacks to 1.
+    let present = mean(&|row| row.positives / row.denominator());
+    let missing = mean(&|row| row.others / row.denominator());
     let value = match loss.reduction {
-        NtXentReduction::LogOfMean => -probability.ln(),
-        NtXentReduction::MeanOfLogs => mean(&|row| f64::from(row.denominator).ln() - row.exponent),
+        NtXentReduction::LogOfMean if missing < 0.5 => -share.ln() - (-missing).ln_1p(),
+        NtXentReduction::LogOfMean => -(share * present).ln(),
+        NtXentReduction::MeanOfLogs => mean(&|row| match row.others < row.positives {
+            true => (row.others / row.positives).ln_1p() + row.positives.ln() - row.exponent,
+            false => row.denominator().ln() - row.exponent,
+        }),
     };
     if !differentiate {
         return Term { value, gradient: None };
     }
 
-    // ∂L/∂s_ij = e_ij everyone_i − [j ∈ P(i)] (e_ij positive_i + constant), e_ij = exp((s_ij − largest_i)/t).
+    // ∂L/∂s_ij = e_ij everyone_i where j is not a positive.
     let weight = 1.0 / (loss.temperature * count as f64);
-    let coefficients = |row: &Row| {
-        let d = f64::from(row.denominator);
-        match loss.reduction {
-            NtXentReduction::LogOfMean => {
-                let scale = weight / (d * probability);
-                ((scale * row.probability) as f32, (scale * share) as f32)
+    let scale = |row: &Row| match loss.reduction {
+        NtXentReduction::LogOfMean => weight / (row.denominator() * share * present),
+        NtXentReduction::MeanOfLogs => weight / row.denominator(),
+    };
+    let everyone = |row: &Row| match loss.reduction {
+        NtXentReduction::LogOfMean => (scale(row) * share * row.positives / row.denominator()) as f32,
+        NtXentReduction::MeanOfLogs => scale(row) as f32,
+    };
+    // And where it is one: e_ip (p_i − 1/(K − 1)) in place of e_ip p_i, or e_ip/d − 1/(K − 1) in place of e_ip/d.
+    let positive = |row: &Row, s: f32| {
+        let e = f64::from(exp((s - row.largest) * sharpness));
+        scale(row)
+            * match loss.reduction {
+                NtXentReduction::LogOfMean => -share * e * row.others / row.denominator(),
+                NtXentReduction::MeanOfLogs => (e - share * row.positives) - share * row.others,
             }
-            NtXentReduction::MeanOfLogs => ((weight / d) as f32, 0.0),
-        }
     };
-    let (everyone, positive): (Vec<f32>, Vec<f32>) = reduced.iter().map(coefficients).unzip();
-    let constant = match loss.reduction {
-        NtXentReduction::LogOfMean => 0.0,
-        NtXentReduction::MeanOfLogs => (weight * share) as f32,
-    };
+    let all: Vec<f32> = reduced.iter().map(everyone).collect();
     let largest: Vec<f32> = reduced.iter().map(|row| row.largest).collect();
     // One exponential serves rows i and j if it can be taken relative to the largest of all without leaving f32's range.
     let top = largest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let spread = largest.iter().map(|own| (top - own) * sharpness).fold(0.0, f32::max);
     let rescaled: Vec<f32> =
-        everyone.iter().zip(&largest).map(|(all, own)| all * exp(((top - own) * sharpness).min(88.0))).collect();
+        all.iter().zip(&largest).map(|(all, own)| all * exp(((top - own) * sharpness).min(88.0))).collect();
     let gradient = gradient(
         rows,
         #[inline(always)]
@@ -88,19 +105,16 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
                     *s = if *s < floor { 0.0 } else { both };
                 }
             } else {
-                for ((s, theirs), other) in row.iter_mut().zip(&everyone).zip(&largest) {
+                for ((s, theirs), other) in row.iter_mut().zip(&all).zip(&largest) {
                     let floored = if *s < floor { floor } else { *s };
-                    let both = exp((floored - largest[i]) * sharpness) * everyone[i]
-                        + exp((floored - other) * sharpness) * theirs;
+                    let both =
+                        exp((floored - largest[i]) * sharpness) * all[i] + exp((floored - other) * sharpness) * theirs;
                     *s = if *s < floor { 0.0 } else { both };
                 }
             }
             for (j, s) in positives {
-                if s >= floor {
-                    row[j] -= exp((s - largest[i]) * sharpness) * positive[i]
-                        + exp((s - largest[j]) * sharpness) * positive[j]
-                        + 2.0 * constant;
-                }
+                let both = positive(&reduced[i], s) + positive(&reduced[j], s);
+                row[j] = if s < floor { 0.0 } else { both as f32 };
             }
             row[i] = 0.0;
         },

@@ -2,6 +2,7 @@
 
 mod example;
 mod floorless;
+mod fused;
 mod golden;
 mod objectives;
 mod oracle;
