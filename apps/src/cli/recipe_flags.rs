@@ -61,7 +61,7 @@ pub struct RecipeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// Floor under the similarities of the QARe term: 1e-8, or none, which makes its cost linear in B [default: 1e-8]
-    #[arg(long, alias = "similarity_floor")]
+    #[arg(long, alias = "similarity_floor", value_name = "FLOOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity_floor: Option<Floor>,
     /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
