@@ -108,7 +108,8 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
-/// Features that are NaN have to stay so: whoever trains looks for it.
+/// Features that are NaN have to stay so: whoever trains looks for it. (Burn's own ReLU on flex makes zeros of them.)
+#[cfg(feature = "flex")]
 #[test]
 fn nan_goes_through() {
     let backbone = BackboneName::Conv4.init::<Autodiff<Flex>>(3, &Default::default());
