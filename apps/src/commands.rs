@@ -80,12 +80,16 @@ pub fn load_probed(recipe: &Recipe) -> Result<Splits> {
     }
 }
 
-/// The part of the images that a recipe takes.
-fn limited(recipe: &Recipe, mut splits: Splits) -> Splits {
-    let first = |set: &ImageSet, limit: Option<usize>| match limit.filter(|limit| *limit < set.len()) {
+/// The first images of a set, if it has more than that.
+pub fn first(set: &ImageSet, limit: Option<usize>) -> ImageSet {
+    match limit.filter(|limit| *limit < set.len()) {
         Some(limit) => set.select(&(0..limit).collect::<Vec<_>>()),
         None => set.clone(),
-    };
+    }
+}
+
+/// The part of the images that a recipe takes.
+fn limited(recipe: &Recipe, mut splits: Splits) -> Splits {
     splits.train = first(&splits.train, recipe.train_images);
     splits.unlabeled = splits.unlabeled.as_ref().map(|set| first(set, recipe.train_images));
     splits.test = first(&splits.test, recipe.test_images);

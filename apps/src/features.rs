@@ -63,10 +63,14 @@ pub fn loader<B: Backend>(
     Ok(ViewLoader::new(images, config, EpochCursor::default(), device)?)
 }
 
+/// A tensor's values on the host, row by row.
+pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("the data has just been converted")
+}
+
 /// Features of a batch of single views `[N, 1, 3, H, W]`.
 pub fn of_batch<B: Backend>(backbone: &Backbone<B>, images: Tensor<B, 5>) -> Vec<f32> {
-    let features = backbone.forward(images.squeeze_dim(1)); // [N, F]
-    features.into_data().convert::<f32>().into_vec().expect("the data has just been converted")
+    values(backbone.forward(images.squeeze_dim(1))) // [N, F]
 }
 
 /// Features of batches of single views, which `step` computes of each, one row after the other; so many `values` are expected.

@@ -35,9 +35,8 @@ impl QareConfig {
 
 /// QARe: the quadratic-assignment regulariser, which contrasts the views of a batch as whole sets.
 ///
-/// View set k gives S_k = 1 + s `[B, B]`, with s the cosine similarities within that set, floored unless [`SimilarityFloor::None`]
-/// is chosen. With λ(S) the
-/// eigenvalues of S in ascending order,
+/// View set k gives S_k = 1 + s `[B, B]`, with s the cosine similarities within that set, floored unless
+/// [`SimilarityFloor::None`] is chosen. With λ(S) the eigenvalues of S in ascending order,
 ///
 /// ```text
 /// q = ⟨λ(S_1), λ(S_2)⟩ / (B(B−1))
@@ -72,10 +71,9 @@ impl Qare {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
-        if self.is_floorless() {
-            return floorless(embeddings, views);
-        }
-        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        // What has no floor is small enough for tensor operations everywhere.
+        let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings) };
+        let Some(rows) = rows else { return self.forward_generic(embeddings, views) };
         let term = rows.set_term(views, B::ad_enabled(&embeddings.device()))?;
         Ok(rows.attach(term, embeddings))
     }
@@ -116,6 +114,31 @@ impl Qare {
     }
 }
 
+/// What the spectra of K view sets of B images come to.
+pub(crate) struct Pairing {
+    /// q, the mean of ⟨λ_k, λ_l⟩ / (B(B−1)) over all pairs of sets.
+    pub value: f64,
+    /// μ_k = Σ_{l≠k} λ_l, so that ∂q/∂λ_k = `scale` · μ_k.
+    pub partners: Vec<Vec<f64>>,
+    pub scale: f64,
+}
+
+impl Pairing {
+    /// Of the eigenvalues of each set, as many for each.
+    pub fn new(values: &[Vec<f64>], images: usize) -> Self {
+        let sets = values.len();
+        let pairs = (sets * (sets - 1) / 2) as f64;
+        let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
+        let total: Vec<f64> = (0..values[0].len()).map(|i| values.iter().map(|own| own[i]).sum()).collect();
+        let partners: Vec<Vec<f64>> =
+            values.iter().map(|own| own.iter().zip(&total).map(|(own, all)| all - own).collect()).collect();
+        // Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
+        let product: f64 =
+            values.iter().flatten().zip(partners.iter().flatten()).map(|(own, others)| own * others).sum();
+        Self { value: product * scale / 2.0, partners, scale }
+    }
+}
+
 /// Mean of ⟨λ_k, λ_l⟩ / (B(B−1)) over the pairs of `matrices` `[K, N, N]`, given their eigenvalues, for sets of B = `images`.
 pub(crate) fn spectral_bound<B: Backend>(
     matrices: Tensor<B, 3>,
@@ -124,18 +147,13 @@ pub(crate) fn spectral_bound<B: Backend>(
 ) -> Tensor<B, 1> {
     let (device, dtype) = (matrices.device(), matrices.dtype());
     let [sets, size, _] = matrices.dims();
-    // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
-    let pairs = (sets * (sets - 1) / 2) as f64;
-    let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
-    let total: Vec<f64> = (0..size).map(|i| eigen.values.iter().map(|l| l[i]).sum()).collect();
-    let partners = || eigen.values.iter().flat_map(|l| l.iter().zip(&total).map(|(own, all)| (*own, all - own)));
-    let value = partners().map(|(own, others)| own * others).sum::<f64>() * scale / 2.0;
+    let Pairing { value, partners, scale } = Pairing::new(&eigen.values, images);
     let value = Tensor::from_data(TensorData::from([value]), (&device, dtype));
     if !B::ad_enabled(&device) {
         return value;
     }
 
-    let weights: Vec<f64> = partners().map(|(_, others)| others * scale).collect();
+    let weights: Vec<f64> = partners.into_iter().flatten().map(|others| others * scale).collect();
     let weights = TensorData::new(weights, [sets, size, 1]);
     let weighted = eigen.vectors.clone() * Tensor::from_data(weights, (&device, dtype));
     let gradient = eigen.vectors.transpose().matmul(weighted); // Vᵀ diag(μ) V: [K, N, N]

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::Backend;
 
-use crate::backend::{Device, Training};
+use crate::backend::{Device, HOST, Training};
 use crate::error::{AppError, Result};
 
 /// A run this long needs no warm-up: what a first run costs more is small beside it.
 const LONG: f64 = 10.0;
 /// Whether a first run compiles kernels and tries them out, so that it tells nothing of the next.
-const COMPILES: bool = !cfg!(any(feature = "flex", feature = "ndarray"));
+const COMPILES: bool = !HOST;
 const MOST_RUNS: usize = 1000;
 
 /// Times pieces of work. The device has finished before the clock is read.

@@ -5,7 +5,7 @@ use qare_models::BackboneName;
 use super::Bench;
 use super::figure::Unit;
 use super::trainer::Trainer;
-use crate::backend::{Device, device_memory};
+use crate::backend::{Device, HOST, device_memory};
 use crate::error::Result;
 use crate::files::say;
 use crate::methods::Method;
@@ -55,7 +55,7 @@ impl Kind {
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Held if cfg!(any(feature = "flex", feature = "ndarray")) => "resident memory",
+            Kind::Held if HOST => "resident memory",
             Kind::Held => "device memory in use",
             Kind::Reserved => "device memory reserved",
         }

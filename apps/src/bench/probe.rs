@@ -53,7 +53,7 @@ fn images(bench: &Bench) -> Result<ImageSet> {
         None => random_images(wanted),
         Some(dir) => {
             let train = commands::load(DatasetName::Cifar10, Some(dir), None)?.train;
-            Ok(if wanted < train.len() { train.select(&(0..wanted).collect::<Vec<_>>()) } else { train })
+            Ok(commands::first(&train, Some(wanted)))
         }
     }
 }

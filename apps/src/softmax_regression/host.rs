@@ -9,8 +9,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use qare_models::LinearClassifier;
 
-use super::{Learning, tensor, values};
-use crate::features::Features;
+use super::{Learning, tensor};
+use crate::features::{Features, values};
 use crate::optimizer::{BETA_1, BETA_2, EPSILON};
 
 /// Rows and columns of a tile: its sums stay in registers.

@@ -68,11 +68,6 @@ fn learn<'a, B: Backend>(
     (LinearClassifier { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) }, loss)
 }
 
-/// A tensor's values on the host.
-fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("the data has just been converted")
-}
-
 /// A tensor of values on the host.
 fn tensor<B: Backend, const D: usize>(values: Vec<f32>, shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
     Tensor::from_data(TensorData::new(values, shape), device)
@@ -87,6 +82,7 @@ mod tests {
 
     use super::*;
     use crate::backend::{Plain, Training, device};
+    use crate::features::values;
     use crate::optimizer::adam;
 
     /// A classifier and its last loss.

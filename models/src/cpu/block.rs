@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::buffers::{Buffer, for_writing, unwritten, written};
+use super::buffers::{Buffer, for_writing, parts, unwritten, written};
 use super::convolution::{Frames, Layout, Sizes, Weights};
 use super::normalization::{Affine, activate, average_pool, global_average, statistics};
 use crate::pool::Pool;
@@ -149,6 +149,7 @@ pub(super) fn finish(
     let run = plan.run(count);
     let mut out = unwritten(count * finished);
     let mut activated = (residual.is_some() && plan.pool != Pool::None).then(|| Buffer::new(maps.len()));
+    let kept = parts(activated.as_deref_mut(), run * output, count.div_ceil(run));
     let of_run = |at: usize, out: &mut [MaybeUninit<f32>], mut activated: Option<&mut [f32]>| {
         // SAFETY: every image's part is written, and not read.
         let out = unsafe { for_writing(out) };
@@ -165,14 +166,8 @@ pub(super) fn finish(
             }
         });
     };
-    let runs = out.par_chunks_mut(run * finished);
-    match &mut activated {
-        Some(activated) => runs
-            .zip(activated.par_chunks_mut(run * output))
-            .enumerate()
-            .for_each(|(at, (out, activated))| of_run(at, out, Some(activated))),
-        None => runs.enumerate().for_each(|(at, out)| of_run(at, out, None)),
-    }
+    let runs = out.par_chunks_mut(run * finished).zip(kept);
+    runs.enumerate().for_each(|(at, (out, activated))| of_run(at, out, activated));
     // SAFETY: every run has written its part.
     (unsafe { written(out) }, activated)
 }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::block::{Normalization, Plan, SCRATCH, Scratch};
-use super::buffers::{for_writing, unwritten, written};
+use super::buffers::{for_writing, parts, unwritten, written};
 use super::convolution::{Layout, Sizes, Weights, pytorch_weights};
 use super::normalization_gradient::{Behind, Gate, Through, gradient_of_z, gradient_sums};
 use crate::pool::Pool;
@@ -38,6 +38,7 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
     let (input, output, finished) = (plan.sizes.input(), plan.sizes.output(), plan.out_len());
     let count = passed.maps.len() / output;
     let run = plan.run(count);
+    let runs = count.div_ceil(run);
     let behind = |image: usize| passed.behind(plan, image, &of_output[image * finished..][..finished]);
 
     // First pass: sums for each channel. Where there is a residual, the gradient behind the ReLU is kept: it is the residual's.
@@ -53,20 +54,15 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
         }
     };
     let of_runs = sums.par_chunks_mut(run * c_out).zip(products.par_chunks_mut(run * c_out));
-    match &mut kept {
-        Some(kept) => of_runs
-            .zip(kept.par_chunks_mut(run * output))
-            .enumerate()
-            .for_each(|(at, ((sums, products), kept))| first(at, sums, products, Some(kept))),
-        None => of_runs.enumerate().for_each(|(at, (sums, products))| first(at, sums, products, None)),
-    }
+    let of_runs = of_runs.zip(parts(kept.as_deref_mut(), run * output, runs));
+    of_runs.enumerate().for_each(|(at, ((sums, products), kept))| first(at, sums, products, kept));
     // SAFETY: every run has written its part.
     let kept = kept.map(|kept| unsafe { written(kept) });
     let (sums, products) = (summed(&sums, c_out), summed(&products, c_out));
     let through = through(passed.normalization, &sums, &products, (count * output / c_out) as f64);
 
     // Second pass: the gradient of the maps, image by image, and what follows from it.
-    let mut of_weights = vec![0.0; count.div_ceil(run) * plan.sizes.weights()];
+    let mut of_weights = vec![0.0; runs * plan.sizes.weights()];
     let mut images = of_images.then(|| unwritten(count * input));
     let second = |at: usize, of_weights: &mut [f32], images: Option<&mut [MaybeUninit<f32>]>| {
         // SAFETY: every image's part is written, and not read.
@@ -91,13 +87,8 @@ pub(super) fn gradients(plan: &Plan, passed: &Passed<'_>, of_output: &[f32], of_
         });
     };
     let of_runs = of_weights.par_chunks_mut(plan.sizes.weights());
-    match &mut images {
-        Some(images) => of_runs
-            .zip(images.par_chunks_mut(run * input))
-            .enumerate()
-            .for_each(|(at, (weights, images))| second(at, weights, Some(images))),
-        None => of_runs.enumerate().for_each(|(at, weights)| second(at, weights, None)),
-    }
+    let of_runs = of_runs.zip(parts(images.as_deref_mut(), run * input, runs));
+    of_runs.enumerate().for_each(|(at, (weights, images))| second(at, weights, images));
     // SAFETY: every run has written its part.
     let mut images = images.map(|images| unsafe { written(images) });
     if plan.layout == Layout::Planar {

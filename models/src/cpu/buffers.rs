@@ -73,3 +73,11 @@ pub(super) unsafe fn written(values: Vec<MaybeUninit<f32>>) -> Vec<f32> {
     // SAFETY: the same layout, and every value is initialised.
     unsafe { Vec::from_raw_parts(values.as_mut_ptr().cast(), values.len(), values.capacity()) }
 }
+
+/// Parts of `len` values of what may not be there: as many as `count`, or as many nothings.
+pub(super) fn parts<T>(values: Option<&mut [T]>, len: usize, count: usize) -> Vec<Option<&mut [T]>> {
+    match values {
+        Some(values) => values.chunks_mut(len).map(Some).collect(),
+        None => std::iter::repeat_with(|| None).take(count).collect(),
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) struct Block<B: Backend> {
     pub gamma: Tensor<B, 1>,
     /// `[C_out]`
     pub beta: Tensor<B, 1>,
-    /// Mean and variance to normalise with, `[C_out]`; none for those of the batch.
+    /// Mean and variance to normalise with, `[C_out]`; none for those of the batch, which is what autodiff is for.
     pub running: Option<[Tensor<B, 1>; 2]>,
     pub epsilon: f64,
     /// Added before the ReLU: interleaved, of the output's shape.

@@ -51,22 +51,53 @@ impl WithSimd for Statistics<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let channels = self.mean.len();
-        let pixels = self.image.len() / channels;
-        let share = simd.splat_f32s(1.0 / pixels as f32);
         for channel in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: pixels × channels values are there, and whole vectors of channels.
+            // SAFETY: whole pixels are there, and whole vectors of channels.
             unsafe {
-                let at = |pixel: usize| load::<S>(self.image.as_ptr().add(pixel * channels + channel));
-                let sum = sum_over::<S>(simd, pixels, at);
-                let mean = simd.mul_f32s(sum, share);
-                let squares = sum_over::<S>(simd, pixels, |pixel| {
-                    let distance = simd.sub_f32s(at(pixel), mean);
+                let pixels = Pixels { image: self.image, channels, channel };
+                let mean = pixels.mean(simd);
+                let squares = sum_over::<S>(simd, pixels.count(), |pixel| {
+                    let distance = simd.sub_f32s(pixels.at::<S>(pixel), mean);
                     simd.mul_f32s(distance, distance)
                 });
                 store::<S>(self.mean.as_mut_ptr().add(channel), mean);
                 store::<S>(self.squares.as_mut_ptr().add(channel), squares);
             }
         }
+    }
+}
+
+/// The vector of channels from `channel` on, in all pixels of an image.
+#[derive(Clone, Copy)]
+struct Pixels<'a> {
+    image: &'a [f32],
+    channels: usize,
+    channel: usize,
+}
+
+impl Pixels<'_> {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.image.len() / self.channels
+    }
+
+    /// # Safety
+    /// There is such a vector in each pixel, and such a pixel.
+    #[inline(always)]
+    unsafe fn at<S: Simd>(self, pixel: usize) -> S::f32s {
+        // SAFETY: as the caller promises.
+        unsafe { load::<S>(self.image.as_ptr().add(pixel * self.channels + self.channel)) }
+    }
+
+    /// The mean over all pixels.
+    ///
+    /// # Safety
+    /// There is such a vector in each pixel.
+    #[inline(always)]
+    unsafe fn mean<S: Simd>(self, simd: S) -> S::f32s {
+        // SAFETY: as the caller promises, of pixels that there are.
+        let sum = sum_over::<S>(simd, self.count(), |pixel| unsafe { self.at::<S>(pixel) });
+        simd.mul_f32s(sum, simd.splat_f32s(1.0 / self.count() as f32))
     }
 }
 
@@ -184,14 +215,11 @@ impl WithSimd for GlobalAverage<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let channels = self.out.len();
-        let pixels = self.image.len() / channels;
-        let share = simd.splat_f32s(1.0 / pixels as f32);
         for channel in (0..channels).step_by(S::F32_LANES) {
-            // SAFETY: pixels × channels values are there, and whole vectors of channels.
+            // SAFETY: whole pixels are there, and whole vectors of channels.
             unsafe {
-                let at = |pixel: usize| load::<S>(self.image.as_ptr().add(pixel * channels + channel));
-                let sum = sum_over::<S>(simd, pixels, at);
-                store::<S>(self.out.as_mut_ptr().add(channel), simd.mul_f32s(sum, share));
+                let mean = Pixels { image: self.image, channels, channel }.mean(simd);
+                store::<S>(self.out.as_mut_ptr().add(channel), mean);
             }
         }
     }

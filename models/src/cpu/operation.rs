@@ -25,32 +25,18 @@ pub(super) trait CpuBackend: Backend {
 impl<H: HostBackend> CpuBackend for H {
     fn block(block: Block<H>) -> BlockOutput<H> {
         let plan = plan(&block);
-        let epsilon = block.epsilon;
+        let running = block.running.expect("without autodiff, running statistics are normalised with");
+        let [mean, variance] = running.map(|tensor| values::<H, 1>(tensor));
         let [input, weight] = [block.input, block.weight].map(|tensor| values::<H, 4>(tensor));
         let [gamma, beta] = [block.gamma, block.beta].map(|tensor| values::<H, 1>(tensor));
         let residual = block.residual.map(|tensor| values::<H, 4>(tensor));
         let residual = residual.as_ref().map(H::slice);
         let weights = Weights::new(H::slice(&weight), plan.sizes, false);
-        let normalization =
-            |mean, variance: &[f32]| Normalization::new(mean, variance, epsilon, H::slice(&gamma), H::slice(&beta));
+        let [mean, variance, gamma, beta] = [&mean, &variance, &gamma, &beta].map(H::slice);
+        let normalization = Normalization::new(mean.to_vec(), variance, block.epsilon, gamma, beta);
         let images = H::slice(&input);
-        let (out, statistics) = match block.running {
-            Some(running) => {
-                let [mean, variance] = running.map(|tensor| values::<H, 1>(tensor));
-                let normalization = normalization(H::slice(&mean).to_vec(), H::slice(&variance));
-                (infer(&plan, images, &weights, &normalization, residual), None)
-            }
-            None => {
-                let (maps, of_batch) = convolve(&plan, images, &weights);
-                let unbiased = unbiased(&of_batch.variance, of_batch.count);
-                let normalization = normalization(of_batch.mean.clone(), &of_batch.variance);
-                (finish(&plan, &maps, &normalization, residual).0, Some([of_batch.mean, unbiased]))
-            }
-        };
-        BlockOutput {
-            maps: tensor(H::tensor(out, shape(&plan, images.len()))),
-            statistics: statistics.map(|both| both.map(|of| tensor(H::tensor(of, [plan.sizes.c_out])))),
-        }
+        let out = infer(&plan, images, &weights, &normalization, residual);
+        BlockOutput { maps: tensor(H::tensor(out, shape(&plan, images.len()))), statistics: None }
     }
 }
 

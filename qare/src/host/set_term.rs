@@ -9,6 +9,7 @@ use super::divide::Tridiagonal;
 use super::reduction::Reduced;
 use super::vectorized::vectorized;
 use super::{Term, UnitRows};
+use crate::qare::Pairing;
 use crate::spectrum::set_label;
 use crate::{ObjectiveError, SIMILARITY_FLOOR, Views};
 
@@ -38,16 +39,9 @@ pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result
     let decomposed: Vec<Set> =
         (0..sets).into_par_iter().map(|set| Set::new(rows, sets, images, set)).collect::<Result<_, _>>()?;
 
-    // μ_k = Σ_{l≠k} λ_l, so that Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
-    let pairs = (sets * (sets - 1) / 2) as f64;
-    let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
     let values = |set: &Set| set.tridiagonal.values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
     let values: Vec<Vec<f64>> = decomposed.iter().map(values).collect();
-    let total: Vec<f64> = (0..images).map(|i| values.iter().map(|own| own[i]).sum()).collect();
-    let partners: Vec<Vec<f64>> =
-        values.iter().map(|own| own.iter().zip(&total).map(|(own, all)| all - own).collect()).collect();
-    let product: f64 = values.iter().flatten().zip(partners.iter().flatten()).map(|(own, others)| own * others).sum();
-    let value = product * scale / 2.0;
+    let Pairing { value, partners, scale } = Pairing::new(&values, images);
     if !differentiate {
         return Ok(Term { value, gradient: None });
     }

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use qare::symmetric_eigen;
 
 use crate::error::{AppError, Result};
-use crate::features::Features;
+use crate::features::{Features, values};
 
 /// Features of this many dimensions and more keep half of their components.
 const MANY: usize = 512;
@@ -46,8 +46,7 @@ pub fn whitened<B: Backend>(features: &Features, device: &Device<B>) -> Result<F
     let components = components.narrow(0, dim - kept, kept);
     let z = centred.matmul(components.transpose()); // [N, kept]
     let norms = (z.clone() * z.clone()).sum_dim(1).sqrt().clamp_min(1e-12);
-    let values = (z / norms).into_data().convert::<f32>().into_vec().expect("the data has just been converted");
-    Ok(Features { values, dim: kept, labels: features.labels.clone() })
+    Ok(Features { values: values(z / norms), dim: kept, labels: features.labels.clone() })
 }
 
 #[cfg(test)]
