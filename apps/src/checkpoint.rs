@@ -8,7 +8,7 @@ use qare_data::DatasetName;
 use qare_models::{Backbone, BackboneName, NamedTensor, StateDict, safetensors_bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::Plain;
+use crate::backend::{Plain, device};
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
 use crate::methods::Method;
@@ -211,7 +211,7 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<Recipe> 
             file.display()
         )));
     };
-    let device = Default::default();
+    let device = device(None)?;
     let fits = |name: &BackboneName| {
         weights.load_into(name.init::<Plain>(0, &device), weights.prefix_or_root("backbone")).is_ok()
     };

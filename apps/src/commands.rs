@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
-use crate::backend::{Device, Training, device};
+use crate::backend::{Device, Training, device, device_name};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{
     CheckpointFlags, Command, DataCommand, ExistingFlags, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs,
@@ -17,7 +17,7 @@ use crate::probe::{ProbeResult, evaluate_backbone, probe};
 use crate::progress::bar;
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, settle_existing};
-use crate::{bench, datasets, embed, evaluate, export, list, sweep};
+use crate::{bench, datasets, devices, embed, evaluate, export, list, sweep};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -34,6 +34,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Data(DataCommand::Check(args)) => datasets::check(args),
         Command::Bench(args) => bench::bench(args),
         Command::List => list::list(),
+        Command::Devices => devices::list(),
     }
 }
 
@@ -103,16 +104,18 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
     Ok(())
 }
 
-/// How to go about training, and on what. An existing run is looked at before the data is read, which may take a while.
+/// How to go about training, and on what. An existing run and the device are looked at before the data is read, which may
+/// take a while.
 fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
     let ExistingFlags { resume, overwrite } = *existing;
     settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
+    device(recipe.device)?;
     Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
 }
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
 pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
-    let device = device(recipe.gpu);
+    let device = device(recipe.device)?;
     let folder = pretrain::<Training>(recipe, splits, &device, options)?;
     if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
@@ -149,9 +152,9 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
             )));
         }
     }
-    let MachineFlags { data_dir, gpu, num_workers, .. } = flags.machine.clone();
+    let MachineFlags { data_dir, device, num_workers, .. } = flags.machine.clone();
     recipe.data_dir = data_dir.or(recipe.data_dir);
-    recipe.gpu = gpu.unwrap_or(recipe.gpu);
+    recipe.device = device.or(recipe.device);
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
@@ -179,8 +182,9 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
+    let device = device(recipe.device)?;
     let splits = load_probed(&recipe)?;
-    probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))?;
+    probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
     Ok(())
 }
 
@@ -217,8 +221,9 @@ fn test_command(args: TestArgs) -> Result<()> {
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
+    let device = device(recipe.device)?;
     let splits = load_probed(&recipe)?;
-    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device(recipe.gpu))
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device)
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
@@ -230,13 +235,14 @@ fn run_command(args: RunArgs) -> Result<()> {
 
 /// Trains, probes and tests a recipe.
 fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
-    let device: Device = device(recipe.gpu);
+    let device: Device = device(recipe.device)?;
     let training = match recipe.method.plan(recipe) {
         Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),
         None => "untrained".to_string(),
     };
+    let name = device_name(&device).map_or(String::new(), |name| format!(" on {name}"));
     say(format!(
-        "{} on {} ({} training images), {}, {training}, backend {}",
+        "{} on {} ({} training images), {}, {training}, backend {}{name}",
         recipe.method,
         recipe.dataset,
         recipe.method.images(recipe, splits).len(),

@@ -54,6 +54,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             checkpoint.file.display()
         ));
     }
+    let device = device(args.machine.device.or(recipe.device))?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
@@ -75,7 +76,6 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
         return Err(AppError::Usage(format!("--split {split}: {dataset} has no images there")));
     };
 
-    let device = device(args.machine.gpu.unwrap_or(recipe.gpu));
     let backbone = checkpoint.backbone::<Inner>(&device)?;
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
     let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };

@@ -27,7 +27,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
     let stated = Stated { dataset: Some(qare_data::DatasetName::Cifar10), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
     let name = checkpoint.recipe.backbone;
-    let backbone = checkpoint.backbone::<Inner>(&device(0))?;
+    let backbone = checkpoint.backbone::<Inner>(&device(None)?)?;
     let bytes = match format.as_str() {
         "mpk" => record_bytes(&backbone),
         _ => safetensors_bytes(&named_tensors(&backbone, ""), None),

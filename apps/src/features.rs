@@ -113,13 +113,13 @@ pub fn extract<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Plain, device};
+    use crate::backend::{Plain, any_device};
     use qare_data::{DatasetName, LoadOptions};
     use qare_models::BackboneName;
 
     #[test]
     fn features_are_those_of_one_forward_pass_in_the_order_of_the_images() {
-        let (device, dataset) = (device(0), DatasetName::Shapes);
+        let (device, dataset) = (any_device(), DatasetName::Shapes);
         // A last batch of one image, and batches that are no multiple of the threads.
         let images =
             qare_data::load(dataset, &LoadOptions::default()).unwrap().test.select(&Vec::from_iter(0..2 * BATCH + 1));

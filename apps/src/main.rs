@@ -21,6 +21,8 @@ mod dashboard;
 #[cfg(one_backend)]
 mod datasets;
 #[cfg(one_backend)]
+mod devices;
+#[cfg(one_backend)]
 mod embed;
 #[cfg(one_backend)]
 mod error;
@@ -75,6 +77,7 @@ mod sweep;
 
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {
+    backend::at_start();
     match commands::execute(cli::Cli::read().command) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {

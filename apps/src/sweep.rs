@@ -36,6 +36,7 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     // Every folder is looked at before hours are spent on the first.
     for recipe in all.iter().flat_map(|(_, recipes)| recipes) {
         settle_existing(&RunFolder::of(recipe), recipe, true, false)?;
+        device(recipe.device)?;
     }
 
     let options = PretrainOptions { resume: true, overwrite: false, no_tui: args.flags.machine.no_tui };
@@ -61,9 +62,14 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
         }
         let row = rows.last_mut().expect("there is one by now");
         for (values, column) in row.figures.iter_mut().zip(COLUMNS) {
-            values.push((column.read)(&results, recipe).ok_or_else(|| {
-                AppError::Failed(format!("{} has no {}", RunFolder::of(recipe).path().display(), column.name))
-            })?);
+            match (column.read)(&results, recipe) {
+                Some(value) => values.push(value),
+                None if !column.always => {}
+                None => {
+                    let folder = RunFolder::of(recipe);
+                    return Err(AppError::Failed(format!("{} has no {}", folder.path().display(), column.name)));
+                }
+            }
         }
     }
 
@@ -74,7 +80,7 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     write_whole(&file("csv"), csv.as_bytes())?;
     say(format!("\n{markdown}"));
     say(format!(
-        "test accuracy in percent, mean ± standard deviation over the seeds; saved as {}",
+        "accuracies on the test split in percent, mean ± standard deviation over the seeds; saved as {}",
         file("md").display()
     ));
     match failed.is_empty() {
@@ -142,19 +148,30 @@ fn results_of(recipe: &Recipe, title: &str, data: &mut Data, options: &PretrainO
         return Err(AppError::Usage(format!("{} has no images to test on", recipe.probed())));
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    probe::<Training>(&checkpoint, recipe, splits, &device(recipe.gpu))?;
+    probe::<Training>(&checkpoint, recipe, splits, &device(recipe.device)?)?;
     results()
 }
 
 /// A figure of a run.
 struct Column {
     name: &'static str,
+    /// Whether every run has it; an untrained backbone took no time.
+    always: bool,
     read: fn(&Value, &Recipe) -> Option<f64>,
 }
 
-const COLUMNS: [Column; 2] = [
-    Column { name: "linear probe", read: |results, recipe| results[recipe.stage("probe")]["test_accuracy"].as_f64() },
-    Column { name: "kNN", read: |results, recipe| results[recipe.stage("knn")]["accuracy"].as_f64() },
+const COLUMNS: [Column; 3] = [
+    Column {
+        name: "linear probe",
+        always: true,
+        read: |results, recipe| results[recipe.stage("probe")]["test_accuracy"].as_f64(),
+    },
+    Column { name: "kNN", always: true, read: |results, recipe| results[recipe.stage("knn")]["accuracy"].as_f64() },
+    Column {
+        name: "seconds an epoch",
+        always: false,
+        read: |results, _| results["pretrain"]["seconds_per_epoch"].as_f64(),
+    },
 ];
 
 /// A method's figures: for each column a value for each seed.
@@ -163,12 +180,12 @@ struct Row {
     figures: Vec<Vec<f64>>,
 }
 
-/// Mean and standard deviation (over n − 1; none of a single value).
-fn summary(values: &[f64]) -> (f64, Option<f64>) {
+/// Mean and standard deviation (over n − 1): both of several values, none of none.
+fn summary(values: &[f64]) -> (Option<f64>, Option<f64>) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
+    ((!values.is_empty()).then_some(mean), (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()))
 }
 
 fn markdown(rows: &[Row]) -> String {
@@ -176,8 +193,9 @@ fn markdown(rows: &[Row]) -> String {
     let mut text = format!("| method | {} | seeds |\n|---|{}---|\n", names.join(" | "), "---|".repeat(names.len()));
     for row in rows {
         let cells = row.figures.iter().map(|values| match summary(values) {
-            (mean, Some(deviation)) => format!("{mean:.2} ± {deviation:.2}"),
-            (mean, None) => format!("{mean:.2}"),
+            (Some(mean), Some(deviation)) => format!("{mean:.2} ± {deviation:.2}"),
+            (Some(mean), None) => format!("{mean:.2}"),
+            (None, _) => "–".to_string(),
         });
         let cells: Vec<String> = cells.collect();
         text += &format!("| `{}` | {} | {} |\n", row.method, cells.join(" | "), row.figures[0].len());
@@ -195,7 +213,8 @@ fn csv(rows: &[Row]) -> String {
         text += &format!("{},{}", row.method, row.figures[0].len());
         for values in &row.figures {
             let (mean, deviation) = summary(values);
-            text += &format!(",{mean:.4},{}", deviation.map_or(String::new(), |deviation| format!("{deviation:.4}")));
+            let told = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+            text += &format!(",{},{}", told(mean), told(deviation));
         }
         text += "\n";
     }
@@ -209,20 +228,25 @@ mod tests {
     #[test]
     fn means_and_deviations_are_those_of_the_sample() {
         let (mean, deviation) = summary(&[47.0, 48.0, 52.0]);
-        assert!((mean - 49.0).abs() < 1e-12 && (deviation.unwrap() - 7f64.sqrt()).abs() < 1e-12);
-        assert_eq!(summary(&[3.0]), (3.0, None));
+        assert!((mean.unwrap() - 49.0).abs() < 1e-12 && (deviation.unwrap() - 7f64.sqrt()).abs() < 1e-12);
+        assert_eq!(summary(&[3.0]), (Some(3.0), None));
+        assert_eq!(summary(&[]), (None, None));
     }
 
     #[test]
     fn tables_have_a_row_for_each_method() {
-        let row = |method, probe: &[f64]| Row { method, figures: vec![probe.to_vec(), vec![40.0; probe.len()]] };
-        let rows = [row(Method::Simclr, &[45.0, 47.0]), row(Method::Standard, &[70.5])];
+        let row = |method, probe: &[f64], seconds: &[f64]| Row {
+            method,
+            figures: vec![probe.to_vec(), vec![40.0; probe.len()], seconds.to_vec()],
+        };
+        let rows = [row(Method::Simclr, &[45.0, 47.0], &[8.0, 8.0]), row(Method::Randomweights, &[30.5], &[])];
         let text = markdown(&rows);
-        assert_eq!(text.lines().nth(2), Some("| `simclr` | 46.00 ± 1.41 | 40.00 ± 0.00 | 2 |"));
-        assert_eq!(text.lines().nth(3), Some("| `standard` | 70.50 | 40.00 | 1 |"));
+        assert_eq!(text.lines().nth(2), Some("| `simclr` | 46.00 ± 1.41 | 40.00 ± 0.00 | 8.00 ± 0.00 | 2 |"));
+        assert_eq!(text.lines().nth(3), Some("| `randomweights` | 30.50 | 40.00 | – | 1 |"));
         let text = csv(&rows);
-        assert_eq!(text.lines().next(), Some("method,seeds,linear_probe_mean,linear_probe_std,knn_mean,knn_std"));
-        assert_eq!(text.lines().nth(1), Some("simclr,2,46.0000,1.4142,40.0000,0.0000"));
-        assert_eq!(text.lines().nth(2), Some("standard,1,70.5000,,40.0000,"));
+        let head = "method,seeds,linear_probe_mean,linear_probe_std,knn_mean,knn_std,seconds_an_epoch_mean,seconds_an_epoch_std";
+        assert_eq!(text.lines().next(), Some(head));
+        assert_eq!(text.lines().nth(1), Some("simclr,2,46.0000,1.4142,40.0000,0.0000,8.0000,0.0000"));
+        assert_eq!(text.lines().nth(2), Some("randomweights,1,30.5000,,40.0000,,,"));
     }
 }

@@ -28,11 +28,14 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
     call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE])
         .args(["--epochs", "1", "--data-size", &IMAGES.to_string(), "--train-images", &count.to_string()])
-        .args(["--gpu", &bench.options.gpu.to_string(), "--num-workers", &bench.options.workers().to_string()])
+        .args(["--num-workers", &bench.options.workers().to_string()])
         .arg("--data-dir")
         .arg(&dir)
         .arg("--out")
         .arg(&scratch.0);
+    if let Some(device) = bench.options.device {
+        call.args(["--device", &device.to_string()]);
+    }
     let peak = run(&mut call)?;
     let Row { training, whole } = scratch.row(count)?;
 

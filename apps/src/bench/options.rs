@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use qare_models::BackboneName;
 
+use crate::backend::DeviceChoice;
 use crate::cli::BenchArgs;
 use crate::error::{AppError, Result};
 use crate::recipe::Recipe;
@@ -21,7 +22,7 @@ pub struct Options {
     pub steps: usize,
     pub seconds: f64,
     pub data_dir: Option<PathBuf>,
-    pub gpu: usize,
+    pub device: Option<DeviceChoice>,
     /// Workers of loaders that run beside training; none given, those of a recipe.
     pub num_workers: Option<usize>,
 }
@@ -52,7 +53,7 @@ impl Options {
             steps: either(args.steps, 50, 500),
             seconds: args.seconds.unwrap_or(if quick { 0.3 } else { 2.0 }),
             data_dir: args.machine.data_dir.clone(),
-            gpu: args.machine.gpu.unwrap_or(0),
+            device: args.machine.device,
             num_workers: args.machine.num_workers,
         };
         options.checked()

@@ -13,6 +13,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use recipe_flags::RecipeFlags;
 
+use crate::backend::DeviceChoice;
 use crate::methods::Method;
 
 const EXAMPLES: &str = "Examples:
@@ -81,6 +82,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Methods, backbones, datasets, and the backend built in
     List,
+    /// Devices that the backend built in can compute on
+    Devices,
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,10 +185,10 @@ pub struct MachineFlags {
     #[arg(long, alias = "data_dir", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Device number, on backends with more than one [default: 0]
-    #[arg(long)]
+    /// Device to compute on: cpu, or the number of one that `qare devices` lists [default: the first]
+    #[arg(long, visible_alias = "gpu", value_name = "cpu|N")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<usize>,
+    pub device: Option<DeviceChoice>,
     /// Threads that prepare batches [default: one less than cores]; results do not depend on it
     #[arg(long, visible_alias = "num_workers", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

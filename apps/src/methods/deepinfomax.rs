@@ -120,10 +120,10 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Plain, device};
+    use crate::backend::{Plain, any_device};
 
     fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<Plain, D> {
-        Tensor::from_data(TensorData::new(values, shape), &device(0))
+        Tensor::from_data(TensorData::new(values, shape), &any_device())
     }
 
     #[test]

@@ -24,10 +24,12 @@ fn merged(lower: Layer, upper: Layer) -> Layer {
     lower
 }
 
-/// The same, with K under its own name.
+/// The same, with settings that have another name under their own.
 fn named(mut layer: Layer) -> Layer {
-    if let Some(views) = layer.remove("views") {
-        layer.insert("K".into(), views);
+    for (other, own) in [("views", "K"), ("gpu", "device")] {
+        if let Some(value) = layer.remove(other) {
+            layer.insert(own.into(), value);
+        }
     }
     layer
 }

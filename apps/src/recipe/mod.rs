@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layers::Layer;
 
+use crate::backend::DeviceChoice;
 use crate::methods::{Aggregation, Floor, Method};
 
 /// Everything that a run depends on. The defaults are the protocol of the paper's repository.
@@ -53,8 +54,9 @@ pub struct Recipe {
     pub outter_fs: usize,
     /// Threads that prepare batches.
     pub num_workers: usize,
-    /// Device number, for backends with more than one.
-    pub gpu: usize,
+    /// Device of the backend: a number, or "cpu"; the first one, if nothing is said.
+    #[serde(alias = "gpu", skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceChoice>,
     /// Height and width that the images of a folder are brought to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -149,7 +151,7 @@ impl Default for Recipe {
             outter_fs: 64,
             // One core is left to the training itself.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
-            gpu: 0,
+            device: None,
             image_size: None,
             train_images: None,
             test_images: None,
@@ -229,7 +231,7 @@ impl Recipe {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
         let elsewhere =
-            ["data_dir", "out", "id", "num_workers", "gpu", "compare_untrained", "test_images", "knn", "probe"];
+            ["data_dir", "out", "id", "num_workers", "device", "compare_untrained", "test_images", "knn", "probe"];
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         names

@@ -81,7 +81,7 @@ mod tests {
     use burn::tensor::Int;
 
     use super::*;
-    use crate::backend::{Plain, Training, device};
+    use crate::backend::{Plain, Training, any_device};
     use crate::features::values;
     use crate::optimizer::adam;
 
@@ -98,7 +98,7 @@ mod tests {
 
     /// Both ways, by name.
     fn ways(features: &Features, classes: usize, recipe: &ProbeRecipe) -> [(&'static str, Learnt); 2] {
-        let initial = || LinearClassifierConfig::new(features.dim, classes).init::<Plain>(3, &device(0));
+        let initial = || LinearClassifierConfig::new(features.dim, classes).init::<Plain>(3, &any_device());
         let host = Box::new(host::HostLearning::new(features, &initial()));
         let tensors = Box::new(tensors::TensorLearning::new(features, &initial()));
         let rows = features.len();
@@ -107,7 +107,7 @@ mod tests {
 
     /// The same by autodiff, module and optimizer as Burn has them.
     fn literal(features: &Features, classes: usize, recipe: &ProbeRecipe) -> Learnt {
-        let device = device(0);
+        let device = any_device();
         let mut classifier = LinearClassifierConfig::new(features.dim, classes).init::<Training>(3, &device);
         let mut optimizer = adam().init::<Training, LinearClassifier<Training>>();
         let mut last = f64::NAN;

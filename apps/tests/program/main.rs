@@ -1,10 +1,12 @@
 //! Tests that run the program itself, as a person would: its files, its messages, its exit codes.
 
+mod agreeing;
 mod benching;
 mod cifar10_files;
 mod committed_recipes;
 mod damaged_files;
 mod datasets;
+mod devices;
 mod diverging;
 mod driving;
 mod existing_runs;

@@ -7,30 +7,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use burn_flex::Flex;
-use burn_ndarray::NdArray;
-use qare_models::{
-    Backbone, BackboneName, NamedTensor, StateDict, load_pytorch, load_safetensors, named_tensors, parameter_count,
-    save_safetensors,
-};
+use qare_models::{Backbone, BackboneName, load_pytorch, parameter_count};
 use safetensors::SafeTensors;
 
 const OUTPUT_TOLERANCE: f64 = 1e-4;
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
-struct Golden {
-    label: String,
-    weights: Weights,
-    name: BackboneName,
+pub struct Golden {
+    pub label: String,
+    pub weights: Weights,
+    pub name: BackboneName,
     parameters: usize,
     tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
-enum Weights {
+pub enum Weights {
     /// A file of the reference.
     File(PathBuf),
     /// The weights of this seed, which the reference has loaded for its values.
@@ -79,9 +73,9 @@ impl Golden {
 
 /// The backbone files of the golden folder. A file of no known kind is an error: it would be one
 /// that nothing tests.
-fn golden_files() -> Vec<Golden> {
+pub fn golden_files() -> Vec<Golden> {
     let folder = std::env::var_os("QARE_GOLDEN_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/golden"), PathBuf::from);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -130,7 +124,7 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
         / largest(&mut expected.iter().map(|e| f64::from(e.abs()))).max(1.0)
 }
 
-fn check<B: AutodiffBackend>(backend: &str) {
+pub fn check<B: AutodiffBackend>(backend: &str) {
     let device = Default::default();
     for golden in golden_files() {
         let backbone: Backbone<B> = match &golden.weights {
@@ -216,43 +210,4 @@ fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
     let mut first = First(None);
     backbone.visit(&mut first);
     first.0.unwrap()
-}
-
-#[test]
-fn flex_agrees_with_the_reference() {
-    check::<Autodiff<Flex>>("flex");
-}
-
-/// The layers one by one, as on other backends (see `cpu_blocks`).
-#[test]
-fn flex_by_layers_agrees_with_the_reference() {
-    check::<Autodiff<Flex, burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing>>("flex, by layers");
-}
-
-#[test]
-fn ndarray_agrees_with_the_reference() {
-    check::<Autodiff<NdArray>>("ndarray");
-}
-
-/// What is saved has exactly the names, shapes and values of the reference's state_dict.
-#[test]
-fn the_reference_s_weights_survive_a_round_trip() {
-    let device = Default::default();
-    let folder = tempfile::tempdir().unwrap();
-    for golden in golden_files() {
-        let Weights::File(weights) = &golden.weights else { continue };
-        let reference = StateDict::read_pytorch(weights, Some("backbone")).unwrap();
-        let backbone: Backbone<Flex> = golden.name.init(0, &device);
-        let backbone = reference.load_into(backbone, "").unwrap();
-
-        let path = folder.path().join("weights.safetensors");
-        save_safetensors(&backbone, "backbone", &path).unwrap();
-        let other: Backbone<Flex> = golden.name.init(1, &device);
-        let other = load_safetensors(other, "backbone", &path).unwrap();
-
-        let mut saved = named_tensors(&other, "");
-        saved.sort_by(|a, b| a.name.cmp(&b.name));
-        let expected: Vec<&NamedTensor> = reference.names().map(|name| reference.get(name).unwrap()).collect();
-        assert_eq!(saved.iter().collect::<Vec<_>>(), expected, "{}", golden.label);
-    }
 }

@@ -4,6 +4,7 @@ mod batch_norm;
 mod cpu_blocks;
 mod first_maps;
 mod golden_backbone;
+mod golden_backbone_on_cpu;
 mod golden_heads;
 mod initial_weights;
 mod local_discriminator;

@@ -4,5 +4,6 @@ mod example;
 mod floorless;
 mod fused;
 mod golden;
+mod golden_on_cpu;
 mod objectives;
 mod oracle;

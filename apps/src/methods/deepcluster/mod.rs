@@ -121,7 +121,7 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Plain, device};
+    use crate::backend::{Plain, any_device};
 
     #[test]
     fn the_weighted_cross_entropy_equals_its_definition() {
@@ -136,9 +136,9 @@ mod tests {
             weight += w;
         }
         let rows: Vec<f32> = logits.iter().flatten().map(|value| *value as f32).collect();
-        let logits = Tensor::<Plain, 2>::from_data(TensorData::new(rows, [4, 3]), &device(0));
-        let targets = Tensor::from_data(TensorData::new(targets.map(|t| t as i64).to_vec(), [4]), &device(0));
-        let weights = Tensor::from_data(TensorData::new(clusters.weights, [3]), &device(0));
+        let logits = Tensor::<Plain, 2>::from_data(TensorData::new(rows, [4, 3]), &any_device());
+        let targets = Tensor::from_data(TensorData::new(targets.map(|t| t as i64).to_vec(), [4]), &any_device());
+        let weights = Tensor::from_data(TensorData::new(clusters.weights, [3]), &any_device());
         let found = f64::from(weighted_cross_entropy(logits, targets, weights).into_scalar());
         assert!((found - sum / weight).abs() < 1e-3, "{found}");
     }
