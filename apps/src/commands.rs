@@ -112,11 +112,11 @@ fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
 pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
-    let device = device(recipe.gpu);
-    let folder = pretrain::<Training>(recipe, splits, &device, options)?;
+    let devices: Vec<Device> = recipe.devices().into_iter().map(device).collect();
+    let folder = pretrain::<Training>(recipe, splits, &devices, options)?;
     if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &device)?;
+        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &devices[0])?;
     }
     Ok(folder)
 }
@@ -151,7 +151,9 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     }
     let MachineFlags { data_dir, gpu, num_workers, .. } = flags.machine.clone();
     recipe.data_dir = data_dir.or(recipe.data_dir);
-    recipe.gpu = gpu.unwrap_or(recipe.gpu);
+    if let Some(gpu) = gpu {
+        (recipe.gpu, recipe.gpus) = (gpu, None);
+    }
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
@@ -235,8 +237,12 @@ fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Re
         Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),
         None => "untrained".to_string(),
     };
+    let devices = match &recipe.devices()[..] {
+        [_] => String::new(),
+        several => format!(", devices {}", several.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    };
     say(format!(
-        "{} on {} ({} training images), {}, {training}, backend {}",
+        "{} on {} ({} training images), {}, {training}, backend {}{devices}",
         recipe.method,
         recipe.dataset,
         recipe.method.images(recipe, splits).len(),

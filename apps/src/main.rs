@@ -21,6 +21,8 @@ mod dashboard;
 #[cfg(one_backend)]
 mod datasets;
 #[cfg(one_backend)]
+mod devices;
+#[cfg(one_backend)]
 mod embed;
 #[cfg(one_backend)]
 mod error;

@@ -7,7 +7,7 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use super::MachineFlags;
+use super::{MachineFlags, truth};
 use crate::error::{AppError, Result};
 use crate::methods::{Aggregation, Floor, Method};
 use crate::recipe::{Layer, Recipe};
@@ -96,6 +96,16 @@ pub struct RecipeFlags {
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
+    /// Train on several devices, each with its share of every batch, such as 0,1; the main one first. The loss is that of the
+    /// whole batch; but relationnet and deepinfomax take negatives from each device's own share [default: the one of --gpu]
+    #[arg(long, value_delimiter = ',', value_name = "N,N", conflicts_with = "gpu")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<usize>>,
+    /// With --gpus: batch normalisation takes its statistics from each device's own share, which is faster and changes what is
+    /// trained [default: false]
+    #[arg(long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true", value_parser = truth, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_batch_norm: Option<bool>,
     /// Of the paper's repository; --resume does what it was for
     #[arg(long, alias = "epoch_start", hide = true)]
     #[serde(skip)]

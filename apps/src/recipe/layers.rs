@@ -11,9 +11,16 @@ pub type Layer = toml::Table;
 /// The key by which a recipe builds on another.
 const BASE: &str = "base";
 
+/// The two ways to name devices.
+const DEVICES: [&str; 2] = ["gpu", "gpus"];
+
 /// What both say, `upper` going before; tables are merged in their turn.
 fn merged(lower: Layer, upper: Layer) -> Layer {
     let (mut lower, upper) = (named(lower), named(upper));
+    // Who names devices, one or several, names all there are.
+    if DEVICES.iter().any(|name| upper.contains_key(*name)) {
+        lower.retain(|name, _| !DEVICES.contains(&name));
+    }
     for (name, value) in upper {
         let value = match (lower.remove(&name), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merged(below, above)),
@@ -64,13 +71,33 @@ impl Recipe {
         }
         defaults.method.set_defaults(&mut defaults);
         let defaults = Layer::try_from(defaults).expect("a recipe is plain TOML");
-        merged(defaults, said).try_into().map_err(told)
+        let main_is_said = said.contains_key("gpu");
+        let mut recipe: Self = merged(defaults, said).try_into().map_err(told)?;
+        if let Some(first) = recipe.gpus.iter().flatten().next().filter(|_| !main_is_said) {
+            recipe.gpu = *first;
+        }
+        Ok(recipe)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_named_in_one_of_two_ways() {
+        let of = |layers: &[&str]| {
+            let recipe = Recipe::of_layers(layers.iter().map(|text| text.parse().unwrap())).unwrap();
+            (recipe.gpu, recipe.gpus.clone(), recipe.validate().is_ok())
+        };
+        assert_eq!(of(&["gpus = [2, 1]"]), (2, Some(vec![2, 1]), true));
+        assert_eq!(of(&["gpus = [2, 1]", "gpu = 3"]), (3, None, true));
+        assert_eq!(of(&["gpu = 3", "gpus = [0, 0]"]), (0, Some(vec![0, 0]), true));
+        // As a run folder keeps it; and as it cannot be meant.
+        assert!(of(&["gpu = 2\ngpus = [2, 1]"]).2);
+        assert!(!of(&["gpu = 1\ngpus = [2, 1]"]).2);
+        assert!(!of(&["gpus = []"]).2);
+    }
 
     #[test]
     fn a_method_has_settings_of_its_own_until_told_otherwise() {

@@ -55,6 +55,11 @@ pub struct Recipe {
     pub num_workers: usize,
     /// Device number, for backends with more than one.
     pub gpu: usize,
+    /// Devices to train on together, each on its share of every batch, the main one first, which `gpu` is then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<usize>>,
+    /// On several devices: batch normalisation takes its statistics from each device's own share of the batch.
+    pub local_batch_norm: bool,
     /// Height and width that the images of a folder are brought to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -150,6 +155,8 @@ impl Default for Recipe {
             // One core is left to the training itself.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
             gpu: 0,
+            gpus: None,
+            local_batch_norm: false,
             image_size: None,
             train_images: None,
             test_images: None,
@@ -201,6 +208,18 @@ impl Recipe {
         toml::to_string(self).expect("a recipe is plain TOML")
     }
 
+    /// The numbers of the devices that it trains on, the main one first.
+    pub fn devices(&self) -> Vec<usize> {
+        self.gpus.clone().unwrap_or_else(|| vec![self.gpu])
+    }
+
+    /// The fewest images that a batch can have: on several devices one for each, or two where it has to make do with its own.
+    pub fn least_batch(&self) -> usize {
+        let alone = self.local_batch_norm || self.method.plan(self).is_some_and(|plan| plan.local_negatives);
+        let devices = self.devices().len();
+        2.max(if alone { 2 * devices } else { devices })
+    }
+
     /// The dataset that a probe is trained and tested on.
     pub fn probed(&self) -> DatasetName {
         self.probe.dataset.unwrap_or(self.dataset)
@@ -229,7 +248,7 @@ impl Recipe {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
         let elsewhere =
-            ["data_dir", "out", "id", "num_workers", "gpu", "compare_untrained", "test_images", "knn", "probe"];
+            ["data_dir", "out", "id", "num_workers", "gpu", "gpus", "compare_untrained", "test_images", "knn", "probe"];
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         names
@@ -261,8 +280,10 @@ mod tests {
     #[test]
     fn only_what_decides_the_weights_is_a_difference() {
         let recipe = Recipe::default();
-        let other = Recipe { num_workers: 7, beta: 0.5, ..recipe.clone() };
+        let other = Recipe { num_workers: 7, gpus: Some(vec![0, 0]), beta: 0.5, ..recipe.clone() };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
+        let local = Recipe { local_batch_norm: true, ..recipe.clone() };
+        assert_eq!(local.differences(&recipe), ["local_batch_norm = true (the run has false)"]);
         let part = Recipe { train_images: Some(64), ..recipe.clone() };
         assert_eq!(recipe.differences(&part), ["train_images = none (the run has 64)"]);
         assert_eq!(part.differences(&recipe), ["train_images = 64 (the run has none)"]);

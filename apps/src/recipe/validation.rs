@@ -108,6 +108,24 @@ impl Recipe {
                 self.dataset
             )));
         }
+        if let Some(gpus) = &self.gpus
+            && gpus.first() != Some(&self.gpu)
+        {
+            return Err(AppError::Usage(match gpus.first() {
+                None => "gpus is empty: name at least one device, or leave it out".into(),
+                Some(first) => {
+                    format!("gpu is {} and gpus begin with {first}: name devices in one of the two", self.gpu)
+                }
+            }));
+        }
+        let (devices, least) = (self.devices().len(), self.least_batch());
+        if self.data_size < least {
+            let each = if least > devices { "two images" } else { "one image" };
+            return Err(AppError::Usage(format!(
+                "data_size is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
+                self.data_size, self.method
+            )));
+        }
         if self.momentum >= 1.0 {
             return Err(AppError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
         }

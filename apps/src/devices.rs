@@ -1,0 +1,97 @@
+//! Training steps on several devices: a thread for each, which works on its share of the batch.
+//!
+//! Burn's own `MultiDevicesTrainStep` does nearly this. But it copies the model to a device outside of anything that catches a
+//! panic, waits for ever for a thread that has ended so, and does not tell two threads on one device apart.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::backend::AutodiffBackend;
+use burn_train::{TrainOutput, TrainStep};
+use qare_data::ViewBatch;
+use qare_models::replicas::{ReplicaError, ReplicaGroup};
+
+use crate::model::PretextModel;
+use crate::step::{StepFigures, StepOutput};
+
+/// A step of one device: its part of gradients and figures.
+type Part = Result<(GradientsParams, StepFigures), ReplicaError>;
+
+/// The threads.
+pub struct Devices<B: AutodiffBackend> {
+    /// Where gradients are summed.
+    main: B::Device,
+    shares: Vec<Sender<(PretextModel<B>, ViewBatch<B>)>>,
+    parts: Receiver<(usize, Part)>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<B: AutodiffBackend> Devices<B> {
+    /// A thread for each device, as the members of a group. The first device is the main one.
+    ///
+    /// # Errors
+    /// If the system has no more threads.
+    pub fn start(group: &ReplicaGroup, devices: &[B::Device]) -> std::io::Result<Self> {
+        let (done, parts) = channel();
+        let (mut shares, mut threads) = (Vec::new(), Vec::new());
+        for (rank, device) in devices.iter().enumerate() {
+            let (share, work) = channel::<(PretextModel<B>, ViewBatch<B>)>();
+            let (group, device, done) = (group.clone(), device.clone(), done.clone());
+            let work = move || {
+                while let Ok((model, share)) = work.recv() {
+                    let part = group.enter(rank, || match model.fork(&device).step(share) {
+                        TrainOutput { grads, item: StepOutput::Done(figures) } => Ok((grads, figures)),
+                        TrainOutput { item: StepOutput::Failed(message), .. } => Err(message),
+                    });
+                    if done.send((rank, part)).is_err() {
+                        return;
+                    }
+                }
+            };
+            threads.push(Builder::new().name(format!("device-{rank}")).spawn(work)?);
+            shares.push(share);
+        }
+        Ok(Self { main: devices[0].clone(), shares, parts, threads })
+    }
+
+    /// A step with a share of the batch for each device. Parts are summed in the order of devices, whichever comes first.
+    pub fn step(&self, model: &PretextModel<B>, shares: Vec<ViewBatch<B>>) -> TrainOutput<StepOutput> {
+        for (device, share) in self.shares.iter().zip(shares) {
+            device.send((model.clone(), share)).expect("the thread ends with this");
+        }
+        let parts = self.shares.iter().map(|_| self.parts.recv().expect("a step that fails says so"));
+        let mut parts: Vec<(usize, Part)> = parts.collect();
+        parts.sort_by_key(|(rank, _)| *rank);
+
+        let mut gradients = GradientsAccumulator::new();
+        let mut sum = StepFigures::default();
+        for (_, part) in parts {
+            let (grads, figures) = match part {
+                Ok(part) => part,
+                Err(error) => {
+                    let item = StepOutput::Failed(error.to_string());
+                    return TrainOutput { grads: GradientsParams::new(), item };
+                }
+            };
+            gradients.accumulate(model, grads.to_device(&self.main, model));
+            sum.loss += figures.loss;
+            sum.views += figures.views;
+            sum.method.resize(figures.method.len(), 0.0);
+            sum.method.iter_mut().zip(figures.method).for_each(|(sum, value)| *sum += value);
+        }
+        TrainOutput { grads: gradients.grads(), item: StepOutput::Done(sum) }
+    }
+}
+
+impl<B: AutodiffBackend> Drop for Devices<B> {
+    fn drop(&mut self) {
+        // They end when there is no more to come.
+        self.shares.clear();
+        for thread in self.threads.drain(..) {
+            // Panics in steps are told with the step.
+            let _ = thread.join();
+        }
+    }
+}
