@@ -95,3 +95,48 @@ impl<B: AutodiffBackend> Drop for Devices<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Int, Tensor};
+    use qare_data::{EpochCursor, Shard, Share};
+    use qare_models::replicas::BatchStatistics;
+
+    use super::*;
+    use crate::backend::{Training, device};
+    use crate::methods::{Facts, Method, Networks};
+    use crate::recipe::Recipe;
+
+    /// A share of four images, with so many channels.
+    fn share(rank: usize, channels: usize) -> ViewBatch<Training> {
+        let device = device(0);
+        let share = Share::of(Shard { rank, count: 2 }, 8);
+        ViewBatch {
+            images: Tensor::ones([share.images, 1, channels, 8, 8], &device),
+            labels: Tensor::<Training, 1, Int>::zeros([share.images], &device),
+            indices: (share.offset..share.offset + share.images).collect(),
+            share,
+        }
+    }
+
+    #[test]
+    fn a_panic_on_one_device_is_the_failure_of_the_step() {
+        let recipe = Recipe { method: Method::Standard, ..Recipe::default() };
+        let facts = Facts { images: 8, classes: 3, epoch: EpochCursor::default() };
+        let networks = Networks::new(&recipe, &facts, &device(0)).unwrap().unwrap();
+        let figures = recipe.method.plan(&recipe).unwrap().figures;
+        let model = PretextModel::new(recipe.backbone.init(1, &device(0)), networks, figures);
+        let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
+        let devices = Devices::start(&group, &[device(0), device(0)]).unwrap();
+
+        let sound = devices.step(&model, vec![share(0, 3), share(1, 3)]);
+        assert!(matches!(&sound.item, StepOutput::Done(figures) if figures.views == 8), "{:?}", sound.item);
+        assert!(!sound.grads.is_empty());
+        // The network takes three channels.
+        for _ in 0..2 {
+            let broken = devices.step(&model, vec![share(0, 3), share(1, 5)]);
+            let StepOutput::Failed(message) = broken.item else { panic!("{:?}", broken.item) };
+            assert!(message.starts_with("panic: "), "{message}");
+        }
+    }
+}

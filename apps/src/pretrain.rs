@@ -210,14 +210,16 @@ fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<(
 /// The images a recipe trains on, if they are enough to.
 fn training_images<'a>(recipe: &Recipe, splits: &'a Splits) -> Result<&'a ImageSet> {
     let images = recipe.method.images(recipe, splits);
-    match images.len() {
-        0 | 1 => Err(AppError::Usage(format!(
-            "{} cannot train on {} image(s): training needs at least 2",
+    let (least, devices) = (recipe.least_batch(), recipe.devices().len());
+    if images.len() < least {
+        let place = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
+        return Err(AppError::Usage(format!(
+            "{} cannot train on {} image(s): training{place} needs at least {least}",
             recipe.method,
             images.len()
-        ))),
-        _ => Ok(images),
+        )));
     }
+    Ok(images)
 }
 
 /// What is other on several devices than on one.
