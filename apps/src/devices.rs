@@ -59,7 +59,7 @@ impl<B: AutodiffBackend> Devices<B> {
     /// A step with a share of the batch for each device. Parts are summed in the order of devices, whichever comes first.
     pub fn step(&self, model: &PretextModel<B>, shares: Vec<ViewBatch<B>>) -> TrainOutput<StepOutput> {
         for (device, share) in self.shares.iter().zip(shares) {
-            device.send((model.clone(), share)).expect("the thread ends with this");
+            device.send((model.clone(), share)).expect("the thread works until this is dropped");
         }
         let parts = self.shares.iter().map(|_| self.parts.recv().expect("a step that fails says so"));
         let mut parts: Vec<(usize, Part)> = parts.collect();

@@ -1,6 +1,7 @@
 //! Which epoch it is, and what belongs to an epoch: the order of its images and their views.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,13 +56,7 @@ thread_local! {
 
 impl Epoch {
     /// These places of the order that the images take in epoch `number`.
-    pub fn new(
-        images: ImageSet,
-        config: LoaderConfig,
-        number: u64,
-        places: std::ops::Range<usize>,
-        shard: Shard,
-    ) -> Self {
+    pub fn new(images: ImageSet, config: LoaderConfig, number: u64, places: Range<usize>, shard: Shard) -> Self {
         let mut order: Vec<usize> = (0..images.len()).collect();
         if config.shuffle {
             Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);

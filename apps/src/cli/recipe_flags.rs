@@ -96,14 +96,13 @@ pub struct RecipeFlags {
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
-    /// Train on several devices, each with its share of every batch, such as 0,1; the main one first. The loss is that of the
-    /// whole batch; but relationnet and deepinfomax take negatives from each device's own share [default: the one of --gpu]
+    /// Devices to train on together, such as 0,1; negatives of relationnet and deepinfomax stay within one [default: --gpu]
     #[arg(long, value_delimiter = ',', value_name = "N,N", conflicts_with = "gpu")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Vec<usize>>,
-    /// With --gpus: batch normalisation takes its statistics from each device's own share, which is faster and changes what is
-    /// trained [default: false]
-    #[arg(long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true", value_parser = truth, value_name = "BOOL")]
+    /// With --gpus: batch normalisation by each device's own images: faster, and another training [default: false]
+    #[arg(long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(value_parser = truth, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_batch_norm: Option<bool>,
     /// Of the paper's repository; --resume does what it was for

@@ -27,7 +27,8 @@ pub trait Pretext<B: Backend>: Module<B> {
         Ok(None)
     }
 
-    /// The loss of a batch of views `[B, K, 3, H, W]`, or of a device's share of one, and the figures that the plan announces, or why there is none.
+    /// The loss of a batch of views `[B, K, 3, H, W]`, or of a device's share of one, and the figures that the plan announces; or
+    /// why there is none.
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String>;
 
     /// The networks' weights, under the names they have in files.

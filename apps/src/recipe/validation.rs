@@ -35,6 +35,7 @@ impl Recipe {
             ("clusters", self.clusters.unwrap_or(2), 1 << 24),
             ("image_size", self.image_size.unwrap_or(8), 4096),
             ("outter_fs", self.outter_fs, 1 << 16),
+            ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),
             ("probe.data_size", self.probe.data_size, 1 << 30),
         ];
