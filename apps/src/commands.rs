@@ -17,7 +17,7 @@ use crate::probe::{ProbeResult, evaluate_backbone, probe};
 use crate::progress::bar;
 use crate::recipe::Recipe;
 use crate::run_folder::{RunFolder, settle_existing};
-use crate::{bench, datasets, devices, embed, evaluate, export, list, sweep};
+use crate::{bench, datasets, embed, evaluate, export, list, sweep};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -34,7 +34,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Data(DataCommand::Check(args)) => datasets::check(args),
         Command::Bench(args) => bench::bench(args),
         Command::List => list::list(),
-        Command::Devices => devices::list(),
+        Command::Devices => list::list_devices(),
     }
 }
 
@@ -109,17 +109,17 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
 fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
     let ExistingFlags { resume, overwrite } = *existing;
     settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
-    device(recipe.device)?;
+    recipe.devices().into_iter().try_for_each(|choice| device(choice).map(drop))?;
     Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
 }
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
 pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
-    let device = device(recipe.device)?;
-    let folder = pretrain::<Training>(recipe, splits, &device, options)?;
+    let devices: Vec<Device> = recipe.devices().into_iter().map(device).collect::<Result<_>>()?;
+    let folder = pretrain::<Training>(recipe, splits, &devices, options)?;
     if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &device)?;
+        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &devices[0])?;
     }
     Ok(folder)
 }
@@ -154,7 +154,9 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     }
     let MachineFlags { data_dir, device, num_workers, .. } = flags.machine.clone();
     recipe.data_dir = data_dir.or(recipe.data_dir);
-    recipe.device = device.or(recipe.device);
+    if device.is_some() {
+        (recipe.device, recipe.gpus) = (device, None);
+    }
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
@@ -182,7 +184,7 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
-    let device = device(recipe.device)?;
+    let device = device(recipe.main_device())?;
     let splits = load_probed(&recipe)?;
     probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
     Ok(())
@@ -221,7 +223,7 @@ fn test_command(args: TestArgs) -> Result<()> {
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
-    let device = device(recipe.device)?;
+    let device = device(recipe.main_device())?;
     let splits = load_probed(&recipe)?;
     evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device)
 }
@@ -235,14 +237,19 @@ fn run_command(args: RunArgs) -> Result<()> {
 
 /// Trains, probes and tests a recipe.
 fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
-    let device: Device = device(recipe.device)?;
+    let device: Device = device(recipe.main_device())?;
     let training = match recipe.method.plan(recipe) {
         Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),
         None => "untrained".to_string(),
     };
-    let name = device_name(&device).map_or(String::new(), |name| format!(" on {name}"));
+    let on = match &recipe.devices()[..] {
+        [_] => device_name(&device).map_or(String::new(), |name| format!(" on {name}")),
+        several => {
+            format!(", devices {}", several.iter().flatten().map(|it| it.to_string()).collect::<Vec<_>>().join(", "))
+        }
+    };
     say(format!(
-        "{} on {} ({} training images), {}, {training}, backend {}{name}",
+        "{} on {} ({} training images), {}, {training}, backend {}{on}",
         recipe.method,
         recipe.dataset,
         recipe.method.images(recipe, splits).len(),

@@ -54,7 +54,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             checkpoint.file.display()
         ));
     }
-    let device = device(args.machine.device.or(recipe.device))?;
+    let device = device(args.machine.device.or(recipe.main_device()))?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());

@@ -1,8 +1,10 @@
-//! `qare list`: what there is to choose from.
+//! `qare list` and `qare devices`: what there is to choose from.
 
+use indicatif::BinaryBytes;
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 
+use crate::backend::{NAME, devices};
 use crate::error::Result;
 use crate::files::say;
 use crate::methods::Method;
@@ -21,6 +23,17 @@ pub fn list() -> Result<()> {
     for dataset in DatasetName::ALL {
         say(format!("  {:<16}{}", dataset.to_string(), dataset.about()));
     }
-    say(format!("\nbackend\n  {}", crate::backend::NAME));
+    say(format!("\nbackend\n  {}", NAME));
+    Ok(())
+}
+
+/// Prints every device with what `--device` calls it.
+pub fn list_devices() -> Result<()> {
+    let devices = devices()?;
+    say(format!("backend {NAME}"));
+    for device in devices {
+        let memory = device.memory.map_or(String::new(), |bytes| format!(", {}", BinaryBytes(bytes)));
+        say(format!("  --device {:<6}{}{memory}", device.choice, device.name));
+    }
     Ok(())
 }

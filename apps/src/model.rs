@@ -58,10 +58,18 @@ impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
 
     fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
         let views = batch.indices.len() * batch.images.dims()[1];
+        let first = batch.share.shard.rank == 0;
         match self.networks.forward(&self.backbone, batch) {
             Ok(output) => {
-                let gradients = GradientsParams::from_grads(output.loss.backward(), self);
-                let number = |value: Tensor<B, 1>| value.into_scalar().to_f64();
+                // Of one device both weights are 1.
+                let (of_loss, of_figures) = output.scope.weights(first);
+                let weighted = if of_loss == 1.0 { output.loss.clone() } else { output.loss.clone() * of_loss };
+                let gradients = GradientsParams::from_grads(weighted.backward(), self);
+                let number = |value: Tensor<B, 1>| match of_figures {
+                    // The first device tells it.
+                    0.0 => 0.0,
+                    weight => weight * value.into_scalar().to_f64(),
+                };
                 let figures = StepFigures {
                     loss: number(output.loss),
                     method: output.figures.into_iter().map(number).collect(),

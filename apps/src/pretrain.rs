@@ -3,18 +3,18 @@
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::logger::InMemoryMetricLogger;
 use burn_train::metric::LearningRateMetric;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use qare_data::{Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewLoader};
+use qare_data::{Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Shard, Splits, ViewLoader};
+use qare_models::replicas::{BatchStatistics, ReplicaBackend, ReplicaGroup};
 use qare_models::{StateDict, named_tensors};
 use serde_json::json;
 
 use crate::checkpoint::{CheckpointWriter, Initial, weights_of};
 use crate::dashboard::{self, Killed};
 use crate::error::{AppError, Result};
-use crate::files::say;
+use crate::files::{complain, say};
 use crate::log::EpochLog;
 use crate::methods::{Facts, LastBatch, Networks, Plan};
 use crate::model::PretextModel;
@@ -23,7 +23,7 @@ use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::StepDecay;
-use crate::strategy::{Outcome, PretrainStrategy, Validation};
+use crate::strategy::{Others, Outcome, PretrainStrategy, Validation};
 use crate::{features, interrupt, metrics};
 
 /// How to go about a run, apart from its recipe.
@@ -34,13 +34,14 @@ pub struct PretrainOptions {
     pub no_tui: bool,
 }
 
-/// Trains, or goes on training, the run of a recipe, and returns its folder.
-pub fn pretrain<B: AutodiffBackend>(
+/// Trains, or goes on training, the run of a recipe on its devices, and returns its folder.
+pub fn pretrain<B: ReplicaBackend>(
     recipe: &Recipe,
     splits: &Splits,
-    device: &B::Device,
+    devices: &[B::Device],
     options: &PretrainOptions,
 ) -> Result<RunFolder> {
+    let device = &devices[0];
     let folder = RunFolder::of(recipe);
     let resumed = run_folder::settle_existing(&folder, recipe, options.resume, options.overwrite)?;
     let latest = if resumed { folder.latest()? } else { None };
@@ -101,7 +102,8 @@ pub fn pretrain<B: AutodiffBackend>(
             .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?;
     }
 
-    let train = training_loader::<B>(recipe, &plan, images, epoch.clone(), device)?;
+    let mut shares = training_loaders::<B>(recipe, &plan, images, epoch.clone(), devices)?;
+    let train = shares.remove(0);
     let steps = train.num_batches();
     let (valid, validation) = validation(recipe, &splits.train);
     let normalization = recipe.dataset.normalization();
@@ -116,6 +118,11 @@ pub fn pretrain<B: AutodiffBackend>(
     if epochs_done > 0 {
         say(format!("resuming after epoch {epochs_done} of {}", recipe.epochs));
     }
+    let others = (devices.len() > 1).then(|| {
+        notes(recipe, &plan, devices.len()).iter().for_each(complain);
+        let statistics = if recipe.local_batch_norm { BatchStatistics::Share } else { BatchStatistics::Whole };
+        Others { group: ReplicaGroup::new::<B>(devices.len(), statistics), shares }
+    });
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let strategy = PretrainStrategy {
         epoch,
@@ -124,7 +131,8 @@ pub fn pretrain<B: AutodiffBackend>(
         validation,
         checkpoints: CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() },
         log: Mutex::new(EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?),
-        device: device.clone(),
+        devices: devices.to_vec(),
+        others,
         outcome: outcome.clone(),
     };
 
@@ -202,37 +210,58 @@ fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<(
 /// The images a recipe trains on, if they are enough to.
 fn training_images<'a>(recipe: &Recipe, splits: &'a Splits) -> Result<&'a ImageSet> {
     let images = recipe.method.images(recipe, splits);
-    match images.len() {
-        0 | 1 => Err(AppError::Usage(format!(
-            "{} cannot train on {} image(s): training needs at least 2",
+    let (least, devices) = (recipe.least_batch(), recipe.devices().len());
+    if images.len() < least {
+        let place = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
+        return Err(AppError::Usage(format!(
+            "{} cannot train on {} image(s): training{place} needs at least {least}",
             recipe.method,
             images.len()
-        ))),
-        _ => Ok(images),
+        )));
     }
+    Ok(images)
 }
 
-fn training_loader<B: AutodiffBackend>(
+/// What is other on several devices than on one.
+fn notes(recipe: &Recipe, plan: &Plan, devices: usize) -> Vec<String> {
+    let share = recipe.data_size / devices;
+    let share = match recipe.data_size % devices {
+        0 => share.to_string(),
+        _ => format!("{share} or {}", share + 1),
+    };
+    let note =
+        |what: &str| format!("note: {} on {devices} devices: {what} each device's own {share} images", recipe.method);
+    let negatives = plan.local_negatives.then(|| note("negatives come from"));
+    let statistics = recipe.local_batch_norm.then(|| note("statistics of batch normalisation are of"));
+    negatives.into_iter().chain(statistics).collect()
+}
+
+/// A loader for each device, of its share of the batches.
+fn training_loaders<B: ReplicaBackend>(
     recipe: &Recipe,
     plan: &Plan,
     images: &ImageSet,
     epoch: EpochCursor,
-    device: &B::Device,
-) -> Result<ViewLoader<B>> {
+    devices: &[B::Device],
+) -> Result<Vec<ViewLoader<B>>> {
     let config = LoaderConfig {
         batch_size: recipe.data_size,
         views: plan.views,
         seed: recipe.seed,
-        workers: recipe.num_workers,
+        workers: recipe.num_workers.div_ceil(devices.len()),
         shuffle: true,
         drop_last: match plan.last_batch {
-            LastBatch::OfTwoOrMore => images.len() % recipe.data_size == 1,
+            LastBatch::IfEnough => (1..recipe.least_batch()).contains(&(images.len() % recipe.data_size)),
             LastBatch::Dropped => true,
         },
         augmentation: plan.augmentation,
         normalization: recipe.dataset.normalization(),
     };
-    Ok(ViewLoader::new(images.clone(), config, epoch, device)?)
+    let loader = |(rank, device)| {
+        let loader = ViewLoader::new(images.clone(), config, epoch.clone(), device)?;
+        Ok(loader.shard(Shard { rank, count: devices.len() })?)
+    };
+    devices.iter().enumerate().map(loader).collect()
 }
 
 /// A bank and held-out queries, drawn from the training split: the test split stays unseen.

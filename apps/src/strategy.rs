@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use burn::data::dataloader::Progress;
+use burn::data::dataloader::{DataLoader, Progress};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 use burn_train::{
@@ -11,10 +11,12 @@ use burn_train::{
     SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem,
     TrainingModel, ValidLoader,
 };
-use qare_data::{EpochCursor, ImageSet};
+use qare_data::{EpochCursor, ImageSet, ViewLoader};
+use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
 use crate::checkpoint::CheckpointWriter;
+use crate::devices::Devices;
 use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::knn;
@@ -55,8 +57,17 @@ pub struct PretrainStrategy<B: AutodiffBackend> {
     pub validation: Validation,
     pub checkpoints: CheckpointWriter,
     pub log: Mutex<EpochLog>,
-    pub device: B::Device,
+    /// The main one, and others if the training is on several.
+    pub devices: Vec<B::Device>,
+    pub others: Option<Others<B>>,
     pub outcome: Arc<Mutex<Outcome>>,
+}
+
+/// What training on several devices takes.
+pub struct Others<B: AutodiffBackend> {
+    pub group: ReplicaGroup,
+    /// Loaders of the shares of all devices but the main one.
+    pub shares: Vec<ViewLoader<B>>,
 }
 
 /// Means over the steps of an epoch.
@@ -87,12 +98,24 @@ where
         starting_epoch: usize,
     ) -> (TrainingModel<LC>, SupervisedTrainingEventProcessor<LC>) {
         let mut events = components.event_processor;
+        let started = self.others.as_ref().map(|others| Devices::start(&others.group, &self.devices)).transpose();
+        let devices = match started {
+            Ok(devices) => devices,
+            Err(error) => {
+                let failure = AppError::Failed(format!("cannot start a thread for each device: {error}"));
+                self.outcome.lock().expect("no holder panicked").failure = Some(failure);
+                return (learner.model(), events);
+            }
+        };
         for epoch in starting_epoch..=components.num_epochs {
             let progress = Progress::new(epoch, components.num_epochs);
             let started = Instant::now();
             let result = self
                 .begin_epoch(&mut learner, epoch)
-                .and_then(|()| self.train_epoch(&mut learner, &train, &progress, &mut events, &components.interrupter))
+                .and_then(|()| {
+                    let interrupter = &components.interrupter;
+                    self.train_epoch(&mut learner, &train, devices.as_ref(), &progress, &mut events, interrupter)
+                })
                 .and_then(|means| {
                     let Some(means) = means else { return Ok(None) };
                     let score = self.validate(&learner, &valid, &progress, &mut events);
@@ -135,9 +158,10 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let mut compute = || {
             let backbone = learner.model().backbone.valid();
             let normalization = recipe.dataset.normalization();
-            features::extract(&backbone, &self.images, normalization, recipe.num_workers, &self.device)
+            features::extract(&backbone, &self.images, normalization, recipe.num_workers, &self.devices[0])
         };
-        let mut start = EpochStart { epoch, seed: recipe.seed, device: self.device.clone(), features: &mut compute };
+        let mut start =
+            EpochStart { epoch, seed: recipe.seed, device: self.devices[0].clone(), features: &mut compute };
         if let Some(model) = learner.model().begin_epoch(&mut start)? {
             learner.load_model(model.into_record());
         }
@@ -149,6 +173,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         &self,
         learner: &mut Learner<LC>,
         train: &TrainLoader<LC>,
+        devices: Option<&Devices<B>>,
         progress: &Progress,
         events: &mut SupervisedTrainingEventProcessor<LC>,
         interrupter: &Interrupter,
@@ -161,10 +186,15 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let mut means = EpochMeans::default();
         let started = Instant::now();
         let mut step_started = started;
-        let mut batches = train.iter();
-        while let Some(batch) = batches.next() {
+        // One, or one share for each device.
+        let others = self.others.iter().flat_map(|others| &others.shares).map(|share| share.iter());
+        let mut loaders: Vec<_> = std::iter::once(train.iter()).chain(others).collect();
+        while let Some(mut shares) = loaders.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
             learner.lr_step();
-            let output = learner.train_step(batch);
+            let output = match devices {
+                None => learner.train_step(shares.remove(0)),
+                Some(devices) => devices.step(&learner.model(), shares),
+            };
             let figures = match output.item {
                 StepOutput::Done(figures) => figures,
                 StepOutput::Failed(message) => {
@@ -186,7 +216,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
             let views_per_second = figures.views as f64 / (now - step_started).as_secs_f64();
             step_started = now;
             let figures = StepOutput::Done(crate::step::StepFigures { views_per_second, ..figures });
-            let (items, lr) = (batches.progress(), learner.lr_current());
+            let (items, lr) = (loaders[0].progress(), learner.lr_current());
             let item = TrainingItem::new(figures, items, progress.clone(), Some(means.steps), Some(lr));
             events.process_train(LearnerEvent::ProcessedItem(item));
             if interrupter.should_stop() {
@@ -224,7 +254,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let values = features::of_batches(batches.by_ref(), |batch| model.step(batch).features, values);
         let features = Features { values, dim: self.validation.feature_dim, labels: self.validation.labels.clone() };
         let (queries, bank) = features.split(self.validation.bank);
-        let knn_accuracy = knn::accuracy::<B::InnerBackend>(&bank, &queries, &self.validation.recipe, &self.device);
+        let knn_accuracy = knn::accuracy::<B::InnerBackend>(&bank, &queries, &self.validation.recipe, &self.devices[0]);
         let output = ValidationOutput { features: Vec::new(), knn_accuracy };
         let item = TrainingItem::new(output, batches.progress(), progress.clone(), None, None);
         events.process_valid(LearnerEvent::ProcessedItem(item));
@@ -238,7 +268,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let CheckpointWriter { folder, recipe } = &self.checkpoints;
         let mut log = self.log.lock().expect("no writer panicked");
         log.push(row)?;
-        let figures = json!({
+        let mut figures = json!({
             "epochs": epoch,
             "seed": recipe.seed,
             "backend": crate::backend::NAME,
@@ -247,6 +277,9 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
             "seconds": log.total_seconds(),
             "seconds_per_epoch": log.total_seconds() / epoch as f64,
         });
+        if self.devices.len() > 1 {
+            figures["devices"] = json!(recipe.devices());
+        }
         run_folder::record(folder.path(), "pretrain", figures)?;
         self.checkpoints.save(epoch, &model.valid().weights(), Some(&self.optimizer.to_bytes(model)))
     }

@@ -36,7 +36,7 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     // Every folder is looked at before hours are spent on the first.
     for recipe in all.iter().flat_map(|(_, recipes)| recipes) {
         settle_existing(&RunFolder::of(recipe), recipe, true, false)?;
-        device(recipe.device)?;
+        recipe.devices().into_iter().try_for_each(|choice| device(choice).map(drop))?;
     }
 
     let options = PretrainOptions { resume: true, overwrite: false, no_tui: args.flags.machine.no_tui };
@@ -148,7 +148,7 @@ fn results_of(recipe: &Recipe, title: &str, data: &mut Data, options: &PretrainO
         return Err(AppError::Usage(format!("{} has no images to test on", recipe.probed())));
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    probe::<Training>(&checkpoint, recipe, splits, &device(recipe.device)?)?;
+    probe::<Training>(&checkpoint, recipe, splits, &device(recipe.main_device())?)?;
     results()
 }
 

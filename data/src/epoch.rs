@@ -1,6 +1,7 @@
 //! Which epoch it is, and what belongs to an epoch: the order of its images and their views.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 use crate::draw::{Draw, Purpose};
 use crate::images::ImageSet;
 use crate::loader::LoaderConfig;
+use crate::shard::{Shard, Share};
 use crate::views::{Scratch, write_view};
 
 /// The number of the current epoch, shared by its clones: the training loop sets it, a loader reads it once whenever an
@@ -44,6 +46,8 @@ pub(crate) struct Epoch {
     config: LoaderConfig,
     number: u64,
     order: Vec<usize>,
+    /// Whose images of each batch are prepared.
+    shard: Shard,
 }
 
 thread_local! {
@@ -51,15 +55,15 @@ thread_local! {
 }
 
 impl Epoch {
-    /// The places `start..end` of the order that the images take in epoch `number`.
-    pub fn new(images: ImageSet, config: LoaderConfig, number: u64, start: usize, end: usize) -> Self {
+    /// These places of the order that the images take in epoch `number`.
+    pub fn new(images: ImageSet, config: LoaderConfig, number: u64, places: Range<usize>, shard: Shard) -> Self {
         let mut order: Vec<usize> = (0..images.len()).collect();
         if config.shuffle {
             Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);
         }
-        order.truncate(end);
-        order.drain(..start.min(end));
-        Self { images, config, number, order }
+        order.truncate(places.end);
+        order.drain(..places.start.min(places.end));
+        Self { images, config, number, order, shard }
     }
 
     /// The number of batches.
@@ -67,14 +71,19 @@ impl Epoch {
         self.order.len().div_ceil(self.config.batch_size)
     }
 
-    /// The number of images in all batches.
+    /// The number of images in all batches, those of other shards included.
     pub fn items(&self) -> usize {
         self.order.len()
     }
 
+    /// What is prepared of a batch.
+    pub fn share(&self, batch: usize) -> Share {
+        Share::of(self.shard, self.config.batch_size.min(self.order.len() - batch * self.config.batch_size))
+    }
+
     fn indices(&self, batch: usize) -> &[usize] {
-        let start = batch * self.config.batch_size;
-        &self.order[start..self.order.len().min(start + self.config.batch_size)]
+        let Share { offset, images, .. } = self.share(batch);
+        &self.order[batch * self.config.batch_size + offset..][..images]
     }
 
     /// Computes a batch on the calling thread, or gives up with `None` once `stop` says so.

@@ -11,6 +11,7 @@ use crate::epoch::{Epoch, EpochCursor, PreparedBatch};
 use crate::error::DataError;
 use crate::images::ImageSet;
 use crate::prefetch::Prefetch;
+use crate::shard::{Shard, Share};
 use crate::views::Augmentation;
 
 /// Settings of a [`ViewLoader`].
@@ -44,6 +45,8 @@ pub struct ViewBatch<B: Backend> {
     pub labels: Tensor<B, 1, Int>,
     /// The place of each image in its [`ImageSet`].
     pub indices: Vec<usize>,
+    /// What these images are of the whole batch: all of it, but for a loader that has been given a [shard](ViewLoader::shard).
+    pub share: Share,
 }
 
 /// Loads views of an [`ImageSet`] in batches.
@@ -60,6 +63,7 @@ pub struct ViewLoader<B: Backend> {
     epoch: EpochCursor,
     start: usize,
     end: usize,
+    shard: Shard,
     device: B::Device,
 }
 
@@ -93,13 +97,35 @@ impl<B: Backend> ViewLoader<B> {
             return setting("batch_size", config.batch_size, expected);
         }
         let end = images.len();
-        Ok(Self { images, config, epoch, start: 0, end, device: device.clone() }.without_rest())
+        Ok(Self { images, config, epoch, start: 0, end, shard: Shard::WHOLE, device: device.clone() }.without_rest())
     }
 
-    /// Cuts off the incomplete last batch, if there is one and it is not wanted.
+    /// A loader of one shard's images of each batch, for one of several devices that work on the same batches. Order, batches
+    /// and views are those of the loader without shards, and so is progress: it counts the images of whole batches.
+    ///
+    /// A last batch with fewer images than there are shards is left out.
+    ///
+    /// # Errors
+    /// If a batch or all the images are fewer than the shards, or there is no such shard.
+    pub fn shard(self, shard: Shard) -> Result<Self, DataError> {
+        if shard.rank >= shard.count {
+            let expected = format!("a rank below the number of shards, {}", shard.count);
+            return Err(DataError::Setting { name: "shard", value: shard.rank.to_string(), expected });
+        }
+        for (name, images) in [("batch_size", self.config.batch_size), ("images", self.end - self.start)] {
+            if images < shard.count {
+                let expected = format!("at least one image for each of {} shards", shard.count);
+                return Err(DataError::Setting { name, value: images.to_string(), expected });
+            }
+        }
+        Ok(Self { shard, ..self }.without_rest())
+    }
+
+    /// Cuts off the incomplete last batch, if there is one and it is not wanted or not enough.
     fn without_rest(mut self) -> Self {
-        if self.config.drop_last {
-            self.end -= (self.end - self.start) % self.config.batch_size;
+        let rest = (self.end - self.start) % self.config.batch_size;
+        if self.config.drop_last || rest < self.shard.count {
+            self.end -= rest;
         }
         self
     }
@@ -117,7 +143,8 @@ impl<B: Backend> ViewLoader<B> {
 
 impl<B: Backend> DataLoader<B, ViewBatch<B>> for ViewLoader<B> {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
-        let epoch = Arc::new(Epoch::new(self.images.clone(), self.config, self.epoch.get(), self.start, self.end));
+        let (number, places) = (self.epoch.get(), self.start..self.end);
+        let epoch = Arc::new(Epoch::new(self.images.clone(), self.config, number, places, self.shard));
         let prefetch = (self.config.workers > 0).then(|| {
             let epoch = epoch.clone();
             Prefetch::start(epoch.batches(), self.config.workers, move |batch, stop| epoch.prepare(batch, stop))
@@ -169,14 +196,16 @@ impl<B: Backend> Iterator for ViewIterator<B> {
             Some(prefetch) => prefetch.next()?,
             None => self.epoch.prepare_in_parallel(self.next_batch),
         };
+        let share = self.epoch.share(self.next_batch);
         self.next_batch += 1;
-        self.items_processed += indices.len();
+        self.items_processed += share.batch;
         let shape = [indices.len(), self.views, 3, self.side, self.side];
         let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
         Some(ViewBatch {
             images: Tensor::from_data(TensorData::new(values, shape), &self.device),
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), &self.device),
             indices,
+            share,
         })
     }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoader;
 use burn_flex::{Flex, FlexDevice};
-use qare_data::{Augmentation, DataError, EpochCursor, ImageSet, LoaderConfig, Normalization, ViewBatch, ViewLoader};
+use qare_data::{
+    Augmentation, DataError, EpochCursor, ImageSet, LoaderConfig, Normalization, Shard, Share, ViewBatch, ViewLoader,
+};
 
 type B = Flex;
 type Loader = ViewLoader<B>;
@@ -209,6 +211,69 @@ fn slices_partition_the_epoch() {
         Loader::new(images(45, 8), LoaderConfig { drop_last: true, ..CONFIG }, EpochCursor::default(), &FlexDevice)
             .unwrap();
     assert_eq!(dropping.slice(0, 23).num_items(), 16);
+}
+
+#[test]
+fn shards_put_together_are_the_batches() {
+    for (workers, count) in [(0, 1), (0, 2), (2, 3), (1, 5)] {
+        let config = LoaderConfig { workers, ..CONFIG };
+        let whole = contents(&loader(45, config));
+        let shards: Vec<Loader> =
+            (0..count).map(|rank| loader(45, config).shard(Shard { rank, count }).unwrap()).collect();
+        let parts: Vec<Vec<(Share, Content)>> = shards
+            .iter()
+            .map(|shard| shard.iter().map(|batch| (batch.share, content(batch))).collect::<Vec<_>>())
+            .collect();
+        for (number, whole) in whole.iter().enumerate() {
+            let (mut values, mut indices, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+            for (rank, part) in parts.iter().enumerate() {
+                let (share, content) = &part[number];
+                let images = content.indices.len();
+                let expected =
+                    Share { shard: Shard { rank, count }, offset: indices.len(), images, batch: whole.shape[0] };
+                assert_eq!(*share, expected);
+                assert_eq!(content.shape[0], images);
+                let fair = whole.shape[0] / count;
+                assert!((fair..=fair + 1).contains(&images), "{images} of {} for {count}", whole.shape[0]);
+                values.extend(&content.values);
+                indices.extend(&content.indices);
+                labels.extend(&content.labels);
+            }
+            assert_eq!((&values, &indices, &labels), (&whole.values, &whole.indices, &whole.labels));
+        }
+        assert!(parts.iter().all(|part| part.len() == whole.len()));
+    }
+}
+
+#[test]
+fn a_rest_that_does_not_go_round_is_left_out_by_every_shard() {
+    // 5 of 21 images are left for a third batch: enough for five, and not for six.
+    let batches = |count| {
+        let batches = |rank| contents(&loader(21, CONFIG).shard(Shard { rank, count }).unwrap()).len();
+        (0..count).map(batches).collect::<Vec<usize>>()
+    };
+    assert_eq!(batches(5), [3; 5]);
+    assert_eq!(batches(6), [2; 6]);
+}
+
+#[test]
+fn progress_of_a_shard_counts_whole_batches() {
+    let shard = loader(21, CONFIG).shard(Shard { rank: 1, count: 3 }).unwrap();
+    let mut iterator = shard.iter();
+    let mut counts = Vec::new();
+    while iterator.next().is_some() {
+        assert_eq!(iterator.progress().items_total, 21);
+        counts.push(iterator.progress().items_processed);
+    }
+    assert_eq!((counts, shard.num_items()), (vec![8, 16, 21], 21));
+}
+
+#[test]
+fn shards_that_would_be_empty_are_errors() {
+    let refuse = |images, rank, count| loader(images, CONFIG).shard(Shard { rank, count }).unwrap_err().to_string();
+    assert_eq!(refuse(21, 0, 9), "loader setting `batch_size` is 8, expected at least one image for each of 9 shards");
+    assert!(refuse(5, 0, 6).contains("`images` is 5"));
+    assert!(refuse(21, 2, 2).contains("below the number of shards, 2"));
 }
 
 #[test]

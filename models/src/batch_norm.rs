@@ -1,6 +1,8 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Tensor, backend::Backend};
 
+use crate::replicas::Replica;
+
 /// Batch normalisation (Ioffe & Szegedy 2015) with PyTorch's semantics and names.
 ///
 /// For each channel, over all other dimensions of the input,
@@ -8,6 +10,8 @@ use burn::tensor::{Tensor, backend::Backend};
 ///
 /// - **Training** (an autodiff backend): mean and *biased* variance of the batch. The running
 ///   statistics move by `momentum` towards the batch's mean and *unbiased* variance.
+/// - **Training on several devices** (a [group](crate::replicas) of threads): the same, of what all of them have, unless the
+///   group takes [each share](crate::replicas::BatchStatistics::Share) for itself. The first member keeps the running statistics.
 /// - **Evaluation** (any other backend, so a module after
 ///   [`valid`](burn::module::AutodiffModule::valid)): the running statistics.
 ///
@@ -102,21 +106,24 @@ impl<B: Backend> BatchNorm<B> {
     ///   (one of the two factors is constant), so `2·half − constant half` has both right.
     /// - The variance's gradient through the mean is zero, because Σ(x − mean) is.
     fn forward_train(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
-        let count = layout.values_per_channel();
-        assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
-
-        let mean = layout.channel_mean(rows.clone());
+        let replica = Replica::with_whole_statistics();
+        let of_batch = |mean: Tensor<B, 1>| match &replica {
+            Some(replica) => replica.mean(mean, layout.values_per_channel() as f64),
+            None => (mean, layout.values_per_channel() as f64),
+        };
+        let (mean, count) = of_batch(layout.channel_mean(rows.clone()));
+        assert!(count > 1.0, "BatchNorm: training needs more than one value per channel, the input has {count}");
         let const_mean = mean.clone().detach();
         let centred = rows - layout.spread(const_mean.clone()); // [N, C·P]
 
-        let half = layout.channel_mean(centred.clone() * centred.clone().detach());
+        let (half, _) = of_batch(layout.channel_mean(centred.clone() * centred.clone().detach()));
         let const_var = half.clone().detach();
         let var = half * 2.0 - const_var.clone();
 
         let scale = self.weight.val() / (var + self.epsilon).sqrt(); // [C]
         let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
 
-        let unbiased = const_var * (count as f64 / (count - 1) as f64);
+        let unbiased = const_var * (count / (count - 1.0));
         self.follow(const_mean, unbiased);
 
         centred * layout.spread(scale) + layout.spread(shift)
@@ -137,6 +144,9 @@ impl<B: Backend> BatchNorm<B> {
 
     /// Moves the running statistics towards those of a batch, the variance being the unbiased one.
     pub(crate) fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
+        if !Replica::is_first_or_only() {
+            return;
+        }
         let device = mean.device();
         let step = |state: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 1>| {
             let old = state.value_sync().to_device(&device);

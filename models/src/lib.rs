@@ -38,6 +38,7 @@ mod initial_weights;
 mod maps;
 mod pool;
 mod relation_head;
+pub mod replicas;
 mod weights;
 
 pub use backbone::{Backbone, BackboneName, UnknownBackbone};

@@ -7,6 +7,8 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::pool::Pool;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+use crate::replicas::Replica;
 
 /// Images, or the maps that a convolution makes of them, in whichever layout the backend computes with.
 #[derive(Clone, Debug)]
@@ -89,7 +91,10 @@ impl<B: Backend> Maps<B> {
         };
         let square = conv.stride[0] == conv.stride[1] && conv.kernel_size[0] == conv.kernel_size[1];
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
-        let Some(padding) = padding.filter(|padding| square && plain && *padding < conv.kernel_size[0]) else {
+        let running = norm.running_statistics();
+        // Those of a batch on several devices are not for one of them to know.
+        let known = running.is_some() || Replica::with_whole_statistics().is_none();
+        let Some(padding) = padding.filter(|padding| known && square && plain && *padding < conv.kernel_size[0]) else {
             return self.convolve_by_layers(conv, norm, then);
         };
         let block = crate::cpu::Block {
@@ -100,7 +105,7 @@ impl<B: Backend> Maps<B> {
             padding,
             gamma: norm.weight.val(),
             beta: norm.bias.val(),
-            running: norm.running_statistics(),
+            running,
             epsilon: norm.epsilon(),
             residual: then.add.clone().map(Self::interleaved),
             relu: then.relu,

@@ -3,7 +3,7 @@
 use burn::optim::Optimizer;
 use burn::tensor::{Distribution, Int, Tensor};
 use burn_train::TrainStep;
-use qare_data::{EpochCursor, ViewBatch};
+use qare_data::{EpochCursor, Share, ViewBatch};
 use qare_models::BackboneName;
 
 use crate::backend::{Device, Training};
@@ -42,6 +42,7 @@ impl Trainer {
                 images: Tensor::random([images, plan.views, 3, 32, 32], noise, device),
                 labels: Tensor::<Training, 1, Int>::zeros([images], device),
                 indices: (0..images).collect(),
+                share: Share::whole(images),
             },
         })
     }

@@ -7,7 +7,8 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use super::MachineFlags;
+use super::{MachineFlags, truth};
+use crate::backend::DeviceChoice;
 use crate::error::{AppError, Result};
 use crate::methods::{Aggregation, Floor, Method};
 use crate::recipe::{Layer, Recipe};
@@ -96,6 +97,15 @@ pub struct RecipeFlags {
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
+    /// Devices to train on together, such as 0,1; negatives of relationnet and deepinfomax stay within one [default: --device]
+    #[arg(long, value_delimiter = ',', value_name = "N,N", conflicts_with = "device")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<DeviceChoice>>,
+    /// With --gpus: batch normalisation by each device's own images: faster, and another training [default: false]
+    #[arg(long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(value_parser = truth, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_batch_norm: Option<bool>,
     /// Of the paper's repository; --resume does what it was for
     #[arg(long, alias = "epoch_start", hide = true)]
     #[serde(skip)]

@@ -5,11 +5,12 @@ use burn::tensor::Device;
 use burn::tensor::backend::Backend;
 use qare::{ContrastiveObjective, ContrastiveObjectiveConfig, NtXentConfig, PairwiseConfig, SparseClrConfig, Views};
 use qare_data::{Augmentation, ViewBatch};
+use qare_models::replicas::Replica;
 use qare_models::{
     Backbone, NamedTensor, ProjectionHead, ProjectionHeadConfig, StateDict, WeightsError, named_tensors,
 };
 
-use super::{Facts, Figure, Method, Plan, Pretext, StepLoss};
+use super::{Facts, Figure, Method, Plan, Pretext, Scope, StepLoss};
 use crate::error::{AppError, Result};
 use crate::recipe::Recipe;
 
@@ -62,8 +63,13 @@ impl<B: Backend> Pretext<B> for Contrastive<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String> {
         let images = self.views.rows(batch.images); // [K·B, 3, H, W]
         let embeddings = self.head.forward(backbone.forward(images)); // [K·B, D]
+        let embeddings = match Replica::current() {
+            Some(replica) => replica.gather_rows(embeddings).map_err(|error| error.to_string())?,
+            None => embeddings,
+        };
         let output = self.objective.forward(embeddings, self.views).map_err(|error| error.to_string())?;
-        Ok(StepLoss { loss: output.loss, figures: [output.pairwise].into_iter().chain(output.qare).collect() })
+        let figures = [output.pairwise].into_iter().chain(output.qare).collect();
+        Ok(StepLoss { loss: output.loss, figures, scope: Scope::Batch })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

@@ -15,7 +15,7 @@ use qare_models::{
     Backbone, Discriminators, DiscriminatorsConfig, NamedTensor, StateDict, WeightsError, named_tensors,
 };
 
-use super::{Facts, Figure, LastBatch, Plan, Pretext, StepLoss};
+use super::{Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::recipe::{InfoMaxRecipe, Recipe};
 
@@ -66,7 +66,8 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
         let InfoMaxRecipe { local, global, prior } = recipe.infomax;
         let terms = [("Local", local), ("Global", global), ("Prior", prior)];
         let figures = terms.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(name, _)| Figure::term(name));
-        Plan { last_batch: LastBatch::Dropped, ..Plan::new(Augmentation::Flip, 1) }.with_figures(figures)
+        let plan = Plan::new(Augmentation::Flip, 1).with_figures(figures);
+        Plan { last_batch: LastBatch::Dropped, local_negatives: true, ..plan }
     }
 
     fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self> {
@@ -105,7 +106,8 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
         }
         let loss = terms.iter().map(|(weight, term)| term.clone() * *weight).reduce(|sum, term| sum + term);
         let loss = loss.ok_or("all terms of deepinfomax have weight 0")?;
-        Ok(StepLoss { loss, figures: terms.into_iter().map(|(_, term)| term).collect() })
+        let figures = terms.into_iter().map(|(_, term)| term).collect();
+        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()) })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

@@ -23,7 +23,7 @@ use qare_models::{Backbone, NamedTensor, StateDict, WeightsError};
 use serde::{Deserialize, Serialize};
 
 pub use floor::Floor;
-pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, StepLoss};
+pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss};
 pub use relationnet::Aggregation;
 
 use crate::backend::Training;

@@ -27,7 +27,8 @@ pub trait Pretext<B: Backend>: Module<B> {
         Ok(None)
     }
 
-    /// The loss of a batch of views `[B, K, 3, H, W]` and the figures that the plan announces, or why there is none.
+    /// The loss of a batch of views `[B, K, 3, H, W]`, or of a device's share of one, and the figures that the plan announces; or
+    /// why there is none.
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String>;
 
     /// The networks' weights, under the names they have in files.
@@ -46,6 +47,8 @@ pub struct Plan {
     /// Whether it learns from labels, and so cannot use images without.
     pub labelled: bool,
     pub last_batch: LastBatch,
+    /// On several devices: whether each takes its negatives from its own share of the batch, and so needs two images.
+    pub local_negatives: bool,
     pub rule: Rule,
     /// Shares of the epochs after which the learning rate is a tenth of what it was.
     pub drops: &'static [f64],
@@ -54,10 +57,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adam at a constant rate; a last batch of at least two images is used.
+    /// Adam at a constant rate; a last batch is used if it has enough images.
     pub fn new(augmentation: Augmentation, views: usize) -> Self {
-        let last_batch = LastBatch::OfTwoOrMore;
-        Self { augmentation, views, labelled: false, last_batch, rule: Rule::Adam, drops: &[], figures: Vec::new() }
+        let last_batch = LastBatch::IfEnough;
+        Self {
+            augmentation,
+            views,
+            labelled: false,
+            last_batch,
+            local_negatives: false,
+            rule: Rule::Adam,
+            drops: &[],
+            figures: Vec::new(),
+        }
     }
 
     pub fn with_figures(self, figures: impl IntoIterator<Item = Figure>) -> Self {
@@ -68,8 +80,9 @@ impl Plan {
 /// What becomes of an incomplete last batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastBatch {
-    /// It is used, but for a single image: that has nothing to be contrasted with, and no variance to normalise by.
-    OfTwoOrMore,
+    /// It is used, but for a single image: that has nothing to be contrasted with, and no variance to normalise by. On several
+    /// devices, each has to get enough of it, see [`Recipe::least_batch`].
+    IfEnough,
     /// It is left out.
     Dropped,
 }
@@ -119,11 +132,31 @@ pub struct EpochStart<'a, B: Backend> {
     pub features: &'a mut dyn FnMut() -> Result<Features>,
 }
 
-/// What a method makes of a batch.
+/// What a method makes of a batch, or of a device's share of one.
 pub struct StepLoss<B: Backend> {
     pub loss: Tensor<B, 1>,
     /// Values of the plan's figures, in its order.
     pub figures: Vec<Tensor<B, 1>>,
+    pub scope: Scope,
+}
+
+/// What loss and figures are of, where several devices have a share of the batch each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scope {
+    /// The whole batch: each device has the same loss, and that part of its gradient that goes through its own images.
+    Batch,
+    /// A device's images, of which there are so many per image of the batch: loss and figures are means over them.
+    Share(f64),
+}
+
+impl Scope {
+    /// What a loss weighs in the sum of those of all devices, of which this is the first or not; and what its figures weigh.
+    pub fn weights(self, first: bool) -> (f64, f64) {
+        match self {
+            Scope::Batch => (1.0, if first { 1.0 } else { 0.0 }),
+            Scope::Share(share) => (share, share),
+        }
+    }
 }
 
 /// Answers that are right, in percent: the largest of scores `[N, classes]` is that of the target.

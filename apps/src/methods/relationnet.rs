@@ -14,7 +14,7 @@ use qare_data::{Augmentation, ViewBatch};
 use qare_models::{Backbone, NamedTensor, RelationHead, RelationHeadConfig, StateDict, WeightsError, named_tensors};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Figure, Plan, Pretext, StepLoss};
+use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{AppError, Result};
 use crate::recipe::Recipe;
 
@@ -139,7 +139,8 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
 
     fn plan(recipe: &Recipe) -> Plan {
         let figures = [Figure::accuracy("Accuracy"), Figure::accuracy("Positive"), Figure::accuracy("Negative")];
-        Plan::new(Augmentation::Contrastive, recipe.views).with_figures(figures)
+        let plan = Plan { local_negatives: true, ..Plan::new(Augmentation::Contrastive, recipe.views) };
+        plan.with_figures(figures)
     }
 
     fn new(recipe: &Recipe, _facts: &Facts, device: &Device<B>) -> Result<Self> {
@@ -171,7 +172,8 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
         let half = targets.dims()[0] as f64 / 2.0;
         let positive = hits.clone().sum() * (100.0 / half);
         let negative = (targets.clone() + said - hits).sum() * (-100.0 / half) + 200.0;
-        Ok(StepLoss { loss, figures: vec![(positive.clone() + negative.clone()) * 0.5, positive, negative] })
+        let figures = vec![(positive.clone() + negative.clone()) * 0.5, positive, negative];
+        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()) })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

@@ -12,7 +12,7 @@ use qare_models::{
 };
 
 use super::pretext::accuracy;
-use super::{Facts, Figure, Plan, Pretext, StepLoss};
+use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::recipe::Recipe;
 
@@ -56,7 +56,7 @@ impl<B: Backend> Pretext<B> for RotationNet<B> {
         let logits = self.head.forward(backbone.forward(rotations(images))); // [4·B, 4]
         let accuracy = accuracy(logits.clone(), targets.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, targets);
-        Ok(StepLoss { loss, figures: vec![accuracy] })
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

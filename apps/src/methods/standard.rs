@@ -10,7 +10,7 @@ use qare_models::{
 };
 
 use super::pretext::accuracy;
-use super::{Facts, Figure, Plan, Pretext, StepLoss};
+use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::optimizer::Rule;
 use crate::recipe::Recipe;
@@ -45,7 +45,7 @@ impl<B: Backend> Pretext<B> for Standard<B> {
         let logits = self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1))); // [B, classes]
         let accuracy = accuracy(logits.clone(), batch.labels.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.labels);
-        Ok(StepLoss { loss, figures: vec![accuracy] })
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

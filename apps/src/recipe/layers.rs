@@ -11,9 +11,16 @@ pub type Layer = toml::Table;
 /// The key by which a recipe builds on another.
 const BASE: &str = "base";
 
+/// The two ways to name devices.
+const DEVICES: [&str; 2] = ["device", "gpus"];
+
 /// What both say, `upper` going before; tables are merged in their turn.
 fn merged(lower: Layer, upper: Layer) -> Layer {
     let (mut lower, upper) = (named(lower), named(upper));
+    // Who names devices, one or several, names all there are.
+    if DEVICES.iter().any(|name| upper.contains_key(*name)) {
+        lower.retain(|name, _| !DEVICES.contains(&name));
+    }
     for (name, value) in upper {
         let value = match (lower.remove(&name), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merged(below, above)),
@@ -73,6 +80,23 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::DeviceChoice;
+
+    #[test]
+    fn devices_are_named_in_one_of_two_ways() {
+        let of = |layers: &[&str]| {
+            let recipe = Recipe::of_layers(layers.iter().map(|text| text.parse().unwrap())).unwrap();
+            (recipe.devices(), recipe.validate().is_ok())
+        };
+        let numbers = |numbers: &[usize]| numbers.iter().map(|number| Some(DeviceChoice::Number(*number))).collect();
+        assert_eq!(of(&[]), (vec![None], true));
+        assert_eq!(of(&["gpus = [2, 1]"]), (numbers(&[2, 1]), true));
+        assert_eq!(of(&["gpus = [2, 1]", "gpu = 3"]), (numbers(&[3]), true));
+        assert_eq!(of(&["gpu = 3", "gpus = [0, 0]"]), (numbers(&[0, 0]), true));
+        assert_eq!(of(&["device = \"cpu\""]), (vec![Some(DeviceChoice::Cpu)], true));
+        assert!(!of(&["device = 1\ngpus = [2, 1]"]).1);
+        assert!(!of(&["gpus = []"]).1);
+    }
 
     #[test]
     fn a_method_has_settings_of_its_own_until_told_otherwise() {

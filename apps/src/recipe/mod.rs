@@ -57,6 +57,11 @@ pub struct Recipe {
     /// Device of the backend: a number, or "cpu"; the first one, if nothing is said.
     #[serde(alias = "gpu", skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
+    /// Devices to train on together, instead of `device`: each on its share of every batch, the main one first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<DeviceChoice>>,
+    /// On several devices: batch normalisation takes its statistics from each device's own share of the batch.
+    pub local_batch_norm: bool,
     /// Height and width that the images of a folder are brought to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -152,6 +157,8 @@ impl Default for Recipe {
             // One core is left to the training itself.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
             device: None,
+            gpus: None,
+            local_batch_norm: false,
             image_size: None,
             train_images: None,
             test_images: None,
@@ -203,6 +210,26 @@ impl Recipe {
         toml::to_string(self).expect("a recipe is plain TOML")
     }
 
+    /// The devices that it trains on, the main one first.
+    pub fn devices(&self) -> Vec<Option<DeviceChoice>> {
+        match &self.gpus {
+            Some(several) => several.iter().copied().map(Some).collect(),
+            None => vec![self.device],
+        }
+    }
+
+    /// The device for all that is no training.
+    pub fn main_device(&self) -> Option<DeviceChoice> {
+        self.gpus.as_ref().map_or(self.device, |several| several.first().copied())
+    }
+
+    /// The fewest images that a batch can have: on several devices one for each, or two where it has to make do with its own.
+    pub fn least_batch(&self) -> usize {
+        let alone = self.local_batch_norm || self.method.plan(self).is_some_and(|plan| plan.local_negatives);
+        let devices = self.devices().len();
+        2.max(if alone { 2 * devices } else { devices })
+    }
+
     /// The dataset that a probe is trained and tested on.
     pub fn probed(&self) -> DatasetName {
         self.probe.dataset.unwrap_or(self.dataset)
@@ -230,8 +257,18 @@ impl Recipe {
     pub fn differences(&self, other: &Recipe) -> Vec<String> {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
-        let elsewhere =
-            ["data_dir", "out", "id", "num_workers", "device", "compare_untrained", "test_images", "knn", "probe"];
+        let elsewhere = [
+            "data_dir",
+            "out",
+            "id",
+            "num_workers",
+            "device",
+            "gpus",
+            "compare_untrained",
+            "test_images",
+            "knn",
+            "probe",
+        ];
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         names
@@ -263,8 +300,11 @@ mod tests {
     #[test]
     fn only_what_decides_the_weights_is_a_difference() {
         let recipe = Recipe::default();
-        let other = Recipe { num_workers: 7, beta: 0.5, ..recipe.clone() };
+        let other =
+            Recipe { num_workers: 7, gpus: Some(vec![DeviceChoice::Number(0); 2]), beta: 0.5, ..recipe.clone() };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
+        let local = Recipe { local_batch_norm: true, ..recipe.clone() };
+        assert_eq!(local.differences(&recipe), ["local_batch_norm = true (the run has false)"]);
         let part = Recipe { train_images: Some(64), ..recipe.clone() };
         assert_eq!(recipe.differences(&part), ["train_images = none (the run has 64)"]);
         assert_eq!(part.differences(&recipe), ["train_images = 64 (the run has none)"]);

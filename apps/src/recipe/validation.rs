@@ -35,6 +35,7 @@ impl Recipe {
             ("clusters", self.clusters.unwrap_or(2), 1 << 24),
             ("image_size", self.image_size.unwrap_or(8), 4096),
             ("outter_fs", self.outter_fs, 1 << 16),
+            ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),
             ("probe.data_size", self.probe.data_size, 1 << 30),
         ];
@@ -106,6 +107,24 @@ impl Recipe {
             return Err(AppError::Usage(format!(
                 "image_size is {size}: the images of {} are {side}×{side}",
                 self.dataset
+            )));
+        }
+        if let Some(gpus) = &self.gpus {
+            if gpus.is_empty() {
+                return Err(AppError::Usage("gpus is empty: name at least one device, or leave it out".into()));
+            }
+            if let Some(device) = self.device {
+                return Err(AppError::Usage(format!(
+                    "device is {device}, and there are gpus: name devices in one of the two"
+                )));
+            }
+        }
+        let (devices, least) = (self.devices().len(), self.least_batch());
+        if self.data_size < least {
+            let each = if least > devices { "two images" } else { "one image" };
+            return Err(AppError::Usage(format!(
+                "data_size is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
+                self.data_size, self.method
             )));
         }
         if self.momentum >= 1.0 {

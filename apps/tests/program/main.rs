@@ -20,5 +20,6 @@ mod probing;
 mod recipes;
 mod repeating;
 mod resuming;
+mod several_devices;
 mod sweeping;
 mod wrong_calls;

@@ -15,7 +15,7 @@ use crate::numbers::{noise, tensor, values};
 type ByLayers = Autodiff<Flex, BalancedCheckpointing>;
 
 /// Whatever a training step of Σ features·weights comes to, under its name.
-type Figures = Vec<(String, Vec<f64>)>;
+pub type Figures = Vec<(String, Vec<f64>)>;
 
 /// Collects the gradients of all parameters.
 struct Collect<'a, B: AutodiffBackend> {
@@ -29,6 +29,19 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<'_, B> {
         let Some(gradient) = param.val().grad(self.gradients) else { return };
         self.figures.push((format!("gradient {}", self.figures.len()), values(gradient)));
     }
+}
+
+/// Features, and the gradients of Σ features·weights with respect to the parameters.
+pub fn gradients_of<B: AutodiffBackend>(
+    backbone: &Backbone<B>,
+    images: Tensor<B, 4>,
+    weights: Tensor<B, 2>,
+) -> Figures {
+    let features = backbone.forward(images);
+    let gradients = (features.clone() * weights).sum().backward();
+    let mut collect = Collect::<B> { gradients: &gradients, figures: vec![("features".into(), values(features))] };
+    backbone.visit(&mut collect);
+    collect.figures
 }
 
 fn step<B: AutodiffBackend>(backbone: &Backbone<B>, shape: [usize; 4], tracked: bool) -> Figures {
@@ -51,7 +64,7 @@ fn step<B: AutodiffBackend>(backbone: &Backbone<B>, shape: [usize; 4], tracked: 
     figures
 }
 
-fn assert_same(found: &Figures, expected: &Figures, tolerance: f64, what: &str) {
+pub fn assert_same(found: &Figures, expected: &Figures, tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for ((name, found), (of, expected)) in found.iter().zip(expected) {
         assert_eq!((name, found.len()), (of, expected.len()), "{what}");

@@ -11,4 +11,5 @@ mod local_discriminator;
 mod numbers;
 mod pytorch_files;
 mod records;
+mod replicas;
 mod weights_files;

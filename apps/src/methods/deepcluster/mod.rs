@@ -12,13 +12,14 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use qare_data::{Augmentation, ViewBatch};
+use qare_models::replicas::Replica;
 use qare_models::{
     Backbone, InitialWeights, NamedTensor, ProjectionHead, ProjectionHeadConfig, StateDict, WeightStream, WeightsError,
     named_tensors,
 };
 
 use super::pretext::accuracy;
-use super::{EpochStart, Facts, Figure, Plan, Pretext, StepLoss};
+use super::{EpochStart, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{AppError, Result};
 use crate::recipe::Recipe;
 
@@ -52,6 +53,11 @@ impl Clusters {
         }
         let weights = sizes.iter().map(|size| 1.0 - *size as f32 / of.len() as f32).collect();
         Self { of, weights }
+    }
+
+    /// Of an image.
+    fn weight(&self, image: usize) -> f32 {
+        self.weights[self.of[image] as usize]
     }
 }
 
@@ -105,8 +111,16 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
         let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(targets, [batch.indices.len()]), &device);
         let weights = TensorData::new(clusters.weights.clone(), [self.count]);
         let accuracy = accuracy(logits.clone(), targets.clone());
-        let loss = weighted_cross_entropy(logits, targets, Tensor::from_data(weights, &device));
-        Ok(StepLoss { loss, figures: vec![accuracy] })
+        let mut loss = weighted_cross_entropy(logits, targets, Tensor::from_data(weights, &device));
+        let share = batch.share.fraction();
+        if let Some(replica) = Replica::current() {
+            // A weighted mean, whose parts count by the weights of their images and not by their number.
+            let own: f64 = batch.indices.iter().map(|index| f64::from(clusters.weight(*index))).sum();
+            let all = replica.all_gather(vec![own]).map_err(|error| error.to_string())?;
+            let all: f64 = all.iter().flatten().sum();
+            loss = loss * (own / all.max(1e-12) / share);
+        }
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(share) })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {
