@@ -106,6 +106,7 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
 /// How to go about training, and on what. An existing run is looked at before the data is read, which may take a while.
 fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
     let ExistingFlags { resume, overwrite } = *existing;
+    recipe.precision.require(&device(recipe.gpu))?;
     settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
     Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
 }
@@ -116,7 +117,7 @@ pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Res
     let folder = pretrain::<Training>(recipe, splits, &device, options)?;
     if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &device)?;
+        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.precision, recipe.num_workers, &device)?;
     }
     Ok(folder)
 }
@@ -154,6 +155,7 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     recipe.gpu = gpu.unwrap_or(recipe.gpu);
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
+    recipe.precision = flags.precision.unwrap_or(recipe.precision);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
     Ok(recipe)
 }
@@ -179,8 +181,10 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
+    let device = device(recipe.gpu);
+    recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
-    probe::<Training>(&checkpoint, &recipe, &splits, &device(recipe.gpu))?;
+    probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
     Ok(())
 }
 
@@ -217,8 +221,10 @@ fn test_command(args: TestArgs) -> Result<()> {
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
+    let device = device(recipe.gpu);
+    recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
-    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device(recipe.gpu))
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.precision, recipe.num_workers, &device)
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
@@ -264,5 +270,5 @@ fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Re
         say("");
     }
     let checkpoint = Checkpoint::of_probe(folder.path(), &recipe.stage("probe"), &Stated::default())?;
-    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), splits, recipe.num_workers, &device)
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), splits, recipe.precision, recipe.num_workers, &device)
 }

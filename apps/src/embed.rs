@@ -54,6 +54,9 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             checkpoint.file.display()
         ));
     }
+    let device = device(args.machine.gpu.unwrap_or(recipe.gpu));
+    let precision = args.precision.unwrap_or(recipe.precision);
+    precision.require(&device)?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
@@ -75,12 +78,12 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
         return Err(AppError::Usage(format!("--split {split}: {dataset} has no images there")));
     };
 
-    let device = device(args.machine.gpu.unwrap_or(recipe.gpu));
     let backbone = checkpoint.backbone::<Inner>(&device)?;
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
     let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };
     for images in &parts {
-        let more = features::extract(&backbone, images, recipe.dataset.normalization(), workers, &device)?;
+        let normalization = recipe.dataset.normalization();
+        let more = features::extract(&backbone, images, normalization, precision, workers, &device)?;
         features.values.extend(more.values);
         features.labels.extend(more.labels);
     }

@@ -9,7 +9,9 @@ use qare_data::ViewBatch;
 use qare_models::{Backbone, NamedTensor, StateDict, WeightsError, named_tensors};
 
 use crate::error::Result;
+use crate::loss_scale::LossScale;
 use crate::methods::{EpochStart, Figure, Networks};
+use crate::precision::Precision;
 use crate::step::{StepFigures, StepOutput, ValidationOutput};
 
 /// A backbone, and what a method trains on top of it.
@@ -20,11 +22,15 @@ pub struct PretextModel<B: Backend> {
     /// Names of the figures that a step tells.
     #[module(skip)]
     figures: Vec<Figure>,
+    #[module(skip)]
+    precision: Precision,
+    #[module(skip)]
+    pub loss_scale: LossScale,
 }
 
 impl<B: Backend> PretextModel<B> {
-    pub fn new(backbone: Backbone<B>, networks: Networks<B>, figures: Vec<Figure>) -> Self {
-        Self { backbone, networks, figures }
+    pub fn new(backbone: Backbone<B>, networks: Networks<B>, figures: Vec<Figure>, precision: Precision) -> Self {
+        Self { backbone, networks, figures, precision, loss_scale: LossScale::new(precision) }
     }
 
     /// The model as an epoch begins, if its weights are others then.
@@ -58,9 +64,11 @@ impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
 
     fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
         let views = batch.indices.len() * batch.images.dims()[1];
+        let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };
         match self.networks.forward(&self.backbone, batch) {
             Ok(output) => {
-                let gradients = GradientsParams::from_grads(output.loss.backward(), self);
+                let mut differentiated = self.loss_scale.backward(output.loss.clone());
+                let gradients = differentiated.of(self);
                 let number = |value: Tensor<B, 1>| value.into_scalar().to_f64();
                 let figures = StepFigures {
                     loss: number(output.loss),
@@ -68,7 +76,13 @@ impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
                     views,
                     views_per_second: 0.0,
                 };
-                TrainOutput { grads: gradients, item: StepOutput::of(figures, &self.figures) }
+                let item = StepOutput::of(figures, &self.figures);
+                match (differentiated.are_good(), &item) {
+                    (Ok(true), _) => TrainOutput { grads: gradients, item },
+                    // Without gradients a step changes nothing.
+                    (Ok(false), _) | (_, StepOutput::Failed(_)) => TrainOutput { grads: GradientsParams::new(), item },
+                    (Err(error), _) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error) },
+                }
             }
             Err(error) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error) },
         }
@@ -81,7 +95,7 @@ impl<B: Backend> InferenceStep for PretextModel<B> {
 
     /// The frozen features of a batch of single views.
     fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
-        let features = crate::features::of_batch(&self.backbone, batch.images);
+        let features = crate::features::of_batch(&self.backbone, batch.images, self.precision);
         ValidationOutput { features, knn_accuracy: 0.0 }
     }
 }

@@ -14,7 +14,7 @@ use burn_train::{
 use qare_data::{EpochCursor, ImageSet};
 use serde_json::json;
 
-use crate::checkpoint::CheckpointWriter;
+use crate::checkpoint::{CheckpointWriter, TrainingState};
 use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::knn;
@@ -135,7 +135,14 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let mut compute = || {
             let backbone = learner.model().backbone.valid();
             let normalization = recipe.dataset.normalization();
-            features::extract(&backbone, &self.images, normalization, recipe.num_workers, &self.device)
+            features::extract(
+                &backbone,
+                &self.images,
+                normalization,
+                recipe.precision,
+                recipe.num_workers,
+                &self.device,
+            )
         };
         let mut start = EpochStart { epoch, seed: recipe.seed, device: self.device.clone(), features: &mut compute };
         if let Some(model) = learner.model().begin_epoch(&mut start)? {
@@ -248,7 +255,8 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
             "seconds_per_epoch": log.total_seconds() / epoch as f64,
         });
         run_folder::record(folder.path(), "pretrain", figures)?;
-        self.checkpoints.save(epoch, &model.valid().weights(), Some(&self.optimizer.to_bytes(model)))
+        let state = TrainingState { optimizer: &self.optimizer.to_bytes(model), loss_scale: model.loss_scale.state() };
+        self.checkpoints.save(epoch, &model.valid().weights(), Some(state))
     }
 
     /// What is left to a user whose training failed.

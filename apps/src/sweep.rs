@@ -35,6 +35,7 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
         methods.iter().map(|method| Ok((*method, recipes(*method)?))).collect::<Result<_>>()?;
     // Every folder is looked at before hours are spent on the first.
     for recipe in all.iter().flat_map(|(_, recipes)| recipes) {
+        recipe.precision.require(&device(recipe.gpu))?;
         settle_existing(&RunFolder::of(recipe), recipe, true, false)?;
     }
 
