@@ -13,6 +13,7 @@ mod flags;
 mod full_disk;
 mod methods;
 mod official_files;
+mod precision;
 mod pretraining;
 mod probing;
 mod recipes;

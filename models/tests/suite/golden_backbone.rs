@@ -22,15 +22,15 @@ use safetensors::SafeTensors;
 const OUTPUT_TOLERANCE: f64 = 1e-4;
 const GRADIENT_TOLERANCE: f64 = 1e-3;
 
-struct Golden {
-    label: String,
+pub struct Golden {
+    pub label: String,
     weights: Weights,
     name: BackboneName,
     parameters: usize,
     tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
-enum Weights {
+pub enum Weights {
     /// A file of the reference.
     File(PathBuf),
     /// The weights of this seed, which the reference has loaded for its values.
@@ -67,11 +67,20 @@ impl Golden {
         }
     }
 
-    fn values(&self, name: &str) -> &[f32] {
+    pub fn values(&self, name: &str) -> &[f32] {
         &self.tensors[name].1
     }
 
-    fn input<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
+    /// The backbone with the weights that the values are of.
+    pub fn backbone<B: Backend>(&self) -> Backbone<B> {
+        let device = Default::default();
+        match &self.weights {
+            Weights::File(path) => load_pytorch(self.name.init(0, &device), path, Some("backbone")).unwrap(),
+            Weights::Seed(seed) => self.name.init(*seed, &device),
+        }
+    }
+
+    pub fn input<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
         let (shape, values) = &self.tensors["input"];
         Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device)
     }
@@ -79,7 +88,7 @@ impl Golden {
 
 /// The backbone files of the golden folder. A file of no known kind is an error: it would be one
 /// that nothing tests.
-fn golden_files() -> Vec<Golden> {
+pub fn golden_files() -> Vec<Golden> {
     let folder = std::env::var_os("QARE_GOLDEN_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"), PathBuf::from);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -105,7 +114,7 @@ fn golden_files() -> Vec<Golden> {
     golden
 }
 
-fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap()
 }
 
@@ -114,7 +123,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// ‖found − expected‖ / ‖expected‖
-fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let difference = found.iter().zip(expected);
     norm(difference.map(|(f, e)| f64::from(*f) - f64::from(*e))) / norm(expected.iter().map(|e| f64::from(*e)))
@@ -133,10 +142,7 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
 fn check<B: AutodiffBackend>(backend: &str) {
     let device = Default::default();
     for golden in golden_files() {
-        let backbone: Backbone<B> = match &golden.weights {
-            Weights::File(path) => load_pytorch(golden.name.init(0, &device), path, Some("backbone")).unwrap(),
-            Weights::Seed(seed) => golden.name.init(*seed, &device),
-        };
+        let backbone: Backbone<B> = golden.backbone();
         assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
 
         let images = golden.input::<B::InnerBackend>(&device);
@@ -201,7 +207,7 @@ fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 4>) 
 }
 
 /// The weight of the first convolution: the first tensor that a visitor meets.
-fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
+pub fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
     use burn::module::{Module, ModuleVisitor, Param};
 
     struct First<B: Backend>(Option<Tensor<B, 4>>);

@@ -5,6 +5,7 @@ mod cpu_blocks;
 mod first_maps;
 mod golden_backbone;
 mod golden_heads;
+mod half_precision;
 mod initial_weights;
 mod local_discriminator;
 mod numbers;

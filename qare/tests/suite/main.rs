@@ -4,5 +4,6 @@ mod example;
 mod floorless;
 mod fused;
 mod golden;
+mod half_precision;
 mod objectives;
 mod oracle;
