@@ -11,6 +11,8 @@ mod existing_runs;
 mod exporting;
 mod flags;
 mod full_disk;
+#[cfg(feature = "flex")]
+mod half_precision;
 mod methods;
 mod official_files;
 mod precision;

@@ -21,18 +21,32 @@ const HALVES: [FloatDType; 2] = [FloatDType::F16, FloatDType::BF16];
 /// Keeps gradients of f16 from being cut off at 6e-8.
 const SCALE: f64 = 65_536.0;
 
-/// Errors relative to the reference's f32, by the norm: outputs in evaluation and in training, gradients of the first convolution and of
-/// the images. Measured: 0.
-struct Tolerance {
-    output: f64,
-    gradient: f64,
+/// What outputs in evaluation and in training may be off the reference's f32, relative, by the norm. Measured: f16 7.8e-4 and 6.3e-4, bf16
+/// 6.2e-3 and 4.5e-3; 5.5e-3 and 4.4e-2 in the training of resnet18, whose last layers have eight values of a channel to normalise.
+fn tolerances(dtype: FloatDType, deep: bool) -> [f64; 2] {
+    let training = if deep { 8e-3 } else { 1e-3 };
+    let eight = if dtype == FloatDType::BF16 { 8.0 } else { 1.0 };
+    [1e-3 * eight, training * eight]
 }
 
-fn tolerance(dtype: FloatDType) -> Tolerance {
-    match dtype {
-        FloatDType::F16 => Tolerance { output: 1.0, gradient: 1.0 },
-        _ => Tolerance { output: 1.0, gradient: 1.0 },
-    }
+/// How many times as far off as by rounding the images alone, all else being f32, gradients may be. Measured: 2.3 at most.
+///
+/// That rounding takes them 0.05 to 0.06 off in f16, and 0.12 to 0.18 in bf16: a ReLU whose input is rounded to the other side of zero
+/// switches gradients on or off, whatever they are computed in.
+const GRADIENT_FACTOR: f64 = 3.0;
+
+/// Output in training, and the gradients of mean(output²).
+fn trained(
+    backbone: &Backbone<B>,
+    images: Images,
+    forward: impl Fn(Images) -> Images,
+) -> (Tensor<B, 2>, [Vec<f32>; 2]) {
+    let images = images.detach().require_grad();
+    let output = backbone.forward(forward(images.clone()));
+    let gradients = (output.clone().cast(FloatDType::F32).powi_scalar(2).mean() * SCALE).backward();
+    let found = [first_conv(backbone).grad(&gradients).unwrap(), images.grad(&gradients).unwrap()];
+    assert!(found.iter().all(|gradient| gradient.dtype() == DType::F32));
+    (output, found.map(|gradient| values(gradient / SCALE)))
 }
 
 #[test]
@@ -42,27 +56,25 @@ fn golden_backbones_are_met_to_the_digits_of_the_type() {
             let backbone: Backbone<B> = golden.backbone();
             let images: Tensor<Flex, 4> = golden.input(&Default::default());
             let eval = backbone.valid().forward(images.cast(dtype));
-            assert_eq!(eval.dtype(), DType::from(dtype));
+            let images: Images = golden.input(&Default::default());
+            let (output, gradients) = trained(&backbone, images.clone(), |images| images.cast(dtype));
+            assert_eq!([eval.dtype(), output.dtype()], [DType::from(dtype); 2]);
 
-            let images: Images = golden.input::<B>(&Default::default()).require_grad();
-            let output = backbone.forward(images.clone().cast(dtype));
-            let loss = output.clone().cast(FloatDType::F32).powi_scalar(2).mean() * SCALE;
-            let gradients = loss.backward();
-            let of_weight = first_conv(&backbone).grad(&gradients).unwrap();
-            let of_images = images.grad(&gradients).unwrap();
-            assert_eq!([of_weight.dtype(), of_images.dtype()], [DType::F32; 2]);
-
-            let Tolerance { output: of_output, gradient: of_gradient } = tolerance(dtype);
-            let found = [
-                ("output_eval", values(eval), of_output),
-                ("output_train", values(output), of_output),
-                ("grad_first_conv", values(of_weight / SCALE), of_gradient),
-                ("grad_input", values(of_images / SCALE), of_gradient),
-            ];
-            for (name, found, tolerance) in found {
+            let case = format!("{dtype:?} {}", golden.label);
+            let tolerances = tolerances(dtype, golden.label.contains("resnet18"));
+            let outputs = [("output_eval", values(eval)), ("output_train", values(output))];
+            for ((name, found), tolerance) in outputs.into_iter().zip(tolerances) {
                 let error = relative_error(&found, golden.values(name));
-                println!("{dtype:?} {} {name}: {error:.1e}", golden.label);
-                assert!(error <= tolerance, "{dtype:?} {}: {name} is off by {error:.1e}", golden.label);
+                println!("{case} {name}: {error:.1e}");
+                assert!(error <= tolerance, "{case}: {name} is off by {error:.1e}");
+            }
+            let rounded = |images: Images| images.cast(dtype).cast(FloatDType::F32);
+            let (_, of_rounded) = trained(&backbone, images, rounded);
+            for (at, name) in ["grad_first_conv", "grad_input"].into_iter().enumerate() {
+                let [error, allowed] =
+                    [&gradients, &of_rounded].map(|gradients| relative_error(&gradients[at], golden.values(name)));
+                println!("{case} {name}: {error:.1e}, and {allowed:.1e} of rounded images");
+                assert!(error <= GRADIENT_FACTOR * allowed, "{case}: {name} is off by {error:.1e}, not {allowed:.1e}");
             }
         }
     }
@@ -104,7 +116,8 @@ impl<A: AutodiffBackend> ModuleVisitor<A> for GradientTypes<'_, A> {
     }
 }
 
-/// A module's output follows its input, and its gradients do not; and it is near what f32 makes of the same.
+/// A module's output follows its input, and its gradients do not; and it is near what f32 makes of the same: measured, 9.4e-4 off in f16
+/// and 1.1e-2 in bf16 at most, and 3.4e-3 and 2.8e-2 for resnet18.
 fn follows<M: AutodiffModule<B>, const I: usize, const D: usize>(
     module: &M,
     input: Tensor<B, I>,
@@ -116,8 +129,7 @@ fn follows<M: AutodiffModule<B>, const I: usize, const D: usize>(
         let output = forward(module, input.clone().cast(dtype));
         assert_eq!(output.dtype(), DType::from(dtype), "{what}");
         let error = relative_error(&values(output.clone()), &expected);
-        println!("{dtype:?} {what}: {error:.1e}");
-        let tolerance = if dtype == FloatDType::F16 { 1e-2 } else { 8e-2 };
+        let tolerance = if dtype == FloatDType::F16 { 8e-3 } else { 6e-2 };
         assert!(error <= tolerance, "{dtype:?} {what} is off by {error:.1e}");
         let gradients = output.cast(FloatDType::F32).sum().backward();
         let mut types = GradientTypes::<B>(&gradients, Vec::new());
