@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Plain, device};
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
+use crate::loss_scale::ScaleState;
 use crate::methods::Method;
 use crate::recipe::Recipe;
 use crate::run_folder::{self, Latest, RunFolder, milestones};
@@ -231,6 +232,12 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<Recipe> 
     Ok(Recipe { dataset, backbone, method, ..Default::default() })
 }
 
+/// What a run needs to go on, besides its weights.
+pub struct TrainingState<'a> {
+    pub optimizer: &'a [u8],
+    pub loss_scale: Option<ScaleState>,
+}
+
 /// Keeps the weights of a run while it trains.
 pub struct CheckpointWriter {
     pub folder: RunFolder,
@@ -239,15 +246,15 @@ pub struct CheckpointWriter {
 
 impl CheckpointWriter {
     /// Saves an epoch, and lets go of the one before unless it is one to keep.
-    pub fn save(&self, epoch: usize, weights: &[NamedTensor], optimizer: Option<&[u8]>) -> Result<()> {
+    pub fn save(&self, epoch: usize, weights: &[NamedTensor], state: Option<TrainingState>) -> Result<()> {
         let before = self.folder.latest()?;
         let name = self.folder.weights_name(epoch);
         write_weights(&self.folder.file(&name), weights, &self.recipe, epoch)?;
-        let mut latest = Latest { epoch, weights: name, optimizer: None };
-        if let Some(optimizer) = optimizer {
+        let mut latest = Latest { epoch, weights: name, optimizer: None, loss_scale: None };
+        if let Some(state) = state {
             let name = self.folder.optimizer_name(epoch);
-            write_whole(&self.folder.file(&name), optimizer)?;
-            latest.optimizer = Some(name);
+            write_whole(&self.folder.file(&name), state.optimizer)?;
+            latest = Latest { optimizer: Some(name), loss_scale: state.loss_scale, ..latest };
         }
         self.folder.set_latest(&latest)?;
 

@@ -109,17 +109,26 @@ fn pretrain_command(args: PretrainArgs) -> Result<()> {
 fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
     let ExistingFlags { resume, overwrite } = *existing;
     settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
-    recipe.devices().into_iter().try_for_each(|choice| device(choice).map(drop))?;
+    devices_of(recipe)?;
     Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
+}
+
+/// The devices of a recipe's training, each of which computes in its precision.
+pub fn devices_of(recipe: &Recipe) -> Result<Vec<Device>> {
+    let ready = |choice| {
+        let device = device(choice)?;
+        recipe.precision.require(&device).map(|()| device)
+    };
+    recipe.devices().into_iter().map(ready).collect()
 }
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
 pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
-    let devices: Vec<Device> = recipe.devices().into_iter().map(device).collect::<Result<_>>()?;
+    let devices = devices_of(recipe)?;
     let folder = pretrain::<Training>(recipe, splits, &devices, options)?;
     if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.num_workers, &devices[0])?;
+        evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.precision, recipe.num_workers, &devices[0])?;
     }
     Ok(folder)
 }
@@ -159,6 +168,7 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     }
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
+    recipe.precision = flags.precision.unwrap_or(recipe.precision);
     recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
     Ok(recipe)
 }
@@ -185,6 +195,7 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
     let device = device(recipe.main_device())?;
+    recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
     probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
     Ok(())
@@ -224,8 +235,9 @@ fn test_command(args: TestArgs) -> Result<()> {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
     let device = device(recipe.main_device())?;
+    recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
-    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.num_workers, &device)
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.precision, recipe.num_workers, &device)
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
@@ -277,5 +289,5 @@ fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Re
         say("");
     }
     let checkpoint = Checkpoint::of_probe(folder.path(), &recipe.stage("probe"), &Stated::default())?;
-    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), splits, recipe.num_workers, &device)
+    evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), splits, recipe.precision, recipe.num_workers, &device)
 }

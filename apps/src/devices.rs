@@ -125,7 +125,7 @@ mod tests {
         let facts = Facts { images: 8, classes: 3, epoch: EpochCursor::default() };
         let networks = Networks::new(&recipe, &facts, &any_device()).unwrap().unwrap();
         let figures = recipe.method.plan(&recipe).unwrap().figures;
-        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures);
+        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
         let devices = Devices::start(&group, &[any_device(), any_device()]).unwrap();
 

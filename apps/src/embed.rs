@@ -55,6 +55,8 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
         ));
     }
     let device = device(args.machine.device.or(recipe.main_device()))?;
+    let precision = args.precision.unwrap_or(recipe.precision);
+    precision.require(&device)?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
@@ -80,7 +82,8 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
     let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };
     for images in &parts {
-        let more = features::extract(&backbone, images, recipe.dataset.normalization(), workers, &device)?;
+        let normalization = recipe.dataset.normalization();
+        let more = features::extract(&backbone, images, normalization, precision, workers, &device)?;
         features.values.extend(more.values);
         features.labels.extend(more.labels);
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::backend;
 use crate::error::Result;
+use crate::precision::Precision;
 
 /// Images a forward pass takes at a time: a processor's caches hold what a layer makes of few, a GPU wants many.
 const BATCH: usize = if backend::HOST { 50 } else { 500 };
@@ -69,8 +70,8 @@ pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 }
 
 /// Features of a batch of single views `[N, 1, 3, H, W]`.
-pub fn of_batch<B: Backend>(backbone: &Backbone<B>, images: Tensor<B, 5>) -> Vec<f32> {
-    values(backbone.forward(images.squeeze_dim(1))) // [N, F]
+pub fn of_batch<B: Backend>(backbone: &Backbone<B>, images: Tensor<B, 5>, precision: Precision) -> Vec<f32> {
+    values(backbone.forward(precision.of(images).squeeze_dim(1))) // [N, F]
 }
 
 /// Features of batches of single views, which `step` computes of each, one row after the other; so many `values` are expected.
@@ -101,12 +102,13 @@ pub fn extract<B: Backend>(
     backbone: &Backbone<B>,
     images: &ImageSet,
     normalization: Normalization,
+    precision: Precision,
     workers: usize,
     device: &B::Device,
 ) -> Result<Features> {
     let loader = loader::<B>(images.clone(), normalization, workers, device)?;
     let dim = backbone.feature_dim();
-    let values = of_batches(loader.iter(), |batch| of_batch(backbone, batch.images), images.len() * dim);
+    let values = of_batches(loader.iter(), |batch| of_batch(backbone, batch.images, precision), images.len() * dim);
     Ok(Features { values, dim, labels: images.labels().to_vec() })
 }
 
@@ -124,7 +126,8 @@ mod tests {
         let images =
             qare_data::load(dataset, &LoadOptions::default()).unwrap().test.select(&Vec::from_iter(0..2 * BATCH + 1));
         let backbone = BackboneName::Conv4.init::<Plain>(1, &device);
-        let extract = |workers| extract(&backbone, &images, dataset.normalization(), workers, &device).unwrap();
+        let normalization = dataset.normalization();
+        let extract = |workers| extract(&backbone, &images, normalization, Precision::F32, workers, &device).unwrap();
         let found = extract(2);
         assert_eq!((found.len(), found.dim, &found.labels[..]), (2 * BATCH + 1, 64, images.labels()));
         let mut scratch = qare_data::Scratch::default();
@@ -132,7 +135,7 @@ mod tests {
             let side = images.side();
             let mut values = vec![0.0; 3 * side * side];
             let mut draw = qare_data::Draw::new(0, qare_data::Purpose::View, 0, 0, 0);
-            let (normalization, pixels) = (dataset.normalization(), images.pixels(index));
+            let pixels = images.pixels(index);
             qare_data::write_view(
                 Augmentation::None,
                 &pixels,
@@ -143,7 +146,7 @@ mod tests {
                 &mut values,
             );
             let image = Tensor::from_data(TensorData::new(values, [1, 1, 3, side, side]), &device);
-            for (found, expected) in row.iter().zip(of_batch(&backbone, image)) {
+            for (found, expected) in row.iter().zip(of_batch(&backbone, image, Precision::F32)) {
                 assert!((found - expected).abs() < 1e-5, "image {index}: {found} is not {expected}");
             }
         }

@@ -3,14 +3,16 @@
 use burn::data::dataloader::DataLoader;
 use burn::module::AutodiffModule;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::{GradientsParams, Optimizer};
+use burn::optim::Optimizer;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::cast::ToElement;
 use qare_data::{Augmentation, DatasetName, EpochCursor, ImageSet, LoaderConfig, RandomErasing, ViewLoader};
 use qare_models::{Backbone, LinearClassifier, LinearClassifierConfig};
 
 use crate::error::{AppError, Result};
+use crate::loss_scale::LossScale;
 use crate::optimizer::decaying_adam;
+use crate::precision::single;
 use crate::progress::bar;
 use crate::recipe::Recipe;
 use crate::schedule::StepDecay;
@@ -67,25 +69,30 @@ pub fn finetune<B: AutodiffBackend>(
     let mut tune = decaying_adam(WEIGHT_DECAY).init::<B, Backbone<B>>();
     let mut learn = decaying_adam(WEIGHT_DECAY).init::<B, LinearClassifier<B>>();
     let cross_entropy = CrossEntropyLossConfig::new().init::<B>(device);
+    let loss_scale = LossScale::new(recipe.precision);
     let progress = bar((epochs * loader.num_batches()) as u64, "fine-tuning {msg} [{bar:25}] {eta} left");
     for number in 1..=epochs {
         epoch.set(number as u64);
         let rate = rates.at(number - 1);
         for (step, batch) in loader.iter().enumerate() {
-            let logits = classifier.forward(backbone.forward(batch.images.squeeze_dim(1))); // [B, classes]
-            let loss = cross_entropy.forward(logits, batch.labels);
+            let images = recipe.precision.of(batch.images.squeeze_dim(1));
+            let logits = classifier.forward(backbone.forward(images)); // [B, classes]
+            let loss = cross_entropy.forward(single(logits), batch.labels);
             let value = loss.clone().into_scalar().to_f64();
+            let failed = |what: String| {
+                let step = step + 1;
+                AppError::Failed(format!("step {step} of epoch {number} of fine-tuning: {what}; nothing was saved"))
+            };
             if !value.is_finite() {
-                return Err(AppError::Failed(format!(
-                    "step {} of epoch {number} of fine-tuning: the loss is {value}; nothing was saved",
-                    step + 1
-                )));
+                return Err(failed(format!("the loss is {value}")));
             }
-            let mut gradients = loss.backward();
-            let of_backbone = GradientsParams::from_module(&mut gradients, &backbone);
-            let of_classifier = GradientsParams::from_module(&mut gradients, &classifier);
-            backbone = tune.step(rate * BACKBONE_RATE, backbone, of_backbone);
-            classifier = learn.step(rate * CLASSIFIER_RATE, classifier, of_classifier);
+            let mut differentiated = loss_scale.backward(loss);
+            let of_backbone = differentiated.of(&backbone);
+            let of_classifier = differentiated.of(&classifier);
+            if differentiated.are_good().map_err(failed)? {
+                backbone = tune.step(rate * BACKBONE_RATE, backbone, of_backbone);
+                classifier = learn.step(rate * CLASSIFIER_RATE, classifier, of_classifier);
+            }
             progress.set_message(format!("epoch {number}/{epochs}, loss {value:.4}"));
             progress.inc(1);
         }

@@ -45,6 +45,8 @@ mod list;
 #[cfg(one_backend)]
 mod log;
 #[cfg(one_backend)]
+mod loss_scale;
+#[cfg(one_backend)]
 mod methods;
 #[cfg(one_backend)]
 mod metrics;
@@ -54,6 +56,8 @@ mod model;
 mod npy;
 #[cfg(one_backend)]
 mod optimizer;
+#[cfg(one_backend)]
+mod precision;
 #[cfg(one_backend)]
 mod pretrain;
 #[cfg(one_backend)]

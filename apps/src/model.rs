@@ -9,7 +9,9 @@ use qare_data::ViewBatch;
 use qare_models::{Backbone, NamedTensor, StateDict, WeightsError, named_tensors};
 
 use crate::error::Result;
+use crate::loss_scale::LossScale;
 use crate::methods::{EpochStart, Figure, Networks};
+use crate::precision::Precision;
 use crate::step::{StepFigures, StepOutput, ValidationOutput};
 
 /// A backbone, and what a method trains on top of it.
@@ -20,11 +22,15 @@ pub struct PretextModel<B: Backend> {
     /// Names of the figures that a step tells.
     #[module(skip)]
     figures: Vec<Figure>,
+    #[module(skip)]
+    precision: Precision,
+    #[module(skip)]
+    pub loss_scale: LossScale,
 }
 
 impl<B: Backend> PretextModel<B> {
-    pub fn new(backbone: Backbone<B>, networks: Networks<B>, figures: Vec<Figure>) -> Self {
-        Self { backbone, networks, figures }
+    pub fn new(backbone: Backbone<B>, networks: Networks<B>, figures: Vec<Figure>, precision: Precision) -> Self {
+        Self { backbone, networks, figures, precision, loss_scale: LossScale::new(precision) }
     }
 
     /// The model as an epoch begins, if its weights are others then.
@@ -59,12 +65,14 @@ impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
     fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
         let views = batch.indices.len() * batch.images.dims()[1];
         let first = batch.share.shard.rank == 0;
+        let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };
         match self.networks.forward(&self.backbone, batch) {
             Ok(output) => {
                 // Of one device both weights are 1.
                 let (of_loss, of_figures) = output.scope.weights(first);
                 let weighted = if of_loss == 1.0 { output.loss.clone() } else { output.loss.clone() * of_loss };
-                let gradients = GradientsParams::from_grads(weighted.backward(), self);
+                let mut differentiated = self.loss_scale.backward(weighted);
+                let gradients = differentiated.of(self);
                 let number = |value: Tensor<B, 1>| match of_figures {
                     // The first device tells it.
                     0.0 => 0.0,
@@ -76,7 +84,13 @@ impl<B: AutodiffBackend> TrainStep for PretextModel<B> {
                     views,
                     views_per_second: 0.0,
                 };
-                TrainOutput { grads: gradients, item: StepOutput::of(figures, &self.figures) }
+                let item = StepOutput::of(figures, &self.figures);
+                match (differentiated.are_good(), &item) {
+                    (Ok(true), _) => TrainOutput { grads: gradients, item },
+                    // Without gradients a step changes nothing.
+                    (Ok(false), _) | (_, StepOutput::Failed(_)) => TrainOutput { grads: GradientsParams::new(), item },
+                    (Err(error), _) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error) },
+                }
             }
             Err(error) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error) },
         }
@@ -89,7 +103,7 @@ impl<B: Backend> InferenceStep for PretextModel<B> {
 
     /// The frozen features of a batch of single views.
     fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
-        let features = crate::features::of_batch(&self.backbone, batch.images);
+        let features = crate::features::of_batch(&self.backbone, batch.images, self.precision);
         ValidationOutput { features, knn_accuracy: 0.0 }
     }
 }

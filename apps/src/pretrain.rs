@@ -75,7 +75,7 @@ pub fn pretrain<B: ReplicaBackend>(
     let epoch = EpochCursor::default();
     let facts = Facts { images: images.len(), classes: splits.train.classes(), epoch: epoch.clone() };
     let networks = Networks::<B>::new(recipe, &facts, device)?.expect("a method with a plan trains something");
-    let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone()));
+    let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
         let Initial { weights, method } = weights_of(path)?;
         // Networks of other methods may have the same names. Files of other programs do not tell the method.
@@ -95,6 +95,7 @@ pub fn pretrain<B: ReplicaBackend>(
     let optimizer = SharedOptimizer::new(plan.rule);
     if let Some(latest) = &latest {
         model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
+        model.loss_scale.resume(latest.loss_scale);
         let path = latest.optimizer.as_deref().map(|name| folder.file(name)).unwrap_or_default();
         let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
         optimizer

@@ -16,6 +16,7 @@ use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::files::say;
 use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
+use crate::precision::Precision;
 use crate::progress::duration;
 use crate::recipe::Recipe;
 use crate::{knn, run_folder, softmax_regression};
@@ -54,7 +55,8 @@ pub fn evaluate_backbone<B: AutodiffBackend>(
         false => (backbone.valid(), None),
     };
     let normalization = recipe.probed().normalization();
-    let extract = |images| features::extract(&backbone, images, normalization, recipe.num_workers, device);
+    let extract =
+        |images| features::extract(&backbone, images, normalization, recipe.precision, recipe.num_workers, device);
     let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);
     let classifier = tuned.unwrap_or_else(|| {
         softmax_regression::train(&train, splits.train.classes(), &recipe.probe, recipe.probe_seed(), device)
@@ -146,13 +148,18 @@ pub fn probe<B: AutodiffBackend>(
 
 /// All that a probe's figures depend on besides the weights.
 pub fn settings(recipe: &Recipe) -> serde_json::Value {
-    json!({
+    let mut settings = json!({
         "seed": recipe.probe_seed(),
         "probe": recipe.probe,
         "knn": recipe.knn,
         "train_images": recipe.train_images,
         "test_images": recipe.test_images,
-    })
+    });
+    // Figures of runs that could only be in f32 say nothing of it.
+    if recipe.precision != Precision::F32 {
+        settings["precision"] = json!(recipe.precision);
+    }
+    settings
 }
 
 /// Where the probe of some weights is kept.

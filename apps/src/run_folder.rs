@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
 use crate::files::{read_json, read_text, write_whole};
+use crate::loss_scale::ScaleState;
 use crate::recipe::Recipe;
 
 /// The folder of one run.
@@ -35,6 +36,9 @@ pub struct Latest {
     pub epoch: usize,
     pub weights: String,
     pub optimizer: Option<String>,
+    /// Of runs in f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<ScaleState>,
 }
 
 impl RunFolder {

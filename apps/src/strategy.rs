@@ -15,7 +15,7 @@ use qare_data::{EpochCursor, ImageSet, ViewLoader};
 use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
-use crate::checkpoint::CheckpointWriter;
+use crate::checkpoint::{CheckpointWriter, TrainingState};
 use crate::devices::Devices;
 use crate::error::{AppError, Result};
 use crate::features::{self, Features};
@@ -158,7 +158,14 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let mut compute = || {
             let backbone = learner.model().backbone.valid();
             let normalization = recipe.dataset.normalization();
-            features::extract(&backbone, &self.images, normalization, recipe.num_workers, &self.devices[0])
+            features::extract(
+                &backbone,
+                &self.images,
+                normalization,
+                recipe.precision,
+                recipe.num_workers,
+                &self.devices[0],
+            )
         };
         let mut start =
             EpochStart { epoch, seed: recipe.seed, device: self.devices[0].clone(), features: &mut compute };
@@ -281,7 +288,8 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
             figures["devices"] = json!(recipe.devices());
         }
         run_folder::record(folder.path(), "pretrain", figures)?;
-        self.checkpoints.save(epoch, &model.valid().weights(), Some(&self.optimizer.to_bytes(model)))
+        let state = TrainingState { optimizer: &self.optimizer.to_bytes(model), loss_scale: model.loss_scale.state() };
+        self.checkpoints.save(epoch, &model.valid().weights(), Some(state))
     }
 
     /// What is left to a user whose training failed.

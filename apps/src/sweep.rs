@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::backend::{Training, device};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::SweepArgs;
-use crate::commands::{load_for, load_probed, train};
+use crate::commands::{devices_of, load_for, load_probed, train};
 use crate::error::{AppError, Result};
 use crate::files::{complain, say, write_whole};
 use crate::methods::Method;
@@ -36,7 +36,7 @@ pub fn sweep(args: SweepArgs) -> Result<()> {
     // Every folder is looked at before hours are spent on the first.
     for recipe in all.iter().flat_map(|(_, recipes)| recipes) {
         settle_existing(&RunFolder::of(recipe), recipe, true, false)?;
-        recipe.devices().into_iter().try_for_each(|choice| device(choice).map(drop))?;
+        devices_of(recipe)?;
     }
 
     let options = PretrainOptions { resume: true, overwrite: false, no_tui: args.flags.machine.no_tui };

@@ -145,7 +145,11 @@ pub enum Backbone<B: Backend> {
 }
 
 impl<B: Backend> Backbone<B> {
-    /// Features of normalised images, `[N, 3, H, W]` → `[N, F]`.
+    /// Features of normalised images, `[N, 3, H, W]` → `[N, F]`, of the images' type.
+    ///
+    /// On images of f16 or bf16 (cast them: `images.cast(FloatDType::BF16)`), convolutions and linear layers are computed in that
+    /// type, with weights rounded to it; batch normalisation with its statistics and means over all places in f32. Parameters,
+    /// their gradients and running statistics are f32. With f16, multiply the loss so that gradients do not vanish on their way.
     ///
     /// # Panics
     ///

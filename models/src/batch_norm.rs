@@ -15,6 +15,8 @@ use crate::replicas::Replica;
 /// - **Evaluation** (any other backend, so a module after
 ///   [`valid`](burn::module::AutodiffModule::valid)): the running statistics.
 ///
+/// All of it is computed in the type of the parameters, f32, and given back in the type of the input.
+///
 /// It differs from Burn's own layer in the unbiased running variance, in the time it takes on the
 /// CPU backends, and in that running statistics are current as soon as `forward` returns: visiting,
 /// recording or saving the module never sees the values before the last batch.
@@ -79,12 +81,13 @@ impl<B: Backend> BatchNorm<B> {
 
         // [N, C, …] → [N, C·P]. With whole images as rows, everything per channel is one short row
         // that broadcasts along the first dimension: the layout that the CPU backends are fast at.
-        let rows = input.reshape([layout.images, layout.row_len()]);
+        let dtype = input.dtype();
+        let rows = input.reshape([layout.images, layout.row_len()]).cast(self.weight.val().dtype());
         let output = match B::ad_enabled(&rows.device()) {
             true => self.forward_train(rows, layout),
             false => self.forward_eval(rows, layout),
         };
-        output.reshape(shape)
+        output.cast(dtype).reshape(shape)
     }
 
     fn forward_eval(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {

@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::basic_block::{BasicBlock, conv, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::layers::linear;
 use crate::maps::{Maps, Then};
 
 /// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of
@@ -73,6 +74,6 @@ impl<B: Backend> CifarResNet<B> {
 
     fn features(&self, stem: Maps<B>) -> Tensor<B, 2> {
         let blocks = [&self.layer1, &self.layer2, &self.layer3].into_iter().flatten();
-        self.fc.forward(features(blocks, stem))
+        linear(&self.fc, features(blocks, stem))
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::module::linear;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::initial_weights::{InitialWeights, WeightStream, parameter};
+use crate::layers::weight;
 
 /// Sizes of a [`LinearClassifier`].
 #[derive(Config, Debug)]
@@ -38,12 +39,13 @@ pub struct LinearClassifier<B: Backend> {
 }
 
 impl<B: Backend> LinearClassifier<B> {
-    /// Scores (logits) of features, `[N, F]` → `[N, classes]`.
+    /// Scores (logits) of features, `[N, F]` → `[N, classes]`, of the features' type.
     pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let dtype = features.dtype();
         linear(
             features,
-            self.weight.val().transpose(), // [F, classes]
-            Some(self.bias.val()),
+            weight(&self.weight, dtype).transpose(), // [F, classes]
+            Some(weight(&self.bias, dtype)),
         )
     }
 }

@@ -4,9 +4,10 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::module::{adaptive_avg_pool2d, linear};
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::layers::{self, convolution, for_sums};
 
 /// Sizes of Deep InfoMax's [`Discriminators`], and which of them there are.
 #[derive(Config, Debug)]
@@ -83,7 +84,8 @@ impl<B: Backend> LocalDiscriminator<B> {
     pub fn forward(&self, features: Tensor<B, 2>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
         let [n, f] = features.dims();
         let c = maps.dims()[1];
-        let weight = self.c0.weight.val();
+        let dtype = maps.dtype();
+        let weight = layers::weight(&self.c0.weight, dtype);
         let [hidden, inputs, ..] = weight.dims();
         assert_eq!(inputs, c + f, "LocalDiscriminator: channels and features of the layer (left) and given (right)");
 
@@ -96,25 +98,25 @@ impl<B: Backend> LocalDiscriminator<B> {
         let [_, _, height, width] = maps.dims();
         let places = height * width;
         let rows = maps.reshape([n, c, places]).swap_dims(1, 2).reshape([n * places, c]); // [N·P, C]
-        let from_maps = linear(rows, of_maps, bias(&self.c0)).reshape([n, places, hidden]);
+        let from_maps = linear(rows, of_maps, bias(&self.c0, dtype)).reshape([n, places, hidden]);
         let from_features = features.matmul(of_features).reshape([n, 1, hidden]);
 
         let h: Tensor<B, 2> = relu(from_maps + from_features).reshape([n * places, hidden]);
-        let h = relu(linear(h, matrix(&self.c1), bias(&self.c1))); // [N·P, 256]
-        linear(h, matrix(&self.c2), bias(&self.c2)).reshape([n, 1, height, width])
+        let h = relu(linear(h, matrix(&self.c1, dtype), bias(&self.c1, dtype))); // [N·P, 256]
+        linear(h, matrix(&self.c2, dtype), bias(&self.c2, dtype)).reshape([n, 1, height, width])
     }
 }
 
 /// The weight `[out, in, 1, 1]` of a convolution as the matrix `[in, out]` of a linear layer.
-fn matrix<B: Backend>(conv: &Conv2d<B>) -> Tensor<B, 2> {
-    let weight = conv.weight.val();
+fn matrix<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Tensor<B, 2> {
+    let weight = layers::weight(&conv.weight, dtype);
     let [outputs, inputs, ..] = weight.dims();
     weight.reshape([outputs, inputs]).transpose()
 }
 
 /// Its bias.
-fn bias<B: Backend>(conv: &Conv2d<B>) -> Option<Tensor<B, 1>> {
-    conv.bias.as_ref().map(|bias| bias.val())
+fn bias<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Option<Tensor<B, 1>> {
+    conv.bias.as_ref().map(|bias| layers::weight(bias, dtype))
 }
 
 /// Scores whether features y and maps M are of one image: 3×3 convolutions C → 64 → 32 without padding and with ReLU
@@ -159,11 +161,13 @@ impl<B: Backend> GlobalDiscriminator<B> {
             height.min(width) >= 5,
             "GlobalDiscriminator: two 3×3 convolutions without padding need maps of 5×5, these are {height}×{width}"
         );
-        let h = self.c1.forward(relu(self.c0.forward(maps))); // [N, 32, H - 4, W - 4]
-        let h = adaptive_avg_pool2d(h, [Self::SIDE, Self::SIDE]).reshape([n as i32, -1]); // [N, 32·16·16]
-        let h = relu(self.l0.forward(Tensor::cat(vec![features, h], 1))); // [N, 256]
-        let h = relu(self.l1.forward(h));
-        self.l2.forward(h)
+        let dtype = maps.dtype();
+        let h = convolution(&self.c1, relu(convolution(&self.c0, maps))); // [N, 32, H - 4, W - 4]
+        let h = adaptive_avg_pool2d(for_sums(h), [Self::SIDE, Self::SIDE]).cast(dtype);
+        let h = h.reshape([n as i32, -1]); // [N, 32·16·16]
+        let h = relu(layers::linear(&self.l0, Tensor::cat(vec![features, h], 1))); // [N, 256]
+        let h = relu(layers::linear(&self.l1, h));
+        layers::linear(&self.l2, h)
     }
 }
 
@@ -193,8 +197,8 @@ impl<B: Backend> PriorDiscriminator<B> {
     /// The probabilities' logits, `[N, F]` → `[N, 1]`: log p = −softplus(−logit) and log(1 − p) = −softplus(logit) are
     /// finite where p itself rounds to 0 or 1.
     pub fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        let h = relu(self.l0.forward(features)); // [N, 512]
-        let h = relu(self.l1.forward(h)); // [N, 128]
-        self.l2.forward(h)
+        let h = relu(layers::linear(&self.l0, features)); // [N, 512]
+        let h = relu(layers::linear(&self.l1, h)); // [N, 128]
+        layers::linear(&self.l2, h)
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::layers::linear;
 
 /// Sizes of a [`ProjectionHead`].
 #[derive(Config, Debug)]
@@ -42,10 +43,10 @@ pub struct ProjectionHead<B: Backend> {
 }
 
 impl<B: Backend> ProjectionHead<B> {
-    /// Embeddings of features, `[N, F]` → `[N, D]`.
+    /// Embeddings of features, `[N, F]` → `[N, D]`, of the features' type.
     pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        let hidden = self.bn1.forward(self.linear1.forward(features)); // [N, hidden]
-        self.linear2.forward(leaky_relu(hidden, 0.01))
+        let hidden = self.bn1.forward(linear(&self.linear1, features)); // [N, hidden]
+        linear(&self.linear2, leaky_relu(hidden, 0.01))
     }
 
     /// The head with new weights from N(0, `std`) and bias 0 in its last layer, as DeepCluster (Caron et al. 2018) does

@@ -2,6 +2,9 @@
 //! the backbones that turn images into features, the projection head that turns features into
 //! embeddings, the linear classifier that probes them, and their weights under PyTorch's names.
 //!
+//! Networks compute in the type of their input: images of f16 or bf16 make features of that type, with weights that stay f32
+//! (see [`Backbone::forward`]).
+//!
 //! ```no_run
 //! use burn_flex::Flex;
 //! use qare_models::{BackboneName, ProjectionHeadConfig, StateDict, named_tensors, write_safetensors};
@@ -35,6 +38,7 @@ mod discriminators;
 mod head;
 mod imagenet_resnet;
 mod initial_weights;
+mod layers;
 mod maps;
 mod pool;
 mod relation_head;

@@ -6,6 +6,7 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
+use crate::layers::{convolution, for_sums};
 use crate::pool::Pool;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::replicas::Replica;
@@ -126,7 +127,7 @@ impl<B: Backend> Maps<B> {
 
     /// The same by one layer after the other.
     pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
-        let mut maps = norm.forward(conv.forward(self.planar()));
+        let mut maps = norm.forward(convolution(conv, self.planar()));
         if let Some(other) = then.add {
             maps = maps + other.planar();
         }
@@ -138,7 +139,8 @@ impl<B: Backend> Maps<B> {
             Pool::Halve => Self::new(maps).halve(),
             Pool::Average => {
                 let [n, c, h, w] = maps.dims();
-                Self::new(maps.reshape([n, c, h * w]).mean_dim(2).reshape([n, c, 1, 1]))
+                let dtype = maps.dtype();
+                Self::new(for_sums(maps.reshape([n, c, h * w])).mean_dim(2).cast(dtype).reshape([n, c, 1, 1]))
             }
         }
     }

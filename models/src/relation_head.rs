@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
+use crate::layers::linear;
 
 /// Sizes of a [`RelationHead`].
 #[derive(Config, Debug)]
@@ -39,9 +40,9 @@ pub struct RelationHead<B: Backend> {
 }
 
 impl<B: Backend> RelationHead<B> {
-    /// Scores (logits) of aggregated pairs, `[P, input]` → `[P, 1]`.
+    /// Scores (logits) of aggregated pairs, `[P, input]` → `[P, 1]`, of the pairs' type.
     pub fn forward(&self, pairs: Tensor<B, 2>) -> Tensor<B, 2> {
-        let hidden = self.bn1.forward(self.linear1.forward(pairs)); // [P, hidden]
-        self.linear2.forward(leaky_relu(hidden, 0.01))
+        let hidden = self.bn1.forward(linear(&self.linear1, pairs)); // [P, hidden]
+        linear(&self.linear2, leaky_relu(hidden, 0.01))
     }
 }

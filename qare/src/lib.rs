@@ -8,7 +8,11 @@
 //! | α·pairwise + β·QARe | [`ContrastiveObjective`] | Moskalev et al., ECCV 2022 |
 //!
 //! All of them take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
-//! the order of the rows. Training with one of them is three lines:
+//! the order of the rows. Losses are computed in f32 or, on embeddings of f64, in f64: embeddings of f16 or bf16 are cast to f32,
+//! the loss is f32, and the gradient of the embeddings is of their own type. (Its entries are small: with f16, multiply the loss
+//! by a scale that keeps them above 6e-8, and divide the gradients of the weights by it.)
+//!
+//! Training with one of them is three lines:
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -34,6 +38,7 @@ mod host;
 mod nt_xent;
 mod objective;
 mod qare;
+mod rounding;
 mod similarity;
 mod sparse_clr;
 mod sparsemax;

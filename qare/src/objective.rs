@@ -2,6 +2,7 @@ use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::host::{UnitRows, scalar};
+use crate::rounding::at_least_f32;
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
 
 /// Configuration of the pairwise term.
@@ -89,7 +90,7 @@ pub enum PairwiseTerm {
 }
 
 impl PairwiseTerm {
-    /// The loss `[1]` of embeddings `[K·B, D]`.
+    /// The loss `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images.
@@ -136,7 +137,7 @@ pub struct ContrastiveObjective {
 }
 
 impl ContrastiveObjective {
-    /// The objective and its terms for embeddings `[K·B, D]`.
+    /// The objective and its terms for embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the set term meets embeddings that are not finite.
@@ -145,6 +146,7 @@ impl ContrastiveObjective {
         embeddings: Tensor<B, 2>,
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         if let Some(qare) = self.qare.as_ref().filter(|qare| qare.is_floorless()) {
             let qare = qare.forward(embeddings.clone(), views)?;
             return Ok(self.output(self.pairwise.forward(embeddings, views)?, Some(qare)));
@@ -182,6 +184,7 @@ impl ContrastiveObjective {
         embeddings: Tensor<B, 2>,
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         let qare = match &self.qare {
             Some(qare) => Some(qare.forward_generic(embeddings.clone(), views)?),
             None => None,

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use crate::gradient::with_gradient;
 use crate::gram::floorless;
 use crate::host::UnitRows;
+use crate::rounding::at_least_f32;
 use crate::spectrum::SET;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
@@ -66,11 +67,12 @@ impl Qare {
         self.similarity_floor == SimilarityFloor::None
     }
 
-    /// The regulariser `[1]` of embeddings `[K·B, D]`.
+    /// The regulariser `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or the embeddings are not finite.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         // What has no floor is small enough for tensor operations everywhere.
         let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings) };
         let Some(rows) = rows else { return self.forward_generic(embeddings, views) };
@@ -87,6 +89,7 @@ impl Qare {
         embeddings: Tensor<B, 2>,
         views: Views,
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         if self.is_floorless() {
             return floorless(embeddings, views);
         }
@@ -99,7 +102,8 @@ impl Qare {
         self.forward_similarities(similarities.mask_where(itself, constant))
     }
 
-    /// The regulariser `[1]` of the similarities `[K, B, B]` within each view set (without the added 1).
+    /// The regulariser `[1]` of the similarities `[K, B, B]` within each view set (without the added 1), in f32
+    /// also for similarities of f16 and bf16.
     ///
     /// # Errors
     /// When there are fewer than 2 sets or images, or an entry is not finite.
@@ -108,7 +112,7 @@ impl Qare {
         if sets < 2 || images < 2 || images != width {
             return Err(ObjectiveError::BadSetShape { shape });
         }
-        let similarities = similarities + 1.0;
+        let similarities = at_least_f32(similarities) + 1.0;
         let eigen = symmetric_eigen(similarities.clone(), SET)?;
         Ok(spectral_bound(similarities, eigen, images))
     }

@@ -3,6 +3,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
 use crate::host::UnitRows;
+use crate::rounding::at_least_f32;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views, sparsemax_support};
 
@@ -49,11 +50,12 @@ pub struct SparseClr {
 }
 
 impl SparseClr {
-    /// The loss `[1]` of embeddings `[K·B, D]`.
+    /// The loss `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
         let term = rows.pairwise(&PairwiseTerm::SparseClr(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
         Ok(rows.attach(term, embeddings))
@@ -68,6 +70,7 @@ impl SparseClr {
         embeddings: Tensor<B, 2>,
         views: Views,
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
+        let embeddings = at_least_f32(embeddings);
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
         let device = embeddings.device();

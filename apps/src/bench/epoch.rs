@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use qare_data::DatasetName;
+use qare_models::BackboneName;
 
 use super::Bench;
 use super::figure::Unit;
@@ -14,7 +15,7 @@ use crate::error::{AppError, Result};
 use crate::files::{read_text, say};
 
 const METHOD: &str = "sparseclr_qare";
-const BACKBONE: &str = "conv4";
+const BACKBONE: BackboneName = BackboneName::Conv4;
 const IMAGES: usize = 256;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
@@ -26,8 +27,9 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let count = there.min(bench.options.images);
     let scratch = Scratch::new()?;
     let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
-    call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE])
+    call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE.as_str()])
         .args(["--epochs", "1", "--data-size", &IMAGES.to_string(), "--train-images", &count.to_string()])
+        .args(["--precision", bench.options.precision.as_str()])
         .args(["--num-workers", &bench.options.workers().to_string()])
         .arg("--data-dir")
         .arg(&dir)
@@ -39,8 +41,9 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let peak = run(&mut call)?;
     let Row { training, whole } = scratch.row(count)?;
 
-    let key = |name: &str| format!("epoch.{BACKBONE}.B{IMAGES}.{METHOD}.N{count}.{name}");
-    let label = |what: &str| format!("epoch of {METHOD}, {BACKBONE}, B = {IMAGES}, {count} images: {what}");
+    let network = bench.options.network(BACKBONE);
+    let key = |name: &str| format!("epoch.{network}.B{IMAGES}.{METHOD}.N{count}.{name}");
+    let label = |what: &str| format!("epoch of {METHOD}, {network}, B = {IMAGES}, {count} images: {what}");
     bench.figures.seconds(key("training"), label("training"), &[training], 1, None);
     bench.figures.seconds(key("whole"), label("with validation and checkpoint"), &[whole], 1, None);
     if let Some(peak) = peak {

@@ -14,7 +14,9 @@ const BACKBONE: BackboneName = BackboneName::Conv4;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let (steps, images) = (bench.options.steps, bench.options.batches[0]);
-    let mut trainer = Trainer::new(Method::SparseclrQare, BACKBONE, images, &bench.clock.device)?;
+    let network = bench.options.network(BACKBONE);
+    let mut trainer =
+        Trainer::new(Method::SparseclrQare, BACKBONE, images, bench.options.precision, &bench.clock.device)?;
     // Pools and caches fill up first.
     for _ in 0..(steps / 10).max(10) {
         trainer.step()?;
@@ -30,8 +32,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         say("memory: left out, this system does not tell what a process holds");
     }
     for ((kind, before), (_, after)) in before.into_iter().zip(after) {
-        let key = |name: &str| format!("memory.{BACKBONE}.B{images}.steps{steps}.{}{name}", kind.key());
-        let label = format!("{} after {steps} steps of {BACKBONE}, B = {images}", kind.name());
+        let key = |name: &str| format!("memory.{network}.B{images}.steps{steps}.{}{name}", kind.key());
+        let label = format!("{} after {steps} steps of {network}, B = {images}", kind.name());
         bench.figures.number(key("held"), label, Unit::Bytes, after);
         let label = format!("growth of {} over {steps} steps", kind.name());
         bench.figures.number(key("growth"), label, Unit::Bytes, after - before);

@@ -102,8 +102,9 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     if let Some(path) = &args.json {
         report::writable(path)?;
     }
-    let clock =
-        Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device: device(options.device)? };
+    let device = device(options.device)?;
+    options.precision.require(&device)?;
+    let clock = Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device };
     let mut bench = Bench { options, clock, figures: Figures::default() };
     say(report.head());
     let asked = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);

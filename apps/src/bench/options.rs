@@ -7,6 +7,7 @@ use qare_models::BackboneName;
 use crate::backend::DeviceChoice;
 use crate::cli::BenchArgs;
 use crate::error::{AppError, Result};
+use crate::precision::Precision;
 use crate::recipe::Recipe;
 
 /// The sizes of a benchmark.
@@ -23,6 +24,8 @@ pub struct Options {
     pub seconds: f64,
     pub data_dir: Option<PathBuf>,
     pub device: Option<DeviceChoice>,
+    /// What backbones compute in.
+    pub precision: Precision,
     /// Workers of loaders that run beside training; none given, those of a recipe.
     pub num_workers: Option<usize>,
 }
@@ -54,6 +57,7 @@ impl Options {
             seconds: args.seconds.unwrap_or(if quick { 0.3 } else { 2.0 }),
             data_dir: args.machine.data_dir.clone(),
             device: args.machine.device,
+            precision: args.precision,
             num_workers: args.machine.num_workers,
         };
         options.checked()
@@ -77,6 +81,14 @@ impl Options {
             return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
         }
         Ok(self)
+    }
+
+    /// What a backbone is called in the keys and labels of figures: other precisions than f32 have figures of their own.
+    pub fn network(&self, backbone: BackboneName) -> String {
+        match self.precision {
+            Precision::F32 => backbone.to_string(),
+            other => format!("{backbone}-{other}"),
+        }
     }
 
     /// Workers of loaders that run beside training.

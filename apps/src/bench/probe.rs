@@ -22,12 +22,13 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let recipe = ProbeRecipe { epochs: bench.options.probe_epochs, ..ProbeRecipe::default() };
     let backbone = BACKBONE.init::<Training>(1, device).valid();
     let normalization = DatasetName::Cifar10.normalization();
-    let workers = bench.options.workers();
-    let extract = || features::extract(&backbone, &images, normalization, workers, device);
+    let (precision, workers, network) =
+        (bench.options.precision, bench.options.workers(), bench.options.network(BACKBONE));
+    let extract = || features::extract(&backbone, &images, normalization, precision, workers, device);
 
     let runs = bench.clock.measure(|| extract().map(drop))?;
-    let label = format!("{BACKBONE} features of {count} images");
-    bench.figures.seconds(format!("probe.features.{BACKBONE}.N{count}"), label, &runs, count, Some("images"));
+    let label = format!("{network} features of {count} images");
+    bench.figures.seconds(format!("probe.features.{network}.N{count}"), label, &runs, count, Some("images"));
 
     let (found, epochs) = (extract()?, recipe.epochs);
     let runs = bench.clock.measure(|| {
@@ -41,8 +42,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         softmax_regression::train::<Plain>(&extract()?, classes, &recipe, 1, device);
         Ok(())
     })?;
-    let label = format!("probe of {BACKBONE}, {epochs} epochs, features of {count} images included");
-    bench.figures.seconds(format!("probe.total.{BACKBONE}.N{count}.E{epochs}"), label, &runs, 1, None);
+    let label = format!("probe of {network}, {epochs} epochs, features of {count} images included");
+    bench.figures.seconds(format!("probe.total.{network}.N{count}.E{epochs}"), label, &runs, 1, None);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::error::{AppError, Result};
 use crate::methods::{Facts, Method, Networks};
 use crate::model::PretextModel;
 use crate::optimizer::{SharedOptimizer, with_stable_ids};
+use crate::precision::Precision;
 use crate::recipe::Recipe;
 use crate::step::StepOutput;
 
@@ -27,12 +28,18 @@ pub struct Trainer {
 
 impl Trainer {
     /// For views of so many CIFAR-sized images of noise.
-    pub fn new(method: Method, backbone: BackboneName, images: usize, device: &Device) -> Result<Self> {
-        let recipe = Recipe { method, backbone, data_size: images, ..Recipe::default() };
+    pub fn new(
+        method: Method,
+        backbone: BackboneName,
+        images: usize,
+        precision: Precision,
+        device: &Device,
+    ) -> Result<Self> {
+        let recipe = Recipe { method, backbone, data_size: images, precision, ..Recipe::default() };
         let facts = Facts { images, classes: 10, epoch: EpochCursor::default() };
         let plan = method.plan(&recipe).expect("what is measured trains");
         let networks = Networks::new(&recipe, &facts, device)?.expect("what is measured trains something");
-        let model = PretextModel::new(backbone.init(recipe.seed, device), networks, plan.figures);
+        let model = PretextModel::new(backbone.init(recipe.seed, device), networks, plan.figures, precision);
         let noise = Distribution::Normal(0.0, 1.0);
         Ok(Self {
             model: Some(with_stable_ids(model)),

@@ -7,6 +7,7 @@ use qare_models::BackboneName;
 
 use super::MachineFlags;
 use crate::bench::Part;
+use crate::precision::Precision;
 
 const EXAMPLES: &str = "Examples:
   qare bench --quick
@@ -45,6 +46,9 @@ pub struct BenchArgs {
     /// Images in a batch of loader and training steps [default: 128,256; 128 with --quick]
     #[arg(long, value_delimiter = ',', value_name = "SIZES")]
     pub batches: Vec<usize>,
+    /// What backbones compute in: f32, f16 or bf16
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
     /// Largest B of the objectives, from 64 on [default: 4096; 512 with --quick]
     #[arg(long, alias = "max_batch", value_name = "B")]
     pub max_batch: Option<usize>,

@@ -15,6 +15,7 @@ pub use recipe_flags::RecipeFlags;
 
 use crate::backend::DeviceChoice;
 use crate::methods::Method;
+use crate::precision::Precision;
 
 const EXAMPLES: &str = "Examples:
   qare run configs/quickstart.toml
@@ -161,6 +162,9 @@ pub struct EmbedArgs {
     /// Backbone of the weights, where they do not say it themselves
     #[arg(long)]
     pub backbone: Option<BackboneName>,
+    /// What the backbone computes in: f32, f16 or bf16 [default: the run's]
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Height and width that images of a folder are brought to [default: those of the images trained on]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
@@ -263,6 +267,9 @@ pub struct CheckpointFlags {
     /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
+    /// What the backbone computes in: f32, f16 or bf16 [default: the run's]
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Images in a batch of the classifier's training [default: 128]; of no consequence to test
     #[arg(long, visible_alias = "data_size", value_name = "B")]
     pub data_size: Option<usize>,

@@ -11,6 +11,7 @@ use super::{MachineFlags, truth};
 use crate::backend::DeviceChoice;
 use crate::error::{AppError, Result};
 use crate::methods::{Aggregation, Floor, Method};
+use crate::precision::Precision;
 use crate::recipe::{Layer, Recipe};
 
 /// What a run is made of; what is not given here comes from the recipe, or is the default.
@@ -85,6 +86,10 @@ pub struct RecipeFlags {
     #[arg(long, visible_alias = "outter_fs", value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outter_fs: Option<usize>,
+    /// What networks compute in: f32, f16 or bf16, where the device can; weights and losses stay f32 [default: f32]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Use only this many images of the training split, for a first try [default: all]
     #[arg(long, alias = "train_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,7 @@ use qare_models::{
 
 use super::{Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
+use crate::precision::single;
 use crate::recipe::{InfoMaxRecipe, Recipe};
 
 /// The discriminators of those terms whose weight is not 0.
@@ -34,12 +35,12 @@ pub struct DeepInfoMax<B: Backend> {
 /// Jensen–Shannon contrast of a discriminator's scores: mean softplus(−joint) + mean softplus(marginal).
 fn jensen_shannon<B: Backend, const D: usize>(joint: Tensor<B, D>, marginal: Tensor<B, D>) -> Tensor<B, 1> {
     // softplus(x) = −log sigmoid(−x)
-    -log_sigmoid(joint).mean() - log_sigmoid(-marginal).mean()
+    -log_sigmoid(single(joint)).mean() - log_sigmoid(-single(marginal)).mean()
 }
 
 /// What tells features from the prior, as logits of a discriminator: −mean log D(prior) − mean log(1 − D(features)).
 fn prior_matching<B: Backend>(prior: Tensor<B, 2>, features: Tensor<B, 2>) -> Tensor<B, 1> {
-    -log_sigmoid(prior).mean() - log_sigmoid(-features).mean()
+    -log_sigmoid(single(prior)).mean() - log_sigmoid(-single(features)).mean()
 }
 
 /// Each row in the place of the one before it, the first in that of the last.
@@ -101,7 +102,7 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
             terms.push((self.weights.global, jensen_shannon(joint, marginal)));
         }
         if let Some(prior) = prior_d {
-            let drawn = self.prior(first, features.dims(), &features.device());
+            let drawn = self.prior(first, features.dims(), &features.device()).cast(features.dtype());
             terms.push((self.weights.prior, prior_matching(prior.logits(drawn), prior.logits(features))));
         }
         let loss = terms.iter().map(|(weight, term)| term.clone() * *weight).reduce(|sum, term| sum + term);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{AppError, Result};
+use crate::precision::single;
 use crate::recipe::Recipe;
 
 /// How the features of two views become one input of the relation head.
@@ -154,7 +155,9 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
         let images = batch.indices.len();
         let features = backbone.forward(self.views.rows(batch.images)); // [K·B, F]
         let sets = self.views.sets(features).map_err(|error| error.to_string())?; // [K, B, F]
-        let features: Tensor<B, 2> = sets.flatten(0, 1); // view after view
+        let dtype = sets.dtype();
+        // View after view. A row's gradient is a sum over all its pairs, which is why rows are chosen in f32.
+        let features: Tensor<B, 2> = single(sets.flatten(0, 1));
         let device = features.device();
         let (first, second) = pairs(self.views.count(), images);
         let rows = |rows: Vec<i64>| {
@@ -162,8 +165,8 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
             let rows = Tensor::<B, 1, Int>::from_data(TensorData::new(rows, [count]), &device);
             features.clone().select(0, rows)
         };
-        let joined = self.aggregation.join(rows(first), rows(second)); // [pairs, width]
-        let logits: Tensor<B, 1> = self.relation.forward(joined).squeeze_dim(1); // [pairs]
+        let joined = self.aggregation.join(rows(first), rows(second)).cast(dtype); // [pairs, width]
+        let logits: Tensor<B, 1> = single(self.relation.forward(joined)).squeeze_dim(1); // [pairs]
         let targets = targets::<B>(self.views.count(), images, &device);
         let loss = focal_loss(logits.clone(), targets.clone());
 

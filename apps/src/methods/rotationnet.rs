@@ -14,6 +14,7 @@ use qare_models::{
 use super::pretext::accuracy;
 use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
+use crate::precision::single;
 use crate::recipe::Recipe;
 
 const ROTATIONS: usize = 4;
@@ -53,7 +54,7 @@ impl<B: Backend> Pretext<B> for RotationNet<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String> {
         let images: Tensor<B, 4> = batch.images.squeeze_dim(1); // [B, 3, S, S]
         let targets = targets::<B>(images.dims()[0], &images.device()); // [4·B]
-        let logits = self.head.forward(backbone.forward(rotations(images))); // [4·B, 4]
+        let logits = single(self.head.forward(backbone.forward(rotations(images)))); // [4·B, 4]
         let accuracy = accuracy(logits.clone(), targets.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, targets);
         Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })

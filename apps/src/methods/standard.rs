@@ -13,6 +13,7 @@ use super::pretext::accuracy;
 use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::optimizer::Rule;
+use crate::precision::single;
 use crate::recipe::Recipe;
 
 /// A linear classifier on the features: cross entropy with the labels.
@@ -42,7 +43,7 @@ impl<B: Backend> Pretext<B> for Standard<B> {
     }
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String> {
-        let logits = self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1))); // [B, classes]
+        let logits = single(self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, classes]
         let accuracy = accuracy(logits.clone(), batch.labels.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.labels);
         Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })

@@ -14,6 +14,7 @@ pub use layers::Layer;
 
 use crate::backend::DeviceChoice;
 use crate::methods::{Aggregation, Floor, Method};
+use crate::precision::Precision;
 
 /// Everything that a run depends on. The defaults are the protocol of the paper's repository.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub struct Recipe {
     pub momentum: f64,
     /// Dimensions of an embedding, at the head's end.
     pub outter_fs: usize,
+    /// What convolutions and linear layers are computed in: "f32", "f16" or "bf16".
+    pub precision: Precision,
     /// Threads that prepare batches.
     pub num_workers: usize,
     /// Device of the backend: a number, or "cpu"; the first one, if nothing is said.
@@ -154,6 +157,7 @@ impl Default for Recipe {
             learning_rate: 1e-3,
             momentum: 0.9,
             outter_fs: 64,
+            precision: Precision::F32,
             // One core is left to the training itself.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
             device: None,

@@ -1,4 +1,5 @@
 //! The backend that this build is for, against the reference's values and against the CPU backends.
+#![cfg(one_backend)]
 
 // Those of the libraries, which run them on the CPU backends only.
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]

@@ -129,6 +129,7 @@ fn the_defaults_in_the_help_are_those_of_a_recipe() {
         ("--margin", "margin"),
         ("--learning-rate", "learning_rate"),
         ("--outter-fs", "outter_fs"),
+        ("--precision", "precision"),
     ] {
         let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{flag} "))).expect(flag);
         let value = recipe[key].to_string();

@@ -13,8 +13,11 @@ mod existing_runs;
 mod exporting;
 mod flags;
 mod full_disk;
+#[cfg(feature = "flex")]
+mod half_precision;
 mod methods;
 mod official_files;
+mod precision;
 mod pretraining;
 mod probing;
 mod recipes;

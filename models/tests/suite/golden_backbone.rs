@@ -61,11 +61,20 @@ impl Golden {
         }
     }
 
-    fn values(&self, name: &str) -> &[f32] {
+    pub fn values(&self, name: &str) -> &[f32] {
         &self.tensors[name].1
     }
 
-    fn input<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
+    /// The backbone with the weights that the values are of.
+    pub fn backbone<B: Backend>(&self) -> Backbone<B> {
+        let device = Default::default();
+        match &self.weights {
+            Weights::File(path) => load_pytorch(self.name.init(0, &device), path, Some("backbone")).unwrap(),
+            Weights::Seed(seed) => self.name.init(*seed, &device),
+        }
+    }
+
+    pub fn input<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
         let (shape, values) = &self.tensors["input"];
         Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device)
     }
@@ -99,7 +108,7 @@ pub fn golden_files() -> Vec<Golden> {
     golden
 }
 
-fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap()
 }
 
@@ -108,7 +117,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// ‖found − expected‖ / ‖expected‖
-fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let difference = found.iter().zip(expected);
     norm(difference.map(|(f, e)| f64::from(*f) - f64::from(*e))) / norm(expected.iter().map(|e| f64::from(*e)))
@@ -127,10 +136,7 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
 pub fn check<B: AutodiffBackend>(backend: &str) {
     let device = Default::default();
     for golden in golden_files() {
-        let backbone: Backbone<B> = match &golden.weights {
-            Weights::File(path) => load_pytorch(golden.name.init(0, &device), path, Some("backbone")).unwrap(),
-            Weights::Seed(seed) => golden.name.init(*seed, &device),
-        };
+        let backbone: Backbone<B> = golden.backbone();
         assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
 
         let images = golden.input::<B::InnerBackend>(&device);
@@ -195,7 +201,7 @@ fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 4>) 
 }
 
 /// The weight of the first convolution: the first tensor that a visitor meets.
-fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
+pub fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
     use burn::module::{Module, ModuleVisitor, Param};
 
     struct First<B: Backend>(Option<Tensor<B, 4>>);

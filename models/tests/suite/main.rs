@@ -6,6 +6,7 @@ mod first_maps;
 mod golden_backbone;
 mod golden_backbone_on_cpu;
 mod golden_heads;
+mod half_precision;
 mod initial_weights;
 mod local_discriminator;
 mod numbers;

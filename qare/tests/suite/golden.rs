@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
-use qare::{ContrastiveObjectiveConfig, Qare, Views};
+use qare::{ContrastiveObjective, ContrastiveObjectiveConfig, Qare, Views};
 use safetensors::{Dtype, SafeTensors};
 
 const VALUE_TOLERANCE: f64 = 1e-4;
@@ -71,22 +71,37 @@ fn assert_value(file: &Golden, found: f64, expected: f64) {
     );
 }
 
-fn assert_gradient(file: &Golden, name: &str, found: TensorData, expected: &[f64]) {
-    let found: Vec<f64> = found.iter::<f64>().collect();
+/// ‖found − expected‖ / ‖expected‖
+pub fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
     // Where the exact gradient is zero the reference has rounding noise of f64, to which no relative error applies.
     let scale = norm(&mut expected.iter().copied()).max(1e-9);
-    let error = norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / scale;
+    norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / scale
+}
+
+fn assert_gradient(file: &Golden, name: &str, found: TensorData, expected: &[f64]) {
+    let found: Vec<f64> = found.iter::<f64>().collect();
+    let error = relative_error(&found, expected);
     if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
         println!("{} {name}: {error:.1e}", file.path.display());
     }
     assert!(error <= GRADIENT_TOLERANCE, "{}: {name} is off by {error:.1e}", file.path.display());
 }
 
-pub fn losses<B: AutodiffBackend>() {
-    let device = Default::default();
-    for file in golden("loss") {
+/// A golden loss: objective, embeddings, and what the reference makes of them.
+pub struct GoldenLoss {
+    pub name: String,
+    pub objective: ContrastiveObjective,
+    pub views: Views,
+    pub embeddings: Vec<f64>,
+    pub shape: Vec<usize>,
+    pub loss: f64,
+    pub gradient: Vec<f64>,
+}
+
+impl GoldenLoss {
+    fn of(file: &Golden) -> Self {
         let (alpha, beta) = (file.number("alpha"), file.number("beta"));
         let objective = match file.text("method").as_str() {
             "simclr" => ContrastiveObjectiveConfig::simclr(),
@@ -96,13 +111,34 @@ pub fn losses<B: AutodiffBackend>() {
             other => panic!("{}: unknown method {other}", file.path.display()),
         };
         assert_eq!((file.number("temperature"), file.number("margin")), (0.5, 1.0), "{}", file.path.display());
-        let views = Views::new(file.number("views") as usize).unwrap();
-        let (values, shape) = file.tensor("embeddings");
-        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(values, shape), &device).require_grad();
-        let loss = objective.init().forward(embeddings.clone(), views).unwrap().loss;
-        assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), file.tensor("loss").0[0]);
+        let (embeddings, shape) = file.tensor("embeddings");
+        Self {
+            name: file.path.file_name().unwrap().to_string_lossy().into_owned(),
+            objective: objective.init(),
+            views: Views::new(file.number("views") as usize).unwrap(),
+            embeddings,
+            shape,
+            loss: file.tensor("loss").0[0],
+            gradient: file.tensor("grad").0,
+        }
+    }
+}
+
+/// All golden losses there are.
+pub fn golden_losses() -> impl Iterator<Item = GoldenLoss> {
+    golden("loss").into_iter().map(|file| GoldenLoss::of(&file))
+}
+
+pub fn losses<B: AutodiffBackend>() {
+    let device = Default::default();
+    for file in golden("loss") {
+        let GoldenLoss { objective, views, embeddings, shape, loss: expected, gradient: slope, .. } =
+            GoldenLoss::of(&file);
+        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(embeddings, shape), &device).require_grad();
+        let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
+        assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected);
         let gradient = embeddings.grad(&loss.backward()).unwrap();
-        assert_gradient(&file, "grad", gradient.into_data(), &file.tensor("grad").0);
+        assert_gradient(&file, "grad", gradient.into_data(), &slope);
     }
 }
 

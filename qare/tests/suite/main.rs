@@ -5,5 +5,6 @@ mod floorless;
 mod fused;
 mod golden;
 mod golden_on_cpu;
+mod half_precision;
 mod objectives;
 mod oracle;

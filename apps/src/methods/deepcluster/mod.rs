@@ -21,6 +21,7 @@ use qare_models::{
 use super::pretext::accuracy;
 use super::{EpochStart, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{AppError, Result};
+use crate::precision::single;
 use crate::recipe::Recipe;
 
 /// Standard deviation of the last layer's weights when an epoch begins.
@@ -105,7 +106,7 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> std::result::Result<StepLoss<B>, String> {
         let clusters = self.clusters.read().expect("no holder panicked").clone();
-        let logits = self.head.forward(backbone.forward(batch.images.squeeze_dim(1))); // [B, clusters]
+        let logits = single(self.head.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, clusters]
         let device = logits.device();
         let targets: Vec<i64> = batch.indices.iter().map(|index| i64::from(clusters.of[*index])).collect();
         let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(targets, [batch.indices.len()]), &device);
