@@ -86,3 +86,17 @@ pub struct DeviceMemory {
 pub fn device_memory(device: &Device) -> Option<DeviceMemory> {
     selected::memory(device)
 }
+
+/// From now on all threads of a GPU's device share one queue of work. Has to be called before anything is asked of a device.
+///
+/// CubeCL 0.10 gives each thread a queue of its own, and with several threads on a device a kernel may then read what another
+/// queue has still to write: on Mesa's Vulkan, two threads training on one device came to wrong losses.
+pub fn one_stream() {
+    #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda"))]
+    {
+        use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        config.streaming.max_streams = 1;
+        CubeClRuntimeConfig::set(config);
+    }
+}

@@ -22,6 +22,7 @@ use crate::{bench, datasets, embed, evaluate, export, list, sweep};
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
 pub fn execute(command: Command) -> Result<()> {
+    crate::backend::one_stream();
     match command {
         Command::Pretrain(args) => pretrain_command(args),
         Command::Probe(args) => probe_command(args),
