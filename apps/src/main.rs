@@ -21,8 +21,6 @@ mod dashboard;
 #[cfg(one_backend)]
 mod datasets;
 #[cfg(one_backend)]
-mod devices;
-#[cfg(one_backend)]
 mod embed;
 #[cfg(one_backend)]
 mod error;
@@ -78,6 +76,8 @@ mod step;
 mod strategy;
 #[cfg(one_backend)]
 mod sweep;
+#[cfg(one_backend)]
+mod workers;
 
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {

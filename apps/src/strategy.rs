@@ -16,7 +16,6 @@ use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
 use crate::checkpoint::{CheckpointWriter, TrainingState};
-use crate::devices::Devices;
 use crate::error::{AppError, Result};
 use crate::features::{self, Features};
 use crate::knn;
@@ -27,6 +26,7 @@ use crate::optimizer::SharedOptimizer;
 use crate::recipe::KnnRecipe;
 use crate::run_folder;
 use crate::step::{StepOutput, ValidationOutput};
+use crate::workers::Workers;
 
 /// The labelled images of a validation: first a bank, then the held-out queries.
 pub struct Validation {
@@ -98,9 +98,9 @@ where
         starting_epoch: usize,
     ) -> (TrainingModel<LC>, SupervisedTrainingEventProcessor<LC>) {
         let mut events = components.event_processor;
-        let started = self.others.as_ref().map(|others| Devices::start(&others.group, &self.devices)).transpose();
-        let devices = match started {
-            Ok(devices) => devices,
+        let started = self.others.as_ref().map(|others| Workers::start(&others.group, &self.devices)).transpose();
+        let workers = match started {
+            Ok(workers) => workers,
             Err(error) => {
                 let failure = AppError::Failed(format!("cannot start a thread for each device: {error}"));
                 self.outcome.lock().expect("no holder panicked").failure = Some(failure);
@@ -114,7 +114,7 @@ where
                 .begin_epoch(&mut learner, epoch)
                 .and_then(|()| {
                     let interrupter = &components.interrupter;
-                    self.train_epoch(&mut learner, &train, devices.as_ref(), &progress, &mut events, interrupter)
+                    self.train_epoch(&mut learner, &train, workers.as_ref(), &progress, &mut events, interrupter)
                 })
                 .and_then(|means| {
                     let Some(means) = means else { return Ok(None) };
@@ -180,7 +180,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         &self,
         learner: &mut Learner<LC>,
         train: &TrainLoader<LC>,
-        devices: Option<&Devices<B>>,
+        workers: Option<&Workers<B>>,
         progress: &Progress,
         events: &mut SupervisedTrainingEventProcessor<LC>,
         interrupter: &Interrupter,
@@ -198,9 +198,9 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         let mut loaders: Vec<_> = std::iter::once(train.iter()).chain(others).collect();
         while let Some(mut shares) = loaders.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
             learner.lr_step();
-            let output = match devices {
+            let output = match workers {
                 None => learner.train_step(shares.remove(0)),
-                Some(devices) => devices.step(&learner.model(), shares),
+                Some(workers) => workers.step(&learner.model(), shares),
             };
             let figures = match output.item {
                 StepOutput::Done(figures) => figures,

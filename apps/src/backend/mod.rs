@@ -37,9 +37,23 @@ pub struct DeviceInfo {
     pub memory: Option<u64>,
 }
 
-/// What has to be settled while the program has one thread only.
+/// What has to be settled while the program has one thread only, and before anything is asked of a device.
 pub fn at_start() {
     selected::at_start();
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    one_stream();
+}
+
+/// Lets all threads share one queue of work for each device.
+///
+/// CubeCL 0.10 gives each thread a queue of its own, and with several threads on a device a kernel may then read what another
+/// queue has still to write: on Mesa's Vulkan, two threads training on one device came to wrong losses.
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+fn one_stream() {
+    use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.streaming.max_streams = 1;
+    CubeClRuntimeConfig::set(config);
 }
 
 /// What this build can see; an error, which says what to install, if that is nothing.

@@ -20,7 +20,7 @@ use crate::step::{StepFigures, StepOutput};
 type Part = Result<(GradientsParams, StepFigures), ReplicaError>;
 
 /// The threads.
-pub struct Devices<B: AutodiffBackend> {
+pub struct Workers<B: AutodiffBackend> {
     /// Where gradients are summed.
     main: B::Device,
     shares: Vec<Sender<(PretextModel<B>, ViewBatch<B>)>>,
@@ -28,7 +28,7 @@ pub struct Devices<B: AutodiffBackend> {
     threads: Vec<JoinHandle<()>>,
 }
 
-impl<B: AutodiffBackend> Devices<B> {
+impl<B: AutodiffBackend> Workers<B> {
     /// A thread for each device, as the members of a group. The first device is the main one.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl<B: AutodiffBackend> Devices<B> {
     }
 }
 
-impl<B: AutodiffBackend> Drop for Devices<B> {
+impl<B: AutodiffBackend> Drop for Workers<B> {
     fn drop(&mut self) {
         // They end when there is no more to come.
         self.shares.clear();
@@ -127,7 +127,7 @@ mod tests {
         let figures = recipe.method.plan(&recipe).unwrap().figures;
         let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
-        let devices = Devices::start(&group, &[any_device(), any_device()]).unwrap();
+        let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
 
         let sound = devices.step(&model, vec![share(0, 3), share(1, 3)]);
         assert!(matches!(&sound.item, StepOutput::Done(figures) if figures.views == 8), "{:?}", sound.item);
