@@ -67,8 +67,15 @@ impl Precision {
 /// What a backend computes in, and what to do about it.
 fn refusal(backend: &str, supported: &[&str]) -> String {
     match backend {
-        "ndarray" => "the backend ndarray computes in f32 only; build with cuda, vulkan, metal or flex".to_string(),
-        _ => format!("the backend {backend} computes in {} on this device", supported.join(" and ")),
+        "ndarray" => {
+            "the backend ndarray computes in f32 only; build with cuda, vulkan, metal or flex, or take --precision f32"
+                .to_string()
+        }
+        _ if supported.len() == 1 => format!("the backend {backend} computes in f32 only on this device"),
+        _ => format!(
+            "the backend {backend} computes in {} on this device, so take one of these",
+            supported.join(" and ")
+        ),
     }
 }
 
@@ -127,6 +134,8 @@ mod tests {
                 }
             }
         }
-        assert_eq!(refusal("vulkan", &["f32", "f16"]), "the backend vulkan computes in f32 and f16 on this device");
+        let told = "the backend vulkan computes in f32 and f16 on this device, so take one of these";
+        assert_eq!(refusal("vulkan", &["f32", "f16"]), told);
+        assert!(refusal("vulkan", &["f32"]).contains("f32 only on this device"));
     }
 }

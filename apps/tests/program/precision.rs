@@ -6,13 +6,14 @@ use tempfile::tempdir;
 
 use crate::driving::{fails, tiny};
 #[cfg(feature = "ndarray")]
-use crate::driving::{qare, text};
+use crate::driving::{qare, succeeds, text};
 
 #[test]
 #[cfg(feature = "ndarray")]
 fn ndarray_refuses_what_it_cannot_compute() {
     let out = tempdir().unwrap();
     let run = crate::driving::tiny_run(out.path(), 1);
+    succeeds(&mut qare(&["probe", "--checkpoint", text(run.path()), "--epochs", "1"]));
     let words =
         |precision: &str| format!("--precision {precision}: the backend ndarray computes in f32 only; build with");
     let recipe = out.path().join("recipe.toml");
