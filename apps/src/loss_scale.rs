@@ -153,6 +153,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Unscaled<'_, B> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::TensorData;
+    use qare_models::replicas::{BatchStatistics, ReplicaGroup};
 
     use super::*;
     use crate::backend::{Training, any_device};
@@ -194,6 +195,26 @@ mod tests {
         }
         assert_eq!(step(&scale, [1.0, 2.0]), Ok(Some(vec![1.0, 2.0])));
         assert_eq!(scale.state(), Some(ScaleState { scale: 4096.0, good_steps: 1 }));
+    }
+
+    #[test]
+    fn an_overflow_on_one_device_is_one_on_all() {
+        let (scale, group) = (scale(), ReplicaGroup::new::<Training>(2, BatchStatistics::Whole));
+        let taken = |bad: f32| -> Vec<bool> {
+            let member = |rank: usize| {
+                let (scale, group) = (&scale, &group);
+                let factor = if rank == 1 { bad } else { 1.0 };
+                move || group.enter(rank, || step(scale, [factor, 1.0])).unwrap().is_some()
+            };
+            std::thread::scope(|threads| {
+                let members = [0, 1].map(|rank| threads.spawn(member(rank)));
+                members.into_iter().map(|member| member.join().unwrap()).collect()
+            })
+        };
+        assert_eq!(taken(f32::NAN), [false, false]);
+        assert_eq!(scale.state(), Some(ScaleState { scale: FIRST / 2.0, good_steps: 0 }));
+        assert_eq!(taken(2.0), [true, true]);
+        assert_eq!(scale.state(), Some(ScaleState { scale: FIRST / 2.0, good_steps: 1 }));
     }
 
     #[test]

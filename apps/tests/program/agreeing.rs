@@ -1,6 +1,7 @@
 //! Every backend trains to the same figures: those of `flex`, which are written down beside this file.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 use tempfile::tempdir;
@@ -52,16 +53,29 @@ fn assert_close(what: &str, found: &Value, expected: &Value) {
     assert!(error <= TOLERANCE, "{what}: {found} for {expected}, off by {error:.1e}");
 }
 
-/// `QARE_WRITE_FIGURES=1` on `flex` writes down what it finds, for a change that is meant to change them.
+/// `QARE_WRITE_FIGURES=1` on `flex` writes down what is found, for a change that is meant to change it.
+fn writes() -> bool {
+    cfg!(feature = "flex") && std::env::var_os("QARE_WRITE_FIGURES").is_some()
+}
+
+fn write_down(name: &str, figures: Map<String, Value>) {
+    // Tests run side by side.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap();
+    let (path, mut all) = written_down();
+    all[name] = Value::Object(figures);
+    std::fs::write(path, serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
+}
+
 #[test]
 fn a_few_steps_of_every_method() {
-    let (path, mut expected) = written_down();
     for (method, flags) in METHODS {
         let out = tempdir().unwrap();
         let found = figures(method, flags, out.path());
-        if cfg!(feature = "flex") && std::env::var_os("QARE_WRITE_FIGURES").is_some() {
-            expected[method] = Value::Object(found.clone());
+        if writes() {
+            write_down(method, found.clone());
         }
+        let (_, expected) = written_down();
         for (name, found) in &found {
             // Counted, not summed: one image is 1 % and more.
             if !matches!(name.as_str(), "accuracy" | "positive" | "negative") {
@@ -69,7 +83,39 @@ fn a_few_steps_of_every_method() {
             }
         }
     }
-    if std::env::var_os("QARE_WRITE_FIGURES").is_some() {
-        std::fs::write(path, serde_json::to_string_pretty(&expected).unwrap() + "\n").unwrap();
+}
+
+/// By how many percentage points an accuracy may differ: 1.5 are six of the 400 test images.
+const POINTS: f64 = 1.5;
+
+/// Training, probe, kNN and test, each shorter than in the recipe.
+#[test]
+fn the_quickstart_shortened() {
+    let out = tempdir().unwrap();
+    let (recipe, base) =
+        (out.path().join("short.toml"), Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/quickstart.toml"));
+    std::fs::write(&recipe, format!("base = {base:?}\nepochs = 2\n[probe]\nepochs = 50\n")).unwrap();
+    let mut call = qare(&["run", text(&recipe), "--no-tui", "--train-images", "1280", "--test-images", "400"]);
+    succeeds(call.arg("--out").arg(out.path()));
+    let results = RunFolder(out.path().join("sparseclr_qare_shapes_conv4_128_64_64_1.0_0.5")).results();
+    let figures =
+        [("pretrain", "loss"), ("probe", "test_accuracy"), ("knn", "accuracy"), ("test", "accuracy"), ("test", "loss")];
+    let found: Map<String, Value> = figures
+        .into_iter()
+        .map(|(stage, figure)| (format!("{stage} {figure}"), results[stage][figure].clone()))
+        .collect();
+    if writes() {
+        write_down("quickstart", found.clone());
+    }
+    let (_, expected) = written_down();
+    for (name, found) in &found {
+        let (what, expected) = (format!("quickstart, {name}"), &expected["quickstart"][name]);
+        if name.ends_with("loss") {
+            assert_close(&what, found, expected);
+            continue;
+        }
+        let (found, expected) = (found.as_f64().expect(&what), expected.as_f64().expect(&what));
+        println!("{what}: {found} % for {expected} %");
+        assert!((found - expected).abs() <= POINTS, "{what}: {found} % for {expected} %");
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -70,6 +71,16 @@ fn texts(output: &Output) -> (String, String) {
 /// A path as an argument.
 pub fn text<P: AsRef<Path> + ?Sized>(path: &P) -> &str {
     path.as_ref().to_str().expect("test folders have plain names")
+}
+
+/// What `--device` calls the first device there is.
+pub fn first_device() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let listed = succeeds(&mut qare(&["devices"]));
+        let first = listed.lines().nth(1).and_then(|line| line.trim().strip_prefix("--device "));
+        first.and_then(|line| line.split_whitespace().next()).expect("a device").to_string()
+    })
 }
 
 /// Tensors of a weights file: type and shape as text, and the bytes.

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::driving::{RunFolder, assert_same_weights, fails, qare, succeeds, tensors, text, tiny, tiny_folder};
+use crate::driving::{
+    RunFolder, assert_same_weights, fails, first_device, qare, succeeds, tensors, text, tiny, tiny_folder,
+};
 
 /// A run of one epoch of eight steps, and its mean loss.
 fn trained(out: &Path, method: &str, precision: &str) -> (RunFolder, f64) {
@@ -117,6 +119,27 @@ fn a_run_in_f16_resumes_to_the_same_weights_with_its_loss_scale() {
     assert_same_weights(&run.weights(2), &whole.weights(2));
     // The count was not set back with the epoch, so it tells whether it was read.
     assert_eq!(steps(&run), before + 2);
+}
+
+/// Devices have one scale, and a step is one step however many take it.
+#[test]
+fn several_devices_train_in_half_precision_as_one_does() {
+    let two = [first_device(); 2].join(",");
+    for (precision, tolerance) in [("f16", 1e-3), ("bf16", 1e-2)] {
+        let out = tempdir().unwrap();
+        let trained = |name: &str, flags: &[&str]| {
+            let out = out.path().join(name);
+            succeeds(tiny("pretrain", &out).args(["--epochs", "2", "--precision", precision]).args(flags));
+            let run = tiny_folder(&out);
+            let latest: Value = serde_json::from_str(&run.read("latest.json")).unwrap();
+            (run.results()["pretrain"]["loss"].as_f64().unwrap(), latest["loss_scale"].clone())
+        };
+        let ((one, scale), (several, of_several)) = (trained("one", &[]), trained("several", &["--gpus", &two]));
+        println!("{precision}: {several} on two devices, {one} on one");
+        assert!((one - several).abs() <= tolerance * one, "{precision}: {several} on two devices, {one} on one");
+        assert_eq!(scale, of_several);
+        assert!(precision == "bf16" || scale["good_steps"].as_u64().is_some());
+    }
 }
 
 #[test]

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::driving::{EXACT, RunFolder, fails, qare, succeeds, tensors, text, tiny};
+use crate::driving::{EXACT, RunFolder, fails, first_device, qare, succeeds, tensors, text, tiny};
+
+/// `--gpus` for so many devices, all of them the first one.
+fn times(count: usize) -> String {
+    vec![first_device(); count].join(",")
+}
 
 /// Steps of 8, 8 and 4 images: shares of three devices are not all of one size.
 fn trained(method: &str, out: &Path, flags: &[&str]) -> RunFolder {
@@ -59,10 +64,10 @@ fn every_method_trains_on_several_devices() {
         ("relationnet", true),
         ("standard", false),
     ] {
-        for gpus in ["0,0", "0,0,0"] {
+        for gpus in [times(2), times(3)] {
             let out = tempdir().unwrap();
             let mut call = tiny("pretrain", out.path());
-            call.args(["--method", method, "--clusters", "4", "--K", "3", "--epochs", "2", "--gpus", gpus]);
+            call.args(["--method", method, "--clusters", "4", "--K", "3", "--epochs", "2", "--gpus", &gpus]);
             let output = call.output().unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
             assert!(output.status.success(), "{method}: {said}");
@@ -79,25 +84,52 @@ fn every_method_trains_on_several_devices() {
     }
 }
 
-#[test]
-fn weights_are_those_of_one_device() {
-    for method in ["simclr_qare", "sparseclr_qare", "rotationnet", "deepcluster", "standard"] {
-        let out = tempdir().unwrap();
-        let one = trained(method, &out.path().join("one"), &["--epochs", "1"]);
-        for gpus in ["0,0", "0,0,0"] {
-            let several = trained(method, &out.path().join(gpus), &["--epochs", "1", "--gpus", gpus]);
-            let what = format!("{method} on {gpus}");
-            assert_agree(&weights(method, &one, 1), &weights(method, &several, 1), &what);
-            // Loss, score and figures are those of whole batches.
-            let numbers = |run: &RunFolder| -> Vec<f64> {
-                let log = run.read("log.csv");
-                let row: Vec<f64> = log.lines().nth(1).unwrap().split(',').map(|n| n.parse().unwrap()).collect();
-                row[1..row.len() - 2].to_vec()
-            };
-            for (one, other) in numbers(&one).into_iter().zip(numbers(&several)) {
-                assert!((one - other).abs() <= 1e-4 * one.abs().max(1.0), "{what}: {one} and {other}");
-            }
+/// The weights after an epoch, and its loss, score and figures.
+#[track_caller]
+fn assert_as_one_device(method: &str) {
+    let out = tempdir().unwrap();
+    let one = trained(method, &out.path().join("one"), &["--epochs", "1"]);
+    for gpus in [times(2), times(3)] {
+        let several = trained(method, &out.path().join(&gpus), &["--epochs", "1", "--gpus", &gpus]);
+        let what = format!("{method} on {gpus}");
+        assert_agree(&weights(method, &one, 1), &weights(method, &several, 1), &what);
+        let numbers = |run: &RunFolder| -> Vec<f64> {
+            let log = run.read("log.csv");
+            let row: Vec<f64> = log.lines().nth(1).unwrap().split(',').map(|n| n.parse().unwrap()).collect();
+            row[1..row.len() - 2].to_vec()
+        };
+        for (one, other) in numbers(&one).into_iter().zip(numbers(&several)) {
+            assert!((one - other).abs() <= 1e-4 * one.abs().max(1.0), "{what}: {one} and {other}");
         }
+    }
+}
+
+mod weights_are_those_of_one_device {
+    use super::assert_as_one_device;
+
+    #[test]
+    fn simclr_qare() {
+        assert_as_one_device("simclr_qare");
+    }
+
+    #[test]
+    fn sparseclr_qare() {
+        assert_as_one_device("sparseclr_qare");
+    }
+
+    #[test]
+    fn rotationnet() {
+        assert_as_one_device("rotationnet");
+    }
+
+    #[test]
+    fn deepcluster() {
+        assert_as_one_device("deepcluster");
+    }
+
+    #[test]
+    fn standard() {
+        assert_as_one_device("standard");
     }
 }
 
@@ -106,7 +138,7 @@ fn the_same_devices_give_the_same_bits() {
     for method in ["sparseclr_qare", "relationnet"] {
         let out = tempdir().unwrap();
         let run = |name: &str, workers: &str| {
-            let flags = ["--epochs", "2", "--K", "3", "--gpus", "0,0", "--num-workers", workers];
+            let flags = ["--epochs", "2", "--K", "3", "--gpus", &times(2), "--num-workers", workers];
             tensors(&weights(method, &trained(method, &out.path().join(name), &flags), 2))
         };
         let (first, second) = (run("first", "1"), run("second", "3"));
@@ -119,8 +151,8 @@ fn a_run_is_resumed_on_other_devices() {
     let method = "sparseclr_qare";
     let out = tempdir().unwrap();
     let whole = trained(method, &out.path().join("whole"), &["--epochs", "2"]);
-    for (name, first, then) in
-        [("more", &["--gpu", "0"], &["--gpus", "0,0"]), ("fewer", &["--gpus", "0,0"], &["--gpu", "0"])]
+    let (one, two) = (first_device(), times(2));
+    for (name, first, then) in [("more", ["--gpu", one], ["--gpus", &two]), ("fewer", ["--gpus", &two], ["--gpu", one])]
     {
         let out = out.path().join(name);
         let stopped = trained(method, &out, &[&["--epochs", "2"], &first[..]].concat());
@@ -137,7 +169,7 @@ fn a_run_is_resumed_on_other_devices() {
 #[test]
 fn statistics_of_each_share_are_another_training() {
     let out = tempdir().unwrap();
-    let flags = ["--epochs", "1", "--gpus", "0,0"];
+    let flags = ["--epochs", "1", "--gpus", &times(2)];
     let whole = trained("rotationnet", &out.path().join("whole"), &flags);
     let mut call = tiny("pretrain", &out.path().join("local"));
     call.args(["--method", "rotationnet", "--train-images", "20", "--local_batch_norm"]).args(flags);
@@ -155,13 +187,16 @@ fn statistics_of_each_share_are_another_training() {
 fn a_recipe_names_its_devices_and_the_probe_works_on_the_first() {
     let out = tempdir().unwrap();
     let file = out.path().join("mine.toml");
-    std::fs::write(&file, "gpus = [0, 0]\nepochs = 1\n[probe]\nepochs = 2\n").unwrap();
+    let device = first_device();
+    // A number, or a name in quotes.
+    let value = device.parse::<usize>().map_or(format!("\"{device}\""), |number| number.to_string());
+    std::fs::write(&file, format!("gpus = [{value}, {value}]\nepochs = 1\n[probe]\nepochs = 2\n")).unwrap();
     let said = succeeds(tiny("run", out.path()).arg(&file));
-    assert!(said.lines().next().unwrap().ends_with(", devices 0, 0"), "{said}");
+    assert!(said.lines().next().unwrap().ends_with(&format!(", devices {device}, {device}")), "{said}");
     let run = folder("sparseclr_qare", out.path());
     assert!(run.results()["test"]["accuracy"].is_number());
-    succeeds(&mut qare(&["probe", "--epochs", "1", "--gpu", "0", "--checkpoint", text(run.path())]));
-    succeeds(tiny("sweep", out.path()).arg(&file).args(["--seeds", "1", "--gpus", "0,0,0"]));
+    succeeds(&mut qare(&["probe", "--epochs", "1", "--gpu", device, "--checkpoint", text(run.path())]));
+    succeeds(tiny("sweep", out.path()).arg(&file).args(["--seeds", "1", "--gpus", &times(3)]));
 }
 
 #[test]
@@ -169,7 +204,7 @@ fn training_that_diverges_on_several_devices_comes_to_an_end() {
     for method in ["sparseclr_qare", "rotationnet"] {
         let out = tempdir().unwrap();
         let mut call = tiny("pretrain", out.path());
-        call.args(["--method", method, "--epochs", "30", "--learning-rate", "1e30", "--gpus", "0,0"]);
+        call.args(["--method", method, "--epochs", "30", "--learning-rate", "1e30", "--gpus", &times(2)]);
         fails(&mut call, 1, &["step", "no checkpoint yet"]);
     }
 }
