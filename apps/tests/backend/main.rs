@@ -23,6 +23,8 @@ type Plain = burn_wgpu::Wgpu;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod reference {
     use burn::backend::Autodiff;
+    use burn::tensor::FloatDType;
+    use burn::tensor::backend::Backend;
 
     use super::{Plain, golden, golden_backbone};
 
@@ -39,5 +41,25 @@ mod reference {
     #[test]
     fn backbones_agree() {
         golden_backbone::check::<Autodiff<Plain>>("this backend");
+    }
+    /// The half precisions that the device computes in; others are told.
+    fn halves() -> impl Iterator<Item = FloatDType> {
+        [FloatDType::F16, FloatDType::BF16].into_iter().filter(|dtype| {
+            let supported = Plain::supports_dtype(&Default::default(), (*dtype).into());
+            if !supported {
+                println!("this device does not compute in {dtype:?}");
+            }
+            supported
+        })
+    }
+
+    #[test]
+    fn losses_agree_in_half_precision() {
+        halves().for_each(golden::losses_in_half_precision::<Autodiff<Plain>>);
+    }
+
+    #[test]
+    fn backbones_agree_in_half_precision() {
+        halves().for_each(golden_backbone::check_half_precision::<Autodiff<Plain>>);
     }
 }

@@ -46,11 +46,11 @@ fn written_down() -> (std::path::PathBuf, Value) {
 }
 
 #[track_caller]
-fn assert_close(what: &str, found: &Value, expected: &Value) {
+fn assert_close(what: &str, found: &Value, expected: &Value, tolerance: f64) {
     let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
     let error = (found - expected).abs() / expected.abs();
     println!("{what}: {found} for {expected}, off by {error:.1e}");
-    assert!(error <= TOLERANCE, "{what}: {found} for {expected}, off by {error:.1e}");
+    assert!(error <= tolerance, "{what}: {found} for {expected}, off by {error:.1e}");
 }
 
 /// `QARE_WRITE_FIGURES=1` on `flex` writes down what is found, for a change that is meant to change it.
@@ -79,7 +79,7 @@ fn a_few_steps_of_every_method() {
         for (name, found) in &found {
             // Counted, not summed: one image is 1 % and more.
             if !matches!(name.as_str(), "accuracy" | "positive" | "negative") {
-                assert_close(&format!("{method}, {name}"), found, &expected[method][name]);
+                assert_close(&format!("{method}, {name}"), found, &expected[method][name], TOLERANCE);
             }
         }
     }
@@ -88,7 +88,7 @@ fn a_few_steps_of_every_method() {
 /// By how many percentage points an accuracy may differ: 1.5 are six of the 400 test images.
 const POINTS: f64 = 1.5;
 
-/// Training, probe, kNN and test, each shorter than in the recipe.
+/// Training, probe, kNN and test, each shorter than in the recipe: twenty steps, so that losses may differ by five times as much.
 #[test]
 fn the_quickstart_shortened() {
     let out = tempdir().unwrap();
@@ -111,7 +111,7 @@ fn the_quickstart_shortened() {
     for (name, found) in &found {
         let (what, expected) = (format!("quickstart, {name}"), &expected["quickstart"][name]);
         if name.ends_with("loss") {
-            assert_close(&what, found, expected);
+            assert_close(&what, found, expected, 5.0 * TOLERANCE);
             continue;
         }
         let (found, expected) = (found.as_f64().expect(&what), expected.as_f64().expect(&what));

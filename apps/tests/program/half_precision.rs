@@ -10,6 +10,21 @@ use crate::driving::{
     RunFolder, assert_same_weights, fails, first_device, qare, succeeds, tensors, text, tiny, tiny_folder,
 };
 
+/// The half precisions that the device computes in. It is asked before data that is not there is.
+fn halves() -> Vec<&'static str> {
+    let refused = |precision: &&str| {
+        let out = tempdir().unwrap();
+        let mut call =
+            qare(&["pretrain", "--dataset", "cifar10", "--data-dir", text(out.path()), "--precision", precision]);
+        let message = fails(call.arg("--out").arg(out.path()), 2, &[]);
+        message.contains("--precision")
+    };
+    let all = if cfg!(feature = "ndarray") { [].as_slice() } else { &["f16", "bf16"] };
+    let halves: Vec<&str> = all.iter().copied().filter(|precision| !refused(precision)).collect();
+    assert!(!cfg!(feature = "flex") || halves.len() == 2);
+    halves
+}
+
 /// A run of one epoch of eight steps, and its mean loss.
 fn trained(out: &Path, method: &str, precision: &str) -> (RunFolder, f64) {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "128", "--data-size", "16", "--no-tui"]);
@@ -21,12 +36,14 @@ fn trained(out: &Path, method: &str, precision: &str) -> (RunFolder, f64) {
     (run, loss)
 }
 
-/// How far a half precision's mean loss over the first epoch may be from that of f32, relative. Measured over eight steps: f16 2.2e-4, bf16
-/// 2.9e-3 at most; 1.8e-2 in deepcluster, whose labels are other ones as soon as an image is in another cluster.
+/// How far a half precision's mean loss over the first epoch may be from that of f32, relative. Measured over eight steps: f16 2.2e-4 and
+/// bf16 2.9e-3 at most on flex, f16 1.0e-3 on Mesa's Vulkan; 1.8e-2 in deepcluster, whose labels are other ones
+/// as soon as an image is in another cluster.
 fn tolerance(method: &str, precision: &str) -> f64 {
     match (method, precision) {
         ("deepcluster", _) => 0.06,
-        (_, "f16") => 1e-3,
+        (_, "f16") if cfg!(feature = "flex") => 1e-3,
+        (_, "f16") => 5e-3,
         _ => 1e-2,
     }
 }
@@ -40,7 +57,7 @@ fn methods_train_as_they_do_in_f32_and_weights_are_f32() {
         let forms = |run: &RunFolder| -> Vec<(String, String)> {
             tensors(&run.file(&stem)).into_iter().map(|(name, (form, _))| (name, form)).collect()
         };
-        for precision in ["f16", "bf16"] {
+        for precision in halves() {
             let (half, loss) = trained(&out.path().join(precision), method, precision);
             let error = (loss - expected).abs() / expected.abs();
             println!("{method} in {precision}: {loss} is off {expected} by {error:.1e}");
@@ -58,7 +75,10 @@ fn methods_train_as_they_do_in_f32_and_weights_are_f32() {
 
 #[test]
 fn checkpoints_serve_any_precision() {
-    let out = tempdir().unwrap();
+    let (halves, out) = (halves(), tempdir().unwrap());
+    if !halves.contains(&"f16") {
+        return;
+    }
     let (run, _) = trained(out.path(), "sparseclr_qare", "f16");
     let embedded = |precision: &[&str], name: &str| {
         let file = out.path().join(name);
@@ -71,7 +91,7 @@ fn checkpoints_serve_any_precision() {
     let expected = embedded(&["--precision", "f32"], "f32.safetensors");
     let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let runs_own = embedded(&[], "own.safetensors");
-    for (name, tolerance) in [("f16", 4e-3), ("bf16", 3e-2)] {
+    for (name, tolerance) in [("f16", 4e-3), ("bf16", 3e-2)].into_iter().filter(|(name, _)| halves.contains(name)) {
         let found = embedded(&["--precision", name], &format!("{name}.safetensors"));
         assert_eq!(found == runs_own, name == "f16", "the run's own precision is the one that nobody names");
         let error = found.iter().zip(&expected).fold(0.0f32, |most, (f, e)| most.max((f - e).abs()));
@@ -79,7 +99,7 @@ fn checkpoints_serve_any_precision() {
         assert!(error > 0.0 && error <= tolerance * largest, "{name}: {error} of {largest}");
     }
 
-    for precision in ["f32", "f16", "bf16"] {
+    for precision in ["f32"].into_iter().chain(halves) {
         let folder = text(run.path());
         let call = ["probe", "--checkpoint", folder, "--epochs", "3", "--precision", precision];
         succeeds(&mut qare(&call));
@@ -97,6 +117,9 @@ fn checkpoints_serve_any_precision() {
 
 #[test]
 fn a_run_in_f16_resumes_to_the_same_weights_with_its_loss_scale() {
+    if !halves().contains(&"f16") {
+        return;
+    }
     let out = tempdir().unwrap();
     let steps = |run: &RunFolder| {
         let latest: Value = serde_json::from_str(&run.read("latest.json")).unwrap();
@@ -125,7 +148,8 @@ fn a_run_in_f16_resumes_to_the_same_weights_with_its_loss_scale() {
 #[test]
 fn several_devices_train_in_half_precision_as_one_does() {
     let two = [first_device(); 2].join(",");
-    for (precision, tolerance) in [("f16", 1e-3), ("bf16", 1e-2)] {
+    for precision in halves() {
+        let tolerance = tolerance("sparseclr_qare", precision);
         let out = tempdir().unwrap();
         let trained = |name: &str, flags: &[&str]| {
             let out = out.path().join(name);
@@ -144,15 +168,20 @@ fn several_devices_train_in_half_precision_as_one_does() {
 
 #[test]
 fn steps_are_measured_in_half_precision() {
+    let Some(precision) = halves().pop() else { return };
     let out = tempdir().unwrap();
     let json = out.path().join("figures.json");
-    let mut call = qare(&["bench", "step", "--quick", "--seconds", "0.001", "--batches", "4", "--precision", "bf16"]);
+    let mut call =
+        qare(&["bench", "step", "--quick", "--seconds", "0.001", "--batches", "4", "--precision", precision]);
     succeeds(call.args(["--json", text(&json)]));
-    assert!(fs::read_to_string(&json).unwrap().contains("step.conv4-bf16.B4.sparseclr_qare"));
+    assert!(fs::read_to_string(&json).unwrap().contains(&format!("step.conv4-{precision}.B4.sparseclr_qare")));
 }
 
 #[test]
 fn a_run_in_f16_that_diverges_says_so() {
+    if !halves().contains(&"f16") {
+        return;
+    }
     let out = tempdir().unwrap();
     let mut call = tiny("pretrain", out.path());
     call.args(["--epochs", "2", "--learning-rate", "1e30", "--precision", "f16"]);

@@ -6,14 +6,13 @@ mod cifar10_files;
 mod committed_recipes;
 mod damaged_files;
 mod datasets;
-mod devices;
+mod device_flag;
 mod diverging;
 mod driving;
 mod existing_runs;
 mod exporting;
 mod flags;
 mod full_disk;
-#[cfg(feature = "flex")]
 mod half_precision;
 mod methods;
 mod official_files;

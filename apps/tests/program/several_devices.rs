@@ -221,8 +221,9 @@ fn devices_that_cannot_be_are_told() {
     fails(&mut call(&["--gpus", "0,"]), 2, &["--gpus"]);
     fails(&mut call(&["--gpus", "0,one"]), 2, &["one", "--gpus"]);
     fails(&mut call(&["--gpus", "0,0", "--gpu", "0"]), 2, &["--gpus", "--device"]);
-    fails(&mut call(&["--gpus", "0,0,0,0,0,0,0,0,0"]), 2, &["data_size is 8", "9 devices", "one image for each"]);
-    let five = ["--gpus", "0,0,0,0,0"];
+    fails(&mut call(&["--gpus", &times(9)]), 2, &["data_size is 8", "9 devices", "one image for each"]);
+    let five = times(5);
+    let five = ["--gpus", &five];
     let two_each = ["data_size is 8", "10 images", "two images for each"];
     fails(&mut call(&[&five[..], &["--method", "relationnet"]].concat()), 2, &two_each);
     fails(&mut call(&[&five[..], &["--local-batch-norm"]].concat()), 2, &two_each);

@@ -6,11 +6,11 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, FloatDType, Tensor};
 use burn_flex::Flex;
 use qare_models::{
-    Backbone, BackboneName, BatchNorm, DiscriminatorsConfig, LinearClassifierConfig, ProjectionHeadConfig,
-    RelationHeadConfig, named_tensors,
+    BackboneName, BatchNorm, DiscriminatorsConfig, LinearClassifierConfig, ProjectionHeadConfig, RelationHeadConfig,
+    named_tensors,
 };
 
-use crate::golden_backbone::{first_conv, golden_files, relative_error, values};
+use crate::golden_backbone::{self, relative_error, values};
 use crate::numbers::{noise, tensor};
 
 type B = Autodiff<Flex>;
@@ -18,65 +18,10 @@ type Images = Tensor<B, 4>;
 
 const HALVES: [FloatDType; 2] = [FloatDType::F16, FloatDType::BF16];
 
-/// Keeps gradients of f16 from being cut off at 6e-8.
-const SCALE: f64 = 65_536.0;
-
-/// What outputs in evaluation and in training may be off the reference's f32, relative, by the norm. Measured: f16 7.8e-4 and 6.3e-4, bf16
-/// 6.2e-3 and 4.5e-3; 5.5e-3 and 4.4e-2 in the training of resnet18, whose last layers have eight values of a channel to normalise.
-fn tolerances(dtype: FloatDType, deep: bool) -> [f64; 2] {
-    let training = if deep { 8e-3 } else { 1e-3 };
-    let eight = if dtype == FloatDType::BF16 { 8.0 } else { 1.0 };
-    [1e-3 * eight, training * eight]
-}
-
-/// How many times as far off as by rounding the images alone, all else being f32, gradients may be. Measured: 2.3 at most.
-///
-/// That rounding takes them 0.05 to 0.06 off in f16, and 0.12 to 0.18 in bf16: a ReLU whose input is rounded to the other side of zero
-/// switches gradients on or off, whatever they are computed in.
-const GRADIENT_FACTOR: f64 = 3.0;
-
-/// Output in training, and the gradients of mean(output²).
-fn trained(
-    backbone: &Backbone<B>,
-    images: Images,
-    forward: impl Fn(Images) -> Images,
-) -> (Tensor<B, 2>, [Vec<f32>; 2]) {
-    let images = images.detach().require_grad();
-    let output = backbone.forward(forward(images.clone()));
-    let gradients = (output.clone().cast(FloatDType::F32).powi_scalar(2).mean() * SCALE).backward();
-    let found = [first_conv(backbone).grad(&gradients).unwrap(), images.grad(&gradients).unwrap()];
-    assert!(found.iter().all(|gradient| gradient.dtype() == DType::F32));
-    (output, found.map(|gradient| values(gradient / SCALE)))
-}
-
 #[test]
 fn golden_backbones_are_met_to_the_digits_of_the_type() {
-    for golden in golden_files() {
-        for dtype in HALVES {
-            let backbone: Backbone<B> = golden.backbone();
-            let images: Tensor<Flex, 4> = golden.input(&Default::default());
-            let eval = backbone.valid().forward(images.cast(dtype));
-            let images: Images = golden.input(&Default::default());
-            let (output, gradients) = trained(&backbone, images.clone(), |images| images.cast(dtype));
-            assert_eq!([eval.dtype(), output.dtype()], [DType::from(dtype); 2]);
-
-            let case = format!("{dtype:?} {}", golden.label);
-            let tolerances = tolerances(dtype, golden.label.contains("resnet18"));
-            let outputs = [("output_eval", values(eval)), ("output_train", values(output))];
-            for ((name, found), tolerance) in outputs.into_iter().zip(tolerances) {
-                let error = relative_error(&found, golden.values(name));
-                println!("{case} {name}: {error:.1e}");
-                assert!(error <= tolerance, "{case}: {name} is off by {error:.1e}");
-            }
-            let rounded = |images: Images| images.cast(dtype).cast(FloatDType::F32);
-            let (_, of_rounded) = trained(&backbone, images, rounded);
-            for (at, name) in ["grad_first_conv", "grad_input"].into_iter().enumerate() {
-                let [error, allowed] =
-                    [&gradients, &of_rounded].map(|gradients| relative_error(&gradients[at], golden.values(name)));
-                println!("{case} {name}: {error:.1e}, and {allowed:.1e} of rounded images");
-                assert!(error <= GRADIENT_FACTOR * allowed, "{case}: {name} is off by {error:.1e}, not {allowed:.1e}");
-            }
-        }
+    for dtype in HALVES {
+        golden_backbone::check_half_precision::<B>(dtype);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use qare::{ContrastiveObjective, ContrastiveObjectiveConfig, Qare, Views};
 use safetensors::{Dtype, SafeTensors};
 
@@ -139,6 +139,38 @@ pub fn losses<B: AutodiffBackend>() {
         assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected);
         let gradient = embeddings.grad(&loss.backward()).unwrap();
         assert_gradient(&file, "grad", gradient.into_data(), &slope);
+    }
+}
+
+/// Rounding errors of a type, relative: half the distance of two numbers.
+pub const ROUNDINGS: [(FloatDType, f64); 2] = [(FloatDType::F16, 4.9e-4), (FloatDType::BF16, 3.9e-3)];
+
+/// How many roundings of an embedding a value and a gradient (by its norm) may be off. The golden losses come to 0.21 and 7.9 on the CPU:
+/// near-parallel embeddings have small gradients, the differences of large ones.
+const VALUE_ROUNDINGS: f64 = 0.5;
+const GRADIENT_ROUNDINGS: f64 = 10.0;
+
+/// Keeps gradients of f16 from being cut off at 6e-8.
+const SCALE: f64 = 1024.0;
+
+/// Of embeddings in half precision.
+pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType) {
+    let device = Default::default();
+    let (_, rounding) = ROUNDINGS.into_iter().find(|(of, _)| *of == dtype).expect("f16 or bf16");
+    for GoldenLoss { name, objective, views, embeddings, shape, loss: expected, gradient: slope } in golden_losses() {
+        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(embeddings, shape), &device).cast(dtype);
+        let embeddings = embeddings.detach().require_grad();
+        let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
+        let gradient = embeddings.grad(&(loss.clone() * SCALE).backward()).unwrap().into_data();
+        let gradient: Vec<f64> = gradient.iter::<f64>().map(|value| value / SCALE).collect();
+        let error = (loss.to_data().iter::<f64>().next().unwrap() - expected).abs() / expected.abs();
+        let of_gradient = relative_error(&gradient, &slope);
+        println!("{dtype:?} {name}: value {error:.1e}, gradient {of_gradient:.1e}");
+        assert!(error <= VALUE_ROUNDINGS * rounding, "{dtype:?} {name}: the value is off by {error:.1e}");
+        assert!(
+            of_gradient <= GRADIENT_ROUNDINGS * rounding,
+            "{dtype:?} {name}: the gradient is off by {of_gradient:.1e}"
+        );
     }
 }
 

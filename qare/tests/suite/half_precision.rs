@@ -6,7 +6,7 @@ use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
 use qare::{ContrastiveObjective, Qare, Similarity, SparseClrConfig, Views};
 
-use crate::golden::{GoldenLoss, golden_losses, relative_error};
+use crate::golden::{self, GoldenLoss, ROUNDINGS, golden_losses};
 
 type B = Autodiff<Flex>;
 
@@ -39,36 +39,12 @@ fn numbers<Backend: burn::tensor::backend::Backend, const D: usize>(
     tensor.into_data().iter::<f64>().map(|x| x * factor).collect()
 }
 
-/// Rounding errors of a type, relative: half the distance of two numbers.
-const ROUNDINGS: [(FloatDType, f64); 2] = [(FloatDType::F16, 4.9e-4), (FloatDType::BF16, 3.9e-3)];
-
 #[test]
 fn golden_losses_are_met_as_far_as_rounded_embeddings_allow() {
-    for (dtype, rounding) in ROUNDINGS {
-        let (mut largest, mut steepest) = (0.0f64, 0.0f64);
-        for GoldenLoss { name, objective, views, embeddings, shape, loss, gradient } in golden_losses() {
-            let embeddings = Tensor::<B, 2>::from_data(TensorData::new(embeddings, shape), &Default::default());
-            let embeddings = embeddings.cast(dtype);
-            let (value, found) = of(&objective, false, &embeddings, views);
-            let error = (value[0] - loss).abs() / loss.abs();
-            let of_gradient = relative_error(&found, &gradient);
-            println!("{dtype:?} {name}: value {error:.1e}, gradient {of_gradient:.1e}");
-            (largest, steepest) = (largest.max(error), steepest.max(of_gradient));
-        }
-        println!(
-            "{dtype:?}: value {largest:.1e} ({:.2} roundings), gradient {steepest:.1e} ({:.2})",
-            largest / rounding,
-            steepest / rounding
-        );
-        assert!(largest <= VALUE_ROUNDINGS * rounding, "{dtype:?}: a value is off by {largest:.1e}");
-        assert!(steepest <= GRADIENT_ROUNDINGS * rounding, "{dtype:?}: a gradient is off by {steepest:.1e}");
+    for (dtype, _) in ROUNDINGS {
+        golden::losses_in_half_precision::<B>(dtype);
     }
 }
-
-/// How many roundings of an embedding a value and a gradient (by its norm) may be off. The golden losses come to 0.21 and 7.9: near-parallel
-/// embeddings have small gradients, the differences of large ones.
-const VALUE_ROUNDINGS: f64 = 0.5;
-const GRADIENT_ROUNDINGS: f64 = 10.0;
 
 #[test]
 fn losses_are_those_of_the_rounded_embeddings_in_f32() {
