@@ -231,8 +231,9 @@ fn trained<B: AutodiffBackend>(
     (output, found.map(|gradient| values(gradient / SCALE)))
 }
 
-/// The golden backbones on images of half precision.
-pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType) {
+/// The golden backbones on images of half precision. Outputs may be `slack` times as far off as those of flex;
+/// gradients by its root, for so many more units are switched, and their errors add up in squares.
+pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
     for golden in golden_files() {
         let backbone: Backbone<B> = golden.backbone();
         let images: Tensor<B::InnerBackend, 4> = golden.input(&Default::default());
@@ -247,7 +248,7 @@ pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType) {
         for ((name, found), tolerance) in outputs.into_iter().zip(tolerances) {
             let error = relative_error(&found, golden.values(name));
             println!("{case} {name}: {error:.1e}");
-            assert!(error <= tolerance, "{case}: {name} is off by {error:.1e}");
+            assert!(error <= slack * tolerance, "{case}: {name} is off by {error:.1e}");
         }
         let rounded = |images: Tensor<B, 4>| images.cast(dtype).cast(FloatDType::F32);
         let (_, of_rounded) = trained(&backbone, images, rounded);
@@ -255,7 +256,10 @@ pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType) {
             let [error, allowed] =
                 [&gradients, &of_rounded].map(|gradients| relative_error(&gradients[at], golden.values(name)));
             println!("{case} {name}: {error:.1e}, and {allowed:.1e} of rounded images");
-            assert!(error <= GRADIENT_FACTOR * allowed, "{case}: {name} is off by {error:.1e}, not {allowed:.1e}");
+            assert!(
+                error <= slack.sqrt() * GRADIENT_FACTOR * allowed,
+                "{case}: {name} is off by {error:.1e}, not {allowed:.1e}"
+            );
         }
     }
 }

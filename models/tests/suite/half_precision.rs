@@ -21,7 +21,7 @@ const HALVES: [FloatDType; 2] = [FloatDType::F16, FloatDType::BF16];
 #[test]
 fn golden_backbones_are_met_to_the_digits_of_the_type() {
     for dtype in HALVES {
-        golden_backbone::check_half_precision::<B>(dtype);
+        golden_backbone::check_half_precision::<B>(dtype, 1.0);
     }
 }
 
