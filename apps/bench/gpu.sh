@@ -8,12 +8,13 @@
 # DIR has CIFAR-10 (qare data fetch cifar10 --data-dir DIR). Seeds are done one after the other, all methods and backbones of the
 # first before the second, so that it can be stopped at any time; called again, it goes on where it was. OUT (gpu-results, if
 # nothing is said) gets results.md, with accuracies and seconds an epoch, and the runs. With --program and --tests a program and a
-# test binary `backend` that were built elsewhere are run instead of built: a machine with a GPU need not have Rust.
+# test binary `backend` that were built elsewhere are run instead of built: a machine with a GPU need not have Rust. Tests take the
+# GPU that is the default one (CUDA_VISIBLE_DEVICES chooses on NVIDIA's).
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
 
-usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
+usage() { sed -n '2,/^set/p' apps/bench/gpu.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 step() { printf '\n== %s\n' "$*"; }
@@ -59,20 +60,20 @@ if [[ -n $tests ]]; then
     QARE_GOLDEN_DIR=$golden "$tests"
 else
     cargo test "${build[@]}" --test backend
-    step "every method, against the figures of flex"
-    cargo test "${build[@]}" --test program agreeing::
+    step "every method against the figures of flex, devices, several devices, half precision"
+    cargo test "${build[@]}" --test program -- agreeing:: device_flag:: several_devices:: half_precision::
 fi
 
 [[ -z $precision ]] || flags+=(--precision "$precision")
+name=$(sed -n '1s/^backend //p' "$out/devices.txt")
 
 step "quickstart"
-"$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" "${flags[@]}" | tee "$out/quickstart.log"
+"$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"} | tee "$out/quickstart.log"
 
 step "growth of device memory over 500 steps, and seconds of a step"
-bench=()
-[[ -z $device ]] || bench+=(--device "$device")
-"$program" bench memory step loader --json "$out/bench.json" "${bench[@]}"
+"$program" bench memory step loader --json "$out/bench.json" ${flags[@]+"${flags[@]}"}
 
+failed=0
 done_seeds=
 for seed in ${seeds//,/ }; do
     done_seeds=${done_seeds:+$done_seeds,}$seed
@@ -80,16 +81,19 @@ for seed in ${seeds//,/ }; do
         step "CIFAR-10, $backbone, $epochs epochs, batch 128, seeds $done_seeds"
         # A sweep skips the runs that are whole already, those of the seeds before.
         "$program" sweep configs/cifar10/simclr.toml --methods "$methods" --seeds "$done_seeds" --backbone "$backbone" \
-            --epochs "$epochs" --data-size 128 --data-dir "$data" --out "$out/$backbone" --no-tui "${flags[@]}"
+            --epochs "$epochs" --data-size 128 --data-dir "$data" --out "$out/$backbone" --no-tui \
+            ${flags[@]+"${flags[@]}"} || failed=1
     done
     {
-        echo "CIFAR-10, $epochs epochs, batch 128, seeds $done_seeds, backend $features${precision:+, $precision}:"
+        echo "CIFAR-10, $epochs epochs, batch 128, seeds $done_seeds, backend $name${precision:+, $precision}:"
         cat "$out/devices.txt"
         for backbone in ${backbones//,/ }; do
             printf '\n## %s\n\n' "$backbone"
-            cat "$out/$backbone/sweep_simclr.md"
+            cat "$out/$backbone/sweep_simclr.md" || failed=1
         done
-    } >"$out/results.md"
+    } >"$out/results.md.part"
+    mv "$out/results.md.part" "$out/results.md"
 done
 step "results"
 cat "$out/results.md"
+((failed == 0)) || { echo "error: not every run was finished: see above, and call it again" >&2; exit 1; }

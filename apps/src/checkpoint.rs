@@ -8,7 +8,7 @@ use qare_data::DatasetName;
 use qare_models::{Backbone, BackboneName, NamedTensor, StateDict, safetensors_bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Plain, device};
+use crate::backend::{Plain, device_at_hand};
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
 use crate::loss_scale::ScaleState;
@@ -212,7 +212,7 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<Recipe> 
             file.display()
         )));
     };
-    let device = device(None)?;
+    let device = device_at_hand()?;
     let fits = |name: &BackboneName| {
         weights.load_into(name.init::<Plain>(0, &device), weights.prefix_or_root("backbone")).is_ok()
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
-use crate::backend::{Device, Training, device, device_name};
+use crate::backend::{Device, Training, device, device_for, device_name};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{
     CheckpointFlags, Command, DataCommand, ExistingFlags, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs,
@@ -194,7 +194,7 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
     recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
     recipe.validate()?;
-    let device = device(recipe.main_device())?;
+    let device = device_for(args.from.machine.device, recipe.main_device())?;
     recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
     probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
@@ -234,7 +234,7 @@ fn test_command(args: TestArgs) -> Result<()> {
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }
-    let device = device(recipe.main_device())?;
+    let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require(&device)?;
     let splits = load_probed(&recipe)?;
     evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.precision, recipe.num_workers, &device)

@@ -8,7 +8,7 @@ use qare_data::ImageSet;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
-use crate::backend::{Training, device};
+use crate::backend::{Training, device_for};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
 use crate::commands::load;
@@ -54,7 +54,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             checkpoint.file.display()
         ));
     }
-    let device = device(args.machine.device.or(recipe.main_device()))?;
+    let device = device_for(args.machine.device, recipe.main_device())?;
     let precision = args.precision.unwrap_or(recipe.precision);
     precision.require(&device)?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use qare_models::{named_tensors, record_bytes, safetensors_bytes};
 
-use crate::backend::{Training, device};
+use crate::backend::{Training, device_at_hand};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::ExportArgs;
 use crate::error::{AppError, Result};
@@ -27,7 +27,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
     let stated = Stated { dataset: Some(qare_data::DatasetName::Cifar10), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
     let name = checkpoint.recipe.backbone;
-    let backbone = checkpoint.backbone::<Inner>(&device(None)?)?;
+    let backbone = checkpoint.backbone::<Inner>(&device_at_hand()?)?;
     let bytes = match format.as_str() {
         "mpk" => record_bytes(&backbone),
         _ => safetensors_bytes(&named_tensors(&backbone, ""), None),

@@ -71,7 +71,9 @@ fn refusal(backend: &str, supported: &[&str]) -> String {
             "the backend ndarray computes in f32 only; build with cuda, vulkan, metal or flex, or take --precision f32"
                 .to_string()
         }
-        _ if supported.len() == 1 => format!("the backend {backend} computes in f32 only on this device"),
+        _ if supported.len() == 1 => {
+            format!("the backend {backend} computes in f32 only on this device: take --precision f32")
+        }
         _ => format!(
             "the backend {backend} computes in {} on this device, so take one of these",
             supported.join(" and ")

@@ -98,13 +98,15 @@ impl<B: AutodiffBackend> Drop for Workers<B> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Int, Tensor};
+    use burn::module::{ModuleVisitor, Param};
+    use burn::tensor::{Int, Tensor, TensorData};
     use qare_data::{EpochCursor, Shard, Share};
     use qare_models::replicas::BatchStatistics;
 
     use super::*;
-    use crate::backend::{Training, any_device};
-    use crate::methods::{Facts, Method, Networks};
+    use crate::backend::{Plain, Training, any_device};
+    use crate::features::values;
+    use crate::methods::{Facts, Method, Networks, Plan};
     use crate::recipe::Recipe;
 
     /// A share of four images, with so many channels.
@@ -116,6 +118,75 @@ mod tests {
             labels: Tensor::<Training, 1, Int>::zeros([share.images], &device),
             indices: (share.offset..share.offset + share.images).collect(),
             share,
+        }
+    }
+
+    /// Views of so many images from one on, each image of a brightness of its own.
+    fn batch(share: Share, views: usize) -> ViewBatch<Training> {
+        let side = 12;
+        let size = 3 * side * side;
+        let value = |at: usize| {
+            let (image, pixel) = (share.offset + at / (views * size), at % (views * size));
+            ((image + 1) * pixel % 97) as f32 / 97.0
+        };
+        let values: Vec<f32> = (0..share.images * views * size).map(value).collect();
+        let shape = [share.images, views, 3, side, side];
+        ViewBatch {
+            images: Tensor::from_data(TensorData::new(values, shape), &any_device()),
+            labels: Tensor::zeros([share.images], &any_device()),
+            indices: (share.offset..share.offset + share.images).collect(),
+            share,
+        }
+    }
+
+    /// The gradients of all weights, one after the other.
+    struct Flat<'a>(&'a GradientsParams, Vec<f32>);
+
+    impl ModuleVisitor<Training> for Flat<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Training, D>>) {
+            self.1.extend(self.0.get::<Plain, D>(param.id).into_iter().flat_map(values));
+        }
+    }
+
+    /// Loss and gradient of a step.
+    fn told(model: &PretextModel<Training>, output: TrainOutput<StepOutput>) -> (f64, Vec<f32>) {
+        let StepOutput::Done(figures) = output.item else { panic!("{:?}", output.item) };
+        let mut gradient = Flat(&output.grads, Vec::new());
+        model.visit(&mut gradient);
+        (figures.loss, gradient.1)
+    }
+
+    /// Where a device sees nothing but its share, loss and gradient are the means of those of the shares, by their images.
+    #[test]
+    fn shares_that_stand_alone_count_by_their_images() {
+        for method in [Method::Relationnet, Method::Rotationnet] {
+            let recipe = Recipe { method, ..Recipe::default() };
+            let facts = Facts { images: 7, classes: 3, epoch: EpochCursor::default() };
+            let networks = Networks::new(&recipe, &facts, &any_device()).unwrap().unwrap();
+            let Plan { figures, views, .. } = recipe.method.plan(&recipe).unwrap();
+            let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+            let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
+            let workers = Workers::start(&group, &[any_device(), any_device()]).unwrap();
+            let shares = [0, 1].map(|rank| Share::of(Shard { rank, count: 2 }, 7));
+            assert_ne!(shares[0].images, shares[1].images);
+
+            let (loss, gradient) = told(&model, workers.step(&model, shares.map(|share| batch(share, views)).into()));
+            let alone = shares.map(|share| {
+                let shard = Share::whole(share.images);
+                told(&model, model.step(ViewBatch { share: shard, ..batch(share, views) }))
+            });
+            let mean = |of: [f64; 2]| (of[0] * shares[0].images as f64 + of[1] * shares[1].images as f64) / 7.0;
+            let expected = mean([alone[0].0, alone[1].0]);
+            assert!((loss - expected).abs() <= 1e-5 * expected, "{method}: {loss}, not {expected}");
+            let largest = gradient.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            assert!(largest > 0.0, "{method}");
+            for (at, found) in gradient.iter().enumerate() {
+                let expected = mean([alone[0].1[at].into(), alone[1].1[at].into()]);
+                assert!(
+                    (f64::from(*found) - expected).abs() <= 1e-4 * f64::from(largest),
+                    "{method}: {found}, {expected}"
+                );
+            }
         }
     }
 

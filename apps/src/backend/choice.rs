@@ -16,7 +16,7 @@ pub enum DeviceChoice {
 
 /// As a recipe has it: `0` or `"cpu"`.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a device: \"cpu\", or a number of those that `qare devices` lists")]
 enum Written {
     Number(usize),
     Name(String),

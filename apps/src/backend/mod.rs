@@ -10,6 +10,8 @@ mod selected;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 #[path = "wgpu.rs"]
 mod selected;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod streams;
 
 use burn::backend::Autodiff;
 
@@ -37,23 +39,9 @@ pub struct DeviceInfo {
     pub memory: Option<u64>,
 }
 
-/// What has to be settled while the program has one thread only, and before anything is asked of a device.
+/// What has to be settled while the program has one thread only.
 pub fn at_start() {
     selected::at_start();
-    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-    one_stream();
-}
-
-/// Lets all threads share one queue of work for each device.
-///
-/// CubeCL 0.10 gives each thread a queue of its own, and with several threads on a device a kernel may then read what another
-/// queue has still to write: on Mesa's Vulkan, two threads training on one device came to wrong losses.
-#[cfg(not(any(feature = "flex", feature = "ndarray")))]
-fn one_stream() {
-    use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
-    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
-    config.streaming.max_streams = 1;
-    CubeClRuntimeConfig::set(config);
 }
 
 /// What this build can see; an error, which says what to install, if that is nothing.
@@ -63,7 +51,23 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 
 /// The device that is meant, ready to be used; the best one if none is named.
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    streams::share_one()?;
     selected::device(choice)
+}
+
+/// The device that is asked for. If none is, that of the run; or the best one, where the run's is not there: it may be from
+/// another machine.
+pub fn device_for(asked: Option<DeviceChoice>, of_run: Option<DeviceChoice>) -> Result<Device> {
+    match asked {
+        Some(_) => device(asked),
+        None => device(of_run).or_else(|_| device(None)),
+    }
+}
+
+/// Any device, to hold weights that nothing is computed with.
+pub fn device_at_hand() -> Result<Device> {
+    device(None).or_else(|error| device(Some(DeviceChoice::Cpu)).map_err(|_| error))
 }
 
 /// The maker's name of a device; of a CPU that Burn computes on by itself, nothing.
@@ -88,5 +92,5 @@ pub fn device_memory(device: &Device) -> Option<DeviceMemory> {
 /// A device for unit tests.
 #[cfg(test)]
 pub fn any_device() -> Device {
-    device(None).expect("tests are run where there is a device")
+    device_at_hand().expect("tests are run where there is a device")
 }

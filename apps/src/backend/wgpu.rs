@@ -101,15 +101,15 @@ fn nothing_found() -> String {
         "install a Vulkan driver: the GPU maker's, or Mesa's (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1; \
          Fedora: dnf install mesa-vulkan-drivers), which also has one that computes on the CPU, for --device cpu"
     };
+    let looked = if cfg!(target_os = "linux") {
+        "through the Vulkan loader (libvulkan.so.1) and its *_icd.json files"
+    } else {
+        "where the system keeps them"
+    };
     format!(
-        "the {NAME} backend has found no device: it looked for {} drivers through {}; {install}. The build with default \
+        "the {NAME} backend has found no device: it looked for {} drivers {looked}; {install}. The build with default \
          features needs no driver",
         AutoGraphicsApi::backend(),
-        if cfg!(target_os = "macos") {
-            "the system"
-        } else {
-            "the Vulkan loader (libvulkan.so.1) and its *_icd.json files"
-        },
     )
 }
 
@@ -119,44 +119,52 @@ pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
         return Err(AppError::Failed(nothing_found()));
     }
     let gpus = found.iter().filter(|found| !found.is_cpu()).count();
-    let listed = || found.iter().map(|found| described(&found.info)).collect::<Vec<_>>().join("; ");
     let chosen = match choice {
         Some(DeviceChoice::Number(number)) if number < gpus => Some(found[number].device.clone()),
         Some(DeviceChoice::Number(number)) => {
             return Err(AppError::Usage(format!(
                 "--device {number}: the {NAME} backend sees {gpus} GPU(s), numbered from 0; it has found: {}",
-                listed()
+                listed(found)
             )));
         }
         Some(DeviceChoice::Cpu) => {
             let cpu = found.iter().find(|found| found.is_cpu());
             let missing = || {
                 AppError::Usage(format!(
-                    "--device cpu: no {NAME} driver here computes on the CPU; the build with default features does, and faster"
+                    "--device cpu: no {NAME} driver here computes on the CPU; the build with default features does, and \
+                     faster"
                 ))
             };
             Some(cpu.ok_or_else(missing)?.device.clone())
         }
         None => None,
     };
-    let by_default = || {
-        match std::env::var(DEFAULT_DEVICE) {
-        Ok(name) => named(&name).filter(|named| found.iter().any(|found| found.device == *named)).ok_or_else(|| {
-            AppError::Usage(format!(
-                "{DEFAULT_DEVICE}={name}: no such device (expected Cpu, DiscreteGpu(N), IntegratedGpu(N) or VirtualGpu(N)); \
-                 found are: {}",
-                listed()
-            ))
-        }),
-        Err(_) if gpus > 0 => Ok(found[0].device.clone()),
-        Err(_) => Err(AppError::Failed(format!(
-            "the {NAME} backend has found no GPU, only {}: --device cpu computes on that, and the build with default \
-             features faster; for a GPU, its driver has to be installed",
-            listed()
-        ))),
-    }
+    chosen.map_or_else(|| by_default(found, gpus), Ok)
+}
+
+/// The device where none is named: that of CubeCL's variable, or the first GPU.
+fn by_default(found: &[Found], gpus: usize) -> Result<Device> {
+    let Ok(name) = std::env::var(DEFAULT_DEVICE) else {
+        return match gpus {
+            0 => Err(AppError::Failed(format!(
+                "the {NAME} backend has found no GPU, only {}: --device cpu computes on that, and the build with \
+                 default features faster; for a GPU, its driver has to be installed",
+                listed(found)
+            ))),
+            _ => Ok(found[0].device.clone()),
+        };
     };
-    chosen.map_or_else(by_default, Ok)
+    named(&name).filter(|named| found.iter().any(|found| found.device == *named)).ok_or_else(|| {
+        AppError::Usage(format!(
+            "{DEFAULT_DEVICE}={name}: no such device (expected Cpu, DiscreteGpu(N), IntegratedGpu(N) or \
+             VirtualGpu(N)); found are: {}",
+            listed(found)
+        ))
+    })
+}
+
+fn listed(found: &[Found]) -> String {
+    found.iter().map(|found| described(&found.info)).collect::<Vec<_>>().join("; ")
 }
 
 /// CubeCL's spelling of a device.

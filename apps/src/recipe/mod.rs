@@ -229,9 +229,8 @@ impl Recipe {
 
     /// The fewest images that a batch can have: on several devices one for each, or two where it has to make do with its own.
     pub fn least_batch(&self) -> usize {
-        let alone = self.local_batch_norm || self.method.plan(self).is_some_and(|plan| plan.local_negatives);
         let devices = self.devices().len();
-        2.max(if alone { 2 * devices } else { devices })
+        2.max(if self.sees_shares() { 2 * devices } else { devices })
     }
 
     /// The dataset that a probe is trained and tested on.
@@ -275,11 +274,22 @@ impl Recipe {
         ];
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
-        names
+        let mut differences: Vec<String> = names
             .into_iter()
             .filter(|name| !elsewhere.contains(&name.as_str()) && mine.get(*name) != theirs.get(*name))
             .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))
-            .collect()
+            .collect();
+        // Where a device sees nothing but its share of a batch, their number decides what is learned.
+        let (mine, theirs) = (self.devices().len(), other.devices().len());
+        if mine != theirs && (self.sees_shares() || other.sees_shares()) {
+            differences.push(format!("gpus names {mine} (the run has {theirs})"));
+        }
+        differences
+    }
+
+    /// Whether, on several devices, something of the method is decided by a device's own share of the batch.
+    fn sees_shares(&self) -> bool {
+        self.local_batch_norm || self.method.plan(self).is_some_and(|plan| plan.local_negatives)
     }
 }
 

@@ -57,6 +57,22 @@ fn without_a_driver_it_is_told_which_to_install() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
+/// A run may be from a machine with more devices.
+#[test]
+fn another_machines_device_is_no_obstacle_to_a_probe() {
+    let out = tempdir().unwrap();
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--device", first_device()]));
+    let run = crate::driving::tiny_folder(out.path());
+    let recipe = run.read("recipe.toml");
+    let mine: toml::Table = recipe.parse().unwrap();
+    let elsewhere = recipe.replace(&format!("device = {}", mine["device"]), "device = 5");
+    assert_ne!(recipe, elsewhere);
+    std::fs::write(run.file("recipe.toml"), elsewhere).unwrap();
+    let call = ["probe", "--epochs", "1", "--checkpoint", crate::driving::text(run.path())];
+    fails(qare(&call).args(["--device", "5"]), 2, &["--device 5"]);
+    succeeds(qare(&call).env("CUBECL_WGPU_DEFAULT_DEVICE", "Cpu"));
+}
+
 /// Software on the CPU is no GPU: nobody should train on it without having asked for it.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 #[test]

@@ -83,8 +83,11 @@ impl Golden {
 /// The backbone files of the golden folder. A file of no known kind is an error: it would be one
 /// that nothing tests.
 pub fn golden_files() -> Vec<Golden> {
-    let folder = std::env::var_os("QARE_GOLDEN_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/golden"), PathBuf::from);
+    // The program's tests include this file; the golden files stay here.
+    let beside =
+        ["tests/golden", "../models/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    let beside = beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed");
+    let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or(beside, PathBuf::from);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
