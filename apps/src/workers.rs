@@ -123,7 +123,7 @@ mod tests {
 
     /// Views of so many images from one on, each image of a brightness of its own.
     fn batch(share: Share, views: usize) -> ViewBatch<Training> {
-        let side = 12;
+        let side = 32;
         let size = 3 * side * side;
         let value = |at: usize| {
             let (image, pixel) = (share.offset + at / (views * size), at % (views * size));
@@ -159,7 +159,7 @@ mod tests {
     /// Where a device sees nothing but its share, loss and gradient are the means of those of the shares, by their images.
     #[test]
     fn shares_that_stand_alone_count_by_their_images() {
-        for method in [Method::Relationnet, Method::Rotationnet] {
+        for method in [Method::Relationnet, Method::Deepinfomax, Method::Rotationnet] {
             let recipe = Recipe { method, ..Recipe::default() };
             let facts = Facts { images: 7, classes: 3, epoch: EpochCursor::default() };
             let networks = Networks::new(&recipe, &facts, &any_device()).unwrap().unwrap();
@@ -183,7 +183,7 @@ mod tests {
             for (at, found) in gradient.iter().enumerate() {
                 let expected = mean([alone[0].1[at].into(), alone[1].1[at].into()]);
                 assert!(
-                    (f64::from(*found) - expected).abs() <= 1e-4 * f64::from(largest),
+                    (f64::from(*found) - expected).abs() <= 1e-3 * f64::from(largest),
                     "{method}: {found}, {expected}"
                 );
             }
