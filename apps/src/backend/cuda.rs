@@ -24,7 +24,8 @@ fn loaded<T, E: std::fmt::Debug>(call: impl FnOnce() -> std::result::Result<T, E
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("it says {error:?}")),
         Err(panic) => Err(match panic.downcast_ref::<String>() {
-            Some(message) => message.split(". ").next().unwrap_or(message).to_string(),
+            // All the names it has been looked for by would follow.
+            Some(message) => message.split(" - searched").next().unwrap_or(message).to_string(),
             None => "it cannot be loaded".into(),
         }),
     }
