@@ -1,12 +1,11 @@
 //! CUDA: NVIDIA GPUs. The driver, NVRTC and CUDA's headers are looked for when the program runs; Burn panics where one is missing.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-
 use burn_cubecl::cubecl::Runtime;
 use burn_cubecl::cubecl::cuda::{CudaRuntime, install};
 use burn_cuda::CudaDevice;
 use cudarc::{driver, nvrtc};
 
+use super::panics::caught;
 use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory};
 use crate::error::{AppError, Result};
 
@@ -16,18 +15,12 @@ pub const NAME: &str = "cuda";
 
 /// What a call into a library comes to that may not be there, in which case its loader panics.
 fn loaded<T, E: std::fmt::Debug>(call: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, String> {
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    let outcome = catch_unwind(AssertUnwindSafe(call));
-    set_hook(hook);
-    match outcome {
+    match caught(call) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("it says {error:?}")),
-        Err(panic) => Err(match panic.downcast_ref::<String>() {
-            // All the names it has been looked for by would follow.
-            Some(message) => message.split(" - searched").next().unwrap_or(message).to_string(),
-            None => "it cannot be loaded".into(),
-        }),
+        // All the names it has been looked for by would follow.
+        Err(Some(message)) => Err(message.split(" - searched").next().unwrap_or(&message).to_string()),
+        Err(None) => Err("it cannot be loaded".into()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The one place where the backend is chosen, by Cargo feature, and its device, by the call.
 
 mod choice;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod panics;
 #[cfg(feature = "cuda")]
 #[path = "cuda.rs"]
 mod selected;

@@ -1,10 +1,10 @@
 //! Queues of work of CubeCL's backends.
 
-use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
 use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
+use super::panics::caught;
 use crate::error::{AppError, Result};
 
 /// Lets all threads share one queue of work for each device. Has to be called before anything is asked of one.
@@ -20,12 +20,9 @@ pub fn share_one() -> Result<()> {
 }
 
 fn configure() -> std::result::Result<(), String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let read = catch_unwind(|| CubeClRuntimeConfig::from_current_dir().override_from_env());
-    std::panic::set_hook(hook);
-    let mut config = read.map_err(|panic| {
-        let reason = panic.downcast_ref::<String>().map_or("it cannot be read", String::as_str);
+    let read = caught(|| CubeClRuntimeConfig::from_current_dir().override_from_env());
+    let mut config = read.map_err(|reason| {
+        let reason = reason.unwrap_or_else(|| "it cannot be read".into());
         format!(
             "cubecl.toml, or another file with settings of CubeCL, in this folder or one above it: {reason}; correct it, or \
              take it away"

@@ -224,7 +224,7 @@ impl Recipe {
 
     /// The device for all that is no training.
     pub fn main_device(&self) -> Option<DeviceChoice> {
-        self.gpus.as_ref().map_or(self.device, |several| several.first().copied())
+        self.devices().first().copied().flatten()
     }
 
     /// The fewest images that a batch can have: on several devices one for each, or two where it has to make do with its own.
