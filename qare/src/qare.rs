@@ -129,7 +129,8 @@ pub(crate) struct Pairing {
 
 impl Pairing {
     /// Of the eigenvalues of each set, as many for each.
-    pub fn new(values: &[Vec<f64>], images: usize) -> Self {
+    pub fn new(values: &[impl AsRef<[f64]>], images: usize) -> Self {
+        let values: Vec<&[f64]> = values.iter().map(AsRef::as_ref).collect();
         let sets = values.len();
         let pairs = (sets * (sets - 1) / 2) as f64;
         let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);
@@ -138,7 +139,7 @@ impl Pairing {
             values.iter().map(|own| own.iter().zip(&total).map(|(own, all)| all - own).collect()).collect();
         // Σ_k ⟨λ_k, μ_k⟩ counts every unordered pair twice.
         let product: f64 =
-            values.iter().flatten().zip(partners.iter().flatten()).map(|(own, others)| own * others).sum();
+            values.iter().copied().flatten().zip(partners.iter().flatten()).map(|(own, others)| own * others).sum();
         Self { value: product * scale / 2.0, partners, scale }
     }
 }

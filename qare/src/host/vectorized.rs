@@ -1,7 +1,24 @@
-//! Code compiled for the widest vectors that the machine at hand has.
+//! Code compiled for the widest vectors that the machine at hand has, and memory for it.
+
+use faer::Col;
 
 /// Calls `f`, whose code is compiled once for each kind of machine. It has to be inlined here: `#[inline(always)] || …`.
 #[inline(always)]
 pub(super) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
+}
+
+/// Numbers that start where a line of the cache does: a vector that crosses from one line to the next takes twice as long to load.
+pub(super) struct Aligned(Col<f32>);
+
+impl Aligned {
+    /// That many zeros.
+    pub fn zeros(count: usize) -> Self {
+        Self(Col::zeros(count))
+    }
+
+    /// All of them.
+    pub fn numbers(&mut self) -> &mut [f32] {
+        self.0.try_as_col_major_mut().expect("a column's entries lie one after the other").as_slice_mut()
+    }
 }

@@ -1,0 +1,334 @@
+//! Householder reflections that bring a symmetric matrix into tridiagonal form.
+//!
+//! Reflection k needs A v_k, and changes A by −v_k w_kᵀ − w_k v_kᵀ. The changes of [`PANEL`] reflections are made together, in
+//! registers; until then a product with A is one with what A was, less V Wᵀ v and W Vᵀ v. The lower triangle lies in
+//! square tiles as wide as a vector of the machine, so that a product reads it once, in the order of memory, and uses each
+//! entry for its row and for its column.
+//!
+//! Source: Golub and Van Loan, "Matrix Computations", section 8.3.1; Dongarra, Hammarling, Sorensen, "Block reduction of
+//! matrices to condensed forms for eigenvalue computations" (1989).
+
+use pulp::{Simd, WithSimd, bytemuck};
+
+use super::vectorized::Aligned;
+
+/// Reflections between two changes of the matrix. A multiple of every vector's length.
+const PANEL: usize = 16;
+/// Inner products taken in one pass.
+const GROUP: usize = 8;
+
+/// What is reduced, and where the outcome goes.
+pub(super) struct Reduction<'a> {
+    /// Column by column, of which the lower triangle is read; column k gets v_k from row k + 1 on, and zeros above.
+    pub matrix: &'a mut [f32],
+    /// Diagonal of T `[n]`.
+    pub diagonal: &'a mut [f32],
+    /// Diagonal below it `[n − 1]`.
+    pub below: &'a mut [f32],
+    /// τ of each reflection I − τ v vᵀ `[n − 1]`.
+    pub taus: &'a mut [f32],
+}
+
+impl WithSimd for Reduction<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 16>(simd),
+            8 => self.run::<S, 8>(simd),
+            4 => self.run::<S, 4>(simd),
+            2 => self.run::<S, 2>(simd),
+            _ => self.run::<S, 1>(simd),
+        }
+    }
+}
+
+impl Reduction<'_> {
+    /// With vectors of `T` numbers.
+    #[inline(always)]
+    fn run<S: Simd, const T: usize>(self, simd: S) {
+        let Self { matrix, diagonal, below, taus } = self;
+        let size = diagonal.len();
+        // Tiles on a side. All rows beyond the matrix are zero.
+        let count = size.next_multiple_of(PANEL) / T;
+        let start = |column: usize| (column * count - column * column.saturating_sub(1) / 2) * T * T;
+        let mut tiles = Aligned::zeros(start(count));
+        let tiles = tiles.numbers();
+        pack::<T>(matrix, size, count, tiles);
+
+        // Of each vector of rows, those of all the panel's reflections one after the other.
+        let [mut v, mut w] = [0; 2].map(|_| Aligned::zeros(count * T * PANEL));
+        let (v, w) = (v.numbers(), w.numbers());
+        let [mut x, mut y] = [0; 2].map(|_| Aligned::zeros(count * T));
+        let (x, y) = (x.numbers(), y.numbers());
+        for k in 0..size {
+            let (done, j, c) = (k % PANEL, k / T, k % T);
+            let (v, w) = (&mut v[j * T * PANEL..], &mut w[j * T * PANEL..]);
+            // From row k − c on, where its tile starts.
+            column::<S, T>(simd, &tiles[start(j)..start(j + 1)], c, done, v, w, &mut x[j * T..]);
+            diagonal[k] = x[k];
+            if k + 1 == size {
+                break;
+            }
+            x[j * T..=k].fill(0.0);
+            let first = std::mem::replace(&mut x[k + 1], 0.0);
+            let tail = square::<S>(simd, &x[j * T..]);
+            let norm = (first * first + tail).sqrt();
+            // Where there is nothing to reflect, none is done: τ = 0.
+            let (tau, inverse) = if tail == 0.0 {
+                below[k] = first;
+                (0.0, 0.0)
+            } else {
+                below[k] = -norm.copysign(first);
+                let inverse = 1.0 / (first - below[k]);
+                (2.0 / (1.0 + tail * inverse * inverse), inverse)
+            };
+            taus[k] = tau;
+            x[j * T..].iter_mut().for_each(|x| *x *= inverse);
+            x[k + 1] = 1.0;
+            let column = &mut matrix[k * size..(k + 1) * size];
+            column[..=k].fill(0.0);
+            column[k + 1..].copy_from_slice(&x[k + 1..size]);
+
+            let (x, y) = (&x[j * T..], &mut y[j * T..]);
+            product::<S, T>(simd, &tiles[start(j)..], x, y);
+            append::<S>(simd, done, tau, v, w, x, y);
+            if done + 1 == PANEL {
+                let skipped = (k + 1) / T - j;
+                let (v, w) = (&v[skipped * T * PANEL..], &w[skipped * T * PANEL..]);
+                change::<S, T>(simd, &mut tiles[start(j + skipped)..], v, w);
+            }
+        }
+    }
+}
+
+/// The lower triangle in tiles: those of a column of tiles from the diagonal down one after the other, a tile's columns one
+/// after the other. Tiles on the diagonal are whole.
+#[inline(always)]
+fn pack<const T: usize>(matrix: &[f32], size: usize, count: usize, tiles: &mut [f32]) {
+    let mut tiles = tiles.chunks_exact_mut(T * T);
+    for j in 0..count {
+        for i in j..count {
+            let tile = tiles.next().expect("one for each");
+            let rows = (i * T).min(size)..size.min((i + 1) * T);
+            for (c, column) in matrix.chunks_exact(size).skip(j * T).take(T).enumerate() {
+                tile[c * T..][..rows.len()].copy_from_slice(&column[rows.clone()]);
+            }
+            if i == j {
+                for c in 1..T {
+                    for r in 0..c {
+                        tile[c * T + r] = tile[r * T + c];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Column c of a column of tiles, with the changes of the panel's reflections `done`.
+#[inline(always)]
+fn column<S: Simd, const T: usize>(simd: S, tiles: &[f32], c: usize, done: usize, v: &[f32], w: &[f32], x: &mut [f32]) {
+    let own = |panel: &[f32]| -> [f32; PANEL] { std::array::from_fn(|i| panel[i * T + c]) };
+    let (own_v, own_w) = (own(v), own(w));
+    let rows = vectors::<S, T>(tiles).iter().zip(vectors::<S, PANEL>(v)).zip(vectors::<S, PANEL>(w));
+    for (x, ((tile, v), w)) in S::as_mut_simd_f32s(x).0.iter_mut().zip(rows) {
+        let (mut sum, mut other) = (tile[c], simd.splat_f32s(0.0));
+        for i in 0..done {
+            sum = simd.negate_mul_add_e_f32s(v[i], simd.splat_f32s(own_w[i]), sum);
+            other = simd.mul_add_e_f32s(w[i], simd.splat_f32s(own_v[i]), other);
+        }
+        *x = simd.sub_f32s(sum, other);
+    }
+}
+
+/// Σ x².
+#[inline(always)]
+fn square<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for (i, x) in S::as_simd_f32s(x).0.iter().enumerate() {
+        sums[i % 2] = simd.mul_add_e_f32s(*x, *x, sums[i % 2]);
+    }
+    simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]))
+}
+
+/// y = A x.
+#[inline(always)]
+fn product<S: Simd, const T: usize>(simd: S, tiles: &[f32], x: &[f32], y: &mut [f32]) {
+    y.fill(0.0);
+    let zero = simd.splat_f32s(0.0);
+    let mut tiles = vectors::<S, T>(tiles);
+    let count = x.len() / T;
+    for j in 0..count {
+        let (column, rest) = tiles.split_at(count - j);
+        tiles = rest;
+        let (own_x, x) = x[j * T..].split_at(T);
+        let (own_y, y) = y[j * T..].split_at_mut(T);
+        let own_x: &[f32; T] = own_x.try_into().expect("T numbers");
+        let mut sums = [zero; T];
+        let mut total = [zero; 2];
+        for c in 0..T {
+            total[c % 2] = simd.mul_add_e_f32s(column[0][c], simd.splat_f32s(own_x[c]), total[c % 2]);
+        }
+        for ((tile, x), y) in column[1..].iter().zip(S::as_simd_f32s(x).0).zip(S::as_mut_simd_f32s(y).0) {
+            let mut total = [*y, zero];
+            for c in 0..T {
+                total[c % 2] = simd.mul_add_e_f32s(tile[c], simd.splat_f32s(own_x[c]), total[c % 2]);
+                sums[c] = simd.mul_add_e_f32s(tile[c], *x, sums[c]);
+            }
+            *y = simd.add_f32s(total[0], total[1]);
+        }
+        let total = simd.add_f32s(total[0], total[1]);
+        let total: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&total));
+        for ((y, total), sum) in own_y.iter_mut().zip(total).zip(sums) {
+            *y += total + simd.reduce_sum_f32s(sum);
+        }
+    }
+}
+
+/// The next reflection of a panel that has `done` of them: v = x, and w = τ A x − ½ τ² (xᵀ A x) x where y is the product of x and
+/// the matrix before the panel.
+#[inline(always)]
+fn append<S: Simd>(simd: S, done: usize, tau: f32, v: &mut [f32], w: &mut [f32], x: &[f32], y: &mut [f32]) {
+    let (v, w) = (vectors_mut::<S, PANEL>(v), vectors_mut::<S, PANEL>(w));
+    let (x, y) = (S::as_simd_f32s(x).0, S::as_mut_simd_f32s(y).0);
+    let zero = simd.splat_f32s(0.0);
+    let (mut along_v, mut along_w) = ([0.0; PANEL], [0.0; PANEL]);
+    for first in (0..done).step_by(GROUP) {
+        let mut sums = [[zero; 2]; GROUP];
+        for ((v, w), x) in v.iter().zip(w.iter()).zip(x) {
+            for i in 0..GROUP {
+                sums[i][0] = simd.mul_add_e_f32s(v[first + i], *x, sums[i][0]);
+                sums[i][1] = simd.mul_add_e_f32s(w[first + i], *x, sums[i][1]);
+            }
+        }
+        for i in 0..GROUP.min(done - first) {
+            along_v[first + i] = simd.reduce_sum_f32s(sums[i][0]);
+            along_w[first + i] = simd.reduce_sum_f32s(sums[i][1]);
+        }
+    }
+    let mut product = zero;
+    for (((v, w), x), y) in v.iter().zip(w.iter()).zip(x).zip(y.iter_mut()) {
+        let (mut sum, mut other) = (*y, zero);
+        for i in 0..done {
+            sum = simd.negate_mul_add_e_f32s(v[i], simd.splat_f32s(along_w[i]), sum);
+            other = simd.mul_add_e_f32s(w[i], simd.splat_f32s(along_v[i]), other);
+        }
+        *y = simd.sub_f32s(sum, other);
+        product = simd.mul_add_e_f32s(*y, *x, product);
+    }
+    let along = simd.splat_f32s(-0.5 * tau * tau * simd.reduce_sum_f32s(product));
+    let tau = simd.splat_f32s(tau);
+    for (((v, w), x), y) in v.iter_mut().zip(w).zip(x).zip(y) {
+        v[done] = *x;
+        w[done] = simd.mul_add_e_f32s(along, *x, simd.mul_f32s(tau, *y));
+    }
+}
+
+/// A ← A − V Wᵀ − W Vᵀ, of a whole panel.
+#[inline(always)]
+fn change<S: Simd, const T: usize>(simd: S, tiles: &mut [f32], v: &[f32], w: &[f32]) {
+    let mut tiles = vectors_mut::<S, T>(tiles);
+    let count = v.len() / (PANEL * T);
+    for j in 0..count {
+        let (column, rest) = tiles.split_at_mut(count - j);
+        tiles = rest;
+        let (v, w) = (&v[j * PANEL * T..], &w[j * PANEL * T..]);
+        for ((tile, rows_v), rows_w) in column.iter_mut().zip(vectors::<S, PANEL>(v)).zip(vectors::<S, PANEL>(w)) {
+            let mut entries = *tile;
+            let own = v.chunks_exact(T).zip(w.chunks_exact(T));
+            for ((row_v, row_w), (own_v, own_w)) in rows_v.iter().zip(rows_w).zip(own) {
+                for c in 0..T {
+                    entries[c] = simd.negate_mul_add_e_f32s(*row_v, simd.splat_f32s(own_w[c]), entries[c]);
+                    entries[c] = simd.negate_mul_add_e_f32s(*row_w, simd.splat_f32s(own_v[c]), entries[c]);
+                }
+            }
+            *tile = entries;
+        }
+    }
+}
+
+/// As vectors, `N` at a time.
+#[inline(always)]
+fn vectors<S: Simd, const N: usize>(numbers: &[f32]) -> &[[S::f32s; N]] {
+    S::as_simd_f32s(numbers).0.as_chunks().0
+}
+
+/// The same, to write to.
+#[inline(always)]
+fn vectors_mut<S: Simd, const N: usize>(numbers: &mut [f32]) -> &mut [[S::f32s; N]] {
+    S::as_mut_simd_f32s(numbers).0.as_chunks_mut().0
+}
+
+#[cfg(test)]
+mod tests {
+    use faer::Mat;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Checks A = Q T Qᵀ and Qᵀ Q = I, with every reflection done literally.
+    fn assert_reduces<S: Simd>(simd: S, matrix: &Mat<f64>, case: &str) {
+        let size = matrix.nrows();
+        // What is above the diagonal must not matter.
+        let mut columns: Vec<f32> = (0..size * size)
+            .map(|at| if at % size < at / size { f32::NAN } else { matrix[(at % size, at / size)] as f32 })
+            .collect();
+        let (mut diagonal, mut below, mut taus) = (vec![0.0; size], vec![0.0; size - 1], vec![0.0; size - 1]);
+        simd.vectorize(Reduction { matrix: &mut columns, diagonal: &mut diagonal, below: &mut below, taus: &mut taus });
+
+        let mut q = Mat::<f64>::identity(size, size);
+        for (k, tau) in taus.iter().enumerate() {
+            let v = Mat::from_fn(size, 1, |i, _| f64::from(columns[k * size + i]));
+            assert!((0..=k).all(|i| v[(i, 0)] == 0.0), "{case}: reflection {k} begins too early");
+            q = &q - (&q * &v) * v.transpose() * f64::from(*tau);
+        }
+        let tridiagonal = Mat::from_fn(size, size, |i, j| match i.abs_diff(j) {
+            0 => f64::from(diagonal[i]),
+            1 => f64::from(below[i.min(j)]),
+            _ => 0.0,
+        });
+        let error = (&q * tridiagonal * q.transpose() - matrix).norm_l2() / matrix.norm_l2().max(1.0);
+        assert!(error < 2e-6, "{case}: Q T Qᵀ is off by {error:.1e}");
+        let error = (q.transpose() * &q - Mat::<f64>::identity(size, size)).norm_l2();
+        assert!(error < 2e-6 * (size as f64).sqrt(), "{case}: Qᵀ Q is off by {error:.1e}");
+    }
+
+    /// With every length of vectors there is.
+    fn assert_reduces_in_all_widths(matrix: &Mat<f64>, case: &str) {
+        assert_reduces(pulp::Scalar::new(), matrix, &format!("{case}, one number"));
+        assert_reduces(pulp::Scalar128b, matrix, &format!("{case}, 4 numbers"));
+        assert_reduces(pulp::Scalar256b, matrix, &format!("{case}, 8 numbers"));
+        assert_reduces(pulp::Scalar512b, matrix, &format!("{case}, 16 numbers"));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            assert_reduces(simd, matrix, &format!("{case}, AVX2"));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            assert_reduces(simd, matrix, &format!("{case}, AVX-512"));
+        }
+    }
+
+    #[test]
+    fn every_width_of_vectors_reduces_matrices_of_every_size() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for size in [1, 2, 3, 4, 7, 15, 16, 17, 18, 31, 32, 33, 47, 64, 65, 100, 130] {
+            let half = Mat::<f64>::from_fn(size, size, |_, _| rng.random_range(-1.0..1.0f32).into());
+            assert_reduces_in_all_widths(&(&half + half.transpose()), &format!("{size} rows"));
+        }
+    }
+
+    #[test]
+    fn matrices_with_nothing_to_reflect_are_reduced() {
+        let blocks = |i: usize, j: usize| if i / 5 == j / 5 { 1.0 + (i * j % 3) as f64 } else { 0.0 };
+        for size in [3, 16, 40] {
+            assert_reduces_in_all_widths(&Mat::zeros(size, size), "zeros");
+            assert_reduces_in_all_widths(&Mat::identity(size, size), "identity");
+            assert_reduces_in_all_widths(&Mat::full(size, size, 1.0), "ones");
+            assert_reduces_in_all_widths(&Mat::from_fn(size, size, blocks), "blocks");
+            assert_reduces_in_all_widths(&Mat::from_fn(size, size, |i, j| 1.0 / (1 + i + j) as f64), "Hilbert's");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The eigenvalues of a view set's similarities, and as many of the eigenvectors as are wanted.
+
+use faer::{MatMut, MatRef};
+use rayon::prelude::*;
+
+use super::bisection::eigenvalues;
+use super::divide::Tridiagonal;
+use super::reduction::Reduced;
+use super::twisted::{BLOCK, Matrix};
+use crate::ObjectiveError;
+
+/// Eigenvectors made by divide and conquer that one task brings back.
+const COLUMNS: usize = 128;
+
+/// A symmetric matrix, reduced to a tridiagonal one whose eigenvalues are known.
+pub(super) struct Spectrum {
+    /// Eigenvalues in ascending order.
+    pub values: Vec<f64>,
+    reduced: Reduced,
+    tridiagonal: Matrix,
+    /// Divide and conquer, if it was needed for the eigenvalues.
+    divided: Option<Tridiagonal>,
+    /// What messages call the matrix.
+    label: String,
+}
+
+/// Unit eigenvectors, and the weight of each.
+pub(super) struct Eigenvectors {
+    vectors: Vec<f32>,
+    by_row: bool,
+    pub weights: Vec<f32>,
+}
+
+impl Eigenvectors {
+    /// One in each column.
+    pub fn columns(&self, size: usize) -> MatRef<'_, f32> {
+        match self.by_row {
+            true => MatRef::from_row_major_slice(&self.vectors, size, BLOCK).subcols(0, self.weights.len()),
+            false => MatRef::from_column_major_slice(&self.vectors, size, self.weights.len()),
+        }
+    }
+}
+
+impl Spectrum {
+    /// Of the matrix `[n, n]` whose lower triangle is given column by column, called `label` in messages.
+    ///
+    /// # Errors
+    /// When the eigenvalues are not found.
+    pub fn new(matrix: Vec<f32>, size: usize, label: String) -> Result<Self, ObjectiveError> {
+        let reduced = Reduced::new(matrix, size);
+        let tridiagonal = Matrix::new(reduced.diagonal.clone(), &reduced.below);
+        let mut spectrum = Self { values: Vec::new(), reduced, tridiagonal, divided: None, label };
+        let values = match eigenvalues(&spectrum.tridiagonal) {
+            Some(values) => values,
+            None => spectrum.divided.insert(spectrum.divide()?).values.clone(),
+        };
+        spectrum.values = values.into_iter().map(f64::from).collect();
+        Ok(spectrum)
+    }
+
+    /// The eigenvectors whose weights are not zero, so precise that Σ over them of weight · u uᵀ is off by no more than `allowance` (in the
+    /// Frobenius norm, about).
+    ///
+    /// # Errors
+    /// When divide and conquer, which keeps eigenvectors of close eigenvalues apart, does not converge.
+    pub fn eigenvectors(&self, weights: &[f64], allowance: f64) -> Result<Vec<Eigenvectors>, ObjectiveError> {
+        let wanted: Vec<usize> = (0..weights.len()).filter(|rank| weights[*rank] != 0.0).collect();
+        if self.divided.is_none()
+            && let Some(eigenvectors) = self.twisted(&wanted, weights, allowance)
+        {
+            return Ok(eigenvectors);
+        }
+        self.divided(&wanted, weights)
+    }
+
+    /// Each by itself, unless eigenvalues are too close to each other for that.
+    fn twisted(&self, wanted: &[usize], weights: &[f64], allowance: f64) -> Option<Vec<Eigenvectors>> {
+        let (values, size) = (&self.values, self.values.len());
+        let distance = |rank: usize| {
+            let lower = rank.checked_sub(1).map_or(f64::INFINITY, |before| values[rank] - values[before]);
+            let upper = values.get(rank + 1).map_or(f64::INFINITY, |after| after - values[rank]);
+            lower.min(upper)
+        };
+        let made: Vec<(Vec<f32>, f64)> = wanted
+            .par_chunks(BLOCK)
+            .map(|ranks| {
+                let shifts: Vec<f32> = ranks.iter().map(|rank| values[*rank] as f32).collect();
+                let mut vectors = vec![0.0; size * BLOCK];
+                let steps = self.tridiagonal.vectors(&shifts, &mut vectors);
+                // An eigenvector is off by what is left of (T − λ) u, over the distance of the next eigenvalue.
+                let error = |(rank, left): (&usize, f32)| {
+                    (weights[*rank] * (f64::from(left) / distance(*rank)).min(2.0)).powi(2)
+                };
+                let left = steps.iter().map(|step| step.residual + f32::EPSILON * step.magnitude);
+                (vectors, ranks.iter().zip(left).map(error).sum())
+            })
+            .collect();
+        let error: f64 = made.iter().map(|(_, error)| error).sum();
+        if error.is_nan() || error > allowance * allowance {
+            return None;
+        }
+        let back = |((mut vectors, _), ranks): ((Vec<f32>, f64), &[usize])| {
+            let columns = MatMut::from_row_major_slice_mut(&mut vectors, size, BLOCK);
+            self.reduced.rotate_back(columns.subcols_mut(0, ranks.len()));
+            let weights = ranks.iter().map(|rank| weights[*rank] as f32).collect();
+            Eigenvectors { vectors, by_row: true, weights }
+        };
+        Some(made.into_par_iter().zip(wanted.par_chunks(BLOCK)).map(back).collect())
+    }
+
+    /// By divide and conquer.
+    fn divided(&self, wanted: &[usize], weights: &[f64]) -> Result<Vec<Eigenvectors>, ObjectiveError> {
+        let now;
+        let divided = match &self.divided {
+            Some(divided) => divided,
+            None => {
+                now = self.divide()?;
+                &now
+            }
+        };
+        let size = self.values.len();
+        let mut marks = vec![false; size];
+        wanted.iter().for_each(|rank| marks[*rank] = true);
+        let (vectors, ranks) = divided.vectors(&marks);
+        let back = |(vectors, ranks): (&[f32], &[usize])| {
+            let mut vectors = vectors.to_vec();
+            self.reduced.rotate_back(MatMut::from_column_major_slice_mut(&mut vectors, size, ranks.len()));
+            let weights = ranks.iter().map(|rank| weights[*rank] as f32).collect();
+            Eigenvectors { vectors, by_row: false, weights }
+        };
+        Ok(vectors.par_chunks(size * COLUMNS).zip(ranks.par_chunks(COLUMNS)).map(back).collect())
+    }
+
+    fn divide(&self) -> Result<Tridiagonal, ObjectiveError> {
+        Tridiagonal::new(self.reduced.diagonal.clone(), &self.reduced.below)
+            .map_err(|_| ObjectiveError::NoConvergence { quantity: self.label.clone(), size: self.values.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faer::{Mat, Side};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// A = V diag(values) Vᵀ with V an orthogonal matrix.
+    fn with_eigenvalues(values: &[f64], seed: u64) -> Mat<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let half = Mat::from_fn(values.len(), values.len(), |_, _| rng.random_range(-1.0..1.0f64));
+        let basis = (&half + half.transpose()).self_adjoint_eigen(Side::Lower).unwrap();
+        let scaled = Mat::from_fn(values.len(), values.len(), |i, j| basis.U()[(i, j)] * values[j]);
+        scaled * basis.U().transpose()
+    }
+
+    fn spectrum(matrix: &Mat<f64>) -> Spectrum {
+        let size = matrix.nrows();
+        let columns = (0..size * size).map(|at| matrix[(at % size, at / size)] as f32).collect();
+        Spectrum::new(columns, size, "a matrix".into()).unwrap()
+    }
+
+    /// Σ weight · u uᵀ.
+    fn sum(eigenvectors: &[Eigenvectors], size: usize) -> Mat<f64> {
+        let mut sum = Mat::zeros(size, size);
+        for eigenvectors in eigenvectors {
+            for (column, weight) in eigenvectors.columns(size).col_iter().zip(&eigenvectors.weights) {
+                let column = Mat::from_fn(size, 1, |i, _| f64::from(column[i]));
+                sum += &column * column.transpose() * f64::from(*weight);
+            }
+        }
+        sum
+    }
+
+    /// Weights by which the sum is a function of the matrix, whichever eigenvectors equal eigenvalues are given.
+    fn weight(value: f64) -> f64 {
+        if value > 2.05 { 0.0 } else { (3.0 * value).sin() }
+    }
+
+    /// Of a matrix with these eigenvalues; whether the eigenvectors could be made each by itself.
+    fn assert_right(values: &[f64], case: &str) -> bool {
+        let size = values.len();
+        let matrix = with_eigenvalues(values, size as u64);
+        let spectrum = spectrum(&matrix);
+        let weights: Vec<f64> = values.iter().copied().map(weight).collect();
+        let wanted: Vec<usize> = (0..size).filter(|rank| weights[*rank] != 0.0).collect();
+        let allowance = 1e-4 * (size as f64).sqrt();
+        let expected = with_eigenvalues(&weights, size as u64);
+        let check = |eigenvectors: Vec<Eigenvectors>, way: &str| {
+            let error = (sum(&eigenvectors, size) - &expected).norm_l2();
+            assert!(error < allowance, "{case}, {way}: off by {error:.1e}");
+        };
+        check(spectrum.eigenvectors(&weights, allowance).unwrap(), "as chosen");
+        check(spectrum.divided(&wanted, &weights).unwrap(), "by divide and conquer");
+        let twisted = spectrum.twisted(&wanted, &weights, allowance);
+        let possible = twisted.is_some();
+        twisted.into_iter().for_each(|twisted| check(twisted, "each by itself"));
+        possible
+    }
+
+    #[test]
+    fn eigenvectors_of_eigenvalues_apart_are_made_each_by_itself() {
+        for size in [1, 2, 3, 20, 63, 64, 65, 130, 200] {
+            let values: Vec<f64> = (0..size).map(|i| -1.0 + 4.0 * f64::from(i) / f64::from(size)).collect();
+            assert!(assert_right(&values, &format!("{size} apart")));
+        }
+    }
+
+    #[test]
+    fn eigenvectors_of_close_eigenvalues_are_kept_apart() {
+        for size in [20, 65, 130] {
+            let values: Vec<f64> = (0..size).map(|i| f64::from(i / 5) * 0.1 + f64::from(i % 5) * 1e-9).collect();
+            assert!(!assert_right(&values, &format!("{size} in fives")));
+        }
+    }
+
+    #[test]
+    fn close_eigenvalues_whose_eigenvectors_are_not_wanted_do_not_matter() {
+        let values: Vec<f64> = (0..80).map(|i| if i < 40 { f64::from(i) / 40.0 } else { 3.0 }).collect();
+        assert!(assert_right(&values, "forty apart, forty equal"));
+    }
+
+    #[test]
+    fn divide_and_conquer_is_taken_where_an_allowance_is_too_small() {
+        let values: Vec<f64> = (0..50).map(|i| f64::from(i) / 25.0).collect();
+        let spectrum = spectrum(&with_eigenvalues(&values, 0));
+        let wanted: Vec<usize> = (0..50).collect();
+        assert!(spectrum.twisted(&wanted, &[1.0; 50], 1e-3).is_some());
+        assert!(spectrum.twisted(&wanted, &[1.0; 50], 0.0).is_none());
+        assert!(spectrum.twisted(&wanted, &[f64::NAN; 50], 1.0).is_none());
+        let divided = spectrum.eigenvectors(&[1.0; 50], 0.0).unwrap();
+        assert!(divided.iter().all(|eigenvectors| !eigenvectors.by_row));
+    }
+}
