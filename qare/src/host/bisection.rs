@@ -1,11 +1,15 @@
-//! Eigenvalues of a symmetric tridiagonal matrix, each found by itself: as many at a time as the machine's vectors hold.
+//! Eigenvalues of a symmetric tridiagonal matrix, all at once: as many at a time as the machine's vectors hold.
 //!
-//! Counts of eigenvalues below a shift (Sturm) part the line until every eigenvalue has an interval to itself; in each sweep
-//! the shifts lie where the counts so far let the eigenvalues be expected. Within its interval an eigenvalue is found by
-//! iterations of Rayleigh's quotient, which triple its digits, and by halving where they lead outside.
+//! At a shift σ the pivots q_i = T_ii − σ − T_{i,i−1}² / q_{i−1} tell how many eigenvalues are below it (Sturm: as many as there
+//! are negative ones), which parts the line until every eigenvalue has an interval to itself. With their derivatives, u_i = −dq_i/dσ =
+//! 1 + (T_{i,i−1} / q_{i−1})² u_{i−1}, they also tell Σ_j 1 / (λ_j − σ) = Σ_i u_i / q_i. Less what the other eigenvalues, as far as known,
+//! have in that sum, it is 1 / (λ − σ) of the one that is looked for.
 //!
 //! Source: Barth, Martin, Wilkinson, "Calculation of the eigenvalues of a symmetric tridiagonal matrix by the method of
-//! bisection" (1967); Parlett, "The Symmetric Eigenvalue Problem", sections 3.3 and 4.6.
+//! bisection" (1967); Bini, Gemignani, Tisseur, "The Ehrlich-Aberth method for the nonsymmetric tridiagonal eigenvalue
+//! problem" (2005).
+
+use std::f32::consts::PI;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -14,138 +18,245 @@ use super::twisted::{BLOCK, GROUPS, Matrix, guarded, lanes, shifts_of};
 
 /// Sweeps after which it is given up.
 const MOST_SWEEPS: usize = 200;
+/// From this sweep on, an interval is halved every so often, however promising a step from its ends looks.
+const PATIENCE: usize = 8;
+const HALVED_EVERY: usize = 4;
+/// A sum is not used that is less than this times its doubt.
+const MOST_DOUBTED: f32 = 16.0;
+/// Eigenvalues that from afar are as good as this many at their mean.
+const GROUP: usize = 8;
+
+/// What is known at a shift.
+#[derive(Clone, Copy)]
+struct Point {
+    at: f32,
+    /// Σ_j 1 / (λ_j − at), or no number where it is not known.
+    sum: f32,
+    /// How far off that may be.
+    doubt: f32,
+}
 
 /// An interval that holds an eigenvalue.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct Interval {
-    low: f32,
-    high: f32,
+    low: Point,
+    high: Point,
 }
 
 impl Interval {
     fn width(&self) -> f32 {
-        self.high - self.low
+        self.high.at - self.low.at
     }
 
     /// The point this part of the way from its lower end to the upper.
     fn point(&self, part: f32) -> f32 {
-        self.low + self.width() * part
+        self.low.at + self.width() * part
+    }
+
+    /// Where its eigenvalue may be expected if it has no other: by the sums at its ends, were there none elsewhere.
+    fn expected(&self) -> f32 {
+        let (low, high) = (self.low.sum, -self.high.sum);
+        self.point(if low > 0.0 && high > 0.0 && low + high < f32::INFINITY { high / (low + high) } else { 0.5 })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.low.at == other.low.at && self.high.at == other.high.at
     }
 }
 
 /// All eigenvalues in ascending order, or none if an iteration did not end.
 pub(super) fn eigenvalues(matrix: &Matrix) -> Option<Vec<f32>> {
     let size = matrix.size();
-    let (low, high, mean) = matrix.bounds();
-    // Nothing is known of an eigenvalue beyond this.
-    let tolerance = 2.0 * f32::EPSILON * mean;
+    let [low, high] = matrix.bounds().map(|at| Point { at, sum: f32::NAN, doubt: 0.0 });
     let mut intervals = vec![Interval { low, high }; size];
-    isolate(matrix, tolerance, &mut intervals)?;
-
-    let mut values: Vec<f32> = intervals.iter().map(|interval| interval.point(0.5)).collect();
-    let mut active: Vec<usize> = (0..size).filter(|i| intervals[*i].width() > tolerance).collect();
+    let mut shifts = expected(matrix);
+    let mut values = shifts.clone();
+    let mut settled = vec![false; size];
     for sweep in 1..=MOST_SWEEPS {
-        if active.is_empty() {
-            return Some(values);
-        }
-        let shifts: Vec<f32> = active.iter().map(|i| values[*i]).collect();
-        let steps = matrix.steps(&shifts);
-        let before = values.clone();
-        let mut still = Vec::with_capacity(active.len());
-        for (i, step) in active.into_iter().zip(steps) {
-            let interval = &mut intervals[i];
-            match step.below > i {
-                true => interval.high = interval.high.min(before[i]),
-                false => interval.low = interval.low.max(before[i]),
-            }
-            let target = before[i] + step.length;
-            let inside = target > interval.low && target < interval.high;
-            let lower = if i == 0 { f32::INFINITY } else { before[i] - before[i - 1] };
-            let upper = if i + 1 == size { f32::INFINITY } else { before[i + 1] - before[i] };
-            // What a step leaves of an error is about its square, over the distance of the next eigenvalue.
-            let noise = f32::EPSILON * step.magnitude;
-            let done = step.length.abs() <= noise
-                || inside && step.length * step.length <= 0.25 * noise * lower.min(upper)
-                || interval.width() <= tolerance;
-            values[i] = match inside && (done || sweep % 8 != 0) {
-                true => target,
-                false if done => target.clamp(interval.low, interval.high),
-                false => interval.point(0.5),
-            };
-            if !done {
-                still.push(i);
-            }
-        }
-        active = still;
-    }
-    None
-}
-
-/// Narrows the intervals until no two of them have more than an end in common, or what they have is no wider than can be told apart.
-fn isolate(matrix: &Matrix, tolerance: f32, intervals: &mut [Interval]) -> Option<()> {
-    let size = intervals.len();
-    for _ in 0..MOST_SWEEPS {
-        let mut shifts = Vec::new();
+        narrow(&mut intervals, &points(matrix, &shifts));
+        shifts.clear();
+        // Eigenvalues with an interval to themselves.
+        let mut alone = Vec::new();
         let mut first = 0;
         while first < size {
             let interval = intervals[first];
-            let same = intervals[first..].iter().take_while(|other| **other == interval).count();
-            let alone = same == 1
-                && (first == 0 || intervals[first - 1].high <= interval.low)
-                && (first + 1 == size || interval.high <= intervals[first + 1].low);
-            let least = tolerance + 2.0 * f32::EPSILON * interval.low.abs().max(interval.high.abs());
-            if !alone && interval.width() > least {
-                shifts.extend((0..same).map(|rank| interval.point((rank as f32 + 0.5) / same as f32)));
-            }
+            let same = intervals[first..].iter().take_while(|other| other.is_same(&interval)).count();
+            let ranks = first..first + same;
             first += same;
+            if settled[ranks.start] {
+                continue;
+            }
+            let group = &mut values[ranks.clone()];
+            for (rank, value) in group.iter_mut().enumerate() {
+                *value = interval.point((rank as f32 + 0.5) / same as f32);
+            }
+            if interval.width() <= 2.0 * noise(matrix, &interval) {
+                settled[ranks].fill(true);
+            } else if same > 1 {
+                shifts.extend_from_slice(group);
+            } else {
+                group[0] = interval.expected();
+                alone.push(ranks.start);
+            }
         }
+        if sweep < PATIENCE || sweep % HALVED_EVERY != 0 {
+            for (rank, step) in alone.iter().zip(steps(&intervals, &values, &alone)) {
+                let Some((from, length)) = step else { continue };
+                let value = from + length;
+                // What a step leaves of an error is about its square, over the distance of the next eigenvalue.
+                let others = [rank.checked_sub(1), Some(rank + 1)].into_iter().flatten().filter_map(|i| values.get(i));
+                let gap = others.fold(f32::INFINITY, |gap, other| gap.min((value - other).abs()));
+                let noise = noise(matrix, &intervals[*rank]);
+                settled[*rank] = length.abs() <= noise || 4.0 * length * length <= noise * gap;
+                values[*rank] = value;
+            }
+        }
+        shifts.extend(alone.iter().filter(|rank| !settled[**rank]).map(|rank| values[*rank]));
         if shifts.is_empty() {
-            return Some(());
-        }
-        for (shift, below) in shifts.iter().zip(counts(matrix, &shifts)) {
-            if below > 0 {
-                intervals[below - 1].high = intervals[below - 1].high.min(*shift);
-            }
-            if below < size {
-                intervals[below].low = intervals[below].low.max(*shift);
-            }
-        }
-        for i in 1..size {
-            intervals[i].low = intervals[i].low.max(intervals[i - 1].low);
-        }
-        for i in (1..size).rev() {
-            intervals[i - 1].high = intervals[i - 1].high.min(intervals[i].high);
+            return Some(values);
         }
     }
     None
 }
 
-/// How many eigenvalues are below each shift.
-fn counts(matrix: &Matrix, shifts: &[f32]) -> Vec<usize> {
-    let mut counts = vec![0; shifts.len()];
-    let arch = pulp::Arch::new();
-    counts.par_chunks_mut(BLOCK).zip(shifts.par_chunks(BLOCK)).for_each(|(counts, shifts)| {
-        arch.dispatch(Count { matrix, shifts, counts });
-    });
-    counts
+/// Nothing is known of an eigenvalue beyond this.
+fn noise(matrix: &Matrix, interval: &Interval) -> f32 {
+    f32::EPSILON * (interval.low.at.abs().max(interval.high.at.abs()) + matrix.typical)
 }
 
-struct Count<'a> {
+/// Where eigenvalues may be expected in ascending order: were a row's neighbours like it, they would be at T_ii + 2 T_{i,i+1} cos φ with
+/// all φ alike.
+fn expected(matrix: &Matrix) -> Vec<f32> {
+    let golden = 0.618_034;
+    let [low, high] = matrix.bounds();
+    let rows = matrix.diagonal.iter().zip(matrix.radii()).enumerate();
+    let mut values: Vec<f32> =
+        rows.map(|(i, (d, radius))| (d + radius * (PI * (i as f32 * golden).fract()).cos()).clamp(low, high)).collect();
+    values.sort_by(f32::total_cmp);
+    values
+}
+
+/// For each of the `ranks`, from which end of its interval how long a step leads to the eigenvalue: the shorter step, if any stays
+/// inside. The other eigenvalues are taken to be at `values`.
+fn steps(intervals: &[Interval], values: &[f32], ranks: &[usize]) -> Vec<Option<(f32, f32)>> {
+    let means: Vec<f32> = values.chunks(GROUP).map(|group| group.iter().sum::<f32>() / group.len() as f32).collect();
+    let mut steps = Vec::with_capacity(ranks.len());
+    let arch = pulp::Arch::new();
+    for ranks in ranks.chunk_by(|a, b| a / GROUP == b / GROUP) {
+        let mut ends = [f32::NAN; 2 * GROUP];
+        for rank in ranks {
+            ends[rank % GROUP] = intervals[*rank].low.at;
+            ends[GROUP + rank % GROUP] = intervals[*rank].high.at;
+        }
+        let others = arch.dispatch(Others { values, means: &means, group: ranks[0] / GROUP, ends: &ends });
+        for rank in ranks {
+            let Interval { low, high } = intervals[*rank];
+            // No step leads anywhere where another eigenvalue is taken to be, or where a sum is too much in doubt.
+            let length = |end: Point, others: f32| match end.sum - others {
+                left if !others.is_finite() || left.abs() < MOST_DOUBTED * end.doubt => f32::NAN,
+                left => 1.0 / left,
+            };
+            let up = length(low, others[rank % GROUP]);
+            let down = length(high, others[GROUP + rank % GROUP]);
+            let up = Some((low.at, up)).filter(|_| up >= 0.0 && low.at + up <= high.at);
+            let down = Some((high.at, down)).filter(|_| down <= 0.0 && high.at + down >= low.at);
+            steps.push(up.into_iter().chain(down).min_by(|a, b| a.1.abs().total_cmp(&b.1.abs())));
+        }
+    }
+    steps
+}
+
+/// Σ_j 1 / (λ_j − end) without the eigenvalue whose end it is, for the lower and the upper ends of a group's intervals.
+struct Others<'a> {
+    values: &'a [f32],
+    /// Mean of each group of values.
+    means: &'a [f32],
+    group: usize,
+    ends: &'a [f32; 2 * GROUP],
+}
+
+impl WithSimd for Others<'_> {
+    type Output = [f32; 2 * GROUP];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Self { values, means, group, ends } = self;
+        let (before, after) = (group.saturating_sub(1), means.len().min(group + 2));
+        let own = group * GROUP..values.len().min((group + 1) * GROUP);
+        let ranks: [f32; 2 * GROUP] = std::array::from_fn(|i| (i % GROUP) as f32);
+        let mut sums = [0.0; 2 * GROUP];
+        let vectors = S::as_simd_f32s(ends).0.iter().zip(S::as_simd_f32s(&ranks).0);
+        for (sum, (end, ranks)) in S::as_mut_simd_f32s(&mut sums).0.iter_mut().zip(vectors) {
+            let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+            let part = |value: &f32| simd.div_f32s(one, simd.sub_f32s(simd.splat_f32s(*value), *end));
+            for mean in means[..before].iter().chain(&means[after..]) {
+                *sum = simd.add_f32s(*sum, part(mean));
+            }
+            *sum = simd.mul_f32s(*sum, simd.splat_f32s(GROUP as f32));
+            for value in
+                values[before * GROUP..own.start].iter().chain(&values[own.end..values.len().min(after * GROUP)])
+            {
+                *sum = simd.add_f32s(*sum, part(value));
+            }
+            for (rank, value) in values[own.clone()].iter().enumerate() {
+                let itself = simd.equal_f32s(*ranks, simd.splat_f32s(rank as f32));
+                *sum = simd.add_f32s(*sum, simd.select_f32s(itself, zero, part(value)));
+            }
+        }
+        sums
+    }
+}
+
+/// Makes points, of which is known how many eigenvalues are below, ends of the intervals next to them.
+fn narrow(intervals: &mut [Interval], points: &[(usize, Point)]) {
+    let size = intervals.len();
+    for (below, point) in points {
+        if *below > 0 && point.at < intervals[below - 1].high.at {
+            intervals[below - 1].high = *point;
+        }
+        if *below < size && point.at > intervals[*below].low.at {
+            intervals[*below].low = *point;
+        }
+    }
+    for i in 1..size {
+        if intervals[i].low.at < intervals[i - 1].low.at {
+            intervals[i].low = intervals[i - 1].low;
+        }
+    }
+    for i in (1..size).rev() {
+        if intervals[i - 1].high.at > intervals[i].high.at {
+            intervals[i - 1].high = intervals[i].high;
+        }
+    }
+}
+
+/// How many eigenvalues are below each shift, and what else is known there.
+fn points(matrix: &Matrix, shifts: &[f32]) -> Vec<(usize, Point)> {
+    let mut points = vec![(0, Point { at: 0.0, sum: 0.0, doubt: 0.0 }); shifts.len()];
+    let arch = pulp::Arch::new();
+    points.par_chunks_mut(BLOCK).zip(shifts.par_chunks(BLOCK)).for_each(|(points, shifts)| {
+        arch.dispatch(Sums { matrix, shifts, points });
+    });
+    points
+}
+
+struct Sums<'a> {
     matrix: &'a Matrix,
     shifts: &'a [f32],
-    counts: &'a mut [usize],
+    points: &'a mut [(usize, Point)],
 }
 
-impl WithSimd for Count<'_> {
+impl WithSimd for Sums<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let width = S::F32_LANES * GROUPS;
         let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-        for (counts, shifts) in self.counts.chunks_mut(width).zip(self.shifts.chunks(width)) {
+        for (points, shifts) in self.points.chunks_mut(width).zip(self.shifts.chunks(width)) {
             let shift = shifts_of(simd, shifts);
-            let (mut carry, mut below) = ([zero; GROUPS], [zero; GROUPS]);
+            let (mut carry, mut slope) = ([zero; GROUPS], [one; GROUPS]);
+            let (mut below, mut sum, mut magnitude) = ([zero; GROUPS], [zero; GROUPS], [zero; GROUPS]);
             for (d, e) in self.matrix.diagonal.iter().zip(&self.matrix.below) {
                 let (d, square) = (simd.splat_f32s(*d), simd.splat_f32s(e * e));
                 for g in 0..GROUPS {
@@ -153,11 +264,17 @@ impl WithSimd for Count<'_> {
                     let pivot = guarded(simd, pivot, self.matrix.least);
                     let negative = simd.less_than_f32s(pivot, zero);
                     below[g] = simd.add_f32s(below[g], simd.select_f32s(negative, one, zero));
-                    carry[g] = simd.div_f32s(square, pivot);
+                    let inverse = simd.div_f32s(one, pivot);
+                    let part = simd.mul_f32s(slope[g], inverse);
+                    sum[g] = simd.add_f32s(sum[g], part);
+                    magnitude[g] = simd.add_f32s(magnitude[g], simd.abs_f32s(part));
+                    carry[g] = simd.mul_f32s(square, inverse);
+                    slope[g] = simd.mul_add_e_f32s(carry[g], part, one);
                 }
             }
-            for (count, below) in counts.iter_mut().zip(lanes::<S>(&below)) {
-                *count = *below as usize;
+            let numbers = lanes::<S>(&below).iter().zip(lanes::<S>(&sum)).zip(lanes::<S>(&magnitude));
+            for ((point, at), ((below, sum), magnitude)) in points.iter_mut().zip(shifts).zip(numbers) {
+                *point = (*below as usize, Point { at: *at, sum: *sum, doubt: f32::EPSILON * magnitude });
             }
         }
     }

@@ -86,12 +86,12 @@ impl Spectrum {
             .map(|ranks| {
                 let shifts: Vec<f32> = ranks.iter().map(|rank| values[*rank] as f32).collect();
                 let mut vectors = vec![0.0; size * BLOCK];
-                let steps = self.tridiagonal.vectors(&shifts, &mut vectors);
+                let qualities = self.tridiagonal.vectors(&shifts, &mut vectors);
                 // An eigenvector is off by what is left of (T − λ) u, over the distance of the next eigenvalue.
                 let error = |(rank, left): (&usize, f32)| {
                     (weights[*rank] * (f64::from(left) / distance(*rank)).min(2.0)).powi(2)
                 };
-                let left = steps.iter().map(|step| step.residual + f32::EPSILON * step.magnitude);
+                let left = qualities.iter().map(|quality| quality.residual + f32::EPSILON * quality.magnitude);
                 (vectors, ranks.iter().zip(left).map(error).sum())
             })
             .collect();

@@ -2,14 +2,13 @@
 //! machine's vectors hold.
 //!
 //! T − λ is factored from the top, L D Lᵀ, and from the bottom, U D' Uᵀ. Where both meet, in the row k that leaves the smallest
-//! |γ_k| = |D_k + D'_k − (T_kk − λ)|, the vector z with z_k = 1 and all other equations fulfilled has (T − λ) z = γ_k e_k:
-//! Rayleigh's quotient is λ + γ_k / |z|², and |γ_k| / |z| is how far z is from an eigenvector.
+//! |γ_k| = |D_k + D'_k − (T_kk − λ)|, the vector z with z_k = 1 and all other equations fulfilled has (T − λ) z = γ_k e_k, and
+//! |γ_k| / |z| says how far z is from an eigenvector.
 //!
 //! Source: Dhillon and Parlett, "Multiple representations to compute orthogonal eigenvectors of symmetric tridiagonal
 //! matrices" (2004), section 3; Parlett and Dhillon, "Fernando's solution to Wilkinson's problem" (1997).
 
 use pulp::{Simd, WithSimd, bytemuck};
-use rayon::prelude::*;
 
 /// Vectors of shifts worked on side by side, so that one's divisions fill the time another's take.
 pub(super) const GROUPS: usize = 4;
@@ -26,17 +25,15 @@ pub(super) struct Matrix {
     pub below: Vec<f32>,
     /// Σ_j |T_ij| `[n]`.
     sums: Vec<f32>,
+    /// Their median.
+    pub typical: f32,
     /// Smaller pivots are taken to be this.
     pub least: f32,
 }
 
-/// What is found at a shift.
+/// How good a vector is.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Step {
-    /// How many eigenvalues are below it.
-    pub below: usize,
-    /// From it to Rayleigh's quotient of the vector.
-    pub length: f32,
+pub(super) struct Quality {
     /// |(T − λ) z| of the unit vector.
     pub residual: f32,
     /// Norm of what |T| makes of the unit vector's magnitudes: times f32's ε, what rounding does to its eigenvalue.
@@ -48,10 +45,14 @@ impl Matrix {
     pub fn new(diagonal: Vec<f32>, below: &[f32]) -> Self {
         let mut below = below.to_vec();
         below.push(0.0);
-        let before = |i: usize| if i == 0 { 0.0 } else { below[i - 1].abs() };
-        let sums = (0..diagonal.len()).map(|i| diagonal[i].abs() + below[i].abs() + before(i)).collect();
-        let most = below.iter().fold(1.0f32, |most, e| most.max(e * e));
-        Self { diagonal, below, sums, least: f32::MIN_POSITIVE * most }
+        let mut matrix = Self { diagonal, below, sums: Vec::new(), typical: 0.0, least: 0.0 };
+        matrix.sums = matrix.diagonal.iter().zip(matrix.radii()).map(|(d, radius)| d.abs() + radius).collect();
+        let mut sorted = matrix.sums.clone();
+        matrix.typical = *sorted.select_nth_unstable_by(matrix.size() / 2, f32::total_cmp).1;
+        let largest = matrix.sums.iter().fold(0.0f32, |largest, sum| largest.max(*sum));
+        // Far less than rounding does to any pivot, and its inverse still has a square.
+        matrix.least = (largest * f32::EPSILON * f32::EPSILON).max(f32::MIN_POSITIVE);
+        matrix
     }
 
     /// The order n.
@@ -59,34 +60,27 @@ impl Matrix {
         self.diagonal.len()
     }
 
-    /// Bounds of the eigenvalues (Gershgorin), and the root of their mean square.
-    pub fn bounds(&self) -> (f32, f32, f32) {
-        let (mut low, mut high, mut squares) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
-        for ((d, e), sum) in self.diagonal.iter().zip(&self.below).zip(&self.sums) {
-            low = low.min(d - (sum - d.abs()));
-            high = high.max(d + (sum - d.abs()));
-            squares += d * d + 2.0 * e * e;
-        }
-        let margin = 4.0 * f32::EPSILON * low.abs().max(high.abs());
-        (low - margin, high + margin, (squares / self.size() as f32).sqrt())
+    /// Σ_{j ≠ i} |T_ij| of each row.
+    pub fn radii(&self) -> impl Iterator<Item = f32> {
+        let before = std::iter::once(&0.0).chain(&self.below);
+        self.below.iter().zip(before).map(|(below, before)| below.abs() + before.abs())
     }
 
-    /// What is found at each shift.
-    pub fn steps(&self, shifts: &[f32]) -> Vec<Step> {
-        let mut steps = vec![Step::default(); shifts.len()];
-        let arch = pulp::Arch::new();
-        steps.par_chunks_mut(BLOCK).zip(shifts.par_chunks(BLOCK)).for_each(|(steps, shifts)| {
-            arch.dispatch(Factorization { matrix: self, shifts, steps, vectors: None });
+    /// Bounds of the eigenvalues (Gershgorin).
+    pub fn bounds(&self) -> [f32; 2] {
+        let rows = self.diagonal.iter().zip(self.radii());
+        let [low, high] = rows.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], (d, radius)| {
+            [low.min(d - radius), high.max(d + radius)]
         });
-        steps
+        let margin = 4.0 * f32::EPSILON * low.abs().max(high.abs());
+        [low - margin, high + margin]
     }
 
-    /// The same for up to [`BLOCK`] shifts, with the unit vectors row by row `[n, BLOCK]`.
-    pub fn vectors(&self, shifts: &[f32], vectors: &mut [f32]) -> Vec<Step> {
-        let mut steps = vec![Step::default(); shifts.len()];
-        let vectors = Some(vectors);
-        pulp::Arch::new().dispatch(Factorization { matrix: self, shifts, steps: &mut steps, vectors });
-        steps
+    /// For up to [`BLOCK`] eigenvalues their unit eigenvectors, row by row `[n, BLOCK]`.
+    pub fn vectors(&self, eigenvalues: &[f32], vectors: &mut [f32]) -> Vec<Quality> {
+        let mut qualities = vec![Quality::default(); eigenvalues.len()];
+        pulp::Arch::new().dispatch(Factorization { matrix: self, eigenvalues, vectors, qualities: &mut qualities });
+        qualities
     }
 }
 
@@ -114,9 +108,9 @@ pub(super) fn lanes<S: Simd>(vectors: &[S::f32s; GROUPS]) -> &[f32] {
 
 struct Factorization<'a> {
     matrix: &'a Matrix,
-    shifts: &'a [f32],
-    steps: &'a mut [Step],
-    vectors: Option<&'a mut [f32]>,
+    eigenvalues: &'a [f32],
+    vectors: &'a mut [f32],
+    qualities: &'a mut [Quality],
 }
 
 /// Of a row i: the multiplier that gives z_i from z_{i+1}, and what gives it from z_{i−1} (before that is known, the pivot D_i).
@@ -127,58 +121,46 @@ impl WithSimd for Factorization<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { matrix, shifts, steps, mut vectors } = self;
+        let Self { matrix, eigenvalues, vectors, qualities } = self;
         let width = S::F32_LANES * GROUPS;
         let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
         let mut rows: Vec<Row<S>> = vec![[[zero; 2]; GROUPS]; matrix.size()];
-        let mut entries = vec![[zero; GROUPS]; if vectors.is_some() { matrix.size() } else { 0 }];
-        for (part, (steps, shifts)) in steps.chunks_mut(width).zip(shifts.chunks(width)).enumerate() {
-            let shift = shifts_of(simd, shifts);
-            let below = descend(simd, matrix, &shift, &mut rows);
+        let parts = qualities.chunks_mut(width).zip(eigenvalues.chunks(width)).enumerate();
+        for (part, (qualities, eigenvalues)) in parts {
+            let shift = shifts_of(simd, eigenvalues);
+            descend(simd, matrix, &shift, &mut rows);
             let (gamma, twist) = ascend(simd, matrix, &shift, &mut rows);
-            let (squares, magnitudes) = solve(simd, matrix, &twist, &rows, &mut entries);
+            let (squares, magnitudes) = solve(simd, matrix, &twist, &rows, &mut vectors[part * width..]);
             let mut inverse = [zero; GROUPS];
             for (inverse, square) in inverse.iter_mut().zip(&squares) {
                 *inverse = simd.div_f32s(one, simd.sqrt_f32s(*square));
             }
-            if let Some(vectors) = &mut vectors {
-                for (row, entries) in vectors.chunks_exact_mut(BLOCK).zip(&entries) {
-                    let row = S::as_mut_simd_f32s(&mut row[part * width..][..width]).0;
-                    for ((row, z), inverse) in row.iter_mut().zip(entries).zip(&inverse) {
-                        *row = simd.mul_f32s(*z, *inverse);
-                    }
+            for row in 0..matrix.size() {
+                for (entry, inverse) in entries::<S>(&mut vectors[part * width..], row).iter_mut().zip(&inverse) {
+                    *entry = simd.mul_f32s(*entry, *inverse);
                 }
             }
-            let (below, gamma, inverse) = (lanes::<S>(&below), lanes::<S>(&gamma), lanes::<S>(&inverse));
-            let magnitudes = lanes::<S>(&magnitudes);
-            for (lane, step) in steps.iter_mut().enumerate() {
-                *step = Step {
-                    below: below[lane] as usize,
-                    length: gamma[lane] * inverse[lane] * inverse[lane],
-                    residual: gamma[lane].abs() * inverse[lane],
-                    magnitude: magnitudes[lane].sqrt() * inverse[lane],
-                };
+            let numbers = lanes::<S>(&gamma).iter().zip(lanes::<S>(&magnitudes)).zip(lanes::<S>(&inverse));
+            for (quality, ((gamma, magnitude), inverse)) in qualities.iter_mut().zip(numbers) {
+                *quality = Quality { residual: gamma.abs() * inverse, magnitude: magnitude.sqrt() * inverse };
             }
         }
     }
 }
 
-/// L D Lᵀ = T − shift; how many pivots are negative.
+/// L D Lᵀ = T − shift.
 #[inline(always)]
-fn descend<S: Simd>(simd: S, matrix: &Matrix, shift: &[S::f32s; GROUPS], rows: &mut [Row<S>]) -> [S::f32s; GROUPS] {
-    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-    let (mut carry, mut below) = ([zero; GROUPS], [zero; GROUPS]);
+fn descend<S: Simd>(simd: S, matrix: &Matrix, shift: &[S::f32s; GROUPS], rows: &mut [Row<S>]) {
+    let mut carry = [simd.splat_f32s(0.0); GROUPS];
     for ((d, e), row) in matrix.diagonal.iter().zip(&matrix.below).zip(rows) {
         let (d, e) = (simd.splat_f32s(*d), simd.splat_f32s(*e));
         for g in 0..GROUPS {
             let pivot = guarded(simd, simd.sub_f32s(simd.sub_f32s(d, shift[g]), carry[g]), matrix.least);
-            below[g] = simd.add_f32s(below[g], simd.select_f32s(simd.less_than_f32s(pivot, zero), one, zero));
             let multiplier = simd.div_f32s(e, pivot);
             carry[g] = simd.mul_f32s(e, multiplier);
             row[g] = [multiplier, pivot];
         }
     }
-    below
 }
 
 /// U D' Uᵀ = T − shift; the γ of the smallest magnitude, and the row it is in.
@@ -210,17 +192,23 @@ fn ascend<S: Simd>(
     (gamma, twist)
 }
 
-/// z from the row of the twist up and down, into `entries` unless those are empty: Σ z_i², and Σ_i (z_i Σ_j |T_ij|)².
+/// A row of vectors that lie row by row.
+#[inline(always)]
+fn entries<S: Simd>(vectors: &mut [f32], row: usize) -> &mut [S::f32s; GROUPS] {
+    let entries = S::as_mut_simd_f32s(&mut vectors[row * BLOCK..][..S::F32_LANES * GROUPS]).0;
+    entries.try_into().expect("as many as there are groups")
+}
+
+/// z from the row of the twist up and down, into the first of the `vectors`: Σ z_i², and Σ_i (z_i Σ_j |T_ij|)².
 #[inline(always)]
 fn solve<S: Simd>(
     simd: S,
     matrix: &Matrix,
     twist: &[S::f32s; GROUPS],
     rows: &[Row<S>],
-    entries: &mut [[S::f32s; GROUPS]],
+    vectors: &mut [f32],
 ) -> ([S::f32s; GROUPS], [S::f32s; GROUPS]) {
     let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-    let keep = !entries.is_empty();
     let (mut squares, mut magnitudes) = ([zero; GROUPS], [zero; GROUPS]);
     let mut z = [zero; GROUPS];
     for (i, row) in rows.iter().enumerate().rev() {
@@ -231,21 +219,18 @@ fn solve<S: Simd>(
             z[g] = simd.select_f32s(simd.equal_f32s(index, twist[g]), one, above);
             squares[g] = simd.mul_add_e_f32s(z[g], z[g], squares[g]);
             magnitudes[g] = add_square(simd, z[g], sum, magnitudes[g]);
-            if keep {
-                entries[i][g] = z[g];
-            }
         }
+        *entries::<S>(vectors, i) = z;
     }
     let mut z = [zero; GROUPS];
     for (i, row) in rows.iter().enumerate() {
         let (index, sum) = (simd.splat_f32s(i as f32), simd.splat_f32s(matrix.sums[i]));
+        let entries = entries::<S>(vectors, i);
         for g in 0..GROUPS {
             let below = next(simd, row[g][1], z[g]);
             squares[g] = simd.mul_add_e_f32s(below, below, squares[g]);
             magnitudes[g] = add_square(simd, below, sum, magnitudes[g]);
-            if keep {
-                entries[i][g] = simd.select_f32s(simd.less_than_f32s(twist[g], index), below, entries[i][g]);
-            }
+            entries[g] = simd.select_f32s(simd.less_than_f32s(twist[g], index), below, entries[g]);
             z[g] = simd.select_f32s(simd.equal_f32s(index, twist[g]), one, below);
         }
     }
@@ -323,8 +308,8 @@ pub(super) mod tests {
             let values: Vec<f64> = expected.S().column_vector().iter().copied().collect();
             let shifts: Vec<f32> = values.iter().map(|value| *value as f32).collect();
             let mut vectors = vec![0.0; size * BLOCK];
-            let steps = matrix.vectors(&shifts, &mut vectors);
-            for (rank, step) in steps.iter().enumerate() {
+            let qualities = matrix.vectors(&shifts, &mut vectors);
+            for (rank, quality) in qualities.iter().enumerate() {
                 let gap =
                     (0..size).filter(|i| *i != rank).map(|i| (values[i] - values[rank]).abs()).fold(1.0, f64::min);
                 let column = expected.U().col(rank);
@@ -335,37 +320,8 @@ pub(super) mod tests {
                     .sqrt();
                 assert!(error < 1e-6 / gap, "{size}, {rank}: off by {error:.1e}, with the next at {gap:.1e}");
                 // What is said of it bounds that.
-                let bound = f64::from(step.residual + f32::EPSILON * step.magnitude) / gap;
+                let bound = f64::from(quality.residual + f32::EPSILON * quality.magnitude) / gap;
                 assert!(error < 2.0 * bound + 1e-6, "{size}, {rank}: off by {error:.1e}, said to be {bound:.1e}");
-            }
-        }
-    }
-
-    #[test]
-    fn steps_lead_to_eigenvalues_and_count_those_below() {
-        for size in [1, 2, 17, 100] {
-            let matrix = random(size, 100 + size as u64);
-            let values = dense(&matrix).self_adjoint_eigenvalues(Side::Lower).unwrap();
-            // More than a task has; off by a part of the distance of the next.
-            let shifts: Vec<f32> = values
-                .iter()
-                .enumerate()
-                .flat_map(|(rank, value)| {
-                    let gap = (0..size).filter(|i| *i != rank).map(|i| (values[i] - value).abs()).fold(1.0, f64::min);
-                    [-1e-3, 1e-3].map(|part| (value + part * gap) as f32)
-                })
-                .collect();
-            for (at, (shift, step)) in shifts.iter().zip(matrix.steps(&shifts)).enumerate() {
-                let shift = f64::from(*shift);
-                let value = values[at / 2];
-                if (shift - value).abs() > 1e-5 {
-                    assert_eq!(step.below, values.iter().filter(|value| **value < shift).count());
-                }
-                let error = (shift + f64::from(step.length) - value).abs();
-                assert!(
-                    error < 1e-5 * (shift - value).abs() + 1e-6,
-                    "{size}, {value}: off by {error:.1e} after a step"
-                );
             }
         }
     }
