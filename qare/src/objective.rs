@@ -157,10 +157,12 @@ impl ContrastiveObjective {
         let pairwise = || rows.pairwise(&self.pairwise, views, differentiate);
         // A decomposition keeps one thread busy, and the pairwise term all that are left; with none left it would only
         // hold up one of the decompositions.
-        let (qare, pairwise) = match rayon::current_num_threads() > views.count() {
+        let terms = || match rayon::current_num_threads() > views.count() {
             true => rayon::join(set_term, pairwise),
             false => (set_term(), pairwise()),
         };
+        // On a thread of the pool all the while: going in and out of it takes time.
+        let (qare, pairwise) = rayon::scope(|_| terms());
         let (qare, pairwise) = (qare?, pairwise?);
         let device = embeddings.device();
         let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));

@@ -76,7 +76,8 @@ impl Qare {
         // What has no floor is small enough for tensor operations everywhere.
         let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings) };
         let Some(rows) = rows else { return self.forward_generic(embeddings, views) };
-        let term = rows.set_term(views, B::ad_enabled(&embeddings.device()))?;
+        let differentiate = B::ad_enabled(&embeddings.device());
+        let term = rayon::scope(|_| rows.set_term(views, differentiate))?;
         Ok(rows.attach(term, embeddings))
     }
 

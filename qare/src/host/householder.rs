@@ -18,9 +18,13 @@ const PANEL: usize = 16;
 const GROUP: usize = 8;
 
 /// What is reduced, and where the outcome goes.
-pub(super) struct Reduction<'a> {
-    /// Column by column, of which the lower triangle is read; column k gets v_k from row k + 1 on, and zeros above.
-    pub matrix: &'a mut [f32],
+pub(super) struct Reduction<'a, F> {
+    /// Column by column, of which the lower triangle is read.
+    pub matrix: &'a [f32],
+    /// What an entry of A is, by that of `matrix`.
+    pub entry: F,
+    /// Gets, column by column, v_k from row k + 1 on, and zeros above `[n, n − 1]`.
+    pub vectors: &'a mut Vec<f32>,
     /// Diagonal of T `[n]`.
     pub diagonal: &'a mut [f32],
     /// Diagonal below it `[n − 1]`.
@@ -29,7 +33,7 @@ pub(super) struct Reduction<'a> {
     pub taus: &'a mut [f32],
 }
 
-impl WithSimd for Reduction<'_> {
+impl<F: Fn(f32) -> f32> WithSimd for Reduction<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -44,18 +48,18 @@ impl WithSimd for Reduction<'_> {
     }
 }
 
-impl Reduction<'_> {
+impl<F: Fn(f32) -> f32> Reduction<'_, F> {
     /// With vectors of `T` numbers.
     #[inline(always)]
     fn run<S: Simd, const T: usize>(self, simd: S) {
-        let Self { matrix, diagonal, below, taus } = self;
+        let Self { matrix, entry, vectors, diagonal, below, taus } = self;
         let size = diagonal.len();
         // Tiles on a side. All rows beyond the matrix are zero.
         let count = size.next_multiple_of(PANEL) / T;
         let start = |column: usize| (column * count - column * column.saturating_sub(1) / 2) * T * T;
         let mut tiles = Aligned::zeros(start(count));
         let tiles = tiles.numbers();
-        pack::<T>(matrix, size, count, tiles);
+        pack::<T>(matrix, entry, size, count, tiles);
 
         // Of each vector of rows, those of all the panel's reflections one after the other.
         let [mut v, mut w] = [0; 2].map(|_| Aligned::zeros(count * T * PANEL));
@@ -87,9 +91,8 @@ impl Reduction<'_> {
             taus[k] = tau;
             x[j * T..].iter_mut().for_each(|x| *x *= inverse);
             x[k + 1] = 1.0;
-            let column = &mut matrix[k * size..(k + 1) * size];
-            column[..=k].fill(0.0);
-            column[k + 1..].copy_from_slice(&x[k + 1..size]);
+            vectors.resize(k * size + k + 1, 0.0);
+            vectors.extend_from_slice(&x[k + 1..size]);
 
             let (x, y) = (&x[j * T..], &mut y[j * T..]);
             product::<S, T>(simd, &tiles[start(j)..], x, y);
@@ -106,14 +109,16 @@ impl Reduction<'_> {
 /// The lower triangle in tiles: those of a column of tiles from the diagonal down one after the other, a tile's columns one
 /// after the other. Tiles on the diagonal are whole.
 #[inline(always)]
-fn pack<const T: usize>(matrix: &[f32], size: usize, count: usize, tiles: &mut [f32]) {
+fn pack<const T: usize>(matrix: &[f32], entry: impl Fn(f32) -> f32, size: usize, count: usize, tiles: &mut [f32]) {
     let mut tiles = tiles.chunks_exact_mut(T * T);
     for j in 0..count {
         for i in j..count {
             let tile = tiles.next().expect("one for each");
             let rows = (i * T).min(size)..size.min((i + 1) * T);
             for (c, column) in matrix.chunks_exact(size).skip(j * T).take(T).enumerate() {
-                tile[c * T..][..rows.len()].copy_from_slice(&column[rows.clone()]);
+                for (target, x) in tile[c * T..].iter_mut().zip(&column[rows.clone()]) {
+                    *target = entry(*x);
+                }
             }
             if i == j {
                 for c in 1..T {
@@ -272,15 +277,23 @@ mod tests {
     fn assert_reduces<S: Simd>(simd: S, matrix: &Mat<f64>, case: &str) {
         let size = matrix.nrows();
         // What is above the diagonal must not matter.
-        let mut columns: Vec<f32> = (0..size * size)
-            .map(|at| if at % size < at / size { f32::NAN } else { matrix[(at % size, at / size)] as f32 })
+        let columns: Vec<f32> = (0..size * size)
+            .map(|at| if at % size < at / size { f32::NAN } else { matrix[(at % size, at / size)] as f32 / 2.0 })
             .collect();
         let (mut diagonal, mut below, mut taus) = (vec![0.0; size], vec![0.0; size - 1], vec![0.0; size - 1]);
-        simd.vectorize(Reduction { matrix: &mut columns, diagonal: &mut diagonal, below: &mut below, taus: &mut taus });
+        let mut vectors = Vec::new();
+        simd.vectorize(Reduction {
+            matrix: &columns,
+            entry: |x| 2.0 * x,
+            vectors: &mut vectors,
+            diagonal: &mut diagonal,
+            below: &mut below,
+            taus: &mut taus,
+        });
 
         let mut q = Mat::<f64>::identity(size, size);
         for (k, tau) in taus.iter().enumerate() {
-            let v = Mat::from_fn(size, 1, |i, _| f64::from(columns[k * size + i]));
+            let v = Mat::from_fn(size, 1, |i, _| f64::from(vectors[k * size + i]));
             assert!((0..=k).all(|i| v[(i, 0)] == 0.0), "{case}: reflection {k} begins too early");
             q = &q - (&q * &v) * v.transpose() * f64::from(*tau);
         }

@@ -23,6 +23,7 @@ mod vectorized;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
+use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
@@ -78,15 +79,21 @@ impl UnitRows {
         }
         let [_, dim] = embeddings.dims();
         let mut unit = embeddings.clone().detach().into_data().into_vec::<f32>().ok()?;
-        let mut norms = Vec::with_capacity(unit.len() / dim.max(1));
-        for row in unit.chunks_exact_mut(dim.max(1)) {
-            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            if !(norm >= SHORTEST && norm.is_finite()) {
-                return None;
-            }
-            let inverse = 1.0 / norm;
-            row.iter_mut().for_each(|x| *x *= inverse);
-            norms.push(norm);
+        let norms: Vec<f32> = vectorized(
+            #[inline(always)]
+            || {
+                let mut norms = Vec::with_capacity(unit.len() / dim.max(1));
+                for row in unit.chunks_exact_mut(dim.max(1)) {
+                    let norm = pairwise::dot(row, row).sqrt();
+                    let inverse = 1.0 / norm;
+                    row.iter_mut().for_each(|x| *x *= inverse);
+                    norms.push(norm);
+                }
+                norms
+            },
+        );
+        if !norms.iter().all(|norm| *norm >= SHORTEST && norm.is_finite()) {
+            return None;
         }
         Some(Self { unit, norms, dim })
     }
@@ -123,14 +130,18 @@ impl UnitRows {
         let value = scalar::<B>(term.value, &device);
         let Some(mut gradient) = term.gradient else { return value };
         let rows = gradient.chunks_exact_mut(self.dim).zip(self.unit.chunks_exact(self.dim)).zip(&self.norms);
-        for ((gradient, unit), norm) in rows {
-            let radial: f64 = gradient.iter().zip(unit).map(|(g, u)| f64::from(*g) * f64::from(*u)).sum();
-            let square: f64 = unit.iter().map(|u| f64::from(*u) * f64::from(*u)).sum();
-            let (radial, inverse) = (radial / square, 1.0 / f64::from(*norm));
-            for (g, u) in gradient.iter_mut().zip(unit) {
-                *g = ((f64::from(*g) - radial * f64::from(*u)) * inverse) as f32;
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((gradient, unit), norm) in rows {
+                    let radial = pairwise::dot(gradient, unit) / pairwise::dot(unit, unit);
+                    let inverse = 1.0 / norm;
+                    for (g, u) in gradient.iter_mut().zip(unit) {
+                        *g = (*g - radial * u) * inverse;
+                    }
+                }
+            },
+        );
         let gradient = Tensor::from_data(TensorData::new(gradient, shape), (&device, DType::F32));
         with_gradient(value, embeddings, gradient)
     }

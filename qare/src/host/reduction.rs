@@ -22,19 +22,22 @@ pub(super) struct Reduced {
 }
 
 impl Reduced {
-    /// Reduces the matrix `[n, n]` whose lower triangle is given column by column.
-    pub fn new(mut matrix: Vec<f32>, size: usize) -> Self {
+    /// Reduces the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, given column by column, has x.
+    pub fn new(matrix: &[f32], size: usize, entry: impl Fn(f32) -> f32) -> Self {
         let mut diagonal = vec![0.0; size];
         let mut below = vec![0.0; size.saturating_sub(1)];
         let mut taus = below.clone();
+        let mut vectors = Vec::with_capacity(size * size);
         pulp::Arch::new().dispatch(Reduction {
-            matrix: &mut matrix,
+            matrix,
+            entry,
+            vectors: &mut vectors,
             diagonal: &mut diagonal,
             below: &mut below,
             taus: &mut taus,
         });
-        let factors = block_factors(&matrix, size, &taus);
-        Self { diagonal, below, vectors: matrix, factors }
+        let factors = block_factors(&vectors, size, &taus);
+        Self { diagonal, below, vectors, factors }
     }
 
     /// The order n.
@@ -63,7 +66,7 @@ impl Reduced {
 fn reflections(vectors: &[f32], size: usize, block: usize) -> MatRef<'_, f32> {
     let first = block * TOGETHER;
     let width = TOGETHER.min(size - 1 - first);
-    MatRef::from_column_major_slice(vectors, size, size).submatrix(first + 1, first, size - 1 - first, width)
+    MatRef::from_column_major_slice(vectors, size, size - 1).submatrix(first + 1, first, size - 1 - first, width)
 }
 
 /// F of each block, column by column: f_jj = τ_j, and above it −τ_j F Vᵀ v_j of the columns before.

@@ -20,10 +20,12 @@ const NEGLIGIBLE: f64 = 1e-5;
 /// Rows of a block of ∂q/∂S.
 const ROWS: usize = 64;
 
-/// One view set: its unit rows, and S = 1 + s decomposed.
+/// One view set: its unit rows, its similarities s, and S = 1 + max(s, floor) decomposed.
 struct Set {
     /// ẑ `[B, D]`, row by row.
     unit: Vec<f32>,
+    /// s, before any floor: the lower triangle, column by column.
+    similarities: Vec<f32>,
     spectrum: Spectrum,
 }
 
@@ -59,7 +61,8 @@ impl Set {
     /// View set `set` of the `sets` there are.
     fn new(rows: &UnitRows, sets: usize, images: usize, set: usize) -> Result<Self, ObjectiveError> {
         let dim = rows.dim;
-        let unit: Vec<f32> = rows.unit.chunks_exact(dim).skip(set).step_by(sets).flatten().copied().collect();
+        let mut unit = Vec::with_capacity(images * dim);
+        rows.unit.chunks_exact(dim).skip(set).step_by(sets).for_each(|row| unit.extend_from_slice(row));
         let mut similarities = vec![0.0; images * images];
         let view = MatRef::from_row_major_slice(&unit, images, dim);
         triangular::matmul(
@@ -74,11 +77,15 @@ impl Set {
             Par::Seq,
         );
         let floor = SIMILARITY_FLOOR as f32;
-        for (j, column) in similarities.chunks_exact_mut(images).enumerate() {
-            column[j..].iter_mut().for_each(|s| *s = 1.0 + if *s < floor { floor } else { *s });
-        }
-        let spectrum = Spectrum::new(similarities, images, set_label(set, sets))?;
-        Ok(Self { unit, spectrum })
+        let label = set_label(set, sets);
+        let spectrum = Spectrum::new(
+            &similarities,
+            images,
+            #[inline(always)]
+            |s| 1.0 + if s < floor { floor } else { s },
+            label,
+        )?;
+        Ok(Self { unit, similarities, spectrum })
     }
 
     /// ∂q/∂ẑ `[B, D]` of this set, with ∂q/∂S = `scale` U diag(μ) Uᵀ.
@@ -102,14 +109,10 @@ impl Set {
     fn apply(&self, dim: usize, eigenvectors: &[Eigenvectors], slope: f32) -> Vec<f32> {
         let images = self.unit.len() / dim;
         let unit = MatRef::from_row_major_slice(&self.unit, images, dim);
-        // ẑ column by column as well: a product reads the columns of its first factor.
-        let columns = unit.to_owned();
         let bounds: Vec<(usize, usize)> =
             (0..images).step_by(ROWS).map(|first| (first, images.min(first + ROWS))).collect();
-        let blocks: Vec<Vec<f32>> = bounds
-            .par_iter()
-            .map(|(first, end)| block(*first, *end, unit, columns.as_ref(), eigenvectors, slope))
-            .collect();
+        let blocks: Vec<Vec<f32>> =
+            bounds.par_iter().map(|(first, end)| self.block(*first, *end, eigenvectors, slope)).collect();
         let entries = |index: usize| {
             let (first, end) = bounds[index];
             MatRef::from_column_major_slice(&blocks[index], end - first, end)
@@ -127,49 +130,50 @@ impl Set {
         });
         gradient
     }
-}
 
-/// The rows from `first` to `end` of the matrix that [`Set::apply`] multiplies ẑ with, up to column `end`, column by column.
-fn block(
-    first: usize,
-    end: usize,
-    unit: MatRef<'_, f32>,
-    columns: MatRef<'_, f32>,
-    eigenvectors: &[Eigenvectors],
-    slope: f32,
-) -> Vec<f32> {
-    let height = end - first;
-    let mut similarities = vec![0.0; height * end];
-    let target = MatMut::from_column_major_slice_mut(&mut similarities, height, end);
-    let own = columns.subrows(first, height);
-    matmul(target, Accum::Replace, own, unit.subrows(0, end).transpose(), 1.0, Par::Seq);
-
-    let mut entries = vec![0.0; height * end];
-    let mut target = MatMut::from_column_major_slice_mut(&mut entries, height, end);
-    let mut weighted = Vec::new();
-    for eigenvectors in eigenvectors {
-        let vectors = eigenvectors.columns(unit.nrows());
-        weighted.clear();
-        for (vector, weight) in vectors.subrows(first, height).col_iter().zip(&eigenvectors.weights) {
-            weighted.extend(vector.iter().map(|entry| entry * weight));
-        }
-        let weighted = MatRef::from_column_major_slice(&weighted, height, vectors.ncols());
-        matmul(target.rb_mut(), Accum::Add, weighted, vectors.subrows(0, end).transpose(), 1.0, Par::Seq);
-    }
-
-    let floor = SIMILARITY_FLOOR as f32;
-    vectorized(
-        #[inline(always)]
-        || {
-            for (entry, s) in entries.iter_mut().zip(&similarities) {
-                *entry = if *s < floor { 0.0 } else { *entry + slope * (1.0 + *s) };
+    /// The rows from `first` to `end` of the matrix that [`apply`](Self::apply) multiplies ẑ with, up to column `end`, column
+    /// by column.
+    fn block(&self, first: usize, end: usize, eigenvectors: &[Eigenvectors], slope: f32) -> Vec<f32> {
+        let images = self.spectrum.values.len();
+        let height = end - first;
+        let mut entries = vec![0.0; height * end];
+        let mut target = MatMut::from_column_major_slice_mut(&mut entries, height, end);
+        let mut accum = Accum::Replace;
+        let mut weighted = Vec::new();
+        for eigenvectors in eigenvectors {
+            let vectors = eigenvectors.columns(images);
+            weighted.clear();
+            for (vector, weight) in vectors.subrows(first, height).col_iter().zip(&eigenvectors.weights) {
+                weighted.extend(vector.iter().map(|entry| entry * weight));
             }
-        },
-    );
-    for row in 0..height {
-        entries[(first + row) * height + row] = 0.0;
+            let weighted = MatRef::from_column_major_slice(&weighted, height, vectors.ncols());
+            matmul(target.rb_mut(), accum, weighted, vectors.subrows(0, end).transpose(), 1.0, Par::Seq);
+            accum = Accum::Add;
+        }
+
+        let floor = SIMILARITY_FLOOR as f32;
+        let columns = entries.chunks_exact_mut(height).zip(self.similarities.chunks_exact(images)).enumerate();
+        vectorized(
+            #[inline(always)]
+            || {
+                for (column, (entries, similarities)) in columns {
+                    // Below the diagonal, where there are similarities.
+                    let row = first.max(column + 1).min(end);
+                    for (entry, s) in entries[row - first..].iter_mut().zip(&similarities[row..end]) {
+                        *entry = if *s < floor { 0.0 } else { *entry + slope * (1.0 + *s) };
+                    }
+                }
+            },
+        );
+        // On the diagonal and above.
+        for column in 0..height {
+            entries[(first + column) * height + column] = 0.0;
+            for row in 0..column {
+                entries[(first + column) * height + row] = entries[(first + row) * height + column];
+            }
+        }
+        entries
     }
-    entries
 }
 
 /// The slope of a straight line through (λ_i, μ_i), and how far each μ_i is above it up to a constant, save that those which together are

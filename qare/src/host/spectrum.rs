@@ -42,12 +42,13 @@ impl Eigenvectors {
 }
 
 impl Spectrum {
-    /// Of the matrix `[n, n]` whose lower triangle is given column by column, called `label` in messages.
+    /// Of the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, given column by column, has x; called
+    /// `label` in messages.
     ///
     /// # Errors
     /// When the eigenvalues are not found.
-    pub fn new(matrix: Vec<f32>, size: usize, label: String) -> Result<Self, ObjectiveError> {
-        let reduced = Reduced::new(matrix, size);
+    pub fn new(matrix: &[f32], size: usize, entry: impl Fn(f32) -> f32, label: String) -> Result<Self, ObjectiveError> {
+        let reduced = Reduced::new(matrix, size, entry);
         let tridiagonal = Matrix::new(reduced.diagonal.clone(), &reduced.below);
         let mut spectrum = Self { values: Vec::new(), reduced, tridiagonal, divided: None, label };
         let values = match eigenvalues(&spectrum.tridiagonal) {
@@ -156,8 +157,8 @@ mod tests {
 
     fn spectrum(matrix: &Mat<f64>) -> Spectrum {
         let size = matrix.nrows();
-        let columns = (0..size * size).map(|at| matrix[(at % size, at / size)] as f32).collect();
-        Spectrum::new(columns, size, "a matrix".into()).unwrap()
+        let columns: Vec<f32> = (0..size * size).map(|at| matrix[(at % size, at / size)] as f32).collect();
+        Spectrum::new(&columns, size, |x| x, "a matrix".into()).unwrap()
     }
 
     /// Σ weight · u uᵀ.
