@@ -21,8 +21,10 @@ const MOST_SWEEPS: usize = 200;
 /// From this sweep on, an interval is halved every so often, however promising a step from its ends looks.
 const PATIENCE: usize = 8;
 const HALVED_EVERY: usize = 4;
-/// A sum is not used that is less than this times its doubt.
-const MOST_DOUBTED: f32 = 16.0;
+/// How much a sum is doubted: by this times what rounding may have done to it.
+const CAUTION: f32 = 16.0;
+/// How certain a step has to be for its eigenvalue to be settled.
+const CERTAIN: f32 = 2.0;
 /// Eigenvalues that from afar are as good as this many at their mean.
 const GROUP: usize = 8;
 
@@ -101,13 +103,13 @@ pub(super) fn eigenvalues(matrix: &Matrix) -> Option<Vec<f32>> {
         }
         if sweep < PATIENCE || sweep % HALVED_EVERY != 0 {
             for (rank, step) in alone.iter().zip(steps(&intervals, &values, &alone)) {
-                let Some((from, length)) = step else { continue };
+                let Some(Step { from, length, certainty }) = step else { continue };
                 let value = from + length;
                 // What a step leaves of an error is about its square, over the distance of the next eigenvalue.
                 let others = [rank.checked_sub(1), Some(rank + 1)].into_iter().flatten().filter_map(|i| values.get(i));
                 let gap = others.fold(f32::INFINITY, |gap, other| gap.min((value - other).abs()));
                 let noise = noise(matrix, &intervals[*rank]);
-                settled[*rank] = length.abs() <= noise || 4.0 * length * length <= noise * gap;
+                settled[*rank] = certainty > CERTAIN && (length.abs() <= noise || 4.0 * length * length <= noise * gap);
                 values[*rank] = value;
             }
         }
@@ -136,9 +138,17 @@ fn expected(matrix: &Matrix) -> Vec<f32> {
     values
 }
 
-/// For each of the `ranks`, from which end of its interval how long a step leads to the eigenvalue: the shorter step, if any stays
-/// inside. The other eigenvalues are taken to be at `values`.
-fn steps(intervals: &[Interval], values: &[f32], ranks: &[usize]) -> Vec<Option<(f32, f32)>> {
+/// A way from an end of an interval to its eigenvalue.
+struct Step {
+    from: f32,
+    length: f32,
+    /// How much larger the eigenvalue's part in the sum is than that of all others, and than what that sum may be off by.
+    certainty: f32,
+}
+
+/// For each of the `ranks` the more certain step, if any stays inside its interval. The other eigenvalues are taken to be at
+/// `values`.
+fn steps(intervals: &[Interval], values: &[f32], ranks: &[usize]) -> Vec<Option<Step>> {
     let means: Vec<f32> = values.chunks(GROUP).map(|group| group.iter().sum::<f32>() / group.len() as f32).collect();
     let mut steps = Vec::with_capacity(ranks.len());
     let arch = pulp::Arch::new();
@@ -151,16 +161,18 @@ fn steps(intervals: &[Interval], values: &[f32], ranks: &[usize]) -> Vec<Option<
         let others = arch.dispatch(Others { values, means: &means, group: ranks[0] / GROUP, ends: &ends });
         for rank in ranks {
             let Interval { low, high } = intervals[*rank];
-            // No step leads anywhere where another eigenvalue is taken to be, or where a sum is too much in doubt.
-            let length = |end: Point, others: f32| match end.sum - others {
-                left if !others.is_finite() || left.abs() < MOST_DOUBTED * end.doubt => f32::NAN,
-                left => 1.0 / left,
+            let step = |end: Point, others: f32| {
+                let part = end.sum - others;
+                let certainty = part.abs() / (others.abs() + CAUTION * end.doubt);
+                Step { from: end.at, length: 1.0 / part, certainty }
             };
-            let up = length(low, others[rank % GROUP]);
-            let down = length(high, others[GROUP + rank % GROUP]);
-            let up = Some((low.at, up)).filter(|_| up >= 0.0 && low.at + up <= high.at);
-            let down = Some((high.at, down)).filter(|_| down <= 0.0 && high.at + down >= low.at);
-            steps.push(up.into_iter().chain(down).min_by(|a, b| a.1.abs().total_cmp(&b.1.abs())));
+            let up = step(low, others[rank % GROUP]);
+            let down = step(high, others[GROUP + rank % GROUP]);
+            let up = Some(up).filter(|step| step.length >= 0.0 && low.at + step.length <= high.at);
+            let down = Some(down).filter(|step| step.length <= 0.0 && high.at + step.length >= low.at);
+            // Where another eigenvalue is taken to be, nothing is certain.
+            let certain = up.into_iter().chain(down).filter(|step| step.certainty > 0.0);
+            steps.push(certain.max_by(|a, b| a.certainty.total_cmp(&b.certainty)));
         }
     }
     steps
