@@ -35,7 +35,7 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
     let reduced = map_rows(
         rows,
         #[inline(always)]
-        |i, row| {
+        |i, row, _| {
             raise(row, floor);
             row[i] = f32::NEG_INFINITY;
             let largest = largest(row);

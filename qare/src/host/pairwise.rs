@@ -14,8 +14,9 @@ use super::vectorized::vectorized;
 /// Rows of a block: a block of 8,192 columns then takes 1 MiB.
 const BLOCK: usize = 32;
 
-/// Calls `row(i, s_i)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns.
-pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
+/// Calls `row(i, s_i, before)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns; `before` is what it
+/// returned for the row before, if that is in the same block.
+pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32], Option<&T>) -> T + Sync) -> Vec<T> {
     let count = rows.count();
     let blocks: Vec<Vec<T>> = (0..count.div_ceil(BLOCK))
         .into_par_iter()
@@ -29,7 +30,8 @@ pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32])
                         // Loops, not iterators' methods, which the compiler may leave outside.
                         let mut results = Vec::with_capacity(BLOCK);
                         for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
-                            results.push(row(first + i, s));
+                            let result = row(first + i, s, results.last());
+                            results.push(result);
                         }
                         results
                     },
@@ -89,17 +91,30 @@ pub(super) fn raise(row: &mut [f32], floor: f32) {
 /// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.
 #[inline(always)]
 pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 32];
+    let [sum] = sums(row, |x| [f(x)]);
+    sum
+}
+
+/// The same of several functions.
+#[inline(always)]
+pub(super) fn sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32; N] {
+    let mut lanes = [[0.0; 32]; N];
     let (chunks, rest) = row.as_chunks::<32>();
     for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += f(*x);
+        for (i, x) in chunk.iter().enumerate() {
+            let parts = f(*x);
+            for n in 0..N {
+                lanes[n][i] += parts[n];
+            }
         }
     }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane += f(*x);
+    for (i, x) in rest.iter().enumerate() {
+        let parts = f(*x);
+        for n in 0..N {
+            lanes[n][i] += parts[n];
+        }
     }
-    fold(lanes, |a, b| a + b)
+    lanes.map(|lanes| fold(lanes, |a, b| a + b))
 }
 
 /// Σ a b of two rows.

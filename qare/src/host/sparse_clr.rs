@@ -1,6 +1,6 @@
 //! SparseCLR, fused.
 
-use super::pairwise::{gradient, largest, map_rows, raise, sum};
+use super::pairwise::{gradient, largest, map_rows, raise, sums};
 use super::{Term, UnitRows};
 use crate::{SparseClr, Views};
 
@@ -13,7 +13,7 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
     let reduced = map_rows(
         rows,
         #[inline(always)]
-        |i, row| {
+        |i, row, before: Option<&(f64, f32)>| {
             raise(row, floor);
             let mut positive = 0.0;
             for j in views.others(i) {
@@ -21,10 +21,13 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
                 positive += row[j];
             }
             row[i] = f32::NEG_INFINITY;
-            let tau = threshold(row);
+            // Rows are much alike.
+            let tau = threshold(row, before.map_or(0.0, |(_, tau)| *tau));
             // ½ Σ (n² − τ²) over the support = ½ Σ (n − τ)² + τ Σ (n − τ), without its cancellation.
-            let squares = sum(row, |n| if n > tau { (n - tau) * (n - tau) } else { 0.0 });
-            let excess = sum(row, |n| if n > tau { n - tau } else { 0.0 });
+            let [squares, excess] = sums(row, |n| {
+                let above = if n > tau { n - tau } else { 0.0 };
+                [above * above, above]
+            });
             let value = 0.5 * f64::from(squares) + f64::from(tau) * f64::from(excess)
                 - f64::from(positive) * f64::from(share)
                 + 0.5;
@@ -62,18 +65,26 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
     Term { value, gradient: Some(gradient) }
 }
 
-/// τ of sparsemax, by Michelot's fixed point as in [`sparsemax_support`](crate::sparsemax_support).
+/// τ of sparsemax, the root of Σ max(n − τ, 0) = 1, by Newton's iteration from `start`.
+///
+/// It is Michelot's fixed point, as in [`sparsemax_support`](crate::sparsemax_support), from the second step on: the function being
+/// convex, one step leads below the root, and all others up to it.
 #[inline(always)]
-fn threshold(row: &[f32]) -> f32 {
-    let mut bound = largest(row) - 1.0;
-    let mut size = f32::INFINITY;
-    loop {
-        let inside = sum(row, |n| if n > bound { 1.0 } else { 0.0 });
-        if inside >= size {
-            return bound;
+fn threshold(row: &[f32], start: f32) -> f32 {
+    let mut bound = start;
+    let mut size = 0.0;
+    for step in 0.. {
+        let [inside, total] = sums(row, |n| if n > bound { [1.0, n] } else { [0.0, 0.0] });
+        if inside == size && step > 0 {
+            break;
         }
+        bound = match inside {
+            0.0 => largest(row) - 1.0,
+            _ if step < 2 => (total - 1.0) / inside,
+            // Rounding must not lead down again.
+            _ => bound.max((total - 1.0) / inside),
+        };
         size = inside;
-        let total = sum(row, |n| if n > bound { n } else { 0.0 });
-        bound = bound.max((total - 1.0) / size);
     }
+    bound
 }
