@@ -1,7 +1,7 @@
 //! NT-Xent, fused.
 
 use super::exponential::exp;
-use super::pairwise::{gradient, largest, map_rows, raise, sum};
+use super::pairwise::{gradient, largest, map_rows, raise, sum, unless_floored};
 use super::{Term, UnitRows};
 use crate::{NtXent, NtXentReduction, Views};
 
@@ -102,14 +102,14 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
                 for (s, theirs) in row.iter_mut().zip(&rescaled) {
                     let floored = if *s < floor { floor } else { *s };
                     let both = exp((floored - top) * sharpness) * (mine + theirs);
-                    *s = if *s < floor { 0.0 } else { both };
+                    *s = unless_floored(both, *s, floor);
                 }
             } else {
                 for ((s, theirs), other) in row.iter_mut().zip(&all).zip(&largest) {
                     let floored = if *s < floor { floor } else { *s };
                     let both =
                         exp((floored - largest[i]) * sharpness) * all[i] + exp((floored - other) * sharpness) * theirs;
-                    *s = if *s < floor { 0.0 } else { both };
+                    *s = unless_floored(both, *s, floor);
                 }
             }
             for (j, s) in positives {

@@ -88,6 +88,13 @@ pub(super) fn raise(row: &mut [f32], floor: f32) {
     }
 }
 
+/// x, or 0 where the similarity s is below the floor. Without a branch: it would be guessed wrong half of the time.
+#[inline(always)]
+pub(super) fn unless_floored(x: f32, s: f32, floor: f32) -> f32 {
+    let mask = if s < floor { 0 } else { u32::MAX };
+    f32::from_bits(x.to_bits() & mask)
+}
+
 /// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.
 #[inline(always)]
 pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {

@@ -6,6 +6,7 @@ use faer::reborrow::ReborrowMut;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use super::pairwise::unless_floored;
 use super::spectrum::{Eigenvectors, Spectrum};
 use super::vectorized::vectorized;
 use super::{Term, UnitRows};
@@ -160,7 +161,7 @@ impl Set {
                     // Below the diagonal, where there are similarities.
                     let row = first.max(column + 1).min(end);
                     for (entry, s) in entries[row - first..].iter_mut().zip(&similarities[row..end]) {
-                        *entry = if *s < floor { 0.0 } else { *entry + slope * (1.0 + *s) };
+                        *entry = unless_floored(*entry + slope * (1.0 + *s), *s, floor);
                     }
                 }
             },

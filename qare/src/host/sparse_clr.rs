@@ -1,6 +1,6 @@
 //! SparseCLR, fused.
 
-use super::pairwise::{gradient, largest, map_rows, raise, sums};
+use super::pairwise::{gradient, largest, map_rows, raise, sums, unless_floored};
 use super::{Term, UnitRows};
 use crate::{SparseClr, Views};
 
@@ -52,7 +52,7 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
             for (s, theirs) in row.iter_mut().zip(&taus) {
                 let n = if *s < floor { floor } else { *s };
                 let both = probability(n, mine) + probability(n, *theirs);
-                *s = if *s < floor { 0.0 } else { both * scale };
+                *s = unless_floored(both * scale, *s, floor);
             }
             for (j, s) in positives {
                 let n = s.max(floor) - margin;
