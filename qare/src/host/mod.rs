@@ -13,6 +13,7 @@ mod exponential;
 mod householder;
 mod nt_xent;
 mod pairwise;
+mod panel;
 mod reduction;
 mod secular;
 mod set_term;

@@ -1,10 +1,10 @@
 //! A symmetric matrix in tridiagonal form, A = Q T Qᵀ, and the way back from eigenvectors of T to those of A.
 
 use faer::linalg::matmul::matmul;
-use faer::reborrow::{Reborrow, ReborrowMut};
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatRef, Par};
 
 use super::householder::Reduction;
+use super::panel::{Factor, WIDTH, add_product, subtract_product};
 
 /// Reflections brought back together.
 const TOGETHER: usize = 32;
@@ -17,8 +17,8 @@ pub(super) struct Reduced {
     pub below: Vec<f32>,
     /// Column k holds v_k from row k + 1 on, and zeros above.
     vectors: Vec<f32>,
-    /// Of each block of reflections the upper triangular F with which their product is I − V F Vᵀ.
-    factors: Vec<Mat<f32>>,
+    /// Of each block of reflections the upper triangular F with which their product is I − V F Vᵀ, column by column.
+    factors: Vec<Vec<f32>>,
 }
 
 impl Reduced {
@@ -45,19 +45,23 @@ impl Reduced {
         self.diagonal.len()
     }
 
-    /// Multiplies the columns `[n]` of `vectors` by Q.
-    pub fn rotate_back(&self, vectors: MatMut<'_, f32>) {
-        let mut rows = vectors.transpose_mut();
-        let mut along = Mat::zeros(rows.nrows(), TOGETHER);
-        let mut turned = along.clone();
+    /// Multiplies a panel `[n, WIDTH]` by Q from the left.
+    pub fn rotate_back(&self, panel: &mut [f32]) {
+        let size = self.size();
+        let mut along = [0.0; TOGETHER * WIDTH];
+        let mut turned = [0.0; TOGETHER * WIDTH];
         for (block, factor) in self.factors.iter().enumerate().rev() {
-            let reflections = reflections(&self.vectors, self.size(), block);
-            let (height, width) = (reflections.nrows(), reflections.ncols());
-            let mut rows = rows.rb_mut().subcols_mut(self.size() - height, height);
-            let (mut along, mut turned) = (along.as_mut().subcols_mut(0, width), turned.as_mut().subcols_mut(0, width));
-            matmul(along.rb_mut(), Accum::Replace, rows.rb(), reflections, 1.0, Par::Seq);
-            matmul(turned.rb_mut(), Accum::Replace, along.rb(), factor.transpose(), 1.0, Par::Seq);
-            matmul(rows.rb_mut(), Accum::Add, turned.rb(), reflections.transpose(), -1.0, Par::Seq);
+            let first = block * TOGETHER;
+            let width = TOGETHER.min(size - 1 - first);
+            let panel = &mut panel[(first + 1) * WIDTH..];
+            let (along, turned) = (&mut along[..width * WIDTH], &mut turned[..width * WIDTH]);
+            along.fill(0.0);
+            turned.fill(0.0);
+            // V, from the first row on that is not zero.
+            let vectors = &self.vectors[first * size + first + 1..];
+            add_product(along, Factor { entries: vectors, by_row: size, by_column: 1 }, panel);
+            add_product(turned, Factor { entries: factor, by_row: 1, by_column: width }, along);
+            subtract_product(panel, Factor { entries: vectors, by_row: 1, by_column: size }, turned);
         }
     }
 }
@@ -69,25 +73,26 @@ fn reflections(vectors: &[f32], size: usize, block: usize) -> MatRef<'_, f32> {
     MatRef::from_column_major_slice(vectors, size, size - 1).submatrix(first + 1, first, size - 1 - first, width)
 }
 
-/// F of each block, column by column: f_jj = τ_j, and above it −τ_j F Vᵀ v_j of the columns before.
+/// F of each block: f_jj = τ_j, and above it −τ_j F Vᵀ v_j of the columns before.
 ///
 /// Source: Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder transformations" (1989).
-fn block_factors(vectors: &[f32], size: usize, taus: &[f32]) -> Vec<Mat<f32>> {
+fn block_factors(vectors: &[f32], size: usize, taus: &[f32]) -> Vec<Vec<f32>> {
     let blocks = taus.chunks(TOGETHER).enumerate();
     blocks
         .map(|(block, taus)| {
             let reflections = reflections(vectors, size, block);
-            let mut products = Mat::<f32>::zeros(taus.len(), taus.len());
+            let width = taus.len();
+            let mut products = Mat::<f32>::zeros(width, width);
             matmul(products.as_mut(), Accum::Replace, reflections.transpose(), reflections, 1.0, Par::Seq);
-            let mut factor = Mat::zeros(taus.len(), taus.len());
+            let mut factor = vec![0.0; width * width];
             for (j, tau) in taus.iter().enumerate() {
                 for l in 0..j {
                     let along = -tau * products[(l, j)];
                     for i in 0..=l {
-                        factor[(i, j)] += factor[(i, l)] * along;
+                        factor[j * width + i] += factor[l * width + i] * along;
                     }
                 }
-                factor[(j, j)] = *tau;
+                factor[j * width + j] = *tau;
             }
             factor
         })

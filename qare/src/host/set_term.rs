@@ -7,6 +7,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::pairwise::unless_floored;
+use super::panel::{Factor, WIDTH, add_product};
 use super::spectrum::{Eigenvectors, Spectrum};
 use super::vectorized::vectorized;
 use super::{Term, UnitRows};
@@ -18,8 +19,6 @@ use crate::{ObjectiveError, SIMILARITY_FLOOR, Views};
 ///
 /// That is what rounding does to it in f32, where an eigenvalue is known to about 1e-7 of the largest.
 const NEGLIGIBLE: f64 = 1e-5;
-/// Rows of a block of ∂q/∂S.
-const ROWS: usize = 64;
 
 /// One view set: its unit rows, its similarities s, and S = 1 + max(s, floor) decomposed.
 struct Set {
@@ -111,16 +110,16 @@ impl Set {
         let images = self.unit.len() / dim;
         let unit = MatRef::from_row_major_slice(&self.unit, images, dim);
         let bounds: Vec<(usize, usize)> =
-            (0..images).step_by(ROWS).map(|first| (first, images.min(first + ROWS))).collect();
+            (0..images).step_by(WIDTH).map(|first| (first, images.min(first + WIDTH))).collect();
         let blocks: Vec<Vec<f32>> =
             bounds.par_iter().map(|(first, end)| self.block(*first, *end, eigenvectors, slope)).collect();
         let entries = |index: usize| {
             let (first, end) = bounds[index];
-            MatRef::from_column_major_slice(&blocks[index], end - first, end)
+            MatRef::from_column_major_slice(&blocks[index], WIDTH, end).subrows(0, end - first)
         };
 
         let mut gradient = vec![0.0; images * dim];
-        gradient.par_chunks_mut(ROWS * dim).enumerate().for_each(|(index, gradient)| {
+        gradient.par_chunks_mut(WIDTH * dim).enumerate().for_each(|(index, gradient)| {
             let (first, end) = bounds[index];
             let mut gradient = MatMut::from_row_major_slice_mut(gradient, end - first, dim);
             matmul(gradient.rb_mut(), Accum::Replace, entries(index), unit.subrows(0, end), 1.0, Par::Seq);
@@ -132,28 +131,26 @@ impl Set {
         gradient
     }
 
-    /// The rows from `first` to `end` of the matrix that [`apply`](Self::apply) multiplies ẑ with, up to column `end`, column
-    /// by column.
+    /// The rows from `first` to `end` of the matrix that [`apply`](Self::apply) multiplies ẑ with, up to column `end`: a
+    /// panel in whose rows are the matrix's columns.
     fn block(&self, first: usize, end: usize, eigenvectors: &[Eigenvectors], slope: f32) -> Vec<f32> {
         let images = self.spectrum.values.len();
         let height = end - first;
-        let mut entries = vec![0.0; height * end];
-        let mut target = MatMut::from_column_major_slice_mut(&mut entries, height, end);
-        let mut accum = Accum::Replace;
-        let mut weighted = Vec::new();
-        for eigenvectors in eigenvectors {
-            let vectors = eigenvectors.columns(images);
-            weighted.clear();
-            for (vector, weight) in vectors.subrows(first, height).col_iter().zip(&eigenvectors.weights) {
-                weighted.extend(vector.iter().map(|entry| entry * weight));
+        let mut entries = vec![0.0; WIDTH * end];
+        let mut weighted = [0.0; WIDTH * WIDTH];
+        for Eigenvectors { panel, weights } in eigenvectors {
+            // The block's rows as columns.
+            for (row, vectors) in panel.chunks_exact(WIDTH).skip(first).take(height).enumerate() {
+                for (column, (entry, weight)) in vectors.iter().zip(weights).enumerate() {
+                    weighted[column * WIDTH + row] = entry * weight;
+                }
             }
-            let weighted = MatRef::from_column_major_slice(&weighted, height, vectors.ncols());
-            matmul(target.rb_mut(), accum, weighted, vectors.subrows(0, end).transpose(), 1.0, Par::Seq);
-            accum = Accum::Add;
+            let factor = Factor { entries: panel, by_row: WIDTH, by_column: 1 };
+            add_product(&mut entries, factor, &weighted[..weights.len() * WIDTH]);
         }
 
         let floor = SIMILARITY_FLOOR as f32;
-        let columns = entries.chunks_exact_mut(height).zip(self.similarities.chunks_exact(images)).enumerate();
+        let columns = entries.chunks_exact_mut(WIDTH).zip(self.similarities.chunks_exact(images)).enumerate();
         vectorized(
             #[inline(always)]
             || {
@@ -168,9 +165,9 @@ impl Set {
         );
         // On the diagonal and above.
         for column in 0..height {
-            entries[(first + column) * height + column] = 0.0;
+            entries[(first + column) * WIDTH + column] = 0.0;
             for row in 0..column {
-                entries[(first + column) * height + row] = entries[(first + row) * height + column];
+                entries[(first + column) * WIDTH + row] = entries[(first + row) * WIDTH + column];
             }
         }
         entries

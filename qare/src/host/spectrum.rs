@@ -1,16 +1,13 @@
 //! The eigenvalues of a view set's similarities, and as many of the eigenvectors as are wanted.
 
-use faer::{MatMut, MatRef};
 use rayon::prelude::*;
 
 use super::bisection::eigenvalues;
 use super::divide::Tridiagonal;
+use super::panel::WIDTH;
 use super::reduction::Reduced;
-use super::twisted::{BLOCK, Matrix};
+use super::twisted::Matrix;
 use crate::ObjectiveError;
-
-/// Eigenvectors made by divide and conquer that one task brings back.
-const COLUMNS: usize = 128;
 
 /// A symmetric matrix, reduced to a tridiagonal one whose eigenvalues are known.
 pub(super) struct Spectrum {
@@ -24,21 +21,12 @@ pub(super) struct Spectrum {
     label: String,
 }
 
-/// Unit eigenvectors, and the weight of each.
+/// Up to [`WIDTH`] unit eigenvectors.
 pub(super) struct Eigenvectors {
-    vectors: Vec<f32>,
-    by_row: bool,
+    /// One in each column `[n, WIDTH]`; columns left over are zero, or of no weight.
+    pub panel: Vec<f32>,
+    /// What each is to be multiplied with.
     pub weights: Vec<f32>,
-}
-
-impl Eigenvectors {
-    /// One in each column.
-    pub fn columns(&self, size: usize) -> MatRef<'_, f32> {
-        match self.by_row {
-            true => MatRef::from_row_major_slice(&self.vectors, size, BLOCK).subcols(0, self.weights.len()),
-            false => MatRef::from_column_major_slice(&self.vectors, size, self.weights.len()),
-        }
-    }
 }
 
 impl Spectrum {
@@ -83,10 +71,10 @@ impl Spectrum {
             lower.min(upper)
         };
         let made: Vec<(Vec<f32>, f64)> = wanted
-            .par_chunks(BLOCK)
+            .par_chunks(WIDTH)
             .map(|ranks| {
                 let shifts: Vec<f32> = ranks.iter().map(|rank| values[*rank] as f32).collect();
-                let mut vectors = vec![0.0; size * BLOCK];
+                let mut vectors = vec![0.0; size * WIDTH];
                 let qualities = self.tridiagonal.vectors(&shifts, &mut vectors);
                 // An eigenvector is off by what is left of (T − λ) u, over the distance of the next eigenvalue.
                 let error = |(rank, left): (&usize, f32)| {
@@ -100,13 +88,11 @@ impl Spectrum {
         if error.is_nan() || error > allowance * allowance {
             return None;
         }
-        let back = |((mut vectors, _), ranks): ((Vec<f32>, f64), &[usize])| {
-            let columns = MatMut::from_row_major_slice_mut(&mut vectors, size, BLOCK);
-            self.reduced.rotate_back(columns.subcols_mut(0, ranks.len()));
-            let weights = ranks.iter().map(|rank| weights[*rank] as f32).collect();
-            Eigenvectors { vectors, by_row: true, weights }
+        let back = |((mut panel, _), ranks): ((Vec<f32>, f64), &[usize])| {
+            self.reduced.rotate_back(&mut panel);
+            Eigenvectors { panel, weights: ranks.iter().map(|rank| weights[*rank] as f32).collect() }
         };
-        Some(made.into_par_iter().zip(wanted.par_chunks(BLOCK)).map(back).collect())
+        Some(made.into_par_iter().zip(wanted.par_chunks(WIDTH)).map(back).collect())
     }
 
     /// By divide and conquer.
@@ -124,12 +110,14 @@ impl Spectrum {
         wanted.iter().for_each(|rank| marks[*rank] = true);
         let (vectors, ranks) = divided.vectors(&marks);
         let back = |(vectors, ranks): (&[f32], &[usize])| {
-            let mut vectors = vectors.to_vec();
-            self.reduced.rotate_back(MatMut::from_column_major_slice_mut(&mut vectors, size, ranks.len()));
-            let weights = ranks.iter().map(|rank| weights[*rank] as f32).collect();
-            Eigenvectors { vectors, by_row: false, weights }
+            let mut panel = vec![0.0; size * WIDTH];
+            for (column, vector) in vectors.chunks_exact(size).enumerate() {
+                panel[column..].iter_mut().step_by(WIDTH).zip(vector).for_each(|(entry, x)| *entry = *x);
+            }
+            self.reduced.rotate_back(&mut panel);
+            Eigenvectors { panel, weights: ranks.iter().map(|rank| weights[*rank] as f32).collect() }
         };
-        Ok(vectors.par_chunks(size * COLUMNS).zip(ranks.par_chunks(COLUMNS)).map(back).collect())
+        Ok(vectors.par_chunks(size * WIDTH).zip(ranks.par_chunks(WIDTH)).map(back).collect())
     }
 
     fn divide(&self) -> Result<Tridiagonal, ObjectiveError> {
@@ -165,8 +153,8 @@ mod tests {
     fn sum(eigenvectors: &[Eigenvectors], size: usize) -> Mat<f64> {
         let mut sum = Mat::zeros(size, size);
         for eigenvectors in eigenvectors {
-            for (column, weight) in eigenvectors.columns(size).col_iter().zip(&eigenvectors.weights) {
-                let column = Mat::from_fn(size, 1, |i, _| f64::from(column[i]));
+            for (column, weight) in eigenvectors.weights.iter().enumerate() {
+                let column = Mat::from_fn(size, 1, |i, _| f64::from(eigenvectors.panel[i * WIDTH + column]));
                 sum += &column * column.transpose() * f64::from(*weight);
             }
         }
@@ -229,7 +217,6 @@ mod tests {
         assert!(spectrum.twisted(&wanted, &[1.0; 50], 1e-3).is_some());
         assert!(spectrum.twisted(&wanted, &[1.0; 50], 0.0).is_none());
         assert!(spectrum.twisted(&wanted, &[f64::NAN; 50], 1.0).is_none());
-        let divided = spectrum.eigenvectors(&[1.0; 50], 0.0).unwrap();
-        assert!(divided.iter().all(|eigenvectors| !eigenvectors.by_row));
+        assert!(!spectrum.eigenvectors(&[1.0; 50], 0.0).unwrap().is_empty());
     }
 }

@@ -10,10 +10,12 @@
 
 use pulp::{Simd, WithSimd, bytemuck};
 
+use super::panel::WIDTH;
+
 /// Vectors of shifts worked on side by side, so that one's divisions fill the time another's take.
 pub(super) const GROUPS: usize = 4;
 /// Shifts of a task: as many as [`GROUPS`] of the longest vectors there are.
-pub(super) const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = WIDTH;
 /// Entries of a vector below this are none: their squares would leave the range of f32.
 const FAINTEST: f32 = 1e-18;
 
@@ -124,7 +126,7 @@ impl WithSimd for Factorization<'_> {
         let Self { matrix, eigenvalues, vectors, qualities } = self;
         let width = S::F32_LANES * GROUPS;
         let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-        let mut rows: Vec<Row<S>> = vec![[[zero; 2]; GROUPS]; matrix.size()];
+        let mut rows: Vec<Row<S>> = Vec::with_capacity(matrix.size());
         let parts = qualities.chunks_mut(width).zip(eigenvalues.chunks(width)).enumerate();
         for (part, (qualities, eigenvalues)) in parts {
             let shift = shifts_of(simd, eigenvalues);
@@ -150,9 +152,11 @@ impl WithSimd for Factorization<'_> {
 
 /// L D Lᵀ = T − shift.
 #[inline(always)]
-fn descend<S: Simd>(simd: S, matrix: &Matrix, shift: &[S::f32s; GROUPS], rows: &mut [Row<S>]) {
+fn descend<S: Simd>(simd: S, matrix: &Matrix, shift: &[S::f32s; GROUPS], rows: &mut Vec<Row<S>>) {
+    rows.clear();
     let mut carry = [simd.splat_f32s(0.0); GROUPS];
-    for ((d, e), row) in matrix.diagonal.iter().zip(&matrix.below).zip(rows) {
+    for (d, e) in matrix.diagonal.iter().zip(&matrix.below) {
+        let mut row = [[carry[0]; 2]; GROUPS];
         let (d, e) = (simd.splat_f32s(*d), simd.splat_f32s(*e));
         for g in 0..GROUPS {
             let pivot = guarded(simd, simd.sub_f32s(simd.sub_f32s(d, shift[g]), carry[g]), matrix.least);
@@ -160,6 +164,7 @@ fn descend<S: Simd>(simd: S, matrix: &Matrix, shift: &[S::f32s; GROUPS], rows: &
             carry[g] = simd.mul_f32s(e, multiplier);
             row[g] = [multiplier, pivot];
         }
+        rows.push(row);
     }
 }
 
