@@ -81,10 +81,10 @@ impl<const SUBTRACT: bool> Product<'_, SUBTRACT> {
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
             for (k, row) in panel.chunks_exact(WIDTH).enumerate() {
                 let row: &[S::f32s; VECTORS] = vectors(S::as_simd_f32s(&row[first..first + width]).0);
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let entry = simd.splat_f32s(factor.entries[r * factor.by_row + k * factor.by_column]);
-                    for v in 0..VECTORS {
-                        sums[r][v] = simd.mul_add_e_f32s(entry, row[v], sums[r][v]);
+                    for (sum, x) in sums.iter_mut().zip(row) {
+                        *sum = simd.mul_add_e_f32s(entry, *x, *sum);
                     }
                 }
             }
