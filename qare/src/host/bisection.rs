@@ -1,9 +1,9 @@
 //! Eigenvalues of a symmetric tridiagonal matrix, all at once: as many at a time as the machine's vectors hold.
 //!
-//! At a shift σ the pivots q_i = T_ii − σ − T_{i,i−1}² / q_{i−1} tell how many eigenvalues are below it (Sturm: as many as there
-//! are negative ones), which parts the line until every eigenvalue has an interval to itself. With their derivatives, u_i = −dq_i/dσ =
-//! 1 + (T_{i,i−1} / q_{i−1})² u_{i−1}, they also tell Σ_j 1 / (λ_j − σ) = Σ_i u_i / q_i. Less what the other eigenvalues, as far as known,
-//! have in that sum, it is 1 / (λ − σ) of the one that is looked for.
+//! At a shift σ the pivots q_i = T_ii − σ − T_{i,i−1}² / q_{i−1} tell how many eigenvalues are below it (Sturm: as many as
+//! there are negative ones), which parts the line until every eigenvalue has an interval to itself. With their
+//! derivatives, u_i = −dq_i/dσ = 1 + (T_{i,i−1} / q_{i−1})² u_{i−1}, they also tell Σ_j 1 / (λ_j − σ) = Σ_i u_i / q_i. Less
+//! what the other eigenvalues, as far as known, have in that sum, it is 1 / (λ − σ) of the one that is looked for.
 //!
 //! Source: Barth, Martin, Wilkinson, "Calculation of the eigenvalues of a symmetric tridiagonal matrix by the method of
 //! bisection" (1967); Bini, Gemignani, Tisseur, "The Ehrlich-Aberth method for the nonsymmetric tridiagonal eigenvalue
@@ -126,8 +126,8 @@ fn noise(matrix: &Matrix, interval: &Interval) -> f32 {
     f32::EPSILON * (interval.low.at.abs().max(interval.high.at.abs()) + matrix.typical)
 }
 
-/// Where eigenvalues may be expected in ascending order: were a row's neighbours like it, they would be at T_ii + 2 T_{i,i+1} cos φ with
-/// all φ alike.
+/// Where eigenvalues may be expected, in ascending order: were all rows like one of them, they would be at
+/// T_ii + 2 T_{i,i+1} cos φ, no φ being likelier than another.
 fn expected(matrix: &Matrix) -> Vec<f32> {
     let golden = 0.618_034;
     let [low, high] = matrix.bounds();

@@ -1,9 +1,9 @@
 //! Householder reflections that bring a symmetric matrix into tridiagonal form.
 //!
-//! Reflection k needs A v_k, and changes A by −v_k w_kᵀ − w_k v_kᵀ. The changes of [`PANEL`] reflections are made together, in
-//! registers; until then a product with A is one with what A was, less V Wᵀ v and W Vᵀ v. The lower triangle lies in
-//! square tiles as wide as a vector of the machine, so that a product reads it once, in the order of memory, and uses each
-//! entry for its row and for its column.
+//! Reflection k needs A v_k, and changes A by −v_k w_kᵀ − w_k v_kᵀ. The changes of [`PANEL`] reflections are made together,
+//! in registers; until then a product with A is one with what A was, less V Wᵀ v and W Vᵀ v. The lower triangle lies in
+//! square tiles as wide as a vector of the machine, so that a product reads it once, in the order of memory, and uses
+//! each entry for its row and for its column.
 //!
 //! Source: Golub and Van Loan, "Matrix Computations", section 8.3.1; Dongarra, Hammarling, Sorensen, "Block reduction of
 //! matrices to condensed forms for eigenvalue computations" (1989).
@@ -14,6 +14,8 @@ use super::vectorized::Aligned;
 
 /// Reflections between two changes of the matrix. A multiple of every vector's length.
 const PANEL: usize = 16;
+/// Reflections of a block of the outcome.
+pub(super) const TOGETHER: usize = 32;
 /// Inner products taken in one pass.
 const GROUP: usize = 8;
 
@@ -23,7 +25,8 @@ pub(super) struct Reduction<'a, F> {
     pub matrix: &'a [f32],
     /// What an entry of A is, by that of `matrix`.
     pub entry: F,
-    /// Gets, column by column, v_k from row k + 1 on, and zeros above `[n, n − 1]`.
+    /// Gets the v_k in blocks of [`TOGETHER`], each column by column, without the rows in which a whole block is zero: the
+    /// block of v_k, v_{k+1}, … starts with row k + 1.
     pub vectors: &'a mut Vec<f32>,
     /// Diagonal of T `[n]`.
     pub diagonal: &'a mut [f32],
@@ -91,7 +94,7 @@ impl<F: Fn(f32) -> f32> Reduction<'_, F> {
             taus[k] = tau;
             x[j * T..].iter_mut().for_each(|x| *x *= inverse);
             x[k + 1] = 1.0;
-            vectors.resize(k * size + k + 1, 0.0);
+            vectors.resize(vectors.len() + k % TOGETHER, 0.0);
             vectors.extend_from_slice(&x[k + 1..size]);
 
             let (x, y) = (&x[j * T..], &mut y[j * T..]);
@@ -106,8 +109,8 @@ impl<F: Fn(f32) -> f32> Reduction<'_, F> {
     }
 }
 
-/// The lower triangle in tiles: those of a column of tiles from the diagonal down one after the other, a tile's columns one
-/// after the other. Tiles on the diagonal are whole.
+/// The lower triangle in tiles: those of a column of tiles from the diagonal down one after the other, a tile's columns
+/// one after the other. Tiles on the diagonal are whole.
 #[inline(always)]
 fn pack<const T: usize>(matrix: &[f32], entry: impl Fn(f32) -> f32, size: usize, count: usize, tiles: &mut [f32]) {
     let mut tiles = tiles.chunks_exact_mut(T * T);
@@ -191,8 +194,8 @@ fn product<S: Simd, const T: usize>(simd: S, tiles: &[f32], x: &[f32], y: &mut [
     }
 }
 
-/// The next reflection of a panel that has `done` of them: v = x, and w = τ A x − ½ τ² (xᵀ A x) x where y is the product of x and
-/// the matrix before the panel.
+/// The next reflection of a panel that has `done` of them: v = x, and w = τ A x − ½ τ² (xᵀ A x) x where y is the product of
+/// x and the matrix before the panel.
 #[inline(always)]
 fn append<S: Simd>(simd: S, done: usize, tau: f32, v: &mut [f32], w: &mut [f32], x: &[f32], y: &mut [f32]) {
     let (v, w) = (vectors_mut::<S, PANEL>(v), vectors_mut::<S, PANEL>(w));
@@ -292,8 +295,12 @@ mod tests {
         });
 
         let mut q = Mat::<f64>::identity(size, size);
+        let mut vectors = vectors.into_iter();
         for (k, tau) in taus.iter().enumerate() {
-            let v = Mat::from_fn(size, 1, |i, _| f64::from(vectors[k * size + i]));
+            let mut v = Mat::zeros(size, 1);
+            for i in k - k % TOGETHER + 1..size {
+                v[(i, 0)] = f64::from(vectors.next().unwrap());
+            }
             assert!((0..=k).all(|i| v[(i, 0)] == 0.0), "{case}: reflection {k} begins too early");
             q = &q - (&q * &v) * v.transpose() * f64::from(*tau);
         }

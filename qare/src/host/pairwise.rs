@@ -14,8 +14,8 @@ use super::vectorized::vectorized;
 /// Rows of a block: a block of 8,192 columns then takes 1 MiB.
 const BLOCK: usize = 32;
 
-/// Calls `row(i, s_i, before)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns; `before` is what it
-/// returned for the row before, if that is in the same block.
+/// Calls `row(i, s_i, before)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns;
+/// `before` is what it returned for the row before, if that is in the same block.
 pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32], Option<&T>) -> T + Sync) -> Vec<T> {
     let count = rows.count();
     let blocks: Vec<Vec<T>> = (0..count.div_ceil(BLOCK))

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 /// Columns of a panel: four of the longest vectors there are.
 pub(super) const WIDTH: usize = 64;
 /// Rows of the outcome in registers.
-const ROWS: usize = 4;
+pub(super) const ROWS: usize = 4;
 /// Rows of a panel read at a time: 16 KiB.
 const DEPTH: usize = 64;
 

@@ -174,8 +174,8 @@ impl Set {
     }
 }
 
-/// The slope of a straight line through (λ_i, μ_i), and how far each μ_i is above it up to a constant, save that those which together are
-/// come to no more than `allowance` have been made 0.
+/// The slope of a straight line through (λ_i, μ_i), and how far each μ_i is above it up to a constant, save that the smallest,
+/// as many as together come to no more than `allowance`, have been made 0.
 fn residuals(values: &[f64], partners: &[f64], allowance: f64) -> (f64, Vec<f64>) {
     // Least squares over all but the outermost eigenvalues, which are the largest by far.
     let count = values.len();

@@ -67,8 +67,8 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
 
 /// τ of sparsemax, the root of Σ max(n − τ, 0) = 1, by Newton's iteration from `start`.
 ///
-/// It is Michelot's fixed point, as in [`sparsemax_support`](crate::sparsemax_support), from the second step on: the function being
-/// convex, one step leads below the root, and all others up to it.
+/// The function being convex, one step leads below the root and all others up to it. From the second step on it is
+/// Michelot's fixed point, as in [`sparsemax_support`](crate::sparsemax_support).
 #[inline(always)]
 fn threshold(row: &[f32], start: f32) -> f32 {
     let mut bound = start;

@@ -30,8 +30,8 @@ pub(super) struct Eigenvectors {
 }
 
 impl Spectrum {
-    /// Of the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, given column by column, has x; called
-    /// `label` in messages.
+    /// Of the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, given column by column, has x;
+    /// called `label` in messages.
     ///
     /// # Errors
     /// When the eigenvalues are not found.
@@ -47,8 +47,8 @@ impl Spectrum {
         Ok(spectrum)
     }
 
-    /// The eigenvectors whose weights are not zero, so precise that Σ over them of weight · u uᵀ is off by no more than `allowance` (in the
-    /// Frobenius norm, about).
+    /// The eigenvectors whose weights are not zero, so precise that Σ over them of weight · u uᵀ is off by no more than about
+    /// `allowance` (in the Frobenius norm).
     ///
     /// # Errors
     /// When divide and conquer, which keeps eigenvectors of close eigenvalues apart, does not converge.
@@ -70,29 +70,26 @@ impl Spectrum {
             let upper = values.get(rank + 1).map_or(f64::INFINITY, |after| after - values[rank]);
             lower.min(upper)
         };
-        let made: Vec<(Vec<f32>, f64)> = wanted
+        let made: Vec<(Eigenvectors, f64)> = wanted
             .par_chunks(WIDTH)
             .map(|ranks| {
                 let shifts: Vec<f32> = ranks.iter().map(|rank| values[*rank] as f32).collect();
-                let mut vectors = vec![0.0; size * WIDTH];
-                let qualities = self.tridiagonal.vectors(&shifts, &mut vectors);
+                let mut panel = vec![0.0; size * WIDTH];
+                let qualities = self.tridiagonal.vectors(&shifts, &mut panel);
                 // An eigenvector is off by what is left of (T − λ) u, over the distance of the next eigenvalue.
                 let error = |(rank, left): (&usize, f32)| {
                     (weights[*rank] * (f64::from(left) / distance(*rank)).min(2.0)).powi(2)
                 };
                 let left = qualities.iter().map(|quality| quality.residual + f32::EPSILON * quality.magnitude);
-                (vectors, ranks.iter().zip(left).map(error).sum())
+                let error = ranks.iter().zip(left).map(error).sum();
+                // Whether or not it comes to be used: the panel is in the cache now.
+                self.reduced.rotate_back(&mut panel);
+                let weights = ranks.iter().map(|rank| weights[*rank] as f32).collect();
+                (Eigenvectors { panel, weights }, error)
             })
             .collect();
         let error: f64 = made.iter().map(|(_, error)| error).sum();
-        if error.is_nan() || error > allowance * allowance {
-            return None;
-        }
-        let back = |((mut panel, _), ranks): ((Vec<f32>, f64), &[usize])| {
-            self.reduced.rotate_back(&mut panel);
-            Eigenvectors { panel, weights: ranks.iter().map(|rank| weights[*rank] as f32).collect() }
-        };
-        Some(made.into_par_iter().zip(wanted.par_chunks(WIDTH)).map(back).collect())
+        (error <= allowance * allowance).then(|| made.into_iter().map(|(eigenvectors, _)| eigenvectors).collect())
     }
 
     /// By divide and conquer.

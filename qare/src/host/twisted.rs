@@ -1,9 +1,9 @@
 //! Eigenvectors of a symmetric tridiagonal matrix by twisted factorisation, each made by itself: as many at a time as the
 //! machine's vectors hold.
 //!
-//! T − λ is factored from the top, L D Lᵀ, and from the bottom, U D' Uᵀ. Where both meet, in the row k that leaves the smallest
-//! |γ_k| = |D_k + D'_k − (T_kk − λ)|, the vector z with z_k = 1 and all other equations fulfilled has (T − λ) z = γ_k e_k, and
-//! |γ_k| / |z| says how far z is from an eigenvector.
+//! T − λ is factored from the top, L D Lᵀ, and from the bottom, U D' Uᵀ. Where both meet, in the row k that leaves the
+//! smallest |γ_k| = |D_k + D'_k − (T_kk − λ)|, the vector z with z_k = 1 and all other equations fulfilled has
+//! (T − λ) z = γ_k e_k, and |γ_k| / |z| says how far z is from an eigenvector.
 //!
 //! Source: Dhillon and Parlett, "Multiple representations to compute orthogonal eigenvectors of symmetric tridiagonal
 //! matrices" (2004), section 3; Parlett and Dhillon, "Fernando's solution to Wilkinson's problem" (1997).
@@ -115,7 +115,8 @@ struct Factorization<'a> {
     qualities: &'a mut [Quality],
 }
 
-/// Of a row i: the multiplier that gives z_i from z_{i+1}, and what gives it from z_{i−1} (before that is known, the pivot D_i).
+/// Of a row i: the multiplier that gives z_i from z_{i+1}, and the one that gives it from z_{i−1} (before that is known, the
+/// pivot D_i).
 type Row<S> = [[<S as Simd>::f32s; 2]; GROUPS];
 
 impl WithSimd for Factorization<'_> {

@@ -8,7 +8,8 @@ pub(super) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// Numbers that start where a line of the cache does: a vector that crosses from one line to the next takes twice as long to load.
+/// Numbers that start where a line of the cache does: a vector that crosses from one line to the next takes twice as long
+/// to load.
 pub(super) struct Aligned(Col<f32>);
 
 impl Aligned {
