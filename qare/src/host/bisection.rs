@@ -313,4 +313,66 @@ mod tests {
             }
         }
     }
+
+    /// Checks what is found at points between the eigenvalues of a random matrix, more than fit a task, and what other
+    /// eigenvalues have in the sums there.
+    fn assert_points<S: Simd>(simd: S) {
+        let matrix = random(83, 5);
+        let values = dense(&matrix).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
+        let shifts: Vec<f32> = values.windows(2).map(|pair| (0.3 * pair[0] + 0.7 * pair[1]) as f32).collect();
+        let unknown = Point { at: 0.0, sum: 0.0, doubt: 0.0 };
+        let mut points = vec![(0, unknown); shifts.len()];
+        simd.vectorize(Sums { matrix: &matrix, shifts: &shifts, points: &mut points });
+        let part = |value: &f64, at: f32| 1.0 / (value - f64::from(at));
+        for (rank, ((below, point), shift)) in points.iter().zip(&shifts).enumerate() {
+            let gap = values[rank + 1] - values[rank];
+            let case = format!("{} numbers at a time, point {rank}", S::F32_LANES);
+            assert_eq!((*below, point.at), (rank + 1, *shift), "{case}");
+            let expected: f64 = values.iter().map(|value| part(value, *shift)).sum();
+            let error = (f64::from(point.sum) - expected).abs();
+            // The least that rounding does is to move eigenvalues by 1e-7.
+            assert!(error < 1e-5 / (gap * gap) + 1e-3, "{case}: {}, expected {expected}", point.sum);
+        }
+
+        let known: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        let means: Vec<f32> = known.chunks(GROUP).map(|group| group.iter().sum::<f32>() / group.len() as f32).collect();
+        for group in 0..means.len() {
+            let ranks = group * GROUP..known.len().min((group + 1) * GROUP);
+            let mut ends = [f32::NAN; 2 * GROUP];
+            for rank in ranks.clone() {
+                ends[rank % GROUP] = known[rank] - 1e-3;
+                ends[GROUP + rank % GROUP] = known[rank] + 1e-3;
+            }
+            let others = simd.vectorize(Others { values: &known, means: &means, group, ends: &ends });
+            for rank in ranks {
+                for at in [rank % GROUP, GROUP + rank % GROUP] {
+                    let others = f64::from(others[at]);
+                    let sum = |f: &dyn Fn(f64) -> f64| -> f64 {
+                        let rest = values.iter().enumerate().filter(|(other, _)| *other != rank);
+                        rest.map(|(_, value)| f(part(value, ends[at]))).sum()
+                    };
+                    let (expected, magnitude) = (sum(&|part| part), sum(&f64::abs));
+                    let case = format!("{} numbers at a time, end {at} of {rank}", S::F32_LANES);
+                    // Groups from afar are taken to be at their means.
+                    assert!((others - expected).abs() < 0.05 * magnitude, "{case}: {others}, expected {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn points_are_right_in_all_widths() {
+        assert_points(pulp::Scalar::new());
+        assert_points(pulp::Scalar128b);
+        assert_points(pulp::Scalar256b);
+        assert_points(pulp::Scalar512b);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            assert_points(simd);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            assert_points(simd);
+        }
+    }
 }

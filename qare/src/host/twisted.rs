@@ -306,28 +306,50 @@ pub(super) mod tests {
         ]
     }
 
+    /// Checks the vectors that this kind of machine makes at the eigenvalues of a random matrix.
+    fn assert_eigenvectors<S: Simd>(simd: S, size: usize) {
+        let matrix = random(size, size as u64);
+        let expected = dense(&matrix).self_adjoint_eigen(Side::Lower).unwrap();
+        let values: Vec<f64> = expected.S().column_vector().iter().copied().collect();
+        let eigenvalues: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+        let mut vectors = vec![0.0; size * BLOCK];
+        let mut qualities = vec![Quality::default(); size];
+        simd.vectorize(Factorization {
+            matrix: &matrix,
+            eigenvalues: &eigenvalues,
+            vectors: &mut vectors,
+            qualities: &mut qualities,
+        });
+        for (rank, quality) in qualities.iter().enumerate() {
+            let case = format!("{} numbers at a time, {size} rows, {rank}", S::F32_LANES);
+            let gap = (0..size).filter(|i| *i != rank).map(|i| (values[i] - values[rank]).abs()).fold(1.0, f64::min);
+            let column = expected.U().col(rank);
+            let along: f64 = (0..size).map(|i| column[i] * f64::from(vectors[i * BLOCK + rank])).sum();
+            let error: f64 = (0..size)
+                .map(|i| (column[i] * along.signum() - f64::from(vectors[i * BLOCK + rank])).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            assert!(error < 1e-6 / gap, "{case}: off by {error:.1e}, with the next at {gap:.1e}");
+            // What is said of it bounds that.
+            let bound = f64::from(quality.residual + f32::EPSILON * quality.magnitude) / gap;
+            assert!(error < 2.0 * bound + 1e-6, "{case}: off by {error:.1e}, said to be {bound:.1e}");
+        }
+    }
+
     #[test]
-    fn vectors_at_eigenvalues_are_eigenvectors() {
-        for size in [1, 2, 3, 15, 16, 17, 63, 64] {
-            let matrix = random(size, size as u64);
-            let expected = dense(&matrix).self_adjoint_eigen(Side::Lower).unwrap();
-            let values: Vec<f64> = expected.S().column_vector().iter().copied().collect();
-            let shifts: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-            let mut vectors = vec![0.0; size * BLOCK];
-            let qualities = matrix.vectors(&shifts, &mut vectors);
-            for (rank, quality) in qualities.iter().enumerate() {
-                let gap =
-                    (0..size).filter(|i| *i != rank).map(|i| (values[i] - values[rank]).abs()).fold(1.0, f64::min);
-                let column = expected.U().col(rank);
-                let along: f64 = (0..size).map(|i| column[i] * f64::from(vectors[i * BLOCK + rank])).sum();
-                let error: f64 = (0..size)
-                    .map(|i| (column[i] * along.signum() - f64::from(vectors[i * BLOCK + rank])).powi(2))
-                    .sum::<f64>()
-                    .sqrt();
-                assert!(error < 1e-6 / gap, "{size}, {rank}: off by {error:.1e}, with the next at {gap:.1e}");
-                // What is said of it bounds that.
-                let bound = f64::from(quality.residual + f32::EPSILON * quality.magnitude) / gap;
-                assert!(error < 2.0 * bound + 1e-6, "{size}, {rank}: off by {error:.1e}, said to be {bound:.1e}");
+    fn vectors_at_eigenvalues_are_eigenvectors_in_all_widths() {
+        for size in [1, 2, 3, 15, 16, 17, 31, 33, 63, 64] {
+            assert_eigenvectors(pulp::Scalar::new(), size);
+            assert_eigenvectors(pulp::Scalar128b, size);
+            assert_eigenvectors(pulp::Scalar256b, size);
+            assert_eigenvectors(pulp::Scalar512b, size);
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eigenvectors(simd, size);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V4::try_new() {
+                assert_eigenvectors(simd, size);
             }
         }
     }
