@@ -295,6 +295,7 @@ impl WithSimd for Sums<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::twisted::tests::{awkward, dense, random};
+    use super::super::vectorized::in_all_widths;
     use super::*;
 
     #[test]
@@ -362,17 +363,6 @@ mod tests {
 
     #[test]
     fn points_are_right_in_all_widths() {
-        assert_points(pulp::Scalar::new());
-        assert_points(pulp::Scalar128b);
-        assert_points(pulp::Scalar256b);
-        assert_points(pulp::Scalar512b);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            assert_points(simd);
-        }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            assert_points(simd);
-        }
+        in_all_widths!(assert_points());
     }
 }

@@ -274,10 +274,12 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::vectorized::in_all_widths;
     use super::*;
 
     /// Checks A = Q T Qᵀ and Qᵀ Q = I, with every reflection done literally.
     fn assert_reduces<S: Simd>(simd: S, matrix: &Mat<f64>, case: &str) {
+        let case = format!("{case}, {} numbers at a time", S::F32_LANES);
         let size = matrix.nrows();
         // What is above the diagonal must not matter.
         let columns: Vec<f32> = (0..size * size)
@@ -315,28 +317,12 @@ mod tests {
         assert!(error < 2e-6 * (size as f64).sqrt(), "{case}: Qᵀ Q is off by {error:.1e}");
     }
 
-    /// With every length of vectors there is.
-    fn assert_reduces_in_all_widths(matrix: &Mat<f64>, case: &str) {
-        assert_reduces(pulp::Scalar::new(), matrix, &format!("{case}, one number"));
-        assert_reduces(pulp::Scalar128b, matrix, &format!("{case}, 4 numbers"));
-        assert_reduces(pulp::Scalar256b, matrix, &format!("{case}, 8 numbers"));
-        assert_reduces(pulp::Scalar512b, matrix, &format!("{case}, 16 numbers"));
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            assert_reduces(simd, matrix, &format!("{case}, AVX2"));
-        }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            assert_reduces(simd, matrix, &format!("{case}, AVX-512"));
-        }
-    }
-
     #[test]
     fn every_width_of_vectors_reduces_matrices_of_every_size() {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         for size in [1, 2, 3, 4, 7, 15, 16, 17, 18, 31, 32, 33, 47, 64, 65, 100, 130] {
             let half = Mat::<f64>::from_fn(size, size, |_, _| rng.random_range(-1.0..1.0f32).into());
-            assert_reduces_in_all_widths(&(&half + half.transpose()), &format!("{size} rows"));
+            in_all_widths!(assert_reduces(&(&half + half.transpose()), &format!("{size} rows")));
         }
     }
 
@@ -344,11 +330,11 @@ mod tests {
     fn matrices_with_nothing_to_reflect_are_reduced() {
         let blocks = |i: usize, j: usize| if i / 5 == j / 5 { 1.0 + (i * j % 3) as f64 } else { 0.0 };
         for size in [3, 16, 40] {
-            assert_reduces_in_all_widths(&Mat::zeros(size, size), "zeros");
-            assert_reduces_in_all_widths(&Mat::identity(size, size), "identity");
-            assert_reduces_in_all_widths(&Mat::full(size, size, 1.0), "ones");
-            assert_reduces_in_all_widths(&Mat::from_fn(size, size, blocks), "blocks");
-            assert_reduces_in_all_widths(&Mat::from_fn(size, size, |i, j| 1.0 / (1 + i + j) as f64), "Hilbert's");
+            in_all_widths!(assert_reduces(&Mat::zeros(size, size), "zeros"));
+            in_all_widths!(assert_reduces(&Mat::identity(size, size), "identity"));
+            in_all_widths!(assert_reduces(&Mat::full(size, size, 1.0), "ones"));
+            in_all_widths!(assert_reduces(&Mat::from_fn(size, size, blocks), "blocks"));
+            in_all_widths!(assert_reduces(&Mat::from_fn(size, size, |i, j| 1.0 / (1 + i + j) as f64), "Hilbert's"));
         }
     }
 }

@@ -109,7 +109,28 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::vectorized::in_all_widths;
     use super::*;
+
+    fn assert_product(product: &[f32], sign: f64, target: &[f32], factor: Factor<'_>, panel: &[f32], case: &str) {
+        let depth = panel.len() / WIDTH;
+        for (at, product) in product.iter().enumerate() {
+            let (i, j) = (at / WIDTH, at % WIDTH);
+            let entry = |k: usize| factor.entries[i * factor.by_row + k * factor.by_column];
+            let part = |k: usize| f64::from(entry(k) * panel[k * WIDTH + j]);
+            let expected = f64::from(target[at]) + sign * (0..depth).map(part).sum::<f64>();
+            assert!((f64::from(*product) - expected).abs() < 1e-5, "{case}, {} × {depth}", target.len() / WIDTH);
+        }
+    }
+
+    fn assert_products<S: Simd>(simd: S, target: &[f32], factor: Factor<'_>, panel: &[f32]) {
+        let case = format!("{} numbers at a time", S::F32_LANES);
+        let (mut sum, mut difference) = (target.to_vec(), target.to_vec());
+        simd.vectorize(Product::<false> { target: &mut sum, factor, panel });
+        assert_product(&sum, 1.0, target, factor, panel, &case);
+        simd.vectorize(Product::<true> { target: &mut difference, factor, panel });
+        assert_product(&difference, -1.0, target, factor, panel, &case);
+    }
 
     #[test]
     fn products_are_those_of_literal_sums_in_all_widths() {
@@ -119,35 +140,12 @@ mod tests {
             let (target, entries, panel) = (draw(rows * WIDTH), draw(rows * depth), draw(depth * WIDTH));
             for (by_row, by_column) in [(depth, 1), (1, rows)] {
                 let factor = Factor { entries: &entries, by_row, by_column };
-                let check = |product: &[f32], sign: f64, case: &str| {
-                    for (at, product) in product.iter().enumerate() {
-                        let (i, j) = (at / WIDTH, at % WIDTH);
-                        let part = |k: usize| f64::from(entries[i * by_row + k * by_column] * panel[k * WIDTH + j]);
-                        let expected = f64::from(target[at]) + sign * (0..depth).map(part).sum::<f64>();
-                        assert!((f64::from(*product) - expected).abs() < 1e-5, "{case}, {rows} × {depth}");
-                    }
-                };
-                let both = |run: &dyn Fn(&mut [f32], &mut [f32]), case: &str| {
-                    let (mut sum, mut difference) = (target.clone(), target.clone());
-                    run(&mut sum, &mut difference);
-                    check(&sum, 1.0, case);
-                    check(&difference, -1.0, case);
-                };
-                fn with<S: Simd>(simd: S, sum: &mut [f32], difference: &mut [f32], factor: Factor<'_>, panel: &[f32]) {
-                    simd.vectorize(Product::<false> { target: sum, factor, panel });
-                    simd.vectorize(Product::<true> { target: difference, factor, panel });
-                }
-                both(&|a, b| with(pulp::Scalar::new(), a, b, factor, &panel), "one number");
-                both(&|a, b| with(pulp::Scalar128b, a, b, factor, &panel), "4 numbers");
-                both(&|a, b| with(pulp::Scalar256b, a, b, factor, &panel), "8 numbers");
-                both(&|a, b| with(pulp::Scalar512b, a, b, factor, &panel), "16 numbers");
-                both(
-                    &|a, b| {
-                        add_product(a, factor, &panel);
-                        subtract_product(b, factor, &panel);
-                    },
-                    "this machine's",
-                );
+                in_all_widths!(assert_products(&target, factor, &panel));
+                let (mut sum, mut difference) = (target.clone(), target.clone());
+                add_product(&mut sum, factor, &panel);
+                assert_product(&sum, 1.0, &target, factor, &panel, "this machine's");
+                subtract_product(&mut difference, factor, &panel);
+                assert_product(&difference, -1.0, &target, factor, &panel, "this machine's");
             }
         }
     }

@@ -51,7 +51,8 @@ impl Reduced {
         let mut before = &self.vectors[..];
         for (block, factor) in self.factors.iter().enumerate().rev() {
             let first = block * TOGETHER + 1;
-            let (height, width) = (size - first, factor.len().isqrt());
+            let height = size - first;
+            let width = TOGETHER.min(height);
             let (rest, vectors) = before.split_at(before.len() - height * width);
             before = rest;
             rotate(vectors, factor, &mut panel[first * WIDTH..], width);

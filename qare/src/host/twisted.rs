@@ -264,6 +264,7 @@ pub(super) mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::vectorized::in_all_widths;
     use super::*;
 
     pub fn dense(matrix: &Matrix) -> Mat<f64> {
@@ -339,18 +340,7 @@ pub(super) mod tests {
     #[test]
     fn vectors_at_eigenvalues_are_eigenvectors_in_all_widths() {
         for size in [1, 2, 3, 15, 16, 17, 31, 33, 63, 64] {
-            assert_eigenvectors(pulp::Scalar::new(), size);
-            assert_eigenvectors(pulp::Scalar128b, size);
-            assert_eigenvectors(pulp::Scalar256b, size);
-            assert_eigenvectors(pulp::Scalar512b, size);
-            #[cfg(target_arch = "x86_64")]
-            if let Some(simd) = pulp::x86::V3::try_new() {
-                assert_eigenvectors(simd, size);
-            }
-            #[cfg(target_arch = "x86_64")]
-            if let Some(simd) = pulp::x86::V4::try_new() {
-                assert_eigenvectors(simd, size);
-            }
+            in_all_widths!(assert_eigenvectors(size));
         }
     }
 }

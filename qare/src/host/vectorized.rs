@@ -8,6 +8,27 @@ pub(super) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
+/// Calls a check, which is generic over the vectors it is given first, with those of every length there are.
+#[cfg(test)]
+macro_rules! in_all_widths {
+    ($check:ident($($argument:expr),*)) => {{
+        $check(pulp::Scalar::new(), $($argument),*);
+        $check(pulp::Scalar128b, $($argument),*);
+        $check(pulp::Scalar256b, $($argument),*);
+        $check(pulp::Scalar512b, $($argument),*);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            $check(simd, $($argument),*);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            $check(simd, $($argument),*);
+        }
+    }};
+}
+#[cfg(test)]
+pub(super) use in_all_widths;
+
 /// Numbers that start where a line of the cache does: a vector that crosses from one line to the next takes twice as long
 /// to load.
 pub(super) struct Aligned(Col<f32>);
