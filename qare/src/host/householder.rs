@@ -10,6 +10,8 @@
 
 use pulp::{Simd, WithSimd, bytemuck};
 
+use super::panel::WIDTH;
+use super::strips::Strips;
 use super::vectorized::Aligned;
 
 /// Reflections between two changes of the matrix. A multiple of every vector's length.
@@ -21,8 +23,7 @@ const GROUP: usize = 8;
 
 /// What is reduced, and where the outcome goes.
 pub(super) struct Reduction<'a, F> {
-    /// Column by column, of which the lower triangle is read.
-    pub matrix: &'a [f32],
+    pub matrix: &'a Strips,
     /// What an entry of A is, by that of `matrix`.
     pub entry: F,
     /// Gets the v_k in blocks of [`TOGETHER`], each column by column, without the rows in which a whole block is zero: the
@@ -62,7 +63,7 @@ impl<F: Fn(f32) -> f32> Reduction<'_, F> {
         let start = |column: usize| (column * count - column * column.saturating_sub(1) / 2) * T * T;
         let mut tiles = Aligned::zeros(start(count));
         let tiles = tiles.numbers();
-        pack::<T>(matrix, entry, size, count, tiles);
+        pack::<T>(matrix, entry, count, tiles);
 
         // Of each vector of rows, those of all the panel's reflections one after the other.
         let [mut v, mut w] = [0; 2].map(|_| Aligned::zeros(count * T * PANEL));
@@ -112,22 +113,18 @@ impl<F: Fn(f32) -> f32> Reduction<'_, F> {
 /// The lower triangle in tiles: those of a column of tiles from the diagonal down one after the other, a tile's columns
 /// one after the other. Tiles on the diagonal are whole.
 #[inline(always)]
-fn pack<const T: usize>(matrix: &[f32], entry: impl Fn(f32) -> f32, size: usize, count: usize, tiles: &mut [f32]) {
+fn pack<const T: usize>(matrix: &Strips, entry: impl Fn(f32) -> f32, count: usize, tiles: &mut [f32]) {
+    let size = matrix.size();
     let mut tiles = tiles.chunks_exact_mut(T * T);
     for j in 0..count {
         for i in j..count {
             let tile = tiles.next().expect("one for each");
-            let rows = (i * T).min(size)..size.min((i + 1) * T);
-            for (c, column) in matrix.chunks_exact(size).skip(j * T).take(T).enumerate() {
-                for (target, x) in tile[c * T..].iter_mut().zip(&column[rows.clone()]) {
+            let height = T.min(size.saturating_sub(i * T));
+            let (strip, row) = (matrix.strip(i * T / WIDTH), i * T % WIDTH);
+            let columns = strip.chunks_exact(WIDTH).skip(j * T);
+            for (tile, column) in tile.chunks_exact_mut(T).zip(columns) {
+                for (target, x) in tile[..height].iter_mut().zip(&column[row..]) {
                     *target = entry(*x);
-                }
-            }
-            if i == j {
-                for c in 1..T {
-                    for r in 0..c {
-                        tile[c * T + r] = tile[r * T + c];
-                    }
                 }
             }
         }
@@ -281,14 +278,11 @@ mod tests {
     fn assert_reduces<S: Simd>(simd: S, matrix: &Mat<f64>, case: &str) {
         let case = format!("{case}, {} numbers at a time", S::F32_LANES);
         let size = matrix.nrows();
-        // What is above the diagonal must not matter.
-        let columns: Vec<f32> = (0..size * size)
-            .map(|at| if at % size < at / size { f32::NAN } else { matrix[(at % size, at / size)] as f32 / 2.0 })
-            .collect();
+        let halves = Strips::from_fn(size, |i, j| matrix[(i, j)] as f32 / 2.0);
         let (mut diagonal, mut below, mut taus) = (vec![0.0; size], vec![0.0; size - 1], vec![0.0; size - 1]);
         let mut vectors = Vec::new();
         simd.vectorize(Reduction {
-            matrix: &columns,
+            matrix: &halves,
             entry: |x| 2.0 * x,
             vectors: &mut vectors,
             diagonal: &mut diagonal,

@@ -19,6 +19,7 @@ mod secular;
 mod set_term;
 mod sparse_clr;
 mod spectrum;
+mod strips;
 mod twisted;
 mod vectorized;
 

@@ -1,10 +1,10 @@
 //! A symmetric matrix in tridiagonal form, A = Q T Qᵀ, and the way back from eigenvectors of T to those of A.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use pulp::{Simd, WithSimd};
 
 use super::householder::{Reduction, TOGETHER};
 use super::panel::{Factor, ROWS, WIDTH, add_product, subtract_product};
+use super::strips::Strips;
 
 /// T, and Q as a product of reflections.
 pub(super) struct Reduced {
@@ -15,13 +15,14 @@ pub(super) struct Reduced {
     /// V of each block of reflections, whose product is I − V F Vᵀ: from the first row on that is not zero, column by
     /// column.
     vectors: Vec<f32>,
-    /// The upper triangular F of each, column by column.
+    /// The upper triangular F of each `[TOGETHER, TOGETHER]`, column by column.
     factors: Vec<Vec<f32>>,
 }
 
 impl Reduced {
-    /// Reduces the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, column by column, has x.
-    pub fn new(matrix: &[f32], size: usize, entry: impl Fn(f32) -> f32) -> Self {
+    /// Reduces the matrix that has `entry(x)` where `matrix` has x.
+    pub fn new(matrix: &Strips, entry: impl Fn(f32) -> f32) -> Self {
+        let size = matrix.size();
         let mut diagonal = vec![0.0; size];
         let mut below = vec![0.0; size.saturating_sub(1)];
         let mut taus = below.clone();
@@ -34,12 +35,13 @@ impl Reduced {
             below: &mut below,
             taus: &mut taus,
         });
+        let arch = pulp::Arch::new();
         let mut rest = &vectors[..];
         let factor = |(block, taus): (usize, &[f32])| {
             let height = size - 1 - block * TOGETHER;
             let (own, after) = rest.split_at(height * taus.len());
             rest = after;
-            factor(MatRef::from_column_major_slice(own, height, taus.len()), taus)
+            arch.dispatch(Composition { vectors: own, taus })
         };
         let factors = taus.chunks(TOGETHER).enumerate().map(factor).collect();
         Self { diagonal, below, vectors, factors }
@@ -70,8 +72,8 @@ fn rotate(vectors: &[f32], factor: &[f32], panel: &mut [f32], width: usize) {
     // Of a triangle no more than the tiles with something in them.
     for (tile, turned) in turned.chunks_mut(ROWS * WIDTH).enumerate() {
         let first = tile * ROWS;
-        let entries = &factor[first * width + first..];
-        add_product(turned, Factor { entries, by_row: 1, by_column: width }, &along[first * WIDTH..]);
+        let entries = &factor[first * TOGETHER + first..];
+        add_product(turned, Factor { entries, by_row: 1, by_column: TOGETHER }, &along[first * WIDTH..]);
     }
     let (top, rest) = panel.split_at_mut(width * WIDTH);
     for (tile, top) in top.chunks_mut(ROWS * WIDTH).enumerate() {
@@ -82,22 +84,139 @@ fn rotate(vectors: &[f32], factor: &[f32], panel: &mut [f32], width: usize) {
     subtract_product(rest, Factor { entries: &vectors[width..], by_row: 1, by_column: height }, turned);
 }
 
-/// F of the reflections I − τ_j v_j v_jᵀ: f_jj = τ_j, and above it −τ_j F Vᵀ v_j of the columns before.
+/// F `[TOGETHER, TOGETHER]`, column by column, of the reflections I − τ_j v_j v_jᵀ: f_jj = τ_j, and above it −τ_j F Vᵀ v_j of
+/// the columns before.
 ///
 /// Source: Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder transformations" (1989).
-fn factor(vectors: MatRef<'_, f32>, taus: &[f32]) -> Vec<f32> {
-    let width = taus.len();
-    let mut products = Mat::<f32>::zeros(width, width);
-    matmul(products.as_mut(), Accum::Replace, vectors.transpose(), vectors, 1.0, Par::Seq);
-    let mut factor = vec![0.0; width * width];
-    for (j, tau) in taus.iter().enumerate() {
-        for l in 0..j {
-            let along = -tau * products[(l, j)];
-            for i in 0..=l {
-                factor[j * width + i] += factor[l * width + i] * along;
+struct Composition<'a> {
+    /// V, column by column.
+    vectors: &'a [f32],
+    taus: &'a [f32],
+}
+
+/// Vectors of which all products with as many others are taken in one pass.
+const SIDE: usize = 4;
+
+impl WithSimd for Composition<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let products = products(simd, self.vectors, self.taus.len());
+        let mut factor = vec![0.0; TOGETHER * TOGETHER];
+        for (j, tau) in self.taus.iter().enumerate() {
+            let (before, rest) = factor.split_at_mut(j * TOGETHER);
+            let mut column = [0.0; TOGETHER];
+            for (l, before) in before.as_chunks::<TOGETHER>().0.iter().enumerate() {
+                let along = -tau * products[j][l];
+                for i in 0..TOGETHER {
+                    column[i] += before[i] * along;
+                }
+            }
+            column[j] = *tau;
+            rest[..TOGETHER].copy_from_slice(&column);
+        }
+        factor
+    }
+}
+
+/// v_jᵀ v_l of each pair l ≤ j of `count` vectors.
+#[inline(always)]
+fn products<S: Simd>(simd: S, vectors: &[f32], count: usize) -> [[f32; TOGETHER]; TOGETHER] {
+    let height = vectors.len() / count;
+    let mut products = [[0.0; TOGETHER]; TOGETHER];
+    for j in (0..count).step_by(SIDE) {
+        for l in (0..=j).step_by(SIDE) {
+            // Where there are not as many, the last is taken again.
+            let [mut own, mut others] = [&vectors[..0]; 2].map(|none| [none; SIDE]);
+            for i in 0..SIDE {
+                own[i] = &vectors[(j + i).min(count - 1) * height..][..height];
+                others[i] = &vectors[(l + i).min(count - 1) * height..][..height];
+            }
+            let sums = square(simd, own, others);
+            for i in 0..SIDE {
+                products[j + i][l..l + SIDE].copy_from_slice(&sums[i]);
             }
         }
-        factor[j * width + j] = *tau;
     }
-    factor
+    products
+}
+
+/// The products of each vector with each of the others.
+#[inline(always)]
+fn square<S: Simd>(simd: S, own: [&[f32]; SIDE], others: [&[f32]; SIDE]) -> [[f32; SIDE]; SIDE] {
+    let mut sums = [[simd.splat_f32s(0.0); SIDE]; SIDE];
+    let whole = own[0].len() / S::F32_LANES;
+    for at in 0..whole {
+        let [mut x, mut y] = [[simd.splat_f32s(0.0); SIDE]; 2];
+        for i in 0..SIDE {
+            x[i] = S::as_simd_f32s(own[i]).0[at];
+            y[i] = S::as_simd_f32s(others[i]).0[at];
+        }
+        add_products(simd, x, y, &mut sums);
+    }
+    let [mut x, mut y] = [[simd.splat_f32s(0.0); SIDE]; 2];
+    for i in 0..SIDE {
+        x[i] = simd.partial_load_f32s(S::as_simd_f32s(own[i]).1);
+        y[i] = simd.partial_load_f32s(S::as_simd_f32s(others[i]).1);
+    }
+    add_products(simd, x, y, &mut sums);
+    let mut products = [[0.0; SIDE]; SIDE];
+    for i in 0..SIDE {
+        for j in 0..SIDE {
+            products[i][j] = simd.reduce_sum_f32s(sums[i][j]);
+        }
+    }
+    products
+}
+
+#[inline(always)]
+fn add_products<S: Simd>(simd: S, x: [S::f32s; SIDE], y: [S::f32s; SIDE], sums: &mut [[S::f32s; SIDE]; SIDE]) {
+    for i in 0..SIDE {
+        for j in 0..SIDE {
+            sums[i][j] = simd.mul_add_e_f32s(x[i], y[j], sums[i][j]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faer::Mat;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::vectorized::in_all_widths;
+    use super::*;
+
+    /// Checks I − V F Vᵀ against the reflections one after the other.
+    fn assert_composes<S: Simd>(simd: S, vectors: &[f32], taus: &[f32]) {
+        let height = vectors.len() / taus.len();
+        let columns = Mat::from_fn(height, taus.len(), |i, j| f64::from(vectors[j * height + i]));
+        let mut expected = Mat::<f64>::identity(height, height);
+        for (j, tau) in taus.iter().enumerate() {
+            let v = columns.subcols(j, 1);
+            expected = &expected - (&expected * v) * v.transpose() * f64::from(*tau);
+        }
+        let factor = simd.vectorize(Composition { vectors, taus });
+        let factor = Mat::from_fn(taus.len(), taus.len(), |i, j| f64::from(factor[j * TOGETHER + i]));
+        let composed = Mat::<f64>::identity(height, height) - &columns * factor * columns.transpose();
+        let error = (composed - expected).norm_l2();
+        let case = format!("{} numbers at a time, {} reflections of {height}", S::F32_LANES, taus.len());
+        assert!(error < 1e-5, "{case}: off by {error:.1e}");
+    }
+
+    #[test]
+    fn factors_compose_reflections_in_all_widths() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for (height, count) in [(1, 1), (2, 2), (7, 3), (16, 5), (40, TOGETHER), (TOGETHER, TOGETHER), (100, 31)] {
+            let mut vectors = vec![0.0; height * count];
+            let mut taus = vec![0.0; count];
+            for (j, (vector, tau)) in vectors.chunks_exact_mut(height).zip(&mut taus).enumerate() {
+                vector[j..].iter_mut().for_each(|x| *x = rng.random_range(-1.0..1.0));
+                // One reflection that does nothing.
+                *tau = if j == 2 { 0.0 } else { 2.0 / vector.iter().map(|x| x * x).sum::<f32>() };
+            }
+            in_all_widths!(assert_composes(&vectors, &taus));
+        }
+    }
 }

@@ -1,14 +1,13 @@
 //! QARe, fused.
 
-use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::reborrow::ReborrowMut;
-use faer::{Accum, MatMut, MatRef, Par};
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::pairwise::unless_floored;
 use super::panel::{Factor, WIDTH, add_product};
 use super::spectrum::{Eigenvectors, Spectrum};
+use super::strips::Strips;
 use super::vectorized::vectorized;
 use super::{Term, UnitRows};
 use crate::qare::Pairing;
@@ -19,13 +18,15 @@ use crate::{ObjectiveError, SIMILARITY_FLOOR, Views};
 ///
 /// That is what rounding does to it in f32, where an eigenvalue is known to about 1e-7 of the largest.
 const NEGLIGIBLE: f64 = 1e-5;
+/// Entries of a square of [`WIDTH`] rows.
+const SQUARE: usize = WIDTH * WIDTH;
 
 /// One view set: its unit rows, its similarities s, and S = 1 + max(s, floor) decomposed.
 struct Set {
     /// ẑ `[B, D]`, row by row.
     unit: Vec<f32>,
-    /// s, before any floor: the lower triangle, column by column.
-    similarities: Vec<f32>,
+    /// s, before any floor.
+    similarities: Strips,
     spectrum: Spectrum,
 }
 
@@ -35,7 +36,7 @@ struct Set {
 /// When an eigendecomposition does not converge.
 pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
     let images = views.images(rows.count())?;
-    let sets = views.count();
+    let (sets, dim) = (views.count(), rows.dim);
     let decomposed: Vec<Set> =
         (0..sets).into_par_iter().map(|set| Set::new(rows, sets, images, set)).collect::<Result<_, _>>()?;
 
@@ -45,14 +46,14 @@ pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result
         return Ok(Term { value, gradient: None });
     }
 
-    let dim = rows.dim;
-    let gradients: Vec<Vec<f32>> = (0..sets)
+    let gradients: Vec<Panels> = decomposed
         .into_par_iter()
-        .map(|set| decomposed[set].gradient(dim, &partners[set], scale))
+        .zip(&partners)
+        .map(|(set, partners)| set.gradient(dim, partners, scale))
         .collect::<Result<_, _>>()?;
     let mut gradient = vec![0.0; rows.unit.len()];
-    for (row, target) in gradient.chunks_exact_mut(dim).enumerate() {
-        target.copy_from_slice(&gradients[row % sets][row / sets * dim..][..dim]);
+    for (set, panels) in gradients.iter().enumerate() {
+        panels.write(gradient.chunks_exact_mut(dim).skip(set).step_by(sets));
     }
     Ok(Term { value, gradient: Some(gradient) })
 }
@@ -63,27 +64,13 @@ impl Set {
         let dim = rows.dim;
         let mut unit = Vec::with_capacity(images * dim);
         rows.unit.chunks_exact(dim).skip(set).step_by(sets).for_each(|row| unit.extend_from_slice(row));
-        let mut similarities = vec![0.0; images * images];
-        let view = MatRef::from_row_major_slice(&unit, images, dim);
-        triangular::matmul(
-            MatMut::from_column_major_slice_mut(&mut similarities, images, images),
-            BlockStructure::TriangularLower,
-            Accum::Replace,
-            view,
-            BlockStructure::Rectangular,
-            view.transpose(),
-            BlockStructure::Rectangular,
-            1.0,
-            Par::Seq,
-        );
+        let similarities = Strips::of_products(&unit, dim);
         let floor = SIMILARITY_FLOOR as f32;
-        let label = set_label(set, sets);
         let spectrum = Spectrum::new(
             &similarities,
-            images,
             #[inline(always)]
             |s| 1.0 + if s < floor { floor } else { s },
-            label,
+            set_label(set, sets),
         )?;
         Ok(Self { unit, similarities, spectrum })
     }
@@ -93,84 +80,102 @@ impl Set {
     /// With the straight line that fits μ over λ best, μ_i = c + m λ_i + ρ_i, the matrix is c + m S + U diag(ρ) Uᵀ.
     /// The first does not matter (s_ii is a constant), the second needs no eigenvectors, and the spectra of two view
     /// sets being much alike, most ρ_i come to nothing.
-    fn gradient(&self, dim: usize, partners: &[f64], scale: f64) -> Result<Vec<f32>, ObjectiveError> {
+    fn gradient(self, dim: usize, partners: &[f64], scale: f64) -> Result<Panels, ObjectiveError> {
         let allowance = NEGLIGIBLE * partners.iter().map(|partner| partner * partner).sum::<f64>().sqrt();
         let (slope, residuals) = residuals(&self.spectrum.values, partners, allowance);
         // 2·scale of all: S depends on each row twice.
         let scale = 2.0 * scale;
         let weights: Vec<f64> = residuals.into_iter().map(|residual| residual * scale).collect();
         let eigenvectors = self.spectrum.eigenvectors(&weights, allowance * scale)?;
-        Ok(self.apply(dim, &eigenvectors, (scale * slope) as f32))
+        let mut matrix = self.similarities;
+        weigh(&mut matrix, &eigenvectors, (scale * slope) as f32);
+        Ok(Panels::new(&self.unit, dim).times(&matrix))
     }
+}
 
-    /// (`slope` S + U diag(weights) Uᵀ), entries left out where the floor is active and on the diagonal, times ẑ.
-    ///
-    /// Of that symmetric matrix, blocks of rows up to the diagonal are made first, each column by column.
-    fn apply(&self, dim: usize, eigenvectors: &[Eigenvectors], slope: f32) -> Vec<f32> {
-        let images = self.unit.len() / dim;
-        let unit = MatRef::from_row_major_slice(&self.unit, images, dim);
-        let bounds: Vec<(usize, usize)> =
-            (0..images).step_by(WIDTH).map(|first| (first, images.min(first + WIDTH))).collect();
-        let blocks: Vec<Vec<f32>> =
-            bounds.par_iter().map(|(first, end)| self.block(*first, *end, eigenvectors, slope)).collect();
-        let entries = |index: usize| {
-            let (first, end) = bounds[index];
-            MatRef::from_column_major_slice(&blocks[index], WIDTH, end).subrows(0, end - first)
-        };
-
-        let mut gradient = vec![0.0; images * dim];
-        gradient.par_chunks_mut(WIDTH * dim).enumerate().for_each(|(index, gradient)| {
-            let (first, end) = bounds[index];
-            let mut gradient = MatMut::from_row_major_slice_mut(gradient, end - first, dim);
-            matmul(gradient.rb_mut(), Accum::Replace, entries(index), unit.subrows(0, end), 1.0, Par::Seq);
-            for (after, (from, to)) in bounds.iter().enumerate().skip(index + 1) {
-                let entries = entries(after).subcols(first, end - first).transpose();
-                matmul(gradient.rb_mut(), Accum::Add, entries, unit.subrows(*from, to - from), 1.0, Par::Seq);
-            }
-        });
-        gradient
-    }
-
-    /// The rows from `first` to `end` of the matrix that [`apply`](Self::apply) multiplies ẑ with, up to column `end`: a
-    /// panel in whose rows are the matrix's columns.
-    fn block(&self, first: usize, end: usize, eigenvectors: &[Eigenvectors], slope: f32) -> Vec<f32> {
-        let images = self.spectrum.values.len();
-        let height = end - first;
-        let mut entries = vec![0.0; WIDTH * end];
-        let mut weighted = [0.0; WIDTH * WIDTH];
-        for Eigenvectors { panel, weights } in eigenvectors {
-            // The block's rows as columns.
-            for (row, vectors) in panel.chunks_exact(WIDTH).skip(first).take(height).enumerate() {
+/// Makes similarities s `slope` S + U diag(weights) Uᵀ, entries left out where the floor is active and on the diagonal.
+fn weigh(similarities: &mut Strips, eigenvectors: &[Eigenvectors], slope: f32) {
+    let strips: Vec<(Range<usize>, &mut [f32])> = similarities.iter_mut().collect();
+    strips.into_par_iter().for_each(|(range, strip)| {
+        // diag(weights) Uᵀ of the strip's rows.
+        let mut weighted = vec![0.0; eigenvectors.len() * SQUARE];
+        for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact_mut(SQUARE)) {
+            let rows = panel.chunks_exact(WIDTH).skip(range.start).take(range.len());
+            for (row, vectors) in rows.enumerate() {
                 for (column, (entry, weight)) in vectors.iter().zip(weights).enumerate() {
                     weighted[column * WIDTH + row] = entry * weight;
                 }
             }
-            let factor = Factor { entries: panel, by_row: WIDTH, by_column: 1 };
-            add_product(&mut entries, factor, &weighted[..weights.len() * WIDTH]);
         }
-
-        let floor = SIMILARITY_FLOOR as f32;
-        let columns = entries.chunks_exact_mut(WIDTH).zip(self.similarities.chunks_exact(images)).enumerate();
-        vectorized(
-            #[inline(always)]
-            || {
-                for (column, (entries, similarities)) in columns {
-                    // Below the diagonal, where there are similarities.
-                    let row = first.max(column + 1).min(end);
-                    for (entry, s) in entries[row - first..].iter_mut().zip(&similarities[row..end]) {
-                        *entry = unless_floored(*entry + slope * (1.0 + *s), *s, floor);
+        for (part, entries) in strip.chunks_mut(SQUARE).enumerate() {
+            let mut sums = [0.0; SQUARE];
+            let sums = &mut sums[..entries.len()];
+            for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact(SQUARE)) {
+                let factor = Factor { entries: &panel[part * SQUARE..], by_row: WIDTH, by_column: 1 };
+                add_product(sums, factor, &weighted[..weights.len() * WIDTH]);
+            }
+            let floor = SIMILARITY_FLOOR as f32;
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (entry, sum) in entries.iter_mut().zip(sums.iter()) {
+                        *entry = unless_floored(sum + slope * (1.0 + *entry), *entry, floor);
                     }
-                }
-            },
-        );
-        // On the diagonal and above.
-        for column in 0..height {
-            entries[(first + column) * WIDTH + column] = 0.0;
-            for row in 0..column {
-                entries[(first + column) * WIDTH + row] = entries[(first + row) * WIDTH + column];
+                },
+            );
+        }
+        strip[range.start * WIDTH..].iter_mut().step_by(WIDTH + 1).for_each(|entry| *entry = 0.0);
+    });
+}
+
+/// A matrix `[B, D]` in panels of [`WIDTH`] of its columns, the last filled up with zeros.
+struct Panels {
+    rows: usize,
+    entries: Vec<f32>,
+}
+
+impl Panels {
+    /// Of a matrix given row by row.
+    fn new(matrix: &[f32], dim: usize) -> Self {
+        let rows = matrix.len() / dim;
+        let mut entries = vec![0.0; dim.div_ceil(WIDTH) * rows * WIDTH];
+        for (index, panel) in entries.chunks_exact_mut(rows * WIDTH).enumerate() {
+            for (target, row) in panel.chunks_exact_mut(WIDTH).zip(matrix.chunks_exact(dim)) {
+                target.iter_mut().zip(&row[index * WIDTH..]).for_each(|(target, x)| *target = *x);
             }
         }
-        entries
+        Self { rows, entries }
+    }
+
+    /// `matrix` · self.
+    fn times(&self, matrix: &Strips) -> Self {
+        let mut entries = vec![0.0; self.entries.len()];
+        let panels = entries.chunks_exact_mut(self.rows * WIDTH).zip(self.entries.chunks_exact(self.rows * WIDTH));
+        let targets =
+            panels.flat_map(|(target, panel)| target.chunks_mut(SQUARE).enumerate().map(move |(i, t)| (i, t, panel)));
+        let targets: Vec<_> = targets.collect();
+        targets.into_par_iter().for_each(|(index, target, panel)| {
+            let range = matrix.range(index);
+            let own = Factor { entries: matrix.strip(index), by_row: 1, by_column: WIDTH };
+            add_product(target, own, &panel[..range.end * WIDTH]);
+            // Right of the diagonal there are the strips below, mirrored.
+            for below in index + 1..matrix.count() {
+                let entries = &matrix.strip(below)[range.start * WIDTH..];
+                let rows = matrix.range(below);
+                let mirrored = Factor { entries, by_row: WIDTH, by_column: 1 };
+                add_product(target, mirrored, &panel[rows.start * WIDTH..rows.end * WIDTH]);
+            }
+        });
+        Self { rows: self.rows, entries }
+    }
+
+    /// Row by row into rows that may lie anywhere.
+    fn write<'a>(&self, rows: impl Iterator<Item = &'a mut [f32]>) {
+        for (i, row) in rows.enumerate() {
+            for (row, panel) in row.chunks_mut(WIDTH).zip(self.entries.chunks_exact(self.rows * WIDTH)) {
+                row.copy_from_slice(&panel[i * WIDTH..][..row.len()]);
+            }
+        }
     }
 }
 

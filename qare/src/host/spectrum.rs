@@ -6,6 +6,7 @@ use super::bisection::eigenvalues;
 use super::divide::Tridiagonal;
 use super::panel::WIDTH;
 use super::reduction::Reduced;
+use super::strips::Strips;
 use super::twisted::Matrix;
 use crate::ObjectiveError;
 
@@ -30,13 +31,12 @@ pub(super) struct Eigenvectors {
 }
 
 impl Spectrum {
-    /// Of the matrix `[n, n]` that has `entry(x)` where the lower triangle of `matrix`, given column by column, has x;
-    /// called `label` in messages.
+    /// Of the matrix that has `entry(x)` where `matrix` has x; called `label` in messages.
     ///
     /// # Errors
     /// When the eigenvalues are not found.
-    pub fn new(matrix: &[f32], size: usize, entry: impl Fn(f32) -> f32, label: String) -> Result<Self, ObjectiveError> {
-        let reduced = Reduced::new(matrix, size, entry);
+    pub fn new(matrix: &Strips, entry: impl Fn(f32) -> f32, label: String) -> Result<Self, ObjectiveError> {
+        let reduced = Reduced::new(matrix, entry);
         let tridiagonal = Matrix::new(reduced.diagonal.clone(), &reduced.below);
         let mut spectrum = Self { values: Vec::new(), reduced, tridiagonal, divided: None, label };
         let values = match eigenvalues(&spectrum.tridiagonal) {
@@ -141,9 +141,8 @@ mod tests {
     }
 
     fn spectrum(matrix: &Mat<f64>) -> Spectrum {
-        let size = matrix.nrows();
-        let columns: Vec<f32> = (0..size * size).map(|at| matrix[(at % size, at / size)] as f32).collect();
-        Spectrum::new(&columns, size, |x| x, "a matrix".into()).unwrap()
+        let strips = Strips::from_fn(matrix.nrows(), |i, j| matrix[(i, j)] as f32);
+        Spectrum::new(&strips, |x| x, "a matrix".into()).unwrap()
     }
 
     /// Σ weight · u uᵀ.

@@ -99,8 +99,18 @@ fn configs() -> Vec<ContrastiveObjectiveConfig> {
 
 #[test]
 fn the_fused_path_equals_tensor_operations() {
-    // Around the sizes of blocks, leaves and tasks.
-    let sizes = [(2, 2, 3), (3, 3, 5), (16, 2, 8), (17, 2, 64), (33, 2, 16), (33, 4, 8), (70, 3, 64), (130, 2, 64)];
+    // Around the sizes of blocks, panels and tasks.
+    let sizes = [
+        (2, 2, 3),
+        (3, 3, 5),
+        (16, 2, 8),
+        (17, 2, 64),
+        (33, 2, 16),
+        (33, 4, 8),
+        (66, 2, 130),
+        (70, 3, 64),
+        (130, 2, 64),
+    ];
     for (seed, (images, k, dim)) in sizes.into_iter().enumerate() {
         for (noise, clusters) in [(1.0, 0), (0.1, 0), (0.1, 4)] {
             let rows = rows(images, k, dim, noise, clusters, seed as u64);
