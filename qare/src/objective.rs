@@ -5,6 +5,10 @@ use crate::host::{UnitRows, scalar};
 use crate::rounding::at_least_f32;
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
 
+/// Images of a batch up to which the pairwise term is computed beside the set term even if there is no thread to spare: from
+/// 1024 on it takes longer than the gaps it fills.
+const FEW_IMAGES: usize = 512;
+
 /// Configuration of the pairwise term.
 #[derive(Config, Debug)]
 pub enum PairwiseConfig {
@@ -155,15 +159,16 @@ impl ContrastiveObjective {
         let differentiate = B::ad_enabled(&embeddings.device());
         let set_term = || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose();
         let pairwise = || rows.pairwise(&self.pairwise, views, differentiate);
-        // A decomposition keeps one thread busy, and the pairwise term all that are left; with none left it would only
-        // hold up one of the decompositions.
-        let terms = || match rayon::current_num_threads() > views.count() {
-            true => rayon::join(set_term, pairwise),
-            false => (set_term(), pairwise()),
+        // A decomposition keeps one thread busy. The pairwise term takes threads that are left; with none left it fills the
+        // gaps where one decomposition waits for another, but for large ones it would hold one up for longer than that.
+        let few = embeddings.dims()[0] <= FEW_IMAGES * views.count();
+        let terms = || match few || rayon::current_num_threads() > views.count() {
+            true => rayon::join(pairwise, set_term),
+            false => (pairwise(), set_term()),
         };
         // On a thread of the pool all the while: going in and out of it takes time.
-        let (qare, pairwise) = rayon::scope(|_| terms());
-        let (qare, pairwise) = (qare?, pairwise?);
+        let (pairwise, qare) = rayon::scope(|_| terms());
+        let (pairwise, qare) = (pairwise?, qare?);
         let device = embeddings.device();
         let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));
         let total = match qare {
