@@ -62,14 +62,14 @@ impl<F: Fn(f32) -> f32> Reduction<'_, F> {
         let count = size.next_multiple_of(PANEL) / T;
         let start = |column: usize| (column * count - column * column.saturating_sub(1) / 2) * T * T;
         let mut tiles = Aligned::zeros(start(count));
-        let tiles = tiles.numbers();
+        let tiles = &mut tiles[..];
         pack::<T>(matrix, entry, count, tiles);
 
         // Of each vector of rows, those of all the panel's reflections one after the other.
         let [mut v, mut w] = [0; 2].map(|_| Aligned::zeros(count * T * PANEL));
-        let (v, w) = (v.numbers(), w.numbers());
+        let (v, w) = (&mut v[..], &mut w[..]);
         let [mut x, mut y] = [0; 2].map(|_| Aligned::zeros(count * T));
-        let (x, y) = (x.numbers(), y.numbers());
+        let (x, y) = (&mut x[..], &mut y[..]);
         for k in 0..size {
             let (done, j, c) = (k % PANEL, k / T, k % T);
             let (v, w) = (&mut v[j * T * PANEL..], &mut w[j * T * PANEL..]);

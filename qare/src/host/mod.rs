@@ -14,6 +14,7 @@ mod householder;
 mod nt_xent;
 mod pairwise;
 mod panel;
+mod panels;
 mod reduction;
 mod secular;
 mod set_term;

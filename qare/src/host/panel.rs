@@ -8,6 +8,8 @@ use pulp::{Simd, WithSimd};
 
 /// Columns of a panel: four of the longest vectors there are.
 pub(super) const WIDTH: usize = 64;
+/// Entries of a panel as high as it is wide.
+pub(super) const SQUARE: usize = WIDTH * WIDTH;
 /// Rows of the outcome in registers.
 pub(super) const ROWS: usize = 4;
 /// Rows of a panel read at a time: 16 KiB.

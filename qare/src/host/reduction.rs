@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::householder::{Reduction, TOGETHER};
 use super::panel::{Factor, ROWS, WIDTH, add_product, subtract_product};
 use super::strips::Strips;
+use super::vectorized::AlignedArray;
 
 /// T, and Q as a product of reflections.
 pub(super) struct Reduced {
@@ -65,9 +66,8 @@ impl Reduced {
 /// Multiplies a panel by I − V F Vᵀ, with V `[rows of the panel, width]` lower and F upper triangular.
 fn rotate(vectors: &[f32], factor: &[f32], panel: &mut [f32], width: usize) {
     let height = vectors.len() / width;
-    let mut along = [0.0; TOGETHER * WIDTH];
-    let mut turned = [0.0; TOGETHER * WIDTH];
-    let (along, turned) = (&mut along[..width * WIDTH], &mut turned[..width * WIDTH]);
+    let [mut along, mut turned] = [0.0; 2].map(|zero| AlignedArray([zero; TOGETHER * WIDTH]));
+    let (along, turned) = (&mut along.0[..width * WIDTH], &mut turned.0[..width * WIDTH]);
     add_product(along, Factor { entries: vectors, by_row: height, by_column: 1 }, panel);
     // Of a triangle no more than the tiles with something in them.
     for (tile, turned) in turned.chunks_mut(ROWS * WIDTH).enumerate() {

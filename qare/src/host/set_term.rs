@@ -5,10 +5,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pairwise::unless_floored;
-use super::panel::{Factor, WIDTH, add_product};
+use super::panel::{Factor, SQUARE, WIDTH, add_product};
+use super::panels::Panels;
 use super::spectrum::{Eigenvectors, Spectrum};
 use super::strips::Strips;
-use super::vectorized::vectorized;
+use super::vectorized::{Aligned, AlignedArray, vectorized};
 use super::{Term, UnitRows};
 use crate::qare::Pairing;
 use crate::spectrum::set_label;
@@ -18,13 +19,11 @@ use crate::{ObjectiveError, SIMILARITY_FLOOR, Views};
 ///
 /// That is what rounding does to it in f32, where an eigenvalue is known to about 1e-7 of the largest.
 const NEGLIGIBLE: f64 = 1e-5;
-/// Entries of a square of [`WIDTH`] rows.
-const SQUARE: usize = WIDTH * WIDTH;
 
 /// One view set: its unit rows, its similarities s, and S = 1 + max(s, floor) decomposed.
 struct Set {
-    /// ẑ `[B, D]`, row by row.
-    unit: Vec<f32>,
+    /// ẑ `[B, D]`.
+    unit: Panels,
     /// s, before any floor.
     similarities: Strips,
     spectrum: Spectrum,
@@ -36,7 +35,7 @@ struct Set {
 /// When an eigendecomposition does not converge.
 pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
     let images = views.images(rows.count())?;
-    let (sets, dim) = (views.count(), rows.dim);
+    let sets = views.count();
     let decomposed: Vec<Set> =
         (0..sets).into_par_iter().map(|set| Set::new(rows, sets, images, set)).collect::<Result<_, _>>()?;
 
@@ -49,11 +48,11 @@ pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result
     let gradients: Vec<Panels> = decomposed
         .into_par_iter()
         .zip(&partners)
-        .map(|(set, partners)| set.gradient(dim, partners, scale))
+        .map(|(set, partners)| set.gradient(partners, scale))
         .collect::<Result<_, _>>()?;
     let mut gradient = vec![0.0; rows.unit.len()];
     for (set, panels) in gradients.iter().enumerate() {
-        panels.write(gradient.chunks_exact_mut(dim).skip(set).step_by(sets));
+        panels.write(gradient.chunks_exact_mut(rows.dim).skip(set).step_by(sets));
     }
     Ok(Term { value, gradient: Some(gradient) })
 }
@@ -61,10 +60,8 @@ pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result
 impl Set {
     /// View set `set` of the `sets` there are.
     fn new(rows: &UnitRows, sets: usize, images: usize, set: usize) -> Result<Self, ObjectiveError> {
-        let dim = rows.dim;
-        let mut unit = Vec::with_capacity(images * dim);
-        rows.unit.chunks_exact(dim).skip(set).step_by(sets).for_each(|row| unit.extend_from_slice(row));
-        let similarities = Strips::of_products(&unit, dim);
+        let unit = Panels::new(rows.unit.chunks_exact(rows.dim).skip(set).step_by(sets), images, rows.dim);
+        let similarities = Strips::of_products(&unit);
         let floor = SIMILARITY_FLOOR as f32;
         let spectrum = Spectrum::new(
             &similarities,
@@ -80,7 +77,7 @@ impl Set {
     /// With the straight line that fits μ over λ best, μ_i = c + m λ_i + ρ_i, the matrix is c + m S + U diag(ρ) Uᵀ.
     /// The first does not matter (s_ii is a constant), the second needs no eigenvectors, and the spectra of two view
     /// sets being much alike, most ρ_i come to nothing.
-    fn gradient(self, dim: usize, partners: &[f64], scale: f64) -> Result<Panels, ObjectiveError> {
+    fn gradient(self, partners: &[f64], scale: f64) -> Result<Panels, ObjectiveError> {
         let allowance = NEGLIGIBLE * partners.iter().map(|partner| partner * partner).sum::<f64>().sqrt();
         let (slope, residuals) = residuals(&self.spectrum.values, partners, allowance);
         // 2·scale of all: S depends on each row twice.
@@ -89,7 +86,7 @@ impl Set {
         let eigenvectors = self.spectrum.eigenvectors(&weights, allowance * scale)?;
         let mut matrix = self.similarities;
         weigh(&mut matrix, &eigenvectors, (scale * slope) as f32);
-        Ok(Panels::new(&self.unit, dim).times(&matrix))
+        Ok(self.unit.multiplied(&matrix))
     }
 }
 
@@ -98,7 +95,7 @@ fn weigh(similarities: &mut Strips, eigenvectors: &[Eigenvectors], slope: f32) {
     let strips: Vec<(Range<usize>, &mut [f32])> = similarities.iter_mut().collect();
     strips.into_par_iter().for_each(|(range, strip)| {
         // diag(weights) Uᵀ of the strip's rows.
-        let mut weighted = vec![0.0; eigenvectors.len() * SQUARE];
+        let mut weighted = Aligned::zeros(eigenvectors.len() * SQUARE);
         for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact_mut(SQUARE)) {
             let rows = panel.chunks_exact(WIDTH).skip(range.start).take(range.len());
             for (row, vectors) in rows.enumerate() {
@@ -108,8 +105,8 @@ fn weigh(similarities: &mut Strips, eigenvectors: &[Eigenvectors], slope: f32) {
             }
         }
         for (part, entries) in strip.chunks_mut(SQUARE).enumerate() {
-            let mut sums = [0.0; SQUARE];
-            let sums = &mut sums[..entries.len()];
+            let mut sums = AlignedArray([0.0; SQUARE]);
+            let sums = &mut sums.0[..entries.len()];
             for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact(SQUARE)) {
                 let factor = Factor { entries: &panel[part * SQUARE..], by_row: WIDTH, by_column: 1 };
                 add_product(sums, factor, &weighted[..weights.len() * WIDTH]);
@@ -126,57 +123,6 @@ fn weigh(similarities: &mut Strips, eigenvectors: &[Eigenvectors], slope: f32) {
         }
         strip[range.start * WIDTH..].iter_mut().step_by(WIDTH + 1).for_each(|entry| *entry = 0.0);
     });
-}
-
-/// A matrix `[B, D]` in panels of [`WIDTH`] of its columns, the last filled up with zeros.
-struct Panels {
-    rows: usize,
-    entries: Vec<f32>,
-}
-
-impl Panels {
-    /// Of a matrix given row by row.
-    fn new(matrix: &[f32], dim: usize) -> Self {
-        let rows = matrix.len() / dim;
-        let mut entries = vec![0.0; dim.div_ceil(WIDTH) * rows * WIDTH];
-        for (index, panel) in entries.chunks_exact_mut(rows * WIDTH).enumerate() {
-            for (target, row) in panel.chunks_exact_mut(WIDTH).zip(matrix.chunks_exact(dim)) {
-                target.iter_mut().zip(&row[index * WIDTH..]).for_each(|(target, x)| *target = *x);
-            }
-        }
-        Self { rows, entries }
-    }
-
-    /// `matrix` · self.
-    fn times(&self, matrix: &Strips) -> Self {
-        let mut entries = vec![0.0; self.entries.len()];
-        let panels = entries.chunks_exact_mut(self.rows * WIDTH).zip(self.entries.chunks_exact(self.rows * WIDTH));
-        let targets =
-            panels.flat_map(|(target, panel)| target.chunks_mut(SQUARE).enumerate().map(move |(i, t)| (i, t, panel)));
-        let targets: Vec<_> = targets.collect();
-        targets.into_par_iter().for_each(|(index, target, panel)| {
-            let range = matrix.range(index);
-            let own = Factor { entries: matrix.strip(index), by_row: 1, by_column: WIDTH };
-            add_product(target, own, &panel[..range.end * WIDTH]);
-            // Right of the diagonal there are the strips below, mirrored.
-            for below in index + 1..matrix.count() {
-                let entries = &matrix.strip(below)[range.start * WIDTH..];
-                let rows = matrix.range(below);
-                let mirrored = Factor { entries, by_row: WIDTH, by_column: 1 };
-                add_product(target, mirrored, &panel[rows.start * WIDTH..rows.end * WIDTH]);
-            }
-        });
-        Self { rows: self.rows, entries }
-    }
-
-    /// Row by row into rows that may lie anywhere.
-    fn write<'a>(&self, rows: impl Iterator<Item = &'a mut [f32]>) {
-        for (i, row) in rows.enumerate() {
-            for (row, panel) in row.chunks_mut(WIDTH).zip(self.entries.chunks_exact(self.rows * WIDTH)) {
-                row.copy_from_slice(&panel[i * WIDTH..][..row.len()]);
-            }
-        }
-    }
 }
 
 /// The slope of a straight line through (λ_i, μ_i), and how far each μ_i is above it up to a constant, save that the smallest,

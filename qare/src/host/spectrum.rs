@@ -8,6 +8,7 @@ use super::panel::WIDTH;
 use super::reduction::Reduced;
 use super::strips::Strips;
 use super::twisted::Matrix;
+use super::vectorized::Aligned;
 use crate::ObjectiveError;
 
 /// A symmetric matrix, reduced to a tridiagonal one whose eigenvalues are known.
@@ -25,7 +26,7 @@ pub(super) struct Spectrum {
 /// Up to [`WIDTH`] unit eigenvectors.
 pub(super) struct Eigenvectors {
     /// One in each column `[n, WIDTH]`; columns left over are zero, or of no weight.
-    pub panel: Vec<f32>,
+    pub panel: Aligned,
     /// What each is to be multiplied with.
     pub weights: Vec<f32>,
 }
@@ -74,7 +75,7 @@ impl Spectrum {
             .par_chunks(WIDTH)
             .map(|ranks| {
                 let shifts: Vec<f32> = ranks.iter().map(|rank| values[*rank] as f32).collect();
-                let mut panel = vec![0.0; size * WIDTH];
+                let mut panel = Aligned::zeros(size * WIDTH);
                 let qualities = self.tridiagonal.vectors(&shifts, &mut panel);
                 // An eigenvector is off by what is left of (T − λ) u, over the distance of the next eigenvalue.
                 let error = |(rank, left): (&usize, f32)| {
@@ -107,7 +108,7 @@ impl Spectrum {
         wanted.iter().for_each(|rank| marks[*rank] = true);
         let (vectors, ranks) = divided.vectors(&marks);
         let back = |(vectors, ranks): (&[f32], &[usize])| {
-            let mut panel = vec![0.0; size * WIDTH];
+            let mut panel = Aligned::zeros(size * WIDTH);
             for (column, vector) in vectors.chunks_exact(size).enumerate() {
                 panel[column..].iter_mut().step_by(WIDTH).zip(vector).for_each(|(entry, x)| *entry = *x);
             }

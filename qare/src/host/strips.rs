@@ -5,32 +5,39 @@
 
 use std::ops::Range;
 
-use super::panel::{Factor, WIDTH, add_product};
+use super::panel::{Factor, SQUARE, WIDTH, add_product};
+use super::panels::Panels;
+use super::vectorized::{Aligned, AlignedArray};
 
 /// The strips of a matrix, one after the other.
 pub(super) struct Strips {
     size: usize,
-    entries: Vec<f32>,
+    entries: Aligned,
 }
 
 impl Strips {
-    /// X Xᵀ `[n, n]` of the rows of X `[n, dim]`.
-    pub fn of_products(rows: &[f32], dim: usize) -> Self {
-        let mut strips = Self::zeros(rows.len() / dim);
-        let mut own = vec![0.0; dim * WIDTH];
+    /// X Xᵀ `[n, n]` of a matrix X `[n, dim]`.
+    pub fn of_products(matrix: &Panels) -> Self {
+        let mut strips = Self::zeros(matrix.rows());
+        let mut own = AlignedArray([0.0; SQUARE]);
         for (range, strip) in strips.iter_mut() {
-            // The strip's rows of X as columns.
-            own.fill(0.0);
-            for (column, row) in rows.chunks_exact(dim).skip(range.start).take(range.len()).enumerate() {
-                own[column..].iter_mut().step_by(WIDTH).zip(row).for_each(|(entry, x)| *entry = *x);
+            for (index, panel) in matrix.iter().enumerate() {
+                let width = WIDTH.min(matrix.columns() - index * WIDTH);
+                // The strip's rows as columns.
+                own.0.fill(0.0);
+                let rows = panel.chunks_exact(WIDTH).skip(range.start).take(range.len());
+                for (column, row) in rows.enumerate() {
+                    let target = own.0[column..].iter_mut().step_by(WIDTH);
+                    target.zip(&row[..width]).for_each(|(entry, x)| *entry = *x);
+                }
+                add_product(strip, Factor { entries: panel, by_row: WIDTH, by_column: 1 }, &own.0[..width * WIDTH]);
             }
-            add_product(strip, Factor { entries: rows, by_row: dim, by_column: 1 }, &own);
         }
         strips
     }
 
     fn zeros(size: usize) -> Self {
-        Self { size, entries: vec![0.0; Self::start(size.div_ceil(WIDTH), size)] }
+        Self { size, entries: Aligned::zeros(Self::start(size.div_ceil(WIDTH), size)) }
     }
 
     /// Where a strip starts: those before it are a square longer each time, but the last may be cut short.
@@ -90,7 +97,7 @@ mod tests {
     fn strips_hold_the_products_of_rows() {
         for (size, dim) in [(1, 1), (2, 3), (63, 5), (64, 2), (65, 64), (130, 65), (200, 7)] {
             let rows: Vec<f32> = (0..size * dim).map(|i| (i as f32 * 0.7).sin()).collect();
-            let strips = Strips::of_products(&rows, dim);
+            let strips = Strips::of_products(&Panels::new(rows.chunks_exact(dim), size, dim));
             assert_eq!(strips.size(), size);
             for index in 0..strips.count() {
                 let range = strips.range(index);

@@ -1,5 +1,7 @@
 //! Code compiled for the widest vectors that the machine at hand has, and memory for it.
 
+use std::ops::{Deref, DerefMut};
+
 use faer::Col;
 
 /// Calls `f`, whose code is compiled once for each kind of machine. It has to be inlined here: `#[inline(always)] || …`.
@@ -38,9 +40,22 @@ impl Aligned {
     pub fn zeros(count: usize) -> Self {
         Self(Col::zeros(count))
     }
+}
 
-    /// All of them.
-    pub fn numbers(&mut self) -> &mut [f32] {
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        self.0.try_as_col_major().expect("a column's entries lie one after the other").as_slice()
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
         self.0.try_as_col_major_mut().expect("a column's entries lie one after the other").as_slice_mut()
     }
 }
+
+/// The same on the stack.
+#[repr(align(64))]
+pub(super) struct AlignedArray<const N: usize>(pub [f32; N]);
