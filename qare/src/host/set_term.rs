@@ -75,8 +75,8 @@ impl Set {
     /// ∂q/∂ẑ `[B, D]` of this set, with ∂q/∂S = `scale` U diag(μ) Uᵀ.
     ///
     /// With the straight line that fits μ over λ best, μ_i = c + m λ_i + ρ_i, the matrix is c + m S + U diag(ρ) Uᵀ.
-    /// The first does not matter (s_ii is a constant), the second needs no eigenvectors, and the spectra of two view
-    /// sets being much alike, most ρ_i come to nothing.
+    /// The first does not matter (s_ii is a constant), the second needs no eigenvectors, and the more the spectra of the
+    /// view sets are alike, the more ρ_i come to nothing.
     fn gradient(self, partners: &[f64], scale: f64) -> Result<Panels, ObjectiveError> {
         let allowance = NEGLIGIBLE * partners.iter().map(|partner| partner * partner).sum::<f64>().sqrt();
         let (slope, residuals) = residuals(&self.spectrum.values, partners, allowance);
