@@ -36,12 +36,14 @@ fn trained(out: &Path, method: &str, precision: &str) -> (RunFolder, f64) {
     (run, loss)
 }
 
-/// How far a half precision's mean loss over the first epoch may be from that of f32, relative. Measured over eight steps: f16 2.2e-4 (on
-/// an Intel Xeon; 1.2e-3 on an AMD EPYC) and bf16 2.9e-3 at most on flex, f16 1.0e-3 on Mesa's Vulkan; 1.8e-2 in deepcluster, whose
-/// labels are other ones as soon as an image is in another cluster.
+/// How far a half precision's mean loss over the first epoch may be from that of f32, relative. Measured over eight steps: f16 3.4e-4 and
+/// bf16 2.9e-3 at most on flex, f16 1.0e-3 on Mesa's Vulkan; f16 1.2e-3 in relationnet on an AMD EPYC (2.2e-4 at most on an Intel Xeon), whose
+/// loss is as small as 0.09; 1.8e-2 in deepcluster, whose labels are other ones as soon as an image is in another cluster.
 fn tolerance(method: &str, precision: &str) -> f64 {
     match (method, precision) {
         ("deepcluster", _) => 0.06,
+        ("relationnet", "f16") => 5e-3,
+        (_, "f16") if cfg!(feature = "flex") => 1e-3,
         (_, "f16") => 5e-3,
         _ => 1e-2,
     }

@@ -28,7 +28,8 @@ impl Reduced {
         let mut below = vec![0.0; size.saturating_sub(1)];
         let mut taus = below.clone();
         let mut vectors = Vec::with_capacity(size * (size + TOGETHER) / 2);
-        pulp::Arch::new().dispatch(Reduction {
+        let arch = pulp::Arch::new();
+        arch.dispatch(Reduction {
             matrix,
             entry,
             vectors: &mut vectors,
@@ -36,7 +37,6 @@ impl Reduced {
             below: &mut below,
             taus: &mut taus,
         });
-        let arch = pulp::Arch::new();
         let mut rest = &vectors[..];
         let factor = |(block, taus): (usize, &[f32])| {
             let height = size - 1 - block * TOGETHER;

@@ -43,7 +43,7 @@ impl Strips {
     /// Where a strip starts: those before it are a square longer each time, but the last may be cut short.
     fn start(index: usize, size: usize) -> usize {
         let full = index.min(size / WIDTH);
-        full * (full + 1) / 2 * WIDTH * WIDTH + (index - full) * size * WIDTH
+        full * (full + 1) / 2 * SQUARE + (index - full) * size * WIDTH
     }
 
     /// The order n.
