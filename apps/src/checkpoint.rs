@@ -13,8 +13,10 @@ use crate::error::{AppError, Result};
 use crate::files::write_whole;
 use crate::loss_scale::ScaleState;
 use crate::methods::Method;
+use crate::probe::name_of_probed;
 use crate::recipe::Recipe;
 use crate::run_folder::{self, Latest, RunFolder, milestones};
+use crate::run_record::RunRecord;
 
 /// What a weights file says of itself, under one key of the safetensors metadata.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,14 +26,12 @@ struct Origin {
     /// Whether the backbone is of another program, so that seed and method of the recipe mean nothing.
     #[serde(default)]
     foreign: bool,
+    /// Names of the labels: of the classifier, if there is one, or else of the images trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<String>>,
 }
 
 const ORIGIN: &str = "qare";
-
-/// Writes weights of a run of this program with where they come from.
-pub fn write_weights(path: &Path, tensors: &[NamedTensor], recipe: &Recipe, epoch: usize) -> Result<()> {
-    write_with_origin(path, tensors, Origin { recipe: recipe.to_toml(), epoch, foreign: false })
-}
 
 fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Result<()> {
     let epoch = origin.epoch;
@@ -54,6 +54,8 @@ pub struct Checkpoint {
     pub epoch: usize,
     /// Whether the backbone is of another program: then method and seed of the recipe mean nothing.
     pub foreign: bool,
+    /// Names of the labels of the classifier, or of the images trained on, if they are known.
+    pub classes: Option<Vec<String>>,
     pub weights: StateDict,
 }
 
@@ -70,6 +72,8 @@ pub struct Initial {
     pub weights: StateDict,
     /// What trained them, if they tell.
     pub method: Option<Method>,
+    /// Names of the labels that they were trained with, if they tell.
+    pub classes: Option<Vec<String>>,
 }
 
 /// Any weights that can be started from: the latest of a run folder, or those in a file of ours or of PyTorch.
@@ -80,7 +84,8 @@ pub fn weights_of(path: &Path) -> Result<Initial> {
     };
     let weights = read_file(&file)?;
     let origin = origin(&file, &weights)?.filter(|(origin, _)| !origin.foreign);
-    Ok(Initial { weights, method: origin.map(|(_, recipe)| recipe.method) })
+    let (method, classes) = origin.map_or((None, None), |(origin, recipe)| (Some(recipe.method), origin.classes));
+    Ok(Initial { weights, method, classes })
 }
 
 /// What a weights file says of itself, if it says anything.
@@ -119,11 +124,11 @@ impl Checkpoint {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let (recipe, epoch, foreign) = match origin(file, &weights)? {
-            Some((origin, recipe)) => (recipe, origin.epoch, origin.foreign),
-            None => (foreign(file, &weights, stated)?, 0, true),
+        let (recipe, epoch, foreign, classes) = match origin(file, &weights)? {
+            Some((origin, recipe)) => (recipe, origin.epoch, origin.foreign, origin.classes),
+            None => (foreign(file, &weights, stated)?, 0, true, None),
         };
-        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, weights })
+        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, classes, weights })
     }
 
     /// The latest weights of a run folder, or the weights in a file.
@@ -134,10 +139,40 @@ impl Checkpoint {
         Self::read(&path.join(latest(path)?.weights), stated)
     }
 
-    /// Writes weights that were made of these, with where they come from.
-    pub fn write_beside(&self, path: &Path, tensors: &[NamedTensor], recipe: &Recipe) -> Result<()> {
-        let origin = Origin { recipe: recipe.to_toml(), epoch: self.epoch, foreign: self.foreign };
-        write_with_origin(path, tensors, origin)
+    /// Writes weights that were made of these, and a classifier of these classes, with where they come from.
+    pub fn write_derived(
+        &self,
+        path: &Path,
+        tensors: &[NamedTensor],
+        recipe: &Recipe,
+        classes: &[String],
+    ) -> Result<()> {
+        let Self { epoch, foreign, .. } = *self;
+        write_with_origin(
+            path,
+            tensors,
+            Origin { recipe: recipe.to_toml(), epoch, foreign, classes: Some(classes.to_vec()) },
+        )
+    }
+
+    /// Where figures of these weights go: the results of their run, or, beside weights that are in no run folder, a file
+    /// of their own.
+    pub fn results_file(&self) -> PathBuf {
+        if self.is_in_run() {
+            return run_folder::results_file(&self.folder);
+        }
+        self.folder.join(format!("{}.results.json", name_of_probed(&self.file, self.foreign)))
+    }
+
+    /// Bytes that the weights take in a file.
+    pub fn weight_bytes(&self) -> u64 {
+        let tensors = self.weights.names().filter_map(|name| self.weights.get(name));
+        tensors.map(|tensor| 4 * tensor.values.len() as u64).sum()
+    }
+
+    /// Whether the weights are in the folder of a run, and of that run.
+    pub fn is_in_run(&self) -> bool {
+        !self.foreign && self.folder.join("recipe.toml").is_file()
     }
 
     /// What `results.json` calls a stage done to these weights: its plain name is for the latest of a run and their
@@ -147,7 +182,7 @@ impl Checkpoint {
         let latest = run_folder::latest(&self.folder)?.map(|latest| latest.weights);
         let stem = |name: &str| name.rsplit_once('.').map_or(name.to_string(), |(stem, _)| stem.to_string());
         let belongs = |latest: String| file.strip_prefix(&stem(&latest)).is_some_and(|end| end.starts_with(['.', '_']));
-        Ok(match latest.is_some_and(belongs) {
+        Ok(match latest.is_some_and(belongs) || !self.is_in_run() {
             true => name.to_string(),
             false => format!("{name}:{}", stem(&file)),
         })
@@ -165,7 +200,7 @@ impl Checkpoint {
         let file = match path.is_dir() {
             false => path.to_path_buf(),
             true => {
-                let results = serde_json::Value::Object(run_folder::results(path)?);
+                let results = serde_json::Value::Object(run_folder::results(&run_folder::results_file(path))?);
                 let latest = latest(path)?;
                 match results[stage]["checkpoint"].as_str() {
                     Some(name) if results[stage]["epoch"] == latest.epoch => path.join(name),
@@ -242,14 +277,25 @@ pub struct TrainingState<'a> {
 pub struct CheckpointWriter {
     pub folder: RunFolder,
     pub recipe: Recipe,
+    classes: Option<Vec<String>>,
+    /// Epochs whose weights stay.
+    kept: Vec<usize>,
 }
 
 impl CheckpointWriter {
+    /// Of a run with this record. Of a run that is made longer, the weights that its shorter form kept stay.
+    pub fn new(folder: &RunFolder, recipe: &Recipe, record: &RunRecord) -> Self {
+        let kept = record.epochs.iter().chain([&recipe.epochs]).flat_map(|epochs| milestones(*epochs)).collect();
+        Self { folder: folder.clone(), recipe: recipe.clone(), classes: record.classes.clone(), kept }
+    }
+
     /// Saves an epoch, and lets go of the one before unless it is one to keep.
     pub fn save(&self, epoch: usize, weights: &[NamedTensor], state: Option<TrainingState>) -> Result<()> {
         let before = self.folder.latest()?;
         let name = self.folder.weights_name(epoch);
-        write_weights(&self.folder.file(&name), weights, &self.recipe, epoch)?;
+        let classes = self.classes.clone();
+        let origin = Origin { recipe: self.recipe.to_toml(), epoch, foreign: false, classes };
+        write_with_origin(&self.folder.file(&name), weights, origin)?;
         let mut latest = Latest { epoch, weights: name, optimizer: None, loss_scale: None };
         if let Some(state) = state {
             let name = self.folder.optimizer_name(epoch);
@@ -258,8 +304,7 @@ impl CheckpointWriter {
         }
         self.folder.set_latest(&latest)?;
 
-        let kept = milestones(self.recipe.epochs);
-        if let Some(before) = before.filter(|before| before.epoch != epoch && !kept.contains(&before.epoch)) {
+        if let Some(before) = before.filter(|before| before.epoch != epoch && !self.kept.contains(&before.epoch)) {
             for name in [Some(before.weights), before.optimizer].into_iter().flatten() {
                 // Left over, it is in nobody's way.
                 let _ = std::fs::remove_file(self.folder.file(&name));

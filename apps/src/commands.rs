@@ -1,9 +1,9 @@
 //! The subcommands: from flags to stages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
-use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
+use qare_data::{DatasetName, Splits};
 
 use crate::backend::{Device, Training, device, device_for, device_name};
 use crate::checkpoint::{Checkpoint, Stated};
@@ -11,11 +11,12 @@ use crate::cli::{
     CheckpointFlags, Command, DataCommand, ExistingFlags, MachineFlags, PretrainArgs, ProbeArgs, RunArgs, TestArgs,
 };
 use crate::error::{AppError, Result};
-use crate::files::{complain, say};
+use crate::loading::{Images, probeable};
+use crate::lock::Lock;
+use crate::output::say;
 use crate::pretrain::{PretrainOptions, pretrain};
-use crate::probe::{ProbeResult, evaluate_backbone, probe};
-use crate::progress::bar;
-use crate::recipe::Recipe;
+use crate::probe::{ProbeResult, ProbeTarget, evaluate_backbone, probe};
+use crate::recipe::{Recipe, absolute};
 use crate::run_folder::{RunFolder, settle_existing};
 use crate::{bench, datasets, embed, evaluate, export, list, sweep};
 
@@ -38,79 +39,56 @@ pub fn execute(command: Command) -> Result<()> {
     }
 }
 
-/// Reads a dataset, with a bar where that takes a while.
-pub fn load(dataset: DatasetName, data_dir: Option<&Path>, image_size: Option<usize>) -> Result<Splits> {
-    if let Some(dir) = data_dir.filter(|dir| dataset.needs_files() && !dir.is_dir()) {
-        return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
-    }
-    let progress = bar(1, "reading images [{bar:25}] {pos}/{len}");
-    let decoded = |done: usize, all: usize| {
-        progress.set_length(all as u64);
-        progress.set_position(done as u64);
-    };
-    let splits = qare_data::load(
-        dataset,
-        &LoadOptions { dir: data_dir, image_size, progress: Some(&decoded), ..Default::default() },
-    );
-    progress.finish_and_clear();
-    let splits = splits?;
-    if dataset == DatasetName::Stl10 && splits.unlabeled.is_none() {
-        complain(
-            "note: stl10 has no unlabeled_X.bin there: what would be trained on it is trained on the 5,000 labelled images",
-        );
-    }
-    Ok(splits)
-}
-
-/// The dataset that a recipe trains on.
-pub fn load_for(recipe: &Recipe) -> Result<Splits> {
-    Ok(limited(recipe, load(recipe.dataset, recipe.data_dir.as_deref(), recipe.image_size)?))
-}
-
-/// The dataset that a recipe's probe is of.
-pub fn load_probed(recipe: &Recipe) -> Result<Splits> {
-    let splits = load(recipe.probed(), recipe.data_dir.as_deref(), recipe.image_size)?;
-    match splits.test.is_empty() || splits.train.is_empty() {
-        true => Err(AppError::Usage(format!(
-            "a probe needs labelled images to learn from and others to be tested on: {} has {} and {}",
-            recipe.probed(),
-            splits.train.len(),
-            splits.test.len()
-        ))),
-        false => Ok(limited(recipe, splits)),
-    }
-}
-
-/// The first images of a set, if it has more than that.
-pub fn first(set: &ImageSet, limit: Option<usize>) -> ImageSet {
-    match limit.filter(|limit| *limit < set.len()) {
-        Some(limit) => set.select(&(0..limit).collect::<Vec<_>>()),
-        None => set.clone(),
-    }
-}
-
-/// The part of the images that a recipe takes.
-fn limited(recipe: &Recipe, mut splits: Splits) -> Splits {
-    splits.train = first(&splits.train, recipe.train_images);
-    splits.unlabeled = splits.unlabeled.as_ref().map(|set| first(set, recipe.train_images));
-    splits.test = first(&splits.test, recipe.test_images);
-    splits
-}
-
 fn pretrain_command(args: PretrainArgs) -> Result<()> {
     let recipe = args.flags.over(args.config.as_deref())?;
-    let (options, splits) = prepared(&recipe, &args.flags.machine, &args.existing)?;
-    train(&recipe, &splits, &options)?;
+    let Prepared { options, images, lock } = Prepared::of(&recipe, &args.flags.machine, &args.existing)?;
+    announce(&recipe, &images)?;
+    train(&recipe, &images.splits, &options, &lock)?;
     Ok(())
 }
 
-/// How to go about training, and on what. An existing run and the device are looked at before the data is read, which may
-/// take a while.
-fn prepared(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<(PretrainOptions, Splits)> {
-    let ExistingFlags { resume, overwrite } = *existing;
-    settle_existing(&RunFolder::of(recipe), recipe, resume, overwrite)?;
-    devices_of(recipe)?;
-    Ok((PretrainOptions { resume, overwrite, no_tui: machine.no_tui }, load_for(recipe)?))
+/// How to go about training, on what, and the right to write there.
+struct Prepared {
+    options: PretrainOptions,
+    images: Images,
+    lock: Lock,
+}
+
+impl Prepared {
+    /// Looks at an existing run and at the device before the images are read, which may take a while.
+    fn of(recipe: &Recipe, machine: &MachineFlags, existing: &ExistingFlags) -> Result<Self> {
+        let ExistingFlags { resume, overwrite } = *existing;
+        let folder = RunFolder::of(recipe);
+        let lock = Lock::of_run(folder.path())?;
+        settle_existing(&folder, recipe, resume, overwrite)?;
+        devices_of(recipe)?;
+        let options = PretrainOptions { resume, overwrite, no_tui: machine.no_tui };
+        Ok(Self { options, images: Images::for_training(recipe)?, lock })
+    }
+}
+
+/// Prints what is to be trained, on what, and where.
+fn announce(recipe: &Recipe, images: &Images) -> Result<()> {
+    let device: Device = device(recipe.main_device())?;
+    let training = match recipe.method.plan(recipe) {
+        Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.batch_size, plan.views),
+        None => "untrained".to_string(),
+    };
+    let on = match &recipe.devices()[..] {
+        [_] => device_name(&device).map_or(String::new(), |name| format!(" on {name}")),
+        several => {
+            format!(", devices {}", several.iter().flatten().map(|it| it.to_string()).collect::<Vec<_>>().join(", "))
+        }
+    };
+    say(format!(
+        "{} on {} ({}), {}, {training}, backend {}{on}",
+        recipe.method,
+        recipe.dataset,
+        images.described(recipe.method.images(recipe, &images.splits).len()),
+        recipe.backbone,
+        crate::backend::NAME
+    ));
+    Ok(())
 }
 
 /// The devices of a recipe's training, each of which computes in its precision.
@@ -123,10 +101,11 @@ pub fn devices_of(recipe: &Recipe) -> Result<Vec<Device>> {
 }
 
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
-pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<RunFolder> {
+pub fn train(recipe: &Recipe, splits: &Splits, options: &PretrainOptions, lock: &Lock) -> Result<RunFolder> {
     let devices = devices_of(recipe)?;
-    let folder = pretrain::<Training>(recipe, splits, &devices, options)?;
-    if recipe.method.plan(recipe).is_some_and(|plan| plan.labelled) && !splits.test.is_empty() {
+    let folder = pretrain::<Training>(recipe, splits, &devices, options, lock)?;
+    let learned_labels = recipe.method.plan(recipe).is_some_and(|plan| plan.labelled);
+    if learned_labels && !splits.test.is_empty() && splits.test.is_labeled() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
         evaluate::test::<Inner>(&checkpoint, SUPERVISED, splits, recipe.precision, recipe.num_workers, &devices[0])?;
     }
@@ -161,16 +140,38 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
             )));
         }
     }
-    let MachineFlags { data_dir, device, num_workers, .. } = flags.machine.clone();
-    recipe.data_dir = data_dir.or(recipe.data_dir);
+    let MachineFlags { data_dir, device, num_workers, skip_broken, max_pixels, .. } = flags.machine.clone();
+    recipe.data_dir = images_of_run(&checkpoint.file, data_dir, recipe.data_dir)?;
+    recipe.skip_broken |= skip_broken;
+    recipe.max_pixels = max_pixels.or(recipe.max_pixels);
     if device.is_some() {
         (recipe.device, recipe.gpus) = (device, None);
     }
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
     recipe.precision = flags.precision.unwrap_or(recipe.precision);
-    recipe.probe.data_size = flags.data_size.unwrap_or(recipe.probe.data_size);
+    recipe.probe.batch_size = flags.batch_size.unwrap_or(recipe.probe.batch_size);
     Ok(recipe)
+}
+
+/// Where the images are: as the call says, or as the run that some weights are of.
+///
+/// # Errors
+/// If the call says nothing, and the run's folder is not there or is not known.
+pub fn images_of_run(weights: &Path, said: Option<PathBuf>, of_run: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    let Some(dir) = said.is_none().then_some(of_run).flatten() else { return absolute(said) };
+    let problem = if dir.is_relative() {
+        "a relative path, which may mean another folder here"
+    } else if !dir.is_dir() {
+        "which is not there"
+    } else {
+        return Ok(Some(dir));
+    };
+    Err(AppError::Usage(format!(
+        "{} was trained on images in {}, {problem}: say where they are with --data-dir DIR",
+        weights.display(),
+        dir.display()
+    )))
 }
 
 /// The dataset that a probe is to be of; none where that is the one of the run.
@@ -196,8 +197,9 @@ fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.validate()?;
     let device = device_for(args.from.machine.device, recipe.main_device())?;
     recipe.precision.require(&device)?;
-    let splits = load_probed(&recipe)?;
-    probe::<Training>(&checkpoint, &recipe, &splits, &device)?;
+    let target = ProbeTarget::of(&checkpoint, &recipe, args.output.as_deref())?;
+    let Images { splits, .. } = Images::for_probing(&recipe)?;
+    probe::<Training>(&checkpoint, &recipe, &splits, &device, &target)?;
     Ok(())
 }
 
@@ -236,47 +238,32 @@ fn test_command(args: TestArgs) -> Result<()> {
     }
     let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require(&device)?;
-    let splits = load_probed(&recipe)?;
+    let Images { splits, .. } = Images::for_probing(&recipe)?;
     evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.precision, recipe.num_workers, &device)
 }
 
 fn run_command(args: RunArgs) -> Result<()> {
     let path = args.recipe.or(args.config).expect("clap asks for one of them");
     let recipe = args.flags.over(Some(&path))?;
-    let (options, splits) = prepared(&recipe, &args.flags.machine, &args.existing)?;
-    run_stages(&recipe, &splits, &options)
+    let prepared = Prepared::of(&recipe, &args.flags.machine, &args.existing)?;
+    run_stages(&recipe, &prepared)
 }
 
 /// Trains, probes and tests a recipe.
-fn run_stages(recipe: &Recipe, splits: &Splits, options: &PretrainOptions) -> Result<()> {
-    let device: Device = device(recipe.main_device())?;
-    let training = match recipe.method.plan(recipe) {
-        Some(plan) => format!("{} epochs of {} × {} views", recipe.epochs, recipe.data_size, plan.views),
-        None => "untrained".to_string(),
-    };
-    let on = match &recipe.devices()[..] {
-        [_] => device_name(&device).map_or(String::new(), |name| format!(" on {name}")),
-        several => {
-            format!(", devices {}", several.iter().flatten().map(|it| it.to_string()).collect::<Vec<_>>().join(", "))
-        }
-    };
-    say(format!(
-        "{} on {} ({} training images), {}, {training}, backend {}{on}",
-        recipe.method,
-        recipe.dataset,
-        recipe.method.images(recipe, splits).len(),
-        recipe.backbone,
-        crate::backend::NAME
-    ));
+fn run_stages(recipe: &Recipe, prepared: &Prepared) -> Result<()> {
+    let Prepared { options, images, lock } = prepared;
+    let (device, splits) = (device(recipe.main_device())?, &images.splits);
+    announce(recipe, images)?;
     // What the probe needs is looked at before hours are spent on training.
-    let elsewhere = match recipe.probed() == recipe.dataset && !splits.test.is_empty() {
-        true => None,
-        false => Some(load_probed(recipe)?),
+    let elsewhere = match recipe.probed() == recipe.dataset {
+        true => probeable(recipe.dataset, splits).map(|()| None)?,
+        false => Some(Images::for_probing(recipe)?),
     };
-    let folder = train(recipe, splits, options)?;
+    let folder = train(recipe, splits, options, lock)?;
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    let splits = elsewhere.as_ref().unwrap_or(splits);
-    let trained = probe::<Training>(&checkpoint, recipe, splits, &device)?;
+    let splits = elsewhere.as_ref().map_or(splits, |images| &images.splits);
+    let target = ProbeTarget::of(&checkpoint, recipe, None)?;
+    let trained = probe::<Training>(&checkpoint, recipe, splits, &device, &target)?;
     if recipe.compare_untrained {
         let backbone = recipe.backbone.init::<Training>(recipe.seed, &device);
         let untrained = evaluate_backbone::<Training>(backbone, splits, recipe, &device)?;

@@ -3,8 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn_train::Interrupter;
+use std::time::Duration;
+
+use burn_train::metric::{MetricDefinition, MetricEntry, MetricId, SerializedEntry};
 use burn_train::renderer::tui::TuiMetricsRendererWrapper;
+use burn_train::renderer::{
+    EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining, ProgressType, TrainingProgress,
+};
+use burn_train::{Interrupter, LearnerSummary};
+
+use crate::metrics::KNN_ACCURACY;
+#[cfg(unix)]
+use crate::terminal::KeptSettings;
 
 /// Somebody chose to kill the training, in the dashboard's menu.
 pub struct Killed;
@@ -14,12 +25,86 @@ const KILL: &str = "Killing training from user input";
 
 static KILLED: AtomicBool = AtomicBool::new(false);
 
-/// The dashboard of a run that goes on after `epochs_done` epochs.
-pub fn open(interrupter: Interrupter, epochs_done: usize) -> TuiMetricsRendererWrapper {
-    let dashboard = TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done));
-    #[cfg(target_os = "linux")]
-    yield_to_training();
-    dashboard
+/// Burn's dashboard, in which Ctrl-C works, and the accuracy stands first.
+pub struct Dashboard {
+    burns: TuiMetricsRendererWrapper,
+    #[cfg(unix)]
+    _kept: KeptSettings,
+}
+
+/// How long the dashboard's thread may take to get the terminal.
+#[cfg(unix)]
+const TO_OPEN: Duration = Duration::from_secs(2);
+
+impl Dashboard {
+    /// The dashboard of a run that goes on after `epochs_done` epochs.
+    pub fn open(interrupter: Interrupter, epochs_done: usize) -> Self {
+        #[cfg(unix)]
+        let kept = KeptSettings::note();
+        let burns = TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done));
+        #[cfg(target_os = "linux")]
+        yield_to_training();
+        #[cfg(unix)]
+        kept.let_signals_through(TO_OPEN);
+        Self {
+            burns,
+            #[cfg(unix)]
+            _kept: kept,
+        }
+    }
+}
+
+impl MetricsRenderer for Dashboard {
+    fn manual_close(&mut self) {
+        self.burns.manual_close();
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        let (id, name) = (definition.metric_id.clone(), definition.name.clone());
+        self.burns.register_metric(definition);
+        if name == KNN_ACCURACY {
+            // Metrics stand in the order in which they first have a value, and a small terminal shows the first two.
+            let text = "after the first epoch".to_string();
+            self.burns.update_valid(MetricState::Generic(entry(id, text)));
+        }
+    }
+}
+
+/// A metric whose value is a text.
+fn entry(id: MetricId, text: String) -> MetricEntry {
+    MetricEntry::new(id, SerializedEntry::new(text.clone(), text))
+}
+
+impl MetricsRendererTraining for Dashboard {
+    fn update_train(&mut self, state: MetricState) {
+        self.burns.update_train(state);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.burns.update_valid(state);
+    }
+
+    fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.burns.render_train(item, indicators);
+    }
+
+    fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.burns.render_valid(item, indicators);
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
+        self.burns.on_train_end(summary)
+    }
+}
+
+impl MetricsRendererEvaluation for Dashboard {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.burns.update_test(name, state);
+    }
+
+    fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
+        self.burns.render_test(item, indicators);
+    }
 }
 
 /// Gives the dashboard's thread the lowest priority. It polls without a pause, and on a machine with few cores would

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 
 use indicatif::ProgressBar;
+use qare_data::CheckOptions;
 use qare_data::fetch::{Event, FetchError, FetchOptions, Outcome};
 
 use crate::cli::{CheckArgs, FetchArgs};
 use crate::error::{AppError, Result};
-use crate::files::say;
+use crate::output::say;
 use crate::progress::bar;
 
 /// Downloads, checks and unpacks a dataset.
@@ -82,7 +83,9 @@ pub fn check(args: CheckArgs) -> Result<()> {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
     };
-    let report = qare_data::check(&args.dir, Some(&looked_at));
+    let mut options = CheckOptions { progress: Some(&looked_at), ..Default::default() };
+    options.max_pixels = args.max_pixels.unwrap_or(options.max_pixels);
+    let report = qare_data::check_with(&args.dir, &options);
     progress.finish_and_clear();
     let report = report?;
     say(report.to_string().trim_end());

@@ -11,12 +11,14 @@ use serde_json::json;
 use crate::backend::{Training, device_for};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
-use crate::commands::load;
+use crate::commands::images_of_run;
 use crate::error::{AppError, Result};
 use crate::export::{extension, writable};
-use crate::features::{self, Features};
-use crate::files::{complain, say, write_whole};
+use crate::features;
+use crate::files::write_whole;
+use crate::loading::Source;
 use crate::npy::npy;
+use crate::output::{complain, say};
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -57,10 +59,17 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     let device = device_for(args.machine.device, recipe.main_device())?;
     let precision = args.precision.unwrap_or(recipe.precision);
     precision.require(&device)?;
-    let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
+    let data_dir = images_of_run(&checkpoint.file, args.machine.data_dir, recipe.data_dir.clone())?;
     // Images are made to look like those trained on: in size, and in what they are normalised with.
     let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
-    let splits = load(dataset, data_dir, image_size)?;
+    let splits = Source {
+        dataset,
+        data_dir: data_dir.as_deref(),
+        image_size,
+        skip_broken: args.machine.skip_broken || recipe.skip_broken,
+        max_pixels: args.machine.max_pixels.or(recipe.max_pixels),
+    }
+    .load()?;
     let parts: Vec<&ImageSet> = match args.split {
         Part::All => vec![&splits.train, &splits.test],
         Part::Train => vec![&splits.train],
@@ -80,25 +89,35 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
 
     let backbone = checkpoint.backbone::<Inner>(&device)?;
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
-    let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };
+    let dim = backbone.feature_dim();
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
     for images in &parts {
         let normalization = recipe.dataset.normalization();
         let more = features::extract(&backbone, images, normalization, precision, workers, &device)?;
-        features.values.extend(more.values);
-        features.labels.extend(more.labels);
+        values.extend(more.values);
+        let label = |label: &u16| if images.is_labeled() { i64::from(*label) } else { UNKNOWN };
+        labels.extend(more.labels.iter().map(label));
     }
-    let embedded = Embedded { features, class_names: first.class_names(), file_names: file_names(&parts) };
+    let labels = match labels.iter().filter(|label| **label == UNKNOWN).count() {
+        0 => Some(labels),
+        all if all == labels.len() => {
+            complain("note: the images have no labels, and none are written");
+            None
+        }
+        some => {
+            complain(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", labels.len()));
+            Some(labels)
+        }
+    };
+    // Of a part without labels the names of classes are those of nothing.
+    let labelled = parts.iter().find(|images| images.is_labeled()).unwrap_or(first);
+    let embedded =
+        Embedded { values, dim, labels, class_names: labelled.class_names(), file_names: file_names(&parts) };
     match format.as_str() {
         "npy" => embedded.write_npy(&args.output)?,
         _ => write_whole(&args.output, &embedded.safetensors())?,
     }
-    let features = &embedded.features;
-    say(format!(
-        "features of {} images ({} dimensions) saved as {}",
-        features.len(),
-        features.dim,
-        args.output.display()
-    ));
+    say(format!("features of {} images ({dim} dimensions) saved as {}", embedded.rows(), args.output.display()));
     Ok(())
 }
 
@@ -107,41 +126,57 @@ fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
     parts.iter().flat_map(|images| (0..images.len()).map(|index| images.file_name(index))).collect()
 }
 
+/// The label of an image whose class nobody knows.
+const UNKNOWN: i64 = -1;
+
 /// Features with what belongs to them.
 struct Embedded<'a> {
-    features: Features,
+    /// One row of `dim` values after the other.
+    values: Vec<f32>,
+    dim: usize,
+    /// `None` if no image has one.
+    labels: Option<Vec<i64>>,
     class_names: &'a [String],
     file_names: Option<Vec<&'a str>>,
 }
 
 impl Embedded<'_> {
-    /// `features` f32 `[N, F]` and `labels` i64 `[N]`; names of classes and files as JSON in the metadata.
+    fn rows(&self) -> usize {
+        self.values.len() / self.dim
+    }
+
+    /// `features` f32 `[N, F]` and, where there are labels, `labels` i64 `[N]` and the names of their classes as JSON in the
+    /// metadata, where the names of the files are.
     fn safetensors(&self) -> Vec<u8> {
-        let Features { values, labels, dim } = &self.features;
-        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let (rows, labels) = (labels.len(), labels.iter().flat_map(|label| i64::from(*label).to_le_bytes()));
-        let labels: Vec<u8> = labels.collect();
+        let values: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let labels: Option<Vec<u8>> =
+            self.labels.as_ref().map(|labels| labels.iter().flat_map(|label| label.to_le_bytes()).collect());
         let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).expect("the shape fits");
-        let tensors = [
-            ("features", view(Dtype::F32, vec![rows, *dim], &values)),
-            ("labels", view(Dtype::I64, vec![rows], &labels)),
-        ];
-        let mut metadata = HashMap::from([("class_names".to_string(), json!(self.class_names).to_string())]);
+        let mut tensors = vec![("features", view(Dtype::F32, vec![self.rows(), self.dim], &values[..]))];
+        let mut metadata = HashMap::new();
+        if let Some(labels) = &labels {
+            tensors.push(("labels", view(Dtype::I64, vec![self.rows()], labels)));
+            metadata.insert("class_names".to_string(), json!(self.class_names).to_string());
+        }
         if let Some(names) = &self.file_names {
             metadata.insert("file_names".to_string(), json!(names).to_string());
         }
         safetensors::serialize(tensors, Some(metadata)).expect("names and shapes make valid JSON")
     }
 
-    /// The features as NAME.npy, the labels as NAME.labels.npy, and a line with its file for each image as NAME.files.txt.
+    /// The features as NAME.npy; where there are labels, they as NAME.labels.npy and a line with the name of each class as
+    /// NAME.classes.txt; and a line with its file for each image as NAME.files.txt.
     fn write_npy(&self, path: &Path) -> Result<()> {
-        let Features { values, labels, dim } = &self.features;
-        let rows = labels.len() as u64;
-        let labels = labels.iter().map(|label| i64::from(*label));
-        write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels))?;
-        if let Some(names) = &self.file_names {
-            write_whole(&path.with_extension("files.txt"), format!("{}\n", names.join("\n")).as_bytes())?;
+        let rows = self.rows() as u64;
+        let lines = |lines: &[&str]| format!("{}\n", lines.join("\n")).into_bytes();
+        if let Some(labels) = &self.labels {
+            write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels.iter().copied()))?;
+            let names: Vec<&str> = self.class_names.iter().map(String::as_str).collect();
+            write_whole(&path.with_extension("classes.txt"), &lines(&names))?;
         }
-        write_whole(path, &npy(&[rows, *dim as u64], values.iter().copied()))
+        if let Some(names) = &self.file_names {
+            write_whole(&path.with_extension("files.txt"), &lines(names))?;
+        }
+        write_whole(path, &npy(&[rows, self.dim as u64], self.values.iter().copied()))
     }
 }

@@ -9,7 +9,8 @@ use crate::backend::{Training, device_at_hand};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::ExportArgs;
 use crate::error::{AppError, Result};
-use crate::files::{say, write_whole};
+use crate::files::write_whole;
+use crate::output::say;
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 

@@ -50,12 +50,12 @@ pub fn finetune<B: AutodiffBackend>(
     }
     let seed = recipe.probe_seed();
     let config = LoaderConfig {
-        batch_size: recipe.probe.data_size,
+        batch_size: recipe.probe.batch_size,
         views: 1,
         seed,
         workers: recipe.num_workers,
         shuffle: true,
-        drop_last: images.len() % recipe.probe.data_size == 1,
+        drop_last: images.len() % recipe.probe.batch_size == 1,
         augmentation: if recipe.probe.augment { affine(recipe.probed()) } else { Augmentation::None },
         normalization: recipe.probed().normalization(),
     };

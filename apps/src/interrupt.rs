@@ -18,12 +18,25 @@ pub fn stop_on_ctrl_c(interrupter: &Interrupter) {
         let training = TRAINING.lock().expect("nothing panics here");
         match training.as_ref().filter(|interrupter| !interrupter.should_stop()) {
             Some(interrupter) => {
-                crate::files::complain("stopping after this step; Ctrl-C again to stop at once");
+                tell("stopping after this step; Ctrl-C again to stop at once");
                 interrupter.stop(Some("Ctrl-C"));
             }
-            None => std::process::exit(INTERRUPTED),
+            None => {
+                #[cfg(unix)]
+                crate::terminal::give_back();
+                std::process::exit(INTERRUPTED)
+            }
         }
     });
+}
+
+/// Says something to whoever pressed Ctrl-C, in the dashboard if there is one.
+fn tell(words: &str) {
+    #[cfg(unix)]
+    if crate::terminal::is_taken() {
+        return crate::terminal::say_below(words);
+    }
+    crate::output::complain(words);
 }
 
 /// From now on Ctrl-C ends the program again.

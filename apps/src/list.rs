@@ -6,8 +6,8 @@ use qare_models::BackboneName;
 
 use crate::backend::{NAME, devices};
 use crate::error::Result;
-use crate::files::say;
 use crate::methods::Method;
+use crate::output::say;
 
 /// Prints methods, backbones, datasets and the backend.
 pub fn list() -> Result<()> {

@@ -39,7 +39,13 @@ mod interrupt;
 #[cfg(one_backend)]
 mod knn;
 #[cfg(one_backend)]
+mod labels;
+#[cfg(one_backend)]
 mod list;
+#[cfg(one_backend)]
+mod loading;
+#[cfg(one_backend)]
+mod lock;
 #[cfg(one_backend)]
 mod log;
 #[cfg(one_backend)]
@@ -55,6 +61,8 @@ mod npy;
 #[cfg(one_backend)]
 mod optimizer;
 #[cfg(one_backend)]
+mod output;
+#[cfg(one_backend)]
 mod precision;
 #[cfg(one_backend)]
 mod pretrain;
@@ -67,6 +75,8 @@ mod recipe;
 #[cfg(one_backend)]
 mod run_folder;
 #[cfg(one_backend)]
+mod run_record;
+#[cfg(one_backend)]
 mod schedule;
 #[cfg(one_backend)]
 mod softmax_regression;
@@ -77,15 +87,36 @@ mod strategy;
 #[cfg(one_backend)]
 mod sweep;
 #[cfg(one_backend)]
+mod sweep_table;
+#[cfg(one_backend)]
+mod terminal;
+#[cfg(one_backend)]
+mod version;
+#[cfg(one_backend)]
 mod workers;
 
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {
     backend::at_start();
-    match commands::execute(cli::Cli::read().command) {
+    let done = cli::Cli::read().and_then(|cli| match cli {
+        // Help, or the version.
+        None => output::delivered(),
+        Some(cli) => {
+            let only_prints = cli.command.only_prints();
+            commands::execute(cli.command)?;
+            match output::delivered() {
+                Err(error) if !only_prints => {
+                    output::complain(format!("note: {error}"));
+                    Ok(())
+                }
+                delivered => delivered,
+            }
+        }
+    });
+    match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            files::complain(format!("error: {error}"));
+            output::complain(format!("error: {error}"));
             std::process::ExitCode::from(error.exit_code())
         }
     }

@@ -1,5 +1,6 @@
 //! Adam and SGD as the reference sets them, with a state that can be saved from outside the Learner and found again.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -10,7 +11,7 @@ use burn::optim::{
     Adam, AdamConfig, AdamState, GradientsParams, LearningRate, MultiGradientsParams, Optimizer, Sgd, SgdConfig,
     SgdState, SimpleOptimizer,
 };
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
+use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Tensor};
 
@@ -118,9 +119,13 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SharedOptimizer<M, B> {
 
     /// The state, exactly: what it remembers of every parameter of `model`.
     pub fn to_bytes(&self, model: &M) -> Vec<u8> {
-        let record = self.lock().to_record();
+        let states = self.lock().to_record().into_item::<FullPrecisionSettings>();
+        // A hash map has another order in each process: the same state would be other bytes.
+        let in_order: BTreeMap<_, _> = states.into_iter().collect();
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
-        let state = recorder.record(record, ()).expect("bytes are written to memory");
+        let record = BurnRecord::new::<NamedMpkBytesRecorder<FullPrecisionSettings>>(in_order);
+        let state =
+            Recorder::<B>::save_item::<BurnRecord<_, B>>(&recorder, record, ()).expect("bytes are written to memory");
         let mut bytes = header(self.rule, model, &state).into_bytes();
         bytes.extend(state);
         bytes

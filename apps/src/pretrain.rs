@@ -1,8 +1,8 @@
 //! Stage 1: training a backbone.
 
-use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 
+use burn::module::Module;
 use burn_train::logger::InMemoryMetricLogger;
 use burn_train::metric::LearningRateMetric;
 use burn_train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
@@ -12,19 +12,22 @@ use qare_models::{StateDict, named_tensors};
 use serde_json::json;
 
 use crate::checkpoint::{CheckpointWriter, Initial, weights_of};
-use crate::dashboard::{self, Killed};
+use crate::dashboard::{self, Dashboard, Killed};
 use crate::error::{AppError, Result};
-use crate::files::{complain, say};
+use crate::labels;
+use crate::lock::Lock;
 use crate::log::EpochLog;
 use crate::methods::{Facts, LastBatch, Networks, Plan};
 use crate::model::PretextModel;
 use crate::optimizer::{SharedOptimizer, with_stable_ids};
+use crate::output::{complain, say};
 use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
-use crate::run_folder::{self, RunFolder};
+use crate::run_folder::{self, RunFolder, results_file};
+use crate::run_record::RunRecord;
 use crate::schedule::StepDecay;
 use crate::strategy::{Others, Outcome, PretrainStrategy, Validation};
-use crate::{features, interrupt, metrics};
+use crate::{features, files, interrupt, metrics, terminal};
 
 /// How to go about a run, apart from its recipe.
 #[derive(Clone, Debug, Default)]
@@ -34,12 +37,13 @@ pub struct PretrainOptions {
     pub no_tui: bool,
 }
 
-/// Trains, or goes on training, the run of a recipe on its devices, and returns its folder.
+/// Trains, or goes on training, the run of a recipe on its devices, and returns its folder, which is locked meanwhile.
 pub fn pretrain<B: ReplicaBackend>(
     recipe: &Recipe,
     splits: &Splits,
     devices: &[B::Device],
     options: &PretrainOptions,
+    _lock: &Lock,
 ) -> Result<RunFolder> {
     let device = &devices[0];
     let folder = RunFolder::of(recipe);
@@ -55,32 +59,40 @@ pub fn pretrain<B: ReplicaBackend>(
         return Ok(folder);
     }
 
+    let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
+    let mut record = RunRecord::begun(recipe, recipe.method.images(recipe, splits), &splits.train);
+    if let Some(before) = if resumed { RunRecord::read(&folder)? } else { None } {
+        record = before.continued(&record, epochs_done)?;
+    }
+    let writer = CheckpointWriter::new(&folder, recipe, &record);
     let backbone = recipe.backbone.init::<B>(recipe.seed, device);
     let Some(plan) = recipe.method.plan(recipe) else {
-        make_folder(&folder, recipe, options.overwrite)?;
-        let writer = CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() };
+        make_folder(&folder, recipe, &record, options.overwrite)?;
         writer.save(0, &named_tensors(&backbone, "backbone"), None)?;
-        run_folder::record(folder.path(), "pretrain", json!({ "epochs": 0, "seed": recipe.seed }))?;
+        let figures = json!({ "epochs": 0, "seed": recipe.seed });
+        run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
         say(format!("untrained {} saved in {}", recipe.backbone, folder.path().display()));
         return Ok(folder);
     };
 
     let images = training_images(recipe, splits)?;
-    if plan.labelled && images.classes() < 2 {
-        return Err(AppError::Usage(format!(
-            "{} learns from labels, and {} has images of one class only",
-            recipe.method, recipe.dataset
-        )));
+    if plan.labelled && !labels::tell_apart(images) {
+        let problem =
+            if images.is_labeled() { "has images of one class only" } else { "has images without labels only" };
+        return Err(AppError::Usage(format!("{} learns from labels, and {} {problem}", recipe.method, recipe.dataset)));
     }
     let epoch = EpochCursor::default();
     let facts = Facts { images: images.len(), classes: splits.train.classes(), epoch: epoch.clone() };
     let networks = Networks::<B>::new(recipe, &facts, device)?.expect("a method with a plan trains something");
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
-        let Initial { weights, method } = weights_of(path)?;
+        let Initial { weights, method, classes } = weights_of(path)?;
+        // A classifier of other classes is none of these.
+        let same_classes = !plan.labelled || classes.is_none() || classes.as_deref() == Some(images.class_names());
         // Networks of other methods may have the same names. Files of other programs do not tell the method.
         let complete = match method {
             Some(method) if method != recipe.method => None,
+            _ if !same_classes => None,
             _ => model.clone().with_weights(&weights).ok(),
         };
         say(match complete {
@@ -96,7 +108,15 @@ pub fn pretrain<B: ReplicaBackend>(
     if let Some(latest) = &latest {
         model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
         model.loss_scale.resume(latest.loss_scale);
-        let path = latest.optimizer.as_deref().map(|name| folder.file(name)).unwrap_or_default();
+        let Some(name) = latest.optimizer.as_deref() else {
+            return Err(AppError::Failed(format!(
+                "{} is damaged: it names no state of the optimizer, without which epoch {} cannot go on; start another run \
+                 from its weights with --checkpoint",
+                folder.file("latest.json").display(),
+                latest.epoch
+            )));
+        };
+        let path = folder.file(name);
         let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
         optimizer
             .load_bytes(&bytes, &model, device)
@@ -107,15 +127,32 @@ pub fn pretrain<B: ReplicaBackend>(
     let train = shares.remove(0);
     let steps = train.num_batches();
     let (valid, validation) = validation(recipe, &splits.train);
+    let has_score = validation.is_some();
+    if !has_score {
+        let why = if splits.train.is_labeled() {
+            "all labelled images are of one class"
+        } else {
+            "the images have no labels"
+        };
+        complain(format!("note: no kNN accuracy is shown: {why}"));
+    }
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(valid, normalization, recipe.num_workers, device)?;
+    let log = EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?;
 
-    match resumed {
-        // What does not decide the weights may have changed since.
-        true => folder.create(recipe)?,
-        false => make_folder(&folder, recipe, options.overwrite)?,
+    // What does not decide the weights may have changed since the run began.
+    make_folder(&folder, recipe, &record, options.overwrite && !resumed)?;
+    // Weights, and two moments of each.
+    files::check_space(folder.path(), 3 * 4 * Module::<B>::num_params(&model) as u64)?;
+    if let (Some([.., before, _]), [_, ..]) = (record.epochs.get(..), plan.drops)
+        && epochs_done > 0
+        && record.epochs.last() != Some(before)
+    {
+        complain(format!(
+            "note: the learning rate goes on as in a run of {} epochs; so far it was that of a run of {before}",
+            recipe.epochs
+        ));
     }
-    let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
     if epochs_done > 0 {
         say(format!("resuming after epoch {epochs_done} of {}", recipe.epochs));
     }
@@ -130,8 +167,8 @@ pub fn pretrain<B: ReplicaBackend>(
         optimizer: optimizer.clone(),
         images: images.clone(),
         validation,
-        checkpoints: CheckpointWriter { folder: folder.clone(), recipe: recipe.clone() },
-        log: Mutex::new(EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?),
+        checkpoints: writer,
+        log: Mutex::new(log),
         devices: devices.to_vec(),
         others,
         outcome: outcome.clone(),
@@ -149,17 +186,18 @@ pub fn pretrain<B: ReplicaBackend>(
     for (place, figure) in plan.figures.iter().enumerate() {
         training = training.metric_train_numeric(metrics::of_method(place, figure));
     }
-    training = training
-        .metric_train_numeric(LearningRateMetric::new())
-        .metric_train_numeric(metrics::views_per_second())
-        .metric_valid_numeric(metrics::knn_accuracy());
+    training =
+        training.metric_train_numeric(LearningRateMetric::new()).metric_train_numeric(metrics::views_per_second());
+    if has_score {
+        training = training.metric_valid_numeric(metrics::knn_accuracy());
+    }
     if epochs_done > 0 {
         training = training.checkpoint(epochs_done);
     }
-    training = if options.no_tui || !std::io::stdout().is_terminal() {
+    training = if options.no_tui || !terminal::can_draw() {
         training.renderer(PlainProgress::new(epochs_done, recipe.epochs))
     } else {
-        training.renderer(dashboard::open(interrupter.clone(), epochs_done))
+        training.renderer(Dashboard::open(interrupter.clone(), epochs_done))
     };
     let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
     let learner = Learner::new(model, optimizer, schedule);
@@ -201,11 +239,14 @@ fn resume_hint(folder: &RunFolder) -> String {
     format!("--resume goes on after the last whole epoch, in {}", folder.path().display())
 }
 
-fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<()> {
-    match overwrite && folder.exists() {
-        true => folder.replace(recipe),
-        false => folder.create(recipe),
+fn make_folder(folder: &RunFolder, recipe: &Recipe, record: &RunRecord, overwrite: bool) -> Result<()> {
+    // What a killed start left is no run to be replaced.
+    if overwrite && folder.file("recipe.toml").is_file() {
+        folder.replace(recipe)?;
+    } else {
+        folder.create(recipe)?;
     }
+    record.write(folder)
 }
 
 /// The images a recipe trains on, if they are enough to.
@@ -225,8 +266,8 @@ fn training_images<'a>(recipe: &Recipe, splits: &'a Splits) -> Result<&'a ImageS
 
 /// What is other on several devices than on one.
 fn notes(recipe: &Recipe, plan: &Plan, devices: usize) -> Vec<String> {
-    let share = recipe.data_size / devices;
-    let share = match recipe.data_size % devices {
+    let share = recipe.batch_size / devices;
+    let share = match recipe.batch_size % devices {
         0 => share.to_string(),
         _ => format!("{share} or {}", share + 1),
     };
@@ -246,13 +287,13 @@ fn training_loaders<B: ReplicaBackend>(
     devices: &[B::Device],
 ) -> Result<Vec<ViewLoader<B>>> {
     let config = LoaderConfig {
-        batch_size: recipe.data_size,
+        batch_size: recipe.batch_size,
         views: plan.views,
         seed: recipe.seed,
         workers: recipe.num_workers.div_ceil(devices.len()),
         shuffle: true,
         drop_last: match plan.last_batch {
-            LastBatch::IfEnough => (1..recipe.least_batch()).contains(&(images.len() % recipe.data_size)),
+            LastBatch::IfEnough => (1..recipe.least_batch()).contains(&(images.len() % recipe.batch_size)),
             LastBatch::Dropped => true,
         },
         augmentation: plan.augmentation,
@@ -265,8 +306,13 @@ fn training_loaders<B: ReplicaBackend>(
     devices.iter().enumerate().map(loader).collect()
 }
 
-/// A bank and held-out queries, drawn from the training split: the test split stays unseen.
-fn validation(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Validation) {
+/// A bank and held-out queries, drawn from the training split: the test split stays unseen. Where labels do not tell images
+/// apart there are none.
+fn validation(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Option<Validation>) {
+    if !labels::tell_apart(images) {
+        // The Learner wants images to validate on, which nobody looks at.
+        return (images.select(&[0][..images.len().min(1)]), None);
+    }
     let order = Draw::new(recipe.seed, Purpose::HeldOut, 0, 0, 0).permutation(images.len());
     let queries = recipe.knn.held_out.min(images.len() / 5).max(1);
     let bank = recipe.knn.bank.min(images.len() - queries);
@@ -276,5 +322,5 @@ fn validation(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Validation) {
     let labels = images.labels().to_vec();
     let validation =
         Validation { labels, bank, feature_dim: recipe.backbone.feature_dim(), recipe: recipe.knn.clone() };
-    (images, validation)
+    (images, Some(validation))
 }

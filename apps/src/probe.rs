@@ -1,6 +1,6 @@
 //! Stage 2: a linear classifier on frozen features, or fine-tuning.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::AutodiffModule;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -13,13 +13,15 @@ use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{AppError, Result};
+use crate::export::{extension, writable};
 use crate::features::{self, Features};
-use crate::files::say;
+use crate::files::folder_of;
 use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
+use crate::output::{complain, say};
 use crate::precision::Precision;
 use crate::progress::duration;
 use crate::recipe::Recipe;
-use crate::{knn, run_folder, softmax_regression};
+use crate::{files, knn, labels, run_folder, softmax_regression};
 
 /// Loss (mean cross entropy) and accuracy (percent).
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +87,55 @@ pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Feature
     Evaluation { loss: loss.into_scalar().to_f64(), accuracy: 100.0 * correct as f64 / features.len() as f64 }
 }
 
-/// Trains the linear probe of a checkpoint, or fine-tunes it, saves that beside, and prints, records and returns what it found.
+/// Where a probe and its figures go.
+pub struct ProbeTarget {
+    /// Backbone and classifier.
+    weights: PathBuf,
+    /// Figures of the probe, of kNN, and of tests of its classifier.
+    results: PathBuf,
+}
+
+impl ProbeTarget {
+    /// A file that the call names and one for its figures; or files beside the weights that are probed.
+    ///
+    /// # Errors
+    /// If files cannot be made there, or do not fit: an hour of training would have been for nothing.
+    pub fn of(checkpoint: &Checkpoint, recipe: &Recipe, output: Option<&Path>) -> Result<Self> {
+        let target = match output {
+            Some(output) if extension(output) != "safetensors" => {
+                return Err(AppError::Usage(format!(
+                    "--output {}: expected a name that ends in .safetensors",
+                    output.display()
+                )));
+            }
+            Some(output) => {
+                writable(output)?;
+                Self { weights: output.to_path_buf(), results: output.with_extension("results.json") }
+            }
+            None => Self {
+                weights: probe_path(&checkpoint.file, recipe, checkpoint.foreign),
+                results: checkpoint.results_file(),
+            },
+        };
+        let folder = folder_of(&target.weights);
+        files::check_writable(folder).map_err(|error| {
+            AppError::Usage(format!(
+                "nothing can be written in {} ({error}): name another place with --output FILE.safetensors",
+                folder.display()
+            ))
+        })?;
+        files::check_space(folder, checkpoint.weight_bytes())?;
+        Ok(target)
+    }
+}
+
+/// Trains the linear probe of a checkpoint, or fine-tunes it, prints what it found, saves and records that, and returns it.
 pub fn probe<B: AutodiffBackend>(
     checkpoint: &Checkpoint,
     recipe: &Recipe,
     splits: &Splits,
     device: &B::Device,
+    target: &ProbeTarget,
 ) -> Result<ProbeResult<B::InnerBackend>> {
     let started = std::time::Instant::now();
     if checkpoint.recipe.probe.finetune && checkpoint.weights.has_prefix("classifier") {
@@ -99,21 +144,43 @@ pub fn probe<B: AutodiffBackend>(
             checkpoint.file.display()
         )));
     }
+    let classes = splits.train.class_names();
+    if let Some(trained) = checkpoint.classes.as_deref().filter(|trained| *trained != classes)
+        && recipe.probed() == recipe.dataset
+    {
+        complain(format!(
+            "note: {}; the classifier is for those of these images",
+            labels::difference("the backbone was trained on images of", trained, "these are of", classes)
+        ));
+    }
     let backbone = checkpoint.backbone::<B>(device)?;
     let result = evaluate_backbone::<B>(backbone, splits, recipe, device)?;
+    let neighbours = recipe.knn.neighbours.min(splits.train.len());
+
+    // The figures first: they are there even if nothing can be saved.
+    let (what, name) = if recipe.probe.finetune { ("fine-tuned", "fine-tuning") } else { ("linear probe", "probe") };
+    let seconds = started.elapsed().as_secs_f64();
+    say(format!(
+        "{name}: {} epochs in {}; saving it as {}",
+        recipe.probe.epochs,
+        duration(seconds),
+        target.weights.display()
+    ));
+    say(format!("train accuracy: {:.2} %", result.train.accuracy));
+    say(format!("kNN-{neighbours} accuracy: {:.2} %", result.knn));
+    say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
 
     let mut tensors = named_tensors(&result.backbone, "backbone");
     tensors.extend(named_tensors(&result.classifier, "classifier"));
-    let path = probe_path(&checkpoint.file, recipe);
-    checkpoint.write_beside(&path, &tensors, recipe)?;
-    let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
-    let figures = json!({
-        "checkpoint": name,
+    checkpoint.write_derived(&target.weights, &tensors, recipe, classes)?;
+    let file = target.weights.file_name().expect("a file has a name").to_string_lossy();
+    let probed = json!({
+        "checkpoint": file,
         "epoch": checkpoint.epoch,
         "dataset": recipe.probed(),
         "epochs": recipe.probe.epochs,
         "seed": recipe.probe_seed(),
-        "data_size": recipe.probe.data_size,
+        "batch_size": recipe.probe.batch_size,
         "learning_rate": match recipe.probe.finetune {
             true => json!({ "backbone": BACKBONE_RATE, "classifier": CLASSIFIER_RATE }),
             false => json!(recipe.probe.learning_rate),
@@ -123,26 +190,11 @@ pub fn probe<B: AutodiffBackend>(
         "train_loss": result.train.loss,
         "test_accuracy": result.test.accuracy,
         "test_loss": result.test.loss,
-        "seconds": started.elapsed().as_secs_f64(),
+        "seconds": seconds,
     });
-    run_folder::record(&checkpoint.folder, &checkpoint.stage(&recipe.stage("probe"))?, figures)?;
-    let neighbours = recipe.knn.neighbours.min(splits.train.len());
-    run_folder::record(
-        &checkpoint.folder,
-        &checkpoint.stage(&recipe.stage("knn"))?,
-        json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch }),
-    )?;
-    say(format!(
-        "{}: {} epochs in {}; saved as {}",
-        if recipe.probe.finetune { "fine-tuning" } else { "probe" },
-        recipe.probe.epochs,
-        duration(started.elapsed().as_secs_f64()),
-        path.display()
-    ));
-    say(format!("train accuracy: {:.2} %", result.train.accuracy));
-    say(format!("kNN-{neighbours} accuracy: {:.2} %", result.knn));
-    let what = if recipe.probe.finetune { "fine-tuned" } else { "linear probe" };
-    say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
+    let nearest = json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch });
+    let stage = |name: &str| checkpoint.stage(&recipe.stage(name));
+    run_folder::record(&target.results, [(stage("probe")?, probed), (stage("knn")?, nearest)])?;
     Ok(result)
 }
 
@@ -163,18 +215,27 @@ pub fn settings(recipe: &Recipe) -> serde_json::Value {
 }
 
 /// Where the probe of some weights is kept.
-fn probe_path(weights: &Path, recipe: &Recipe) -> std::path::PathBuf {
-    let stem = weights.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    let stem = [PROBED, TUNED]
-        .iter()
-        .find_map(|suffix| stem.split(suffix).next().filter(|start| *start != stem))
-        .unwrap_or(&stem);
+fn probe_path(weights: &Path, recipe: &Recipe, foreign: bool) -> PathBuf {
+    let stem = name_of_probed(weights, foreign);
     let suffix = if recipe.probe.finetune { TUNED } else { PROBED };
     let elsewhere = match recipe.probed() == recipe.dataset {
         true => String::new(),
         false => format!("_{}", recipe.probed()),
     };
     weights.with_file_name(format!("{stem}{suffix}{elsewhere}.safetensors"))
+}
+
+/// What names of things made of some weights begin with: the name of their file without its extension. Files of other
+/// programs keep theirs, for `m.pt` and `m.pth` are two; `.tar` goes, as in the paper's repository.
+pub fn name_of_probed(weights: &Path, foreign: bool) -> String {
+    let name = weights.file_name().expect("a file has a name").to_string_lossy();
+    let own = [PROBED, TUNED].iter().find_map(|suffix| name.split_once(suffix).map(|(start, _)| start));
+    let stem = || weights.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    match own {
+        Some(start) => start.to_string(),
+        None if foreign && extension(weights) != "tar" => name.into_owned(),
+        None => stem(),
+    }
 }
 
 const PROBED: &str = "_linear_evaluation";
@@ -188,9 +249,14 @@ mod tests {
     #[test]
     fn probes_of_one_run_have_names_of_their_own() {
         let mut recipe = Recipe::default();
-        let name = |weights: &str, recipe: &Recipe| probe_path(Path::new(weights), recipe).display().to_string();
+        let name = |weights: &str, recipe: &Recipe| {
+            let foreign = !weights.contains("epoch_");
+            probe_path(Path::new(weights), recipe, foreign).display().to_string()
+        };
         assert_eq!(name("a/w_epoch_5.safetensors", &recipe), "a/w_epoch_5_linear_evaluation.safetensors");
         assert_eq!(name("w_linear_evaluation_cifar100.safetensors", &recipe), "w_linear_evaluation.safetensors");
+        assert_eq!(name("m.pt", &recipe), "m.pt_linear_evaluation.safetensors");
+        assert_eq!(name("m.pth", &recipe), "m.pth_linear_evaluation.safetensors");
         recipe.probe.dataset = Some(DatasetName::Cifar100);
         assert_eq!(name("w.tar", &recipe), "w_linear_evaluation_cifar100.safetensors");
         assert_eq!(recipe.stage("probe"), "probe_cifar100");

@@ -1,7 +1,6 @@
 //! Training progress without the dashboard: a bar in a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use burn_train::metric::{MetricDefinition, MetricId};
@@ -11,14 +10,15 @@ use burn_train::renderer::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::files::say;
+use crate::output::say;
+use crate::terminal::can_draw_bars;
 
 /// Between two plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// A bar on standard error if that is a terminal, else one that is not drawn.
 pub fn bar(length: u64, template: &str) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
+    let target = match can_draw_bars() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };

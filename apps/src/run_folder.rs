@@ -1,8 +1,9 @@
 //! A run's folder: its name, what is in it, and finding one again.
 //!
 //! ```text
-//! METHOD_DATASET_BACKBONE_BATCH_FEATURES_EMBEDDING_ALPHA_BETA[_ID]/
+//! METHOD_DATASET_BACKBONE_BATCH_FEATURES_EMBEDDING_ALPHA_BETA[_IMAGES][_ID]/
 //!   recipe.toml      the recipe used
+//!   run.json         program, command, class names, folder of the images
 //!   log.csv          a row an epoch
 //!   results.json     figures of every stage
 //!   latest.json      the last whole epoch, and its files
@@ -10,14 +11,19 @@
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.optimizer                       state of the optimizer
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E_linear_evaluation.safetensors   backbone and classifier
 //! ```
+//!
+//! The name is the one that the paper's repository gives, but for `IMAGES`: of the dataset `folder` it is the name of the
+//! folder of images and a hash of its path, so that two such folders have two runs.
 
 use std::path::{Path, PathBuf};
 
+use qare_data::DatasetName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
-use crate::files::{read_json, read_text, write_whole};
+use crate::files::{is_part, read_json, read_text, write_whole};
+use crate::lock::Lock;
 use crate::loss_scale::ScaleState;
 use crate::recipe::Recipe;
 
@@ -44,11 +50,11 @@ pub struct Latest {
 impl RunFolder {
     /// Where the run of a recipe is, whether it exists or not.
     pub fn of(recipe: &Recipe) -> Self {
-        let Recipe { method, dataset, backbone, seed, data_size, outter_fs, alpha, beta, .. } = recipe;
+        let Recipe { method, dataset, backbone, seed, batch_size, outter_fs, alpha, beta, .. } = recipe;
         let features = backbone.feature_dim();
-        let mut name = format!("{method}_{dataset}_{backbone}_{data_size}_{features}_{outter_fs}_{alpha:?}_{beta:?}");
-        if let Some(id) = &recipe.id {
-            name = format!("{name}_{id}");
+        let mut name = format!("{method}_{dataset}_{backbone}_{batch_size}_{features}_{outter_fs}_{alpha:?}_{beta:?}");
+        for end in [images_of(recipe), recipe.id.clone()].into_iter().flatten() {
+            name = format!("{name}_{end}");
         }
         Self { path: recipe.out.join(name), stem: format!("{method}_{dataset}_{backbone}_seed_{seed}") }
     }
@@ -84,10 +90,35 @@ impl RunFolder {
         recipe.map(Some).map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
     }
 
-    /// Makes the folder and puts the recipe there.
+    /// Makes the folder and puts the recipe there. Its paths are absolute, so that it means the same from anywhere.
     pub fn create(&self, recipe: &Recipe) -> Result<()> {
         std::fs::create_dir_all(&self.path).map_err(|error| AppError::io("make the run folder", &self.path, error))?;
+        self.remove_parts();
+        let out = std::path::absolute(&recipe.out).unwrap_or_else(|_| recipe.out.clone());
+        let recipe = Recipe { out, ..recipe.clone() };
         write_whole(&self.file("recipe.toml"), recipe.to_toml().as_bytes())
+    }
+
+    /// Whether what is there is no more than a start leaves that was killed before it had made a run.
+    fn never_began(&self) -> bool {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return false };
+        entries.flatten().all(|entry| self.is_own_part(&entry.path()))
+    }
+
+    /// Whether a file is an unfinished one of a run, which nobody writes any more once the run is locked.
+    fn is_own_part(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let starts = OWN_FILES.iter().any(|own| name.starts_with(own)) || name.starts_with(&self.stem);
+        is_part(path) && starts && path.is_file()
+    }
+
+    fn remove_parts(&self) {
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if self.is_own_part(&entry.path()) {
+                // Left over, it is in nobody's way.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Puts an empty run in the place of the one that is there, which goes last.
@@ -123,18 +154,37 @@ pub fn latest(folder: &Path) -> Result<Option<Latest>> {
     path.is_file().then(|| read_json(&path)).transpose()
 }
 
-/// The figures of all stages so far, by stage.
-pub fn results(folder: &Path) -> Result<Map<String, Value>> {
-    let path = folder.join("results.json");
-    if path.is_file() { read_json(&path) } else { Ok(Map::new()) }
+/// Where a run folder keeps the figures of its stages.
+pub fn results_file(folder: &Path) -> PathBuf {
+    folder.join("results.json")
 }
 
-/// Adds figures of one stage to the `results.json` of a folder, beside those of the others.
-pub fn record(folder: &Path, stage: &str, figures: Value) -> Result<()> {
-    let mut results = results(folder)?;
-    results.insert(stage.to_string(), figures);
+/// The figures of all stages so far, by stage.
+pub fn results(file: &Path) -> Result<Map<String, Value>> {
+    if file.is_file() { read_json(file) } else { Ok(Map::new()) }
+}
+
+/// Adds figures of stages to a file of results, beside those of the others.
+pub fn record(file: &Path, stages: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+    let _lock = Lock::of_file(file)?;
+    let mut results = results(file)?;
+    results.extend(stages);
     let text = serde_json::to_string_pretty(&results).expect("plain data");
-    write_whole(&folder.join("results.json"), format!("{text}\n").as_bytes())
+    write_whole(file, format!("{text}\n").as_bytes())
+}
+
+/// Files of a run that are written as a whole, apart from weights.
+const OWN_FILES: [&str; 5] = ["recipe.toml", "run.json", "log.csv", "results.json", "latest.json"];
+
+/// What tells a folder of images from others in the name of a run.
+fn images_of(recipe: &Recipe) -> Option<String> {
+    let dir = recipe.data_dir.as_ref().filter(|_| recipe.dataset == DatasetName::Folder)?;
+    let whole = dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.clone());
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).take(24).collect();
+    let hash = crc32fast::hash(whole.as_os_str().as_encoded_bytes());
+    Some(format!("{}{:06x}", if name.is_empty() { name } else { name + "-" }, hash & 0xff_ffff))
 }
 
 /// The epochs after which weights are kept: 25, 50, 75 and 100 % of all, rounded down as the seed does.
@@ -146,36 +196,35 @@ pub fn milestones(epochs: usize) -> Vec<usize> {
 
 /// Refuses, or makes way for, a run whose folder is there already. Returns whether to go on with the one there.
 pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwrite: bool) -> Result<bool> {
-    if !folder.exists() {
+    if !folder.exists() || (overwrite && folder.file("recipe.toml").is_file()) {
         return Ok(false);
     }
     let path = folder.path().display();
-    if overwrite && folder.file("recipe.toml").is_file() {
-        return Ok(false);
-    }
     let Some(existing) = folder.recipe()? else {
-        let empty = std::fs::read_dir(folder.path()).is_ok_and(|mut entries| entries.next().is_none());
-        return match empty {
-            true => Ok(false),
-            false => Err(AppError::Usage(format!(
-                "{path} is there and is not a run: nothing was changed; move it away, or choose another --out or --id"
-            ))),
-        };
+        if folder.never_began() {
+            return Ok(false);
+        }
+        return Err(AppError::Usage(format!(
+            "{path} is there and is not a run: nothing was changed; move it away, or choose another --out or --id"
+        )));
     };
+    let differences = recipe.differences(&existing);
+    let others = || if differences.is_empty() { String::new() } else { format!("; {}", differences.join(", ")) };
     if !resume {
         return Err(AppError::Usage(format!(
-            "{path} holds a run already (seed {}): nothing was changed; --resume goes on with it, --overwrite replaces it, \
+            "{path} holds a run already (seed {}{}): nothing was changed; --resume goes on with it, --overwrite replaces it, \
              --id or --out makes another",
-            existing.seed
+            existing.seed,
+            others()
         )));
     }
-    match recipe.differences(&existing).as_slice() {
-        [] => Ok(true),
-        differences => Err(AppError::Usage(format!(
-            "{path} cannot be resumed with other settings: {}; resume with the run's own, or choose another --id",
-            differences.join(", ")
-        ))),
+    if differences.is_empty() {
+        return Ok(true);
     }
+    Err(AppError::Usage(format!(
+        "{path} cannot be resumed with other settings: {}; resume with the run's own, or choose another --id",
+        differences.join(", ")
+    )))
 }
 
 #[cfg(test)]
@@ -184,12 +233,54 @@ mod tests {
 
     #[test]
     fn the_folder_is_named_as_the_seed_names_it() {
-        let recipe = Recipe { data_size: 256, beta: 0.5, out: "o".into(), ..Default::default() };
+        let recipe = Recipe { batch_size: 256, beta: 0.5, out: "o".into(), ..Default::default() };
         let folder = RunFolder::of(&recipe);
         assert_eq!(folder.path(), Path::new("o/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5"));
         assert_eq!(folder.weights_name(5), "sparseclr_qare_cifar10_conv4_seed_1_epoch_5.safetensors");
-        let with_id = RunFolder::of(&Recipe { id: Some("X".into()), ..recipe });
+        let with_id = RunFolder::of(&Recipe { id: Some("X".into()), ..recipe.clone() });
         assert_eq!(with_id.path(), Path::new("o/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5_X"));
+        // Only of the dataset `folder` the place of the images says which images they are.
+        let moved = RunFolder::of(&Recipe { data_dir: Some("/elsewhere".into()), ..recipe });
+        assert_eq!(moved.path(), folder.path());
+    }
+
+    #[test]
+    fn two_folders_of_images_have_two_runs() {
+        let name = |dir: &str, id: Option<&str>| {
+            let recipe = Recipe {
+                dataset: DatasetName::Folder,
+                data_dir: Some(dir.into()),
+                id: id.map(str::to_string),
+                out: "o".into(),
+                ..Default::default()
+            };
+            RunFolder::of(&recipe).path().file_name().unwrap().to_str().unwrap().to_string()
+        };
+        let start = "sparseclr_qare_folder_conv4_128_64_64_1.0_1.0_";
+        let (one, other) = (name("/a/my photos", None), name("/b/my photos", None));
+        assert!(one.starts_with(&format!("{start}my-photos-")) && other.starts_with(&format!("{start}my-photos-")));
+        assert_ne!(one, other);
+        assert_eq!(name("/a/my photos", Some("X")), format!("{one}_X"));
+    }
+
+    #[test]
+    fn what_a_killed_start_leaves_is_no_run() {
+        let out = tempfile::tempdir().unwrap();
+        let recipe = Recipe { out: out.path().into(), ..Default::default() };
+        let folder = RunFolder::of(&recipe);
+        std::fs::create_dir(folder.path()).unwrap();
+        let settle = |resume, overwrite| settle_existing(&folder, &recipe, resume, overwrite);
+        for left in ["recipe.toml.part", "recipe.toml.17-0.part", "run.json.17-1.part"] {
+            std::fs::write(folder.file(left), "half").unwrap();
+            for (resume, overwrite) in [(false, false), (true, false), (false, true)] {
+                assert!(!settle(resume, overwrite).unwrap());
+            }
+        }
+        folder.create(&recipe).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the recipe is left");
+        std::fs::remove_file(folder.file("recipe.toml")).unwrap();
+        std::fs::write(folder.file("thesis.part"), "irreplaceable").unwrap();
+        assert!(settle(true, false).unwrap_err().to_string().contains("is not a run"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::methods::EpochStart;
 use crate::model::PretextModel;
 use crate::optimizer::SharedOptimizer;
 use crate::recipe::KnnRecipe;
-use crate::run_folder;
+use crate::run_folder::{self, results_file};
 use crate::step::{StepOutput, ValidationOutput};
 use crate::workers::Workers;
 
@@ -54,7 +54,8 @@ pub struct PretrainStrategy<B: AutodiffBackend> {
     pub optimizer: SharedOptimizer<PretextModel<B>, B>,
     /// The images trained on, for methods that look at all of them before an epoch.
     pub images: ImageSet,
-    pub validation: Validation,
+    /// `None` where labels do not tell images apart.
+    pub validation: Option<Validation>,
     pub checkpoints: CheckpointWriter,
     pub log: Mutex<EpochLog>,
     /// The main one, and others if the training is on several.
@@ -240,14 +241,14 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
         }))
     }
 
-    /// The kNN accuracy of the held-out part, in percent.
+    /// The kNN accuracy of the held-out part, in percent, if there is one.
     fn validate<LC>(
         &self,
         learner: &Learner<LC>,
         valid: &ValidLoader<LC>,
         progress: &Progress,
         events: &mut SupervisedTrainingEventProcessor<LC>,
-    ) -> f64
+    ) -> Option<f64>
     where
         LC: LearningComponentsTypes<
                 Backend = B,
@@ -255,14 +256,17 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
                 InferenceModel = PretextModel<B::InnerBackend>,
             >,
     {
-        let model = learner.model().valid();
         let mut batches = valid.iter();
-        let values = self.validation.labels.len() * self.validation.feature_dim;
-        let values = features::of_batches(batches.by_ref(), |batch| model.step(batch).features, values);
-        let features = Features { values, dim: self.validation.feature_dim, labels: self.validation.labels.clone() };
-        let (queries, bank) = features.split(self.validation.bank);
-        let knn_accuracy = knn::accuracy::<B::InnerBackend>(&bank, &queries, &self.validation.recipe, &self.devices[0]);
-        let output = ValidationOutput { features: Vec::new(), knn_accuracy };
+        let knn_accuracy = self.validation.as_ref().map(|validation| {
+            let model = learner.model().valid();
+            let Validation { labels, bank, feature_dim: dim, recipe } = validation;
+            let step = |batch| model.step(batch).features;
+            let values = features::of_batches(batches.by_ref(), step, labels.len() * dim);
+            let (queries, bank) = Features { values, dim: *dim, labels: labels.clone() }.split(*bank);
+            knn::accuracy::<B::InnerBackend>(&bank, &queries, recipe, &self.devices[0])
+        });
+        // Without an accuracy the epoch ends all the same.
+        let output = ValidationOutput { features: Vec::new(), knn_accuracy: knn_accuracy.unwrap_or(f64::NAN) };
         let item = TrainingItem::new(output, batches.progress(), progress.clone(), None, None);
         events.process_valid(LearnerEvent::ProcessedItem(item));
         events.process_valid(LearnerEvent::EndEpoch(progress.items_processed));
@@ -272,7 +276,7 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
     /// Saves what an epoch came to. The checkpoint goes last: until it is there, the epoch has not been.
     fn save(&self, model: &PretextModel<B>, row: &EpochRow) -> Result<()> {
         let epoch = row.epoch;
-        let CheckpointWriter { folder, recipe } = &self.checkpoints;
+        let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
         let mut log = self.log.lock().expect("no writer panicked");
         log.push(row)?;
         let mut figures = json!({
@@ -280,14 +284,16 @@ impl<B: AutodiffBackend> PretrainStrategy<B> {
             "seed": recipe.seed,
             "backend": crate::backend::NAME,
             "loss": row.loss,
-            "held_out_knn_accuracy": row.score,
             "seconds": log.total_seconds(),
             "seconds_per_epoch": log.total_seconds() / epoch as f64,
         });
+        if let Some(score) = row.score {
+            figures["held_out_knn_accuracy"] = json!(score);
+        }
         if self.devices.len() > 1 {
             figures["devices"] = json!(recipe.devices());
         }
-        run_folder::record(folder.path(), "pretrain", figures)?;
+        run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
         let state = TrainingState { optimizer: &self.optimizer.to_bytes(model), loss_scale: model.loss_scale.state() };
         self.checkpoints.save(epoch, &model.valid().weights(), Some(state))
     }

@@ -23,6 +23,8 @@ pub enum Purpose {
     Prior = 6,
     /// The centres that a clustering starts from.
     Clusters = 7,
+    /// Which images are a part of a set.
+    Part = 8,
 }
 
 /// A stream of random numbers that depends on (seed, purpose, epoch, image index, view) and on nothing else.

@@ -7,7 +7,8 @@ use super::plot::PlotFile;
 use super::report::{Report, writable};
 use super::table::Table;
 use crate::error::Result;
-use crate::files::{say, write_whole};
+use crate::files::write_whole;
+use crate::output::say;
 
 const NOTE: &str =
     "Medians. A ratio is the first program's time (or memory) divided by the other's: below 1, the first needs less.";

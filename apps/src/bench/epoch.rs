@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use qare_data::DatasetName;
 use qare_models::BackboneName;
 
 use super::Bench;
 use super::figure::Unit;
 use super::memory::peak_of;
-use crate::commands;
+use super::probe::cifar10;
 use crate::error::{AppError, Result};
-use crate::files::{read_text, say};
+use crate::files::read_text;
+use crate::output::say;
 
 const METHOD: &str = "sparseclr_qare";
 const BACKBONE: BackboneName = BackboneName::Conv4;
@@ -23,7 +23,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         say("epoch: left out, it needs --data-dir DIR with CIFAR-10");
         return Ok(());
     };
-    let there = commands::load(DatasetName::Cifar10, Some(&dir), None)?.train.len();
+    let there = cifar10(&dir)?.len();
     let count = there.min(bench.options.images);
     let scratch = Scratch::new()?;
     let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
@@ -98,7 +98,7 @@ impl Scratch {
     /// What the run's log says of its epoch, which was of two views of each image.
     fn row(&self, count: usize) -> Result<Row> {
         let folder = std::fs::read_dir(&self.0).map_err(|error| AppError::io("read", &self.0, error))?;
-        let run = folder.flatten().next().map(|entry| entry.path()).unwrap_or_default();
+        let run = folder.flatten().map(|entry| entry.path()).find(|path| path.is_dir()).unwrap_or_default();
         let log = run.join("log.csv");
         figures_of(&log, &read_text(&log)?, count)
     }

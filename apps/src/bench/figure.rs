@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::say;
+use crate::output::say;
 
 /// One result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use super::figure::Unit;
 use super::trainer::Trainer;
 use crate::backend::{Device, HOST, device_memory};
 use crate::error::Result;
-use crate::files::say;
 use crate::methods::Method;
+use crate::output::say;
 
 const BACKBONE: BackboneName = BackboneName::Conv4;
 

@@ -23,7 +23,7 @@ use clap::ValueEnum;
 use crate::backend::device;
 use crate::cli::BenchArgs;
 use crate::error::Result;
-use crate::files::say;
+use crate::output::say;
 use clock::Clock;
 use figure::{Figures, Unit};
 use options::Options;

@@ -1,5 +1,7 @@
 //! The linear probe: features of all images once, then many epochs of a classifier on them.
 
+use std::path::Path;
+
 use burn::module::AutodiffModule;
 use qare_data::{DatasetName, ImageSet};
 use qare_models::BackboneName;
@@ -7,10 +9,10 @@ use qare_models::BackboneName;
 use super::Bench;
 use super::loader::random_images;
 use crate::backend::{Plain, Training};
-use crate::commands;
 use crate::error::Result;
 use crate::features;
-use crate::recipe::ProbeRecipe;
+use crate::loading::Source;
+use crate::recipe::{ProbeRecipe, Recipe};
 use crate::softmax_regression;
 
 const BACKBONE: BackboneName = BackboneName::Conv4;
@@ -52,9 +54,12 @@ fn images(bench: &Bench) -> Result<ImageSet> {
     let wanted = bench.options.images;
     match &bench.options.data_dir {
         None => random_images(wanted),
-        Some(dir) => {
-            let train = commands::load(DatasetName::Cifar10, Some(dir), None)?.train;
-            Ok(commands::first(&train, Some(wanted)))
-        }
+        Some(dir) => Ok(cifar10(dir)?.stratified(wanted, Recipe::default().seed)),
     }
+}
+
+/// The training images of CIFAR-10 in a folder.
+pub fn cifar10(dir: &Path) -> Result<ImageSet> {
+    let recipe = Recipe { data_dir: Some(dir.to_path_buf()), ..Default::default() };
+    Ok(Source::of(&recipe, DatasetName::Cifar10).load()?.train)
 }

@@ -35,7 +35,7 @@ impl Trainer {
         precision: Precision,
         device: &Device,
     ) -> Result<Self> {
-        let recipe = Recipe { method, backbone, data_size: images, precision, ..Recipe::default() };
+        let recipe = Recipe { method, backbone, batch_size: images, precision, ..Recipe::default() };
         let facts = Facts { images, classes: 10, epoch: EpochCursor::default() };
         let plan = method.plan(&recipe).expect("what is measured trains");
         let networks = Networks::new(&recipe, &facts, device)?.expect("what is measured trains something");

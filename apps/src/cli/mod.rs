@@ -14,15 +14,24 @@ pub use bench_flags::BenchArgs;
 pub use recipe_flags::RecipeFlags;
 
 use crate::backend::DeviceChoice;
+use crate::error::Result;
 use crate::methods::Method;
+use crate::output::refused;
 use crate::precision::Precision;
 
 const EXAMPLES: &str = "Examples:
   qare run configs/quickstart.toml
   qare pretrain --dataset cifar10 --data-dir ~/data --method sparseclr_qare --backbone conv4 \\
-                --data_size 256 --epochs 200 --alpha 1 --beta 0.5
+                --batch-size 256 --epochs 200 --alpha 1 --beta 0.5
   qare probe --checkpoint checkpoint/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5 --data-dir ~/data
   qare test  --checkpoint checkpoint/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5 --data-dir ~/data";
+
+/// Headings of groups of flags.
+const TRAINING: &str = "What to train";
+const OBJECTIVE: &str = "Objective";
+const IMAGES: &str = "Images";
+const RUN_FOLDER: &str = "Run folder";
+const MACHINE: &str = "Machine";
 
 /// Self-supervised representation learning by set contrast (QARe), SparseCLR and SimCLR.
 #[derive(Debug, Parser)]
@@ -34,10 +43,18 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The call, read; a wrong one ends the program.
-    pub fn read() -> Self {
-        let matches = Self::command().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    /// The call, read; nothing if it asked for help or the version, which is printed. A wrong call ends the program.
+    pub fn read() -> Result<Option<Self>> {
+        match Self::command().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(cli) => Ok(Some(cli)),
+            Err(error) if error.use_stderr() => error.exit(),
+            Err(asked) => {
+                if let Err(error) = asked.print() {
+                    refused(error);
+                }
+                Ok(None)
+            }
+        }
     }
 
     /// The command line, without those flags that a subcommand shares but has no use for.
@@ -87,6 +104,13 @@ pub enum Command {
     Devices,
 }
 
+impl Command {
+    /// Whether what it prints is all it is for: then it fails if that cannot be written.
+    pub fn only_prints(&self) -> bool {
+        matches!(self, Self::List | Self::Devices | Self::Test(_) | Self::Bench(_) | Self::Data(DataCommand::Check(_)))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// Download a dataset from its official address, check it and unpack it
@@ -114,13 +138,19 @@ pub struct FetchArgs {
 pub struct CheckArgs {
     /// Folder with datasets as unpacked
     pub dir: PathBuf,
+    /// The most pixels that an image file may announce; one with more counts as broken
+    #[arg(long, alias = "max_pixels", value_name = "N")]
+    pub max_pixels: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// Recipe that the runs share
+    /// Recipe that the runs share; without one, flags say what it would
     #[arg(value_name = "RECIPE")]
-    pub recipe: PathBuf,
+    pub recipe: Option<PathBuf>,
+    /// The same, as a flag
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    pub config: Option<PathBuf>,
     /// Seeds of the runs, such as 1,2,3
     #[arg(long, value_delimiter = ',', required = true)]
     pub seeds: Vec<u64>,
@@ -186,19 +216,27 @@ pub struct ExportArgs {
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct MachineFlags {
     /// Folder with the dataset's files, as unpacked
-    #[arg(long, alias = "data_dir", value_name = "DIR")]
+    #[arg(help_heading = IMAGES, long, alias = "data_dir", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Device to compute on: cpu, or the number of one that `qare devices` lists [default: the first]
-    #[arg(long, visible_alias = "gpu", value_name = "cpu|N")]
+    #[arg(help_heading = MACHINE, long, visible_alias = "gpu", value_name = "cpu|N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
     /// Threads that prepare batches [default: one less than cores]; results do not depend on it
-    #[arg(long, visible_alias = "num_workers", value_name = "N")]
+    #[arg(help_heading = MACHINE, long, visible_alias = "num_workers", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_workers: Option<usize>,
+    /// Leave out image files that cannot be decoded; they are counted and named
+    #[arg(help_heading = IMAGES, long, alias = "skip_broken")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skip_broken: bool,
+    /// The most pixels that an image file may announce; one with more counts as broken
+    #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pixels: Option<u64>,
     /// Plain progress instead of the dashboard
-    #[arg(long, alias = "no_tui")]
+    #[arg(help_heading = MACHINE, long, alias = "no_tui")]
     #[serde(skip)]
     pub no_tui: bool,
 }
@@ -207,10 +245,10 @@ pub struct MachineFlags {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct ExistingFlags {
     /// Go on after the last whole epoch of an existing run
-    #[arg(long, conflicts_with = "overwrite")]
+    #[arg(help_heading = RUN_FOLDER, long, conflicts_with = "overwrite")]
     pub resume: bool,
     /// Delete an existing run of the same name and start again
-    #[arg(long)]
+    #[arg(help_heading = RUN_FOLDER, long)]
     pub overwrite: bool,
 }
 
@@ -218,7 +256,7 @@ pub struct ExistingFlags {
 #[command(after_help = EXAMPLES)]
 pub struct PretrainArgs {
     /// Recipe to start from; flags override it
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = RUN_FOLDER, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub flags: RecipeFlags,
@@ -271,8 +309,8 @@ pub struct CheckpointFlags {
     #[arg(long)]
     pub precision: Option<Precision>,
     /// Images in a batch of the classifier's training [default: 128]; of no consequence to test
-    #[arg(long, visible_alias = "data_size", value_name = "B")]
-    pub data_size: Option<usize>,
+    #[arg(long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
+    pub batch_size: Option<usize>,
     #[command(flatten)]
     pub machine: MachineFlags,
 }
@@ -294,6 +332,9 @@ pub struct ProbeArgs {
     /// With --finetune: train on affine views with erased squares instead of the images as they are
     #[arg(long)]
     pub augment: bool,
+    /// File for backbone and classifier, FILE.safetensors; the figures go to FILE.results.json [default: beside the weights]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -322,7 +363,7 @@ mod tests {
                      --outter_fs=64 --id=x";
         let Command::Pretrain(args) = Cli::parse_from(words.split_whitespace()).command else { panic!() };
         let recipe = args.flags.over(None).unwrap();
-        assert_eq!((recipe.method, recipe.data_size, recipe.views), (Method::SparseclrQare, 256, 32));
+        assert_eq!((recipe.method, recipe.batch_size, recipe.views), (Method::SparseclrQare, 256, 32));
         assert_eq!((recipe.alpha, recipe.beta, recipe.epochs), (1.0, 0.5, 200));
         assert_eq!((recipe.num_workers, recipe.id.as_deref()), (8, Some("x")));
     }

@@ -7,107 +7,107 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use super::{MachineFlags, truth};
+use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING, truth};
 use crate::backend::DeviceChoice;
 use crate::error::{AppError, Result};
 use crate::methods::{Aggregation, Floor, Method};
 use crate::precision::Precision;
-use crate::recipe::{Layer, Recipe};
+use crate::recipe::{Layer, Recipe, absolute};
 
 /// What a run is made of; what is not given here comes from the recipe, or is the default.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct RecipeFlags {
     /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, or shapes, which needs no files [default: cifar10]
-    #[arg(long)]
+    #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
     /// simclr, simclr_qare, sparseclr, sparseclr_qare, rotationnet, deepinfomax, deepcluster, relationnet, standard or
     /// randomweights [default: sparseclr_qare]
-    #[arg(long)]
+    #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// conv4, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or resnet34 [default: conv4]
-    #[arg(long)]
+    #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<BackboneName>,
     /// Where all randomness starts from [default: 1]
-    #[arg(long)]
+    #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Images in a batch; 64 in relationnet [default: 128]
-    #[arg(long, visible_alias = "data_size", value_name = "B")]
+    #[arg(help_heading = TRAINING, long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_size: Option<usize>,
+    pub batch_size: Option<usize>,
     /// Views of each image; 32 in relationnet [default: 2]
-    #[arg(long = "K", alias = "views", value_name = "K")]
+    #[arg(help_heading = TRAINING, long = "K", alias = "views", value_name = "K")]
     #[serde(skip_serializing_if = "Option::is_none", rename = "K")]
     pub views: Option<usize>,
     /// Epochs of training [default: 200]
-    #[arg(long)]
+    #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
     /// Weight of the pairwise term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// Weight of the QARe term in the *_qare methods [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
     /// Temperature of NT-Xent [default: 0.5]
-    #[arg(long)]
+    #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
     /// Margin of SparseCLR [default: 1]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// Floor under the similarities of the QARe term: 1e-8, or none, which makes its cost linear in B [default: 1e-8]
-    #[arg(long, alias = "similarity_floor", value_name = "FLOOR")]
+    #[arg(help_heading = OBJECTIVE, long, alias = "similarity_floor", value_name = "FLOOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity_floor: Option<Floor>,
     /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
-    #[arg(long)]
+    #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<Aggregation>,
     /// Clusters of deepcluster [default: 10 for each class]
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = OBJECTIVE, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<usize>,
     /// Learning rate; 0.1 in standard, 0.0001 in deepinfomax [default: 0.001]
-    #[arg(long, alias = "learning_rate")]
+    #[arg(help_heading = TRAINING, long, alias = "learning_rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
     /// Dimensions of the backbone's features; given by the backbone, so only checked
-    #[arg(long, visible_alias = "inner_fs", value_name = "F")]
+    #[arg(help_heading = OBJECTIVE, long, visible_alias = "inner_fs", value_name = "F")]
     #[serde(skip)]
     pub inner_fs: Option<usize>,
     /// Dimensions of the head's embeddings [default: 64]
-    #[arg(long, visible_alias = "outter_fs", value_name = "D")]
+    #[arg(help_heading = OBJECTIVE, long, visible_alias = "outter_fs", value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outter_fs: Option<usize>,
     /// What networks compute in: f32, f16 or bf16, where the device can; weights and losses stay f32 [default: f32]
-    #[arg(long)]
+    #[arg(help_heading = MACHINE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
-    /// Use only this many images of the training split, for a first try [default: all]
-    #[arg(long, alias = "train_images", value_name = "N")]
+    /// Use only this many images of the training split: a stratified part, drawn with the seed [default: all]
+    #[arg(help_heading = IMAGES, long, alias = "train_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Test on only this many images of the test split [default: all]
-    #[arg(long, alias = "test_images", value_name = "N")]
+    /// Test on only this many images of the test split, drawn likewise [default: all]
+    #[arg(help_heading = IMAGES, long, alias = "test_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
     /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
-    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    #[arg(help_heading = IMAGES, long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
     /// Devices to train on together, such as 0,1; negatives of relationnet and deepinfomax stay within one [default: --device]
-    #[arg(long, value_delimiter = ',', value_name = "N,N", conflicts_with = "device")]
+    #[arg(help_heading = MACHINE, long, value_delimiter = ',', value_name = "N,N", conflicts_with = "device")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Vec<DeviceChoice>>,
     /// With --gpus: batch normalisation by each device's own images: faster, and another training [default: false]
-    #[arg(long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(help_heading = MACHINE, long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true")]
     #[arg(value_parser = truth, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_batch_norm: Option<bool>,
@@ -116,15 +116,15 @@ pub struct RecipeFlags {
     #[serde(skip)]
     pub epoch_start: Option<usize>,
     /// Weights to start from: a run folder, or a weights file of this program or of PyTorch
-    #[arg(long, value_name = "RUN_OR_FILE")]
+    #[arg(help_heading = TRAINING, long, value_name = "RUN_OR_FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
     /// Ends the run folder's name
-    #[arg(long)]
+    #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Where run folders are made [default: ./checkpoint]
-    #[arg(long)]
+    #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -147,6 +147,8 @@ impl RecipeFlags {
     }
 
     /// The recipe of a file, if there is one, with what was given on the command line.
+    ///
+    /// The folders of the images and of the weights to start from are absolute in it.
     pub fn over(&self, file: Option<&Path>) -> Result<Recipe> {
         if self.seed.is_some_and(|seed| seed > i64::MAX as u64) {
             return Err(AppError::Usage(format!("seed has to be at most {}, which is what TOML can hold", i64::MAX)));
@@ -159,7 +161,13 @@ impl RecipeFlags {
             ));
         }
         let below = file.map(Recipe::layers).transpose()?;
-        let recipe = Recipe::of_layers(below.into_iter().chain([self.layer()?])).map_err(AppError::Usage)?;
+        let of_recipe = |message: String| match file {
+            Some(file) => AppError::Usage(format!("recipe {}: {message}", file.display())),
+            None => AppError::Usage(message),
+        };
+        let recipe = Recipe::of_layers(below.into_iter().chain([self.layer()?])).map_err(of_recipe)?;
+        let recipe =
+            Recipe { data_dir: absolute(recipe.data_dir)?, checkpoint: absolute(recipe.checkpoint)?, ..recipe };
         let features = recipe.backbone.feature_dim();
         if let Some(inner) = self.inner_fs.filter(|inner| *inner != features) {
             return Err(AppError::Usage(format!(
@@ -167,7 +175,7 @@ impl RecipeFlags {
                 recipe.backbone
             )));
         }
-        recipe.validate()?;
+        recipe.validate().map_err(|error| of_recipe(error.to_string()))?;
         Ok(recipe)
     }
 }

@@ -135,7 +135,7 @@ fn focal_loss<B: Backend>(logits: Tensor<B, 1>, targets: Tensor<B, 1>) -> Tensor
 impl<B: Backend> Pretext<B> for RelationNet<B> {
     fn set_defaults(recipe: &mut Recipe) {
         recipe.views = 32;
-        recipe.data_size = 64;
+        recipe.batch_size = 64;
     }
 
     fn plan(recipe: &Recipe) -> Plan {

@@ -14,6 +14,17 @@ const BASE: &str = "base";
 /// The two ways to name devices.
 const DEVICES: [&str; 2] = ["device", "gpus"];
 
+/// Settings that are paths. A relative one in a recipe's file counts from the file's folder.
+const PATHS: [&str; 3] = ["data_dir", "checkpoint", "out"];
+
+/// A path that stands in a file of this folder. `~/` is the home folder, as in a shell.
+fn resolved(folder: &Path, path: &str) -> String {
+    let home = path.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+    let whole = home.unwrap_or_else(|| folder.join(path));
+    // A folder that is no text is refused where the recipe is checked.
+    whole.to_str().map_or_else(|| path.to_string(), str::to_string)
+}
+
 /// What both say, `upper` going before; tables are merged in their turn.
 fn merged(lower: Layer, upper: Layer) -> Layer {
     let (mut lower, upper) = (named(lower), named(upper));
@@ -33,7 +44,7 @@ fn merged(lower: Layer, upper: Layer) -> Layer {
 
 /// The same, with settings that have another name under their own.
 fn named(mut layer: Layer) -> Layer {
-    for (other, own) in [("views", "K"), ("gpu", "device")] {
+    for (other, own) in [("views", "K"), ("gpu", "device"), ("data_size", "batch_size")] {
         if let Some(value) = layer.remove(other) {
             layer.insert(own.into(), value);
         }
@@ -51,19 +62,26 @@ impl Recipe {
         let text = std::fs::read_to_string(path)
             .map_err(|error| AppError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
         let wrong = |error: String| AppError::Usage(format!("recipe {}: {error}", path.display()));
-        // As a whole first, for that names the line of a mistake.
-        let recipe: Recipe = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_string()))?;
-        let mut layer: Layer = text.parse().expect("it has just been parsed");
+        let in_toml = |error: toml::de::Error| wrong(error.to_string().trim_end().to_string());
+        // The whole recipe first: its error names the line of a mistake.
+        let recipe: Recipe = toml::from_str(&text).map_err(in_toml)?;
+        // A table holds integers up to 63 bits, a recipe's numbers may have one more.
+        let mut layer: Layer = text.parse().map_err(in_toml)?;
         layer.remove(BASE);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for name in PATHS {
+            if let Some(toml::Value::String(path)) = layer.get_mut(name) {
+                *path = resolved(folder, path);
+            }
+        }
         let Some(base) = recipe.base else { return Ok(layer) };
         if depth == 0 {
             return Err(wrong("it has too many bases one below the other, or is its own".into()));
         }
-        let base = path.parent().unwrap_or(Path::new("")).join(base);
-        Ok(merged(Self::layers_below(&base, depth - 1)?, layer))
+        Ok(merged(Self::layers_below(&folder.join(base), depth - 1)?, layer))
     }
 
-    /// The recipe of these settings; what they do not say is as the method does it.
+    /// The recipe of these settings; the method's defaults fill in what they do not say.
     pub fn of_layers(layers: impl IntoIterator<Item = Layer>) -> std::result::Result<Self, String> {
         let told = |error: toml::de::Error| error.to_string().trim_end().to_string();
         let said = layers.into_iter().fold(Layer::new(), merged);
@@ -99,16 +117,52 @@ mod tests {
     }
 
     #[test]
+    fn relative_paths_count_from_the_recipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        std::fs::create_dir(dir.path().join("inner")).unwrap();
+        write("base.toml", "data_dir = \"images\"\nout = \"/runs\"\n");
+        write("inner/mine.toml", "base = \"../base.toml\"\ncheckpoint = \"w.pt\"\n");
+        let layer = Recipe::layers(&dir.path().join("inner/mine.toml")).unwrap();
+        let recipe = Recipe::of_layers([layer]).unwrap();
+        let same = |path: Option<std::path::PathBuf>, expected: &str| {
+            let (path, expected) = (path.unwrap(), dir.path().join(expected));
+            assert_eq!(
+                path.parent().unwrap().canonicalize().unwrap(),
+                expected.parent().unwrap().canonicalize().unwrap()
+            );
+            assert_eq!(path.file_name(), expected.file_name());
+        };
+        same(recipe.data_dir, "images");
+        same(recipe.checkpoint, "inner/w.pt");
+        assert_eq!(recipe.out, Path::new("/runs"));
+    }
+
+    #[test]
+    fn an_integer_of_64_bits_is_refused_not_panicked_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("large.toml");
+        for (name, value) in
+            [("seed", "9223372036854775808"), ("epochs", "18446744073709551615"), ("K", "99999999999999999999999")]
+        {
+            std::fs::write(&file, format!("{name} = {value}\n")).unwrap();
+            let error = Recipe::layers(&file).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("large.toml"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_method_has_settings_of_its_own_until_told_otherwise() {
         let of = |text: &str| Recipe::of_layers([text.parse().unwrap()]).unwrap();
         let relationnet = of("method = \"relationnet\"");
-        assert_eq!((relationnet.views, relationnet.data_size), (32, 64));
+        assert_eq!((relationnet.views, relationnet.batch_size), (32, 64));
         assert_eq!(of("method = \"relationnet\"\nviews = 4").views, 4);
         assert_eq!(of("method = \"standard\"").learning_rate, 0.1);
         assert_eq!(of("method = \"deepinfomax\"").learning_rate, 1e-4);
         let layers = ["[probe]\nepochs = 3\ndata_size = 9", "method = \"standard\"\n[probe]\nepochs = 4"];
         let both = Recipe::of_layers(layers.map(|text| text.parse().unwrap())).unwrap();
-        assert_eq!((both.probe.epochs, both.probe.data_size, both.probe.learning_rate), (4, 9, 1e-3));
+        assert_eq!((both.probe.epochs, both.probe.batch_size, both.probe.learning_rate), (4, 9, 1e-3));
         let both = Recipe::of_layers(["views = 4", "K = 3"].map(|text| text.parse().unwrap())).unwrap();
         assert_eq!(both.views, 3);
     }

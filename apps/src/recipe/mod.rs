@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use layers::Layer;
 
 use crate::backend::DeviceChoice;
+use crate::error::{AppError, Result};
 use crate::methods::{Aggregation, Floor, Method};
 use crate::precision::Precision;
 
@@ -27,8 +28,9 @@ pub struct Recipe {
     pub method: Method,
     pub backbone: BackboneName,
     pub seed: u64,
-    /// Images in a batch.
-    pub data_size: usize,
+    /// Images in a batch; `data_size` in the paper's repository.
+    #[serde(alias = "data_size")]
+    pub batch_size: usize,
     /// Views of each image, the seed's K.
     #[serde(rename = "K", alias = "views")]
     pub views: usize,
@@ -68,10 +70,10 @@ pub struct Recipe {
     /// Height and width that the images of a folder are brought to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
-    /// Train and probe on this many images of the training split, the first ones, instead of all.
+    /// Train and probe on this many images of the training split instead of all: a stratified part, drawn with the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Test on this many images of the test split, the first ones, instead of all.
+    /// Test on this many images of the test split instead of all: a stratified part, drawn with the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
     /// Weights to start from: a run folder, or a weights file.
@@ -80,6 +82,12 @@ pub struct Recipe {
     /// Where the dataset's files are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// Leave out image files that cannot be decoded, instead of failing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skip_broken: bool,
+    /// The most pixels an image file may announce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pixels: Option<u64>,
     /// Where run folders are made.
     pub out: PathBuf,
     /// Ends the run folder's name, to tell runs apart that share all else.
@@ -125,7 +133,8 @@ pub struct ProbeRecipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     pub epochs: usize,
-    pub data_size: usize,
+    #[serde(alias = "data_size")]
+    pub batch_size: usize,
     pub learning_rate: f64,
     /// Another dataset than the one trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +153,7 @@ impl Default for Recipe {
             method: Method::SparseclrQare,
             backbone: BackboneName::Conv4,
             seed: 1,
-            data_size: 128,
+            batch_size: 128,
             views: 2,
             epochs: 200,
             alpha: 1.0,
@@ -168,6 +177,8 @@ impl Default for Recipe {
             test_images: None,
             checkpoint: None,
             data_dir: None,
+            skip_broken: false,
+            max_pixels: None,
             out: PathBuf::from("./checkpoint"),
             id: None,
             compare_untrained: false,
@@ -195,13 +206,19 @@ impl Default for ProbeRecipe {
         Self {
             seed: None,
             epochs: 100,
-            data_size: 128,
+            batch_size: 128,
             learning_rate: 1e-3,
             dataset: None,
             finetune: false,
             augment: false,
         }
     }
+}
+
+/// A path as it is from anywhere.
+pub fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    let whole = |path: PathBuf| std::path::absolute(&path).map_err(|error| AppError::io("find", &path, error));
+    path.map(whole).transpose()
 }
 
 impl Recipe {
@@ -256,12 +273,14 @@ impl Recipe {
         }
     }
 
-    /// The names of the settings that decide a run's weights and differ between two recipes.
+    /// The names of the settings that decide a run's weights and differ between two recipes, of which the other is the run's.
     pub fn differences(&self, other: &Recipe) -> Vec<String> {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
         let elsewhere = [
             "data_dir",
+            "skip_broken",
+            "max_pixels",
             "out",
             "id",
             "num_workers",
@@ -277,6 +296,8 @@ impl Recipe {
         let mut differences: Vec<String> = names
             .into_iter()
             .filter(|name| !elsewhere.contains(&name.as_str()) && mine.get(*name) != theirs.get(*name))
+            // A run can be made longer.
+            .filter(|name| *name != "epochs" || self.epochs < other.epochs)
             .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))
             .collect();
         // Where a device sees nothing but its share of a batch, their number decides what is learned.
@@ -317,6 +338,9 @@ mod tests {
         let other =
             Recipe { num_workers: 7, gpus: Some(vec![DeviceChoice::Number(0); 2]), beta: 0.5, ..recipe.clone() };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
+        let longer = Recipe { epochs: 300, ..recipe.clone() };
+        assert!(longer.differences(&recipe).is_empty());
+        assert_eq!(recipe.differences(&longer), ["epochs = 200 (the run has 300)"]);
         let local = Recipe { local_batch_norm: true, ..recipe.clone() };
         assert_eq!(local.differences(&recipe), ["local_batch_norm = true (the run has false)"]);
         let part = Recipe { train_images: Some(64), ..recipe.clone() };

@@ -6,11 +6,14 @@ use super::{InfoMaxRecipe, Recipe};
 use crate::error::{AppError, Result};
 use crate::methods::Method;
 
+/// The setting under both of its names: a person may have written either.
+const BATCH_SIZE: &str = "batch_size (data_size)";
+
 impl Recipe {
     /// Whether every number is one that a run can work with.
     pub fn validate(&self) -> Result<()> {
         let counts = [
-            ("data_size", self.data_size, 2),
+            (BATCH_SIZE, self.batch_size, 2),
             ("K", self.views, 2),
             ("clusters", self.clusters.unwrap_or(2), 2),
             ("image_size", self.image_size.unwrap_or(8), 8),
@@ -21,7 +24,7 @@ impl Recipe {
             ("knn.held_out", self.knn.held_out, 1),
             ("knn.bank", self.knn.bank, 1),
             ("probe.epochs", self.probe.epochs, 1),
-            ("probe.data_size", self.probe.data_size, 1),
+            ("probe.batch_size", self.probe.batch_size, 1),
         ];
         for (name, value, least) in counts {
             if value < least {
@@ -30,14 +33,14 @@ impl Recipe {
         }
         // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
         let bounds = [
-            ("data_size", self.data_size, 1 << 20),
+            (BATCH_SIZE, self.batch_size, 1 << 20),
             ("K", self.views, 1024),
             ("clusters", self.clusters.unwrap_or(2), 1 << 24),
             ("image_size", self.image_size.unwrap_or(8), 4096),
             ("outter_fs", self.outter_fs, 1 << 16),
             ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),
-            ("probe.data_size", self.probe.data_size, 1 << 30),
+            ("probe.batch_size", self.probe.batch_size, 1 << 30),
         ];
         for (name, value, most) in bounds {
             if value > most {
@@ -120,11 +123,11 @@ impl Recipe {
             }
         }
         let (devices, least) = (self.devices().len(), self.least_batch());
-        if self.data_size < least {
+        if self.batch_size < least {
             let each = if least > devices { "two images" } else { "one image" };
             return Err(AppError::Usage(format!(
-                "data_size is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
-                self.data_size, self.method
+                "{BATCH_SIZE} is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
+                self.batch_size, self.method
             )));
         }
         if self.momentum >= 1.0 {
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_told() {
         for text in [
-            "data_size = 0",
+            "batch_size = 0",
             "K = 1",
             "epochs = 0",
             "alpha = nan",

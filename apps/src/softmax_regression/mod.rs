@@ -59,7 +59,7 @@ fn learn<'a, B: Backend>(
     let mut loss = f64::NAN;
     for epoch in 1..=recipe.epochs {
         let order = Draw::new(seed, Purpose::Probe, epoch as u64, 0, 0).permutation(rows);
-        loss = learning.epoch(&order, recipe.data_size, recipe.learning_rate);
+        loss = learning.epoch(&order, recipe.batch_size, recipe.learning_rate);
         progress.set_message(format!("loss {loss:.4}"));
         progress.inc(1);
     }
@@ -113,7 +113,7 @@ mod tests {
         let mut last = f64::NAN;
         for epoch in 1..=recipe.epochs {
             let order = Draw::new(3, Purpose::Probe, epoch as u64, 0, 0).permutation(features.len());
-            for rows in order.chunks(recipe.data_size) {
+            for rows in order.chunks(recipe.batch_size) {
                 let inputs: Vec<f32> = rows
                     .iter()
                     .flat_map(|row| features.values[row * features.dim..][..features.dim].to_vec())
@@ -141,7 +141,7 @@ mod tests {
             [(9, 2, 3, 1), (50, 3, 2, 7), (130, 64, 10, 128), (70, 33, 5, 16), (66, 130, 200, 32), (20, 1, 4, 20)];
         for (rows, dim, classes, batch) in cases {
             let features = features(rows, dim, classes);
-            let recipe = ProbeRecipe { epochs: 6, data_size: batch, learning_rate: rate, ..Default::default() };
+            let recipe = ProbeRecipe { epochs: 6, batch_size: batch, learning_rate: rate, ..Default::default() };
             let (expected, expected_loss) = literal(&features, classes, &recipe);
             for (way, (found, loss)) in ways(&features, classes, &recipe) {
                 let case = format!("{way}: {rows} rows, {dim} features, {classes} classes, batches of {batch}");
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_diverges_ends_in_weights_that_are_no_numbers() {
-        let recipe = ProbeRecipe { epochs: 5, data_size: 8, learning_rate: 1e38, ..Default::default() };
+        let recipe = ProbeRecipe { epochs: 5, batch_size: 8, learning_rate: 1e38, ..Default::default() };
         let fine = features(40, 6, 3);
         let mut broken = fine.clone();
         broken.values[17] = f32::NAN;

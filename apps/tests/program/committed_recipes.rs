@@ -89,6 +89,11 @@ fn recipes_of_slim_run() {
 }
 
 #[test]
+fn recipes_of_folder_run() {
+    all_of("folder");
+}
+
+#[test]
 fn the_quickstart_runs_without_any_files() {
     let out = tempdir().unwrap();
     let file = configs().join("quickstart.toml");

@@ -4,7 +4,10 @@ use std::fs;
 
 use tempfile::tempdir;
 
-use crate::driving::{Snapshot, assert_same_weights, fails, succeeds, tiny, tiny_folder, tiny_run};
+use crate::driving::{
+    EXACT, Snapshot, assert_nothing_half_written, assert_same_weights, fails, qare, succeeds, text, tiny, tiny_folder,
+    tiny_run,
+};
 
 #[test]
 fn an_existing_run_is_refused() {
@@ -71,7 +74,7 @@ fn resume_with_other_settings_is_refused() {
     let out = tempdir().unwrap();
     tiny_run(out.path(), 2).go_back_to_epoch_1();
     let before = Snapshot::of(out.path());
-    for (flag, value) in [("--seed", "2"), ("--epochs", "3"), ("--K", "3"), ("--learning-rate", "0.5")] {
+    for (flag, value) in [("--seed", "2"), ("--epochs", "1"), ("--K", "3"), ("--learning-rate", "0.5")] {
         let mut call = tiny("pretrain", out.path());
         let name = flag.trim_start_matches("--").replace('-', "_");
         let length = if flag == "--epochs" { value } else { "2" };
@@ -82,6 +85,43 @@ fn resume_with_other_settings_is_refused() {
         fails(&mut call, 2, &["cannot be resumed", &name, value]);
     }
     before.assert_unchanged(out.path());
+}
+
+#[test]
+fn what_another_run_differs_in_is_told() {
+    let out = tempdir().unwrap();
+    tiny_run(out.path(), 1);
+    fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--K", "3"]), 2, &["holds a run already", "K = 3"]);
+}
+
+#[test]
+fn a_whole_run_goes_on_with_more_epochs() {
+    let (out, whole) = (tempdir().unwrap(), tempdir().unwrap());
+    let run = tiny_run(out.path(), 2);
+    succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
+    let said = succeeds(tiny("pretrain", out.path()).args(["--epochs", "5", "--resume"]));
+    assert!(said.contains("resuming after epoch 2 of 5"), "{said}");
+    let expected = tiny_run(whole.path(), 5);
+    assert_same_weights(&run.weights(5), &expected.weights(5));
+    assert!(!EXACT || run.log_without_times() == expected.log_without_times());
+    assert!(run.weights(2).is_file(), "the end of the shorter run stays");
+    assert_eq!(run.recipe()["epochs"].as_integer(), Some(5));
+    // Its results are of another epoch now.
+    fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["is of epoch 2", "the run is at 5"]);
+}
+
+#[test]
+fn a_start_that_was_killed_before_there_was_a_run_can_be_started_again() {
+    for flags in [&[][..], &["--resume"], &["--overwrite"]] {
+        let out = tempdir().unwrap();
+        let run = tiny_folder(out.path());
+        fs::create_dir(run.path()).unwrap();
+        fs::write(run.file("recipe.toml.part"), "").unwrap();
+        fs::write(run.file("recipe.toml.4711-0.part"), "epochs").unwrap();
+        succeeds(tiny("pretrain", out.path()).args(["--epochs", "1"]).args(flags));
+        assert_eq!(run.latest_epoch(), Some(1));
+        assert_nothing_half_written(out.path());
+    }
 }
 
 #[test]

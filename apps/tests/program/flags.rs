@@ -96,7 +96,14 @@ fn help_shows_defaults_and_examples() {
         assert!(commands.contains(word), "`{word}` is not in {commands}");
     }
     let flags = succeeds(&mut qare(&["pretrain", "--help"]));
-    for word in ["[default: 128]", "[default: sparseclr_qare]", "[default: ./checkpoint]", "--data_size", "Examples:"] {
+    for word in [
+        "[default: 128]",
+        "[default: sparseclr_qare]",
+        "[default: ./checkpoint]",
+        "--batch-size",
+        "--data_size",
+        "Examples:",
+    ] {
         assert!(flags.contains(word), "`{word}` is not in {flags}");
     }
     let flags = succeeds(&mut qare(&["probe", "--help"]));

@@ -36,16 +36,25 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
     assert_eq!(folder("simclr", 1).read("log.csv"), first, "what is there is not run again");
     assert_eq!(said.matches("is there already").count(), 1, "{said}");
 
-    let accuracies: Vec<f64> =
-        [1, 2].map(|seed| folder("simclr", seed).results()["probe"]["test_accuracy"].as_f64().unwrap()).to_vec();
-    let mean = (accuracies[0] + accuracies[1]) / 2.0;
-    let deviation = (accuracies[0] - accuracies[1]).abs() / 2f64.sqrt();
-    let table = fs::read_to_string(out.path().join("sweep_small.md")).unwrap();
-    assert!(table.contains(&format!("| `simclr` | {mean:.2} ± {deviation:.2} |")), "{table}");
+    let accuracy = |seed| folder("simclr", seed).results()["probe"]["test_accuracy"].as_f64().unwrap();
+    let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
+    let mean = (accuracy(1) + accuracy(2)) / 2.0;
+    let table = read("sweep_small.md");
+    // Two seeds have no spread to speak of.
+    assert!(table.contains(&format!("| `simclr` | shapes | conv4 | 8 | 2 | {mean:.2} |")), "{table}");
+    assert!(table.contains(&format!("| `simclr` | 2 | {:.2} |", accuracy(2))), "{table}");
     assert!(said.contains(&table), "{said}");
-    let csv = fs::read_to_string(out.path().join("sweep_small.csv")).unwrap();
+    let csv = read("sweep_small.csv");
     assert_eq!(csv.lines().count(), 3);
-    assert!(csv.lines().nth(1).unwrap().starts_with(&format!("simclr,2,{mean:.4},{deviation:.4},")), "{csv}");
+    assert!(csv.lines().nth(1).unwrap().starts_with(&format!("simclr,2,{mean:.4},,")), "{csv}");
+    assert_eq!(read("sweep_small_runs.csv").lines().count(), 5);
+
+    sweep("simclr", "1,2,3");
+    let values = [1, 2, 3].map(accuracy);
+    let mean = values.iter().sum::<f64>() / 3.0;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!(read("sweep_small.md").contains(&format!("| {mean:.2} ± {deviation:.2} |")));
+    assert!(read("sweep_small.tex").contains(&format!("${mean:.2} \\pm {deviation:.2}$")));
 
     let said = sweep("simclr,randomweights", "2,1");
     assert_eq!(said.matches("is there already").count(), 4, "{said}");
@@ -95,5 +104,15 @@ fn wrong_sweeps_are_refused_before_anything_is_run() {
     fails(&mut call(&["--seeds", "1", "--methods", "simclr,moco"]), 2, &["moco"]);
     fails(&mut call(&["--seeds", "1", "--seed", "2"]), 2, &["--seeds"]);
     fails(&mut call(&[]), 2, &["--seeds"]);
+    fails(&mut call(&["--seeds", "1", "--config", text(&recipe)]), 2, &["--config"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_sweep_needs_no_recipe() {
+    let out = tempdir().unwrap();
+    let flags = "sweep --seeds 1 --methods randomweights --dataset shapes --train-images 30 --test-images 20 --no-tui";
+    succeeds(qare(&flags.split(' ').collect::<Vec<_>>()).args(["--out", text(&out)]));
+    let table = fs::read_to_string(out.path().join("sweep_shapes_conv4.md")).unwrap();
+    assert!(table.contains("`randomweights`"), "{table}");
 }

@@ -59,7 +59,7 @@ fn numbers_out_of_range_are_refused() {
         ("--id", "", "id"),
         ("--epochs", "many", "--epochs"),
         ("--seed", "1.5", "--seed"),
-        ("--data_size", "99999999999999999999", "--data-size"),
+        ("--data_size", "99999999999999999999", "--batch-size"),
     ] {
         fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag, value]), 2, &[name]);
     }

@@ -1,0 +1,148 @@
+//! Labels go by the names of their classes, and scores that mean nothing are not shown.
+
+use std::fs;
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::driving::{RunFolder, Snapshot, fails, qare, succeeds, text};
+
+/// Writes pictures of one colour with a little noise.
+fn pictures(folder: &Path, colour: [u8; 3], count: u32) {
+    fs::create_dir_all(folder).unwrap();
+    for number in 0..count {
+        let shade = |x: u32, y: u32| Rgb(colour.map(|value| value.saturating_add(((x * y + 7 * number) % 40) as u8)));
+        RgbImage::from_fn(16, 16, shade).save(folder.join(format!("{number:03}.png"))).unwrap();
+    }
+}
+
+const GREEN: [u8; 3] = [30, 200, 30];
+const RED: [u8; 3] = [200, 30, 30];
+const BLUE: [u8; 3] = [30, 30, 200];
+
+/// A folder of images by class.
+fn folder(classes: &[(&str, [u8; 3])]) -> TempDir {
+    let data = tempdir().unwrap();
+    for (name, colour) in classes {
+        pictures(&data.path().join(name), *colour, 20);
+    }
+    data
+}
+
+fn pretrain(data: &Path, out: &Path, flags: &[&str]) -> std::process::Command {
+    let mut call = qare(&["pretrain", "--dataset", "folder", "--image-size", "16", "--batch-size", "8", "--no-tui"]);
+    call.args(["--epochs", "1", "--data-dir", text(data), "--out", text(out)]).args(flags);
+    call
+}
+
+/// The one run folder in a folder.
+fn only_run(out: &Path) -> RunFolder {
+    let mut folders = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let run = RunFolder(folders.next().expect("a run"));
+    assert!(folders.next().is_none());
+    run
+}
+
+fn test_on(run: &RunFolder, data: &Path) -> std::process::Command {
+    qare(&["test", "--checkpoint", text(run.path()), "--data-dir", text(data)])
+}
+
+#[test]
+fn a_classifier_is_tested_on_the_classes_it_knows_by_name() {
+    let (a, out) = (folder(&[("green", GREEN), ("red", RED)]), tempdir().unwrap());
+    succeeds(&mut pretrain(a.path(), out.path(), &[]));
+    let run = only_run(out.path());
+    succeeds(&mut qare(&["probe", "--epochs", "40", "--learning-rate", "0.05", "--checkpoint", text(run.path())]));
+    succeeds(&mut test_on(&run, a.path()));
+    let accuracy = || run.results()["test"]["accuracy"].as_f64().unwrap();
+    let own = accuracy();
+    assert!(own > 80.0, "{own}");
+
+    // The same names with a class more in front of them: other numbers, the same meaning.
+    let more = folder(&[("green", GREEN), ("red", RED)]);
+    pictures(&more.path().join("train/blue"), BLUE, 4);
+    for class in ["green", "red"] {
+        fs::rename(more.path().join(class), more.path().join("train").join(class)).unwrap();
+    }
+    pictures(&more.path().join("test/green"), GREEN, 6);
+    pictures(&more.path().join("test/red"), RED, 6);
+    let output = test_on(&run, more.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("matched by name"), "{output:?}");
+    assert!(accuracy() > 80.0, "{}", accuracy());
+
+    // The same things under other names, and other things.
+    let before = run.results();
+    for other in [&[("rouge", RED), ("zgreen", GREEN)], &[("blue", BLUE), ("red", RED)]] {
+        let data = folder(other);
+        let absent = other.iter().map(|(name, _)| *name).find(|name| *name != "red").unwrap();
+        fails(&mut test_on(&run, data.path()), 2, &["green", absent, "qare probe"]);
+        assert_eq!(run.results(), before);
+    }
+}
+
+#[test]
+fn a_run_is_not_resumed_on_other_classes() {
+    let (data, out) = (folder(&[("green", GREEN), ("red", RED)]), tempdir().unwrap());
+    succeeds(&mut pretrain(data.path(), out.path(), &[]));
+    let before = Snapshot::of(out.path());
+    fs::rename(data.path().join("green"), data.path().join("zgreen")).unwrap();
+    let mut call = pretrain(data.path(), out.path(), &["--resume", "--epochs", "2"]);
+    fails(&mut call, 2, &["cannot go on", "`green`", "`zgreen`"]);
+    before.assert_unchanged(out.path());
+    fs::rename(data.path().join("zgreen"), data.path().join("green")).unwrap();
+    succeeds(&mut call);
+}
+
+#[test]
+fn a_supervised_classifier_of_other_classes_is_not_started_from() {
+    let out = tempdir().unwrap();
+    let (one, other) = (folder(&[("green", GREEN), ("red", RED)]), folder(&[("blue", BLUE), ("red", RED)]));
+    succeeds(&mut pretrain(one.path(), out.path(), &["--method", "standard"]));
+    let run = only_run(out.path());
+    for (data, started) in [(&one, "backbone and standard of"), (&other, "from the backbone of")] {
+        let out = tempdir().unwrap();
+        let flags = ["--method", "standard", "--checkpoint", text(run.path())];
+        let said = succeeds(&mut pretrain(data.path(), out.path(), &flags));
+        assert!(said.contains(started), "{said}");
+    }
+}
+
+#[test]
+fn class_names_are_in_the_run_its_weights_and_its_features() {
+    let (data, out) = (folder(&[("green", GREEN), ("red", RED)]), tempdir().unwrap());
+    succeeds(&mut pretrain(data.path(), out.path(), &[]));
+    let run = only_run(out.path());
+    let record: Value = serde_json::from_str(&run.read("run.json")).unwrap();
+    assert_eq!(record["classes"], serde_json::json!(["green", "red"]));
+    assert_eq!(record["data_dir"].as_str(), Some(text(data.path())));
+    let features = out.path().join("features.npy");
+    succeeds(&mut qare(&["embed", "--checkpoint", text(run.path()), "--output", text(&features)]));
+    assert_eq!(fs::read_to_string(out.path().join("features.classes.txt")).unwrap(), "green\nred\n");
+}
+
+#[test]
+fn images_without_labels_have_no_accuracy() {
+    let flat = tempdir().unwrap();
+    pictures(flat.path(), GREEN, 24);
+    let one_class = folder(&[("only", RED)]);
+    for (data, why) in [(&flat, "no labels"), (&one_class, "one class")] {
+        let out = tempdir().unwrap();
+        let output = pretrain(data.path(), out.path(), &[]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("epoch 1/1: loss") && !said.contains("knn"), "{said}");
+        let run = only_run(out.path());
+        assert!(run.results()["pretrain"].get("held_out_knn_accuracy").is_none());
+        let log = run.read("log.csv");
+        assert_eq!(log.lines().nth(1).unwrap().split(',').nth(2), Some(""), "{log}");
+        // The run goes on all the same, and what needs labels says so.
+        succeeds(&mut pretrain(data.path(), out.path(), &["--epochs", "2", "--resume"]));
+        fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &["labelled images of two classes"]);
+        let mut supervised = pretrain(data.path(), out.path(), &["--method", "standard"]);
+        fails(&mut supervised, 2, &["learns from labels"]);
+    }
+}
