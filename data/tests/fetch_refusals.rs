@@ -120,17 +120,54 @@ fn redirects_that_lead_nowhere_are_not_asked_for_twice() {
 
 #[test]
 fn a_server_of_something_else_is_not_asked_twice() {
+    for (scheme, greeting, problem) in [
+        ("http", "220 mail.test ESMTP ready\r\n\r\n", "no HTTP"),
+        ("https", "HTTP/1.1 400 Bad Request\r\n\r\n", "the encrypted connection failed"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{scheme}://{}/toy.tar.gz", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            connection.write_all(greeting.as_bytes()).unwrap();
+            // Until the client hangs up.
+            let _ = std::io::copy(&mut connection, &mut std::io::sink());
+        });
+        let place = Place::new();
+        let (fetched, events) = place.watch(&source(&tarball(), ArchiveFormat::TarGz, vec![url]), &hasty());
+        let error = fetched.unwrap_err();
+        assert!(matches!(&error, FetchError::Unreachable { problem: found, .. } if found.contains(problem)), "{error}");
+        assert_eq!(events.len(), 1, "{events:#?}");
+        assert_eq!(place.files(), [""; 0]);
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn nobody_is_asked_once_but_waited_for_in_the_middle() {
+    let (server, source, _) = serve(|_, request, content| proper(content, "\"1\"", request).cut_after(100_000));
+    // Of one connection, and then of none.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/toy.tar.gz", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
-        let (mut connection, _) = listener.accept().unwrap();
-        connection.write_all(b"220 mail.test ESMTP ready\r\n\r\n").unwrap();
-        // Until the client hangs up.
-        let _ = std::io::copy(&mut connection, &mut std::io::sink());
+    let upstream = server.url("/toy.tar.gz").replace("http://", "").replace("/toy.tar.gz", "");
+    let once = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut there = std::net::TcpStream::connect(upstream).unwrap();
+        there.write_all(b"GET /toy.tar.gz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let _ = std::io::copy(&mut there, &mut client);
     });
+    let source = Source { urls: vec![url], ..source };
     let place = Place::new();
-    let error = place.fetch(&source(&tarball(), ArchiveFormat::TarGz, vec![url]), &hasty()).unwrap_err();
-    assert!(matches!(&error, FetchError::Unreachable { problem, .. } if problem.contains("no HTTP")), "{error}");
-    assert_eq!(place.files(), [""; 0]);
-    server.join().unwrap();
+    let (fetched, events) = place.watch(&source, &hasty());
+    let error = fetched.unwrap_err();
+    assert!(matches!(&error, FetchError::Cut { have: 100_000, .. }), "{error}");
+    let tries = |events: &[String]| events.iter().filter(|event| event.starts_with("Connecting")).count();
+    assert_eq!(tries(&events), 3, "{events:#?}");
+    once.join().unwrap();
+    // The next call meets nobody from the start; what came is kept.
+    let (fetched, events) = place.watch(&source, &hasty());
+    let error = fetched.unwrap_err();
+    assert!(matches!(&error, FetchError::Cut { have: 100_000, .. }), "{error}");
+    assert_eq!(tries(&events), 1, "{events:#?}");
+    assert_eq!(place.read("toy.tar.gz.part").len(), 100_000);
 }

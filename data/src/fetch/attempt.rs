@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use ureq::http::{Response, StatusCode, Uri, header};
 use ureq::{Agent, Body, BodyReader, ResponseExt};
 
-use super::beginning::{ENOUGH, PAGE, foreign, is_text, name, quoted};
+use super::beginning::{ENOUGH, PAGE, foreign, is_text, quoted};
 use super::download::{Download, LONGEST_WAIT, Trouble};
 use super::failure::{Hope, NoAnswer, Place, describe, no_answer, unknown_user};
 use super::part::Origin;
@@ -153,12 +153,13 @@ impl Download<'_> {
     fn not_archive(&self, mut answer: Answer, mut first: Vec<u8>, found: String) -> Trouble {
         // More of a page has more of what it says.
         first.extend(take(&mut answer.body, PAGE - first.len()).0);
+        let found = foreign(self.source.format, &first).unwrap_or(found);
+        let kind = answer.content_type.map(|kind| format!(" ({})", quoted(&kind))).unwrap_or_default();
         Trouble::Refused(FetchError::NotArchive {
             url: answer.url,
             from: answer.from,
-            found: foreign(self.source.format, &first).unwrap_or(found),
-            content_type: answer.content_type.map(|kind| quoted(&kind)),
-            expected: name(self.source.format),
+            found: found + &kind,
+            expected: self.source.format,
             archive: self.archive.to_owned(),
         })
     }
@@ -185,7 +186,7 @@ impl Download<'_> {
         let long = asked.filter(|_| short.is_none());
         let error = FetchError::Status { url, status: status.to_string(), wait: long, archive };
         if passes && long.is_none() {
-            Trouble::Passing { problem: format!("the server answered {status}"), error, wait: short }
+            Trouble::Passing { problem: format!("the server answered {status}"), error: error.into(), wait: short }
         } else {
             Trouble::Refused(error)
         }
@@ -198,7 +199,7 @@ impl Download<'_> {
             Place::Address => Trouble::Refused(FetchError::BadAddress { url: url.to_owned(), problem }),
             Place::Proxy(variable) => {
                 let error = FetchError::Proxy { url: url.to_owned(), problem: problem.clone(), variable };
-                Trouble::Passing { problem, error, wait: None }
+                Trouble::Passing { problem, error: error.into(), wait: None }
             }
             Place::Way => {
                 let proxy = url.parse().ok().and_then(|uri| self.proxies.of(&uri).ok().flatten());
@@ -210,7 +211,7 @@ impl Download<'_> {
         };
         let hopeless = hope == Hope::None || hope == Hope::IfReachedBefore && self.received == 0;
         match trouble {
-            Trouble::Passing { error, .. } if hopeless => Trouble::Refused(error),
+            Trouble::Passing { error, .. } if hopeless => Trouble::Refused(*error),
             trouble => trouble,
         }
     }
@@ -224,7 +225,7 @@ impl Download<'_> {
         } else {
             FetchError::Unreachable { url, problem: problem.clone(), archive: self.archive.to_owned() }
         };
-        Trouble::Passing { problem, error, wait: None }
+        Trouble::Passing { problem, error: error.into(), wait: None }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) enum Trouble {
         /// What went wrong, in words.
         problem: String,
         /// The error that it is if it does not pass.
-        error: FetchError,
+        error: Box<FetchError>,
         /// How long the server asks to wait.
         wait: Option<Duration>,
     },
@@ -76,7 +76,8 @@ impl<'a> Download<'a> {
         if self.is_complete() {
             match self.verify("") {
                 Err(Trouble::Refused(_)) => self.start_anew("its checksum is wrong")?,
-                Err(Trouble::Fatal(error) | Trouble::Passing { error, .. }) => return Err(error),
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Passing { error, .. }) => return Err(*error),
                 Ok(()) => return Ok(0),
             }
         }
@@ -87,15 +88,15 @@ impl<'a> Download<'a> {
         };
         let mut failure = None;
         for url in urls {
-            match self.from(url) {
+            let error = match self.from(url) {
                 Ok(()) => return Ok(self.received),
                 Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::Refused(error) | Trouble::Passing { error, .. }) => {
-                    // One that brought something says more than one that did not.
-                    if failure.is_none() || matches!(error, FetchError::Cut { .. } | FetchError::Checksum { .. }) {
-                        failure = Some(error);
-                    }
-                }
+                Err(Trouble::Refused(error)) => error,
+                Err(Trouble::Passing { error, .. }) => *error,
+            };
+            // One that brought something says more than one that did not.
+            if failure.is_none() || matches!(error, FetchError::Cut { .. } | FetchError::Checksum { .. }) {
+                failure = Some(error);
             }
         }
         Err(failure.unwrap_or_else(|| FetchError::BadAddress {
@@ -181,7 +182,7 @@ impl<'a> Download<'a> {
             }
             in_vain += 1;
             if in_vain >= self.options.tries {
-                return Err(Trouble::Refused(error));
+                return Err(Trouble::Refused(*error));
             }
             let pause = asked_wait.unwrap_or(wait).min(LONGEST_WAIT);
             (self.progress)(Event::Retrying { reason: &problem, attempt: in_vain + 1, wait: pause });

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{ArchiveFormat, beginning};
+
 /// An error of [`fetch`](super::fetch): what, where, what was expected and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -91,11 +93,11 @@ pub enum FetchError {
 
     /// Something else came in the archive's place: the page of a login, a message, another file.
     #[error(
-        "{url} does not lead to the archive: what came{} is {found}{}, expected {expected}; nothing of it is kept. Open the \
+        "{url} does not lead to the archive: what came{} is {found}, expected {}; nothing of it is kept. Open the \
          address in a browser: networks ask for a login, sites for a click; then run this again, or name a mirror, or download \
          it there to {}",
         from.as_ref().map(|from| format!(" from {from}, where it leads,")).unwrap_or_default(),
-        content_type.as_ref().map(|kind| format!(" ({kind})")).unwrap_or_default(),
+        beginning::name(*expected),
         archive.display()
     )]
     NotArchive {
@@ -103,12 +105,10 @@ pub enum FetchError {
         url: String,
         /// The address it leads to, if it leads to another.
         from: Option<String>,
-        /// What came, in words.
+        /// What came, in words, and what the server calls it.
         found: String,
-        /// What the server calls it.
-        content_type: Option<String>,
         /// What should have come.
-        expected: &'static str,
+        expected: ArchiveFormat,
         /// Where the archive is looked for.
         archive: PathBuf,
     },

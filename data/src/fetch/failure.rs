@@ -41,11 +41,11 @@ pub(super) struct NoAnswer {
 
 /// What an error of a request means.
 pub(super) fn no_answer(error: &Error, options: &FetchOptions) -> NoAnswer {
-    if let Error::Other(inner) = error {
-        if let Some(failure) = inner.downcast_ref::<ProxyFailure>() {
-            let (place, problem) = (Place::Proxy(failure.variable), failure.problem.clone());
-            return NoAnswer { place, problem, hope: failure.hope };
-        }
+    if let Error::Other(inner) = error
+        && let Some(failure) = inner.downcast_ref::<ProxyFailure>()
+    {
+        let (place, problem) = (Place::Proxy(failure.variable), failure.problem.clone());
+        return NoAnswer { place, problem, hope: failure.hope };
     }
     let place = match error {
         Error::BadUri(_) | Error::Http(_) | Error::TooManyRedirects | Error::RedirectFailed => Place::Address,

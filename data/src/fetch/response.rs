@@ -72,7 +72,7 @@ fn date(value: &str) -> Option<SystemTime> {
         |part: &str, range: std::ops::RangeInclusive<u64>| part.parse().ok().filter(|part| range.contains(part));
     let (day, year) = (number(day, 1..=31)?, number(year, 1970..=9999)?);
     let (hour, minute, second) = (number(hour, 0..=23)?, number(minute, 0..=59)?, number(second, 0..=60)?);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let february = if leap(year) { 29 } else { 28 };
     let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let years: u64 = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum();
