@@ -236,13 +236,11 @@ fn a_variable_that_names_no_proxy_is_one_message() {
 #[test]
 fn what_needs_no_proxy_gets_none() {
     let proxy = proper_server();
-    for list in ["data.invalid", "other.invalid, .data.invalid", "*", "data.invalid:80"] {
-        for variable in ["no_proxy", "NO_PROXY"] {
-            let fetched = fetch_with(&[("http_proxy", &proxy.url("")), (variable, list)], URL);
-            let error = fetched.error("Unreachable");
-            assert!(error.contains("the name data.invalid was not found"), "{error}");
-            assert_eq!(fetched.tries, 1, "a name that nobody has is looked up once");
-        }
+    for (variable, list) in [("no_proxy", "other.invalid, .data.invalid"), ("NO_PROXY", "data.invalid:80")] {
+        let fetched = fetch_with(&[("http_proxy", &proxy.url("")), (variable, list)], URL);
+        let error = fetched.error("Unreachable");
+        assert!(error.contains("the name data.invalid was not found"), "{error}");
+        assert_eq!(fetched.tries, 1, "a name that nobody has is looked up once");
     }
     assert_eq!(proxy.requests().len(), 0);
     fetch_with(&[("http_proxy", &proxy.url("")), ("no_proxy", "other.invalid,data.invalid:81")], URL).assert_toy();
