@@ -44,6 +44,10 @@ impl Progress {
             Event::Downloading { done, total } => self.at("downloading", done, total),
             Event::Verifying { done, total } => self.at("checking", done, Some(total)),
             Event::Unpacking { done, total } => self.at("unpacking", done, Some(total)),
+            Event::StartingAnew { reason } => {
+                self.finish();
+                say(format!("{reason}; starting anew"));
+            }
             Event::Retrying { reason, wait, .. } => {
                 self.finish();
                 say(format!("{reason}; trying again in {} s", wait.as_secs_f64().round()));

@@ -2,6 +2,9 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ArchiveFormat, beginning};
 
 /// An error of [`fetch`](super::fetch): what, where, what was expected and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,10 @@ pub enum FetchError {
     },
 
     /// An address that cannot be downloaded from.
-    #[error("cannot download from {url}: {problem}; expected an address that starts with https:// or http://")]
+    #[error(
+        "cannot download from {url}: {problem}; expected an address that starts with https:// or http:// and leads to \
+             the archive"
+    )]
     BadAddress {
         /// The address.
         url: String,
@@ -68,8 +74,10 @@ pub enum FetchError {
 
     /// The server refused.
     #[error(
-        "{url}: the server answered {status}, expected the archive; try again later, or name a mirror, or download it \
-         elsewhere to {} and run this again",
+        "{url}: the server answered {status}{}, expected the archive; {}, or name a mirror, or download it elsewhere to {} and \
+         run this again",
+        meaning(status, *wait),
+        status_advice(status, *wait),
         archive.display()
     )]
     Status {
@@ -77,8 +85,46 @@ pub enum FetchError {
         url: String,
         /// The status with its usual name, as in `404 Not Found`.
         status: String,
+        /// How long it asks to wait, if it does.
+        wait: Option<Duration>,
         /// Where the archive is looked for.
         archive: PathBuf,
+    },
+
+    /// Something else came in the archive's place: the page of a login, a message, another file.
+    #[error(
+        "{url} does not lead to the archive: what came{} is {found}, expected {}; nothing of it is kept. Open the \
+         address in a browser: networks ask for a login, sites for a click; then run this again, or name a mirror, or download \
+         it there to {}",
+        from.as_ref().map(|from| format!(" from {from}, where it leads,")).unwrap_or_default(),
+        beginning::name(*expected),
+        archive.display()
+    )]
+    NotArchive {
+        /// The address.
+        url: String,
+        /// The address it leads to, if it leads to another.
+        from: Option<String>,
+        /// What came, in words, and what the server calls it.
+        found: String,
+        /// What should have come.
+        expected: ArchiveFormat,
+        /// Where the archive is looked for.
+        archive: PathBuf,
+    },
+
+    /// The proxy that the environment names does not do its work.
+    #[error(
+        "cannot download {url}: {problem}; correct the variable {variable}, or unset it, or list the host in no_proxy to go \
+         without the proxy"
+    )]
+    Proxy {
+        /// The address.
+        url: String,
+        /// What is wrong.
+        problem: String,
+        /// The variable that names the proxy.
+        variable: &'static str,
     },
 
     /// The server has a file of another size.
@@ -99,8 +145,8 @@ pub enum FetchError {
 
     /// What was downloaded is not the archive.
     #[error(
-        "the download of {url} has the wrong MD5 checksum {found}, expected {expected}; it was removed, run this again, and if \
-         that does not help, try a mirror"
+        "the download of {url} has the wrong MD5 checksum {found}, expected {expected}; nothing of it is kept. Run this again, and \
+         if that does not help, name a mirror"
     )]
     Checksum {
         /// The address.
@@ -113,7 +159,7 @@ pub enum FetchError {
 
     /// An archive that was there before is not the right one.
     #[error(
-        "{} has the wrong MD5 checksum {found}, expected {expected}; it may be an unfinished download: remove it and run this again",
+        "{} has the wrong MD5 checksum {found}, expected {expected}; {guess}: remove it and run this again",
         path.display()
     )]
     ArchiveChecksum {
@@ -123,6 +169,8 @@ pub enum FetchError {
         expected: String,
         /// The one found.
         found: String,
+        /// What it seems to be.
+        guess: String,
     },
 
     /// An archive that is damaged, or not the one it should be.
@@ -198,6 +246,35 @@ pub enum FetchError {
 
 fn of(total: Option<u64>) -> String {
     total.map(|total| format!(" of {total}")).unwrap_or_default()
+}
+
+/// What a status means, where its name does not say it.
+fn meaning(status: &str, wait: Option<Duration>) -> String {
+    let says = match code(status) {
+        401 | 403 => " (it does not give the file to everyone)",
+        404 | 410 => " (there is no such file)",
+        429 => " (it was asked too often)",
+        511 => " (the network asks for a login)",
+        451 => " (it may not give the file, by law)",
+        _ => "",
+    };
+    let asks = wait.map(|wait| format!(", and asks to wait {} s", wait.as_secs())).unwrap_or_default();
+    format!("{says}{asks}")
+}
+
+fn status_advice(status: &str, wait: Option<Duration>) -> &'static str {
+    match code(status) {
+        _ if wait.is_some() => "run this again then",
+        401 | 403 | 451 | 511 => "open the address in a browser to see what it asks for",
+        404 | 410 => "check the address",
+        429 => "try again in some minutes",
+        _ => "try again later",
+    }
+}
+
+/// The number that a status begins with.
+fn code(status: &str) -> u16 {
+    status.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
 fn write_advice(error: &std::io::Error) -> &'static str {

@@ -4,6 +4,9 @@
 //! half-done ever has the dataset's name: what comes in is `ARCHIVE.part`, what is being unpacked `.unpacking-FOLDER`, and
 //! the folder gets its name when it is complete. Killed at any time, the next call goes on where this one was.
 //!
+//! What comes in is looked at from its first bytes on: of a page that is sent in the archive's place nothing is kept. Proxies are
+//! those of the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in small letters or capitals.
+//!
 //! ```no_run
 //! use qare_data::fetch::{Event, FetchOptions, fetch, source};
 //!
@@ -16,13 +19,20 @@
 //! # Ok::<(), qare_data::fetch::FetchError>(())
 //! ```
 
+mod absolute_form;
 mod archive;
+mod attempt;
+mod beginning;
 mod checksum;
+mod connection;
 mod download;
 mod error;
+mod failure;
 mod folder;
+mod no_proxy;
 mod options;
 mod part;
+mod proxies;
 mod response;
 mod run;
 mod sources;

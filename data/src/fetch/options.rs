@@ -65,6 +65,11 @@ pub enum Event<'a> {
         /// Bytes of the archive.
         total: u64,
     },
+    /// What an earlier call left, or what came in so far, is of no use.
+    StartingAnew {
+        /// Why.
+        reason: &'a str,
+    },
     /// Something went wrong that may pass.
     Retrying {
         /// What went wrong.

@@ -1,7 +1,7 @@
 //! The file of a download under way, and what is known of where it comes from.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::FetchError;
@@ -98,6 +98,16 @@ impl Part {
     /// Bytes on disk.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Its first bytes.
+    pub(super) fn beginning(&self, count: usize) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| file.take(count as u64).read_to_end(&mut bytes))
+            .map_err(|source| FetchError::Read { path: self.path.clone(), source })?;
+        Ok(bytes)
     }
 
     /// What is known of the file the bytes belong to.

@@ -1,8 +1,10 @@
 //! From a name to a folder.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::beginning::{PAGE, foreign};
 use super::checksum::md5_of;
 use super::download::Download;
 use super::folder::{install, lacks};
@@ -73,7 +75,15 @@ fn from_given(
 ) -> Result<Outcome, FetchError> {
     let found = md5_of(archive, progress).map_err(|error| FetchError::Read { path: path.to_owned(), source: error })?;
     if !found.eq_ignore_ascii_case(&source.md5) {
-        return Err(FetchError::ArchiveChecksum { path: path.to_owned(), expected: source.md5.clone(), found });
+        let mut bytes = Vec::new();
+        let mut start = archive;
+        let read = start.seek(SeekFrom::Start(0)).and_then(|_| start.take(PAGE as u64).read_to_end(&mut bytes));
+        let guess = match foreign(source.format, &bytes).filter(|_| read.is_ok()) {
+            Some(found) => format!("it is {found}"),
+            None => "it may be an unfinished download, or another version".to_owned(),
+        };
+        let (path, expected) = (path.to_owned(), source.md5.clone());
+        return Err(FetchError::ArchiveChecksum { path, expected, found, guess });
     }
     let contents = install(archive, source, dir, progress)?;
     let archive = Some(path.to_owned());
@@ -89,14 +99,7 @@ fn from_network(
     part: &mut Part,
     progress: &dyn Fn(Event<'_>),
 ) -> Result<Outcome, FetchError> {
-    let mut download = Download { source, options, part, archive: given, progress, received: 0 };
-    let url = download.run()?;
-    let downloaded = download.received;
-    let found = md5_of(part.file(), progress)
-        .map_err(|error| FetchError::Read { path: part.path().to_owned(), source: error })?;
-    if !found.eq_ignore_ascii_case(&source.md5) {
-        return Err(FetchError::Checksum { url, expected: source.md5.clone(), found });
-    }
+    let downloaded = Download::new(source, options, part, given, progress).run()?;
     let contents = install(part.file(), source, dir, progress)?;
     let archive = options.keep_archive.then(|| given.to_owned());
     Ok(Outcome::Unpacked { downloaded, files: contents.files, bytes: contents.bytes, archive })

@@ -16,6 +16,8 @@ use qare_data::fetch::{ArchiveFormat, Event, ExpectedFile, FetchError, FetchOpti
 /// What a client asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
+    pub method: String,
+    /// The path, or what a proxy is asked for.
     pub path: String,
     headers: Vec<(String, String)>,
 }
@@ -120,6 +122,10 @@ impl Server {
         Self { address, requests, stop, thread: Some(thread) }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -145,13 +151,15 @@ impl Drop for Server {
 
 fn read_request(connection: &TcpStream) -> Option<Request> {
     let mut lines = BufReader::new(connection).lines();
-    let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
+    let line = lines.next()?.ok()?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
     let headers = lines
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())))
         .collect();
-    Some(Request { path, headers })
+    Some(Request { method, path, headers })
 }
 
 fn write_answer(connection: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
@@ -300,6 +308,13 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// An archive that begins as another does, and is of the same size, but not the same.
+pub fn another_version(archive: &[u8]) -> Vec<u8> {
+    let mut bytes = archive.to_vec();
+    bytes[1000..].iter_mut().for_each(|byte| *byte ^= 0x55);
+    bytes
 }
 
 /// `toy.tar.gz` with more entries after its own.
