@@ -132,11 +132,9 @@ pub(super) fn read<R: Read + Seek>(
         let unreadable = |reason| Unreadable { tensor: tensors[0], reason };
         let bytes = source.bytes(storage, extent.clone()).map_err(unreadable)?;
         for &tensor in tensors.iter().filter(|tensor| wanted[**tensor].count() != Some(0)) {
-            values[tensor] =
-                wanted[tensor].values(extent.start, &bytes, storage.element).ok_or_else(|| Unreadable {
-                    tensor,
-                    reason: format!("it is of type {}", storage.element.name()),
-                })?;
+            values[tensor] = wanted[tensor]
+                .values(extent.start, &bytes, storage.element)
+                .ok_or_else(|| Unreadable { tensor, reason: format!("it is of type {}", storage.element.name()) })?;
         }
     }
     Ok(values)

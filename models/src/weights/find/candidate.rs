@@ -64,7 +64,11 @@ impl<'a> Candidate<'a> {
 }
 
 /// All backbones at one place.
-pub(super) fn candidates<'a>(state: &StateDict, names: &'a BTreeMap<String, &'a str>, root: &Root<'a>) -> Vec<Candidate<'a>> {
+pub(super) fn candidates<'a>(
+    state: &StateDict,
+    names: &'a BTreeMap<String, &'a str>,
+    root: &Root<'a>,
+) -> Vec<Candidate<'a>> {
     let rests: Vec<(&str, &str)> = names
         .range(root.prefix.to_owned()..)
         .map_while(|(plain, name)| plain.strip_prefix(root.prefix).map(|rest| (rest, *name)))

@@ -52,9 +52,10 @@ fn of_nearest(state: &StateDict, wanted: Option<BackboneName>, nearest: &Candida
         }
     });
     let missing = nearest.missing.iter().map(|(wanted, shape)| format!("`{wanted}` {shape:?} is missing"));
-    let extra = nearest.extra.iter().map(|found| {
-        format!("`{found}` {:?} is not a part of {name}", state.shape(found).unwrap_or_default())
-    });
+    let extra = nearest
+        .extra
+        .iter()
+        .map(|found| format!("`{found}` {:?} is not a part of {name}", state.shape(found).unwrap_or_default()));
     let differences = nearest.wrong.len() + nearest.missing.len() + nearest.extra.len();
     let shown: Vec<String> = wrong.chain(missing).chain(extra).take(SHOWN).collect();
     let more = match differences - shown.len() {
@@ -62,7 +63,9 @@ fn of_nearest(state: &StateDict, wanted: Option<BackboneName>, nearest: &Candida
         more => format!(", and {more} more differences"),
     };
     let hint = match has_small_stem(state, nearest) {
-        true => "; it is the variant for small images, whose first convolution is 3×3 without pooling, which is another network",
+        true => {
+            "; it is the variant for small images, whose first convolution is 3×3 without pooling, which is another network"
+        }
         false => "",
     };
     let start = match wanted {
@@ -81,9 +84,7 @@ fn has_small_stem(state: &StateDict, nearest: &Candidate) -> bool {
 
 fn expected_shape(name: BackboneName, tensor: &str) -> &'static [usize] {
     let layout = crate::weights::layout::LAYOUTS.iter().find(|layout| layout.name == name);
-    layout
-        .and_then(|layout| layout.tensors.iter().find(|(known, _)| known == tensor))
-        .map_or(&[], |(_, shape)| shape)
+    layout.and_then(|layout| layout.tensors.iter().find(|(known, _)| known == tensor)).map_or(&[], |(_, shape)| shape)
 }
 
 fn under(candidate: &Candidate) -> String {

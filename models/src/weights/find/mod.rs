@@ -68,7 +68,8 @@ impl StateDict {
             return Err(WeightsError::NoBackbone { path: self.path().to_owned(), reason });
         };
 
-        let (wanted, present): (Vec<&str>, Vec<&str>) = chosen.found.iter().map(|(wanted, name)| (*wanted, *name)).unzip();
+        let (wanted, present): (Vec<&str>, Vec<&str>) =
+            chosen.found.iter().map(|(wanted, name)| (*wanted, *name)).unzip();
         let mut tensors: BTreeMap<String, NamedTensor> = self
             .values(&present)?
             .into_iter()

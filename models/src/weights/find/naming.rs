@@ -193,8 +193,7 @@ mod tests {
         };
         let expected = ["conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer2.1.downsample.0.weight"];
         let expected = expected.map(|name| Some(name.to_owned()));
-        let found_flat =
-            found(["0.weight", "1.bias", "4.0.conv1.weight", "10.1.downsample.0.weight", "11.weight"]);
+        let found_flat = found(["0.weight", "1.bias", "4.0.conv1.weight", "10.1.downsample.0.weight", "11.weight"]);
         assert_eq!(found_flat[..4], expected);
         assert_eq!(found_flat[4], None);
         let nested = found(["0.0.weight", "0.1.bias", "1.0.conv1.weight", "2.1.downsample.0.weight", "x.weight"]);

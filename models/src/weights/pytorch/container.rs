@@ -60,10 +60,7 @@ pub(super) fn start_of_legacy(file: &mut (impl Read + Seek)) -> Result<Vec<u8>, 
 
 /// Reads the pickles in a row that PyTorch wrote before 1.6, and later on demand: a magic number, the version, the system,
 /// what was saved, the names of the storages, then each storage's length and numbers.
-pub(super) fn legacy<'a>(
-    start: &'a [u8],
-    file: &mut (impl Read + Seek),
-) -> Result<(Pickle<'a>, Vec<Storage>), String> {
+pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Result<(Pickle<'a>, Vec<Storage>), String> {
     let size = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
     let mut at = 0;
     let mut next = |what: &str| {
