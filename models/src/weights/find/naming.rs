@@ -171,7 +171,7 @@ mod tests {
     fn a_network_begins_where_the_name_of_its_tensor_does() {
         for (name, root, naming) in [
             ("layer1.0.conv1.weight", "", Naming::Class),
-            ("a.b.layer3.1.downsample.1.num_batches_tracked", "a.b.", Naming::Class),
+            ("a.b.layer3.0.downsample.1.num_batches_tracked", "a.b.", Naming::Class),
             ("a.conv1.weight", "a.", Naming::Class),
             ("backbone.layer4.bn.weight", "backbone.", Naming::Class),
             ("backbone.4.0.conv1.weight", "backbone.", Naming::Places),
