@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use qare_data::DatasetName;
-use qare_models::{Backbone, BackboneName, NamedTensor, StateDict, safetensors_bytes};
+use qare_models::{Backbone, BackboneName, FoundBackbone, NamedTensor, StateDict, WeightsError, safetensors_bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Plain, device_at_hand};
 use crate::error::{AppError, Result};
 use crate::files::write_whole;
 use crate::loss_scale::ScaleState;
 use crate::methods::Method;
+use crate::model::PretextModel;
+use crate::output::say;
 use crate::probe::name_of_probed;
 use crate::recipe::Recipe;
 use crate::run_folder::{self, Latest, RunFolder, milestones};
@@ -57,6 +58,7 @@ pub struct Checkpoint {
     /// Names of the labels of the classifier, or of the images trained on, if they are known.
     pub classes: Option<Vec<String>>,
     pub weights: StateDict,
+    backbone: FoundBackbone,
 }
 
 /// What a call says of a weights file: checked against what the file says, and necessary where it says nothing.
@@ -69,11 +71,47 @@ pub struct Stated {
 
 /// Weights that a run can start from.
 pub struct Initial {
-    pub weights: StateDict,
+    weights: StateDict,
     /// What trained them, if they tell.
-    pub method: Option<Method>,
+    method: Option<Method>,
     /// Names of the labels that they were trained with, if they tell.
-    pub classes: Option<Vec<String>>,
+    classes: Option<Vec<String>>,
+}
+
+impl Initial {
+    /// The model of a recipe with this backbone, and with the networks of its method where they are there and, for a method
+    /// that learns `classes`, of the same ones; says which.
+    pub fn put_into<B: Backend>(
+        &self,
+        model: PretextModel<B>,
+        recipe: &Recipe,
+        classes: Option<&[String]>,
+    ) -> Result<PretextModel<B>> {
+        let path = self.weights.path().display();
+        let found = self.weights.find_backbone(Some(recipe.backbone)).map_err(|error| match error {
+            // A sound file that does not fit is the wrong one.
+            WeightsError::NoBackbone { .. } => AppError::Usage(format!("--checkpoint: {error}")),
+            error => error.into(),
+        })?;
+        let model = model.with_backbone(&found)?;
+        // Networks of other methods may have the same names. Files of other programs do not tell the method.
+        let complete = match self.method {
+            Some(method) if method != recipe.method => None,
+            // A classifier of other classes is none of these.
+            _ if classes.is_some() && self.classes.is_some() && self.classes.as_deref() != classes => None,
+            _ => match model.clone().with_networks(&self.weights) {
+                Err(error @ (WeightsError::NotFinite { .. } | WeightsError::Damaged { .. })) => {
+                    return Err(error.into());
+                }
+                complete => complete.ok(),
+            },
+        };
+        say(match complete {
+            Some(_) => format!("starting from backbone and {} of {path}: {found}", recipe.method),
+            None => format!("starting from the backbone of {path}: {found}"),
+        });
+        Ok(complete.unwrap_or(model))
+    }
 }
 
 /// Any weights that can be started from: the latest of a run folder, or those in a file of ours or of PyTorch.
@@ -94,13 +132,14 @@ fn origin(file: &Path, weights: &StateDict) -> Result<Option<(Origin, Recipe)>> 
     let Some(origin) = weights.metadata().get(ORIGIN) else { return Ok(None) };
     let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(error.to_string()))?;
     let recipe = Recipe::parse(&origin.recipe).map_err(damaged)?;
+    recipe.validate().map_err(|error| damaged(format!("in its recipe, {error}")))?;
     Ok(Some((origin, recipe)))
 }
 
 fn read_file(file: &Path) -> Result<StateDict> {
     if !file.is_file() {
         return Err(AppError::Usage(format!(
-            "no checkpoint at {}: expected a run folder, or a weights file (.safetensors, or .tar, .pt or .pth of PyTorch)",
+            "no checkpoint at {}: expected a run folder, or a weights file (.safetensors, or .pt, .pth, .ckpt or .tar of PyTorch)",
             file.display()
         )));
     }
@@ -124,11 +163,17 @@ impl Checkpoint {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let (recipe, epoch, foreign, classes) = match origin(file, &weights)? {
-            Some((origin, recipe)) => (recipe, origin.epoch, origin.foreign, origin.classes),
-            None => (foreign(file, &weights, stated)?, 0, true, None),
+        let (recipe, epoch, foreign, classes, backbone) = match origin(file, &weights)? {
+            Some((origin, recipe)) => {
+                let backbone = weights.find_backbone(Some(recipe.backbone))?;
+                (recipe, origin.epoch, origin.foreign, origin.classes, backbone)
+            }
+            None => {
+                let (recipe, backbone) = foreign(file, &weights, stated)?;
+                (recipe, 0, true, None, backbone)
+            }
         };
-        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, classes, weights })
+        Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, classes, weights, backbone })
     }
 
     /// The latest weights of a run folder, or the weights in a file.
@@ -166,8 +211,8 @@ impl Checkpoint {
 
     /// Bytes that the weights take in a file.
     pub fn weight_bytes(&self) -> u64 {
-        let tensors = self.weights.names().filter_map(|name| self.weights.get(name));
-        tensors.map(|tensor| 4 * tensor.values.len() as u64).sum()
+        let shapes = self.weights.names().filter_map(|name| self.weights.shape(name));
+        shapes.map(|shape| 4 * shape.iter().product::<usize>() as u64).sum()
     }
 
     /// Whether the weights are in the folder of a run, and of that run.
@@ -190,8 +235,7 @@ impl Checkpoint {
 
     /// The backbone with these weights.
     pub fn backbone<B: Backend>(&self, device: &B::Device) -> Result<Backbone<B>> {
-        let untrained = self.recipe.backbone.init::<B>(0, device);
-        Ok(self.weights.load_into(untrained, self.weights.prefix_or_root("backbone"))?)
+        Ok(self.backbone.init(device))
     }
 
     /// The classifier of a run folder that a stage of this name left (see [`Recipe::stage`]), or that the run itself
@@ -240,31 +284,30 @@ impl Checkpoint {
 }
 
 /// A recipe for weights that say nothing of their run: the backbone is known by its tensors, the dataset has to be told.
-fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<Recipe> {
+/// Says what is taken of the file.
+fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<(Recipe, FoundBackbone)> {
     let Some(dataset) = stated.dataset else {
         return Err(AppError::Usage(format!(
             "{} does not say which run it is from: name the dataset with --dataset",
             file.display()
         )));
     };
-    let device = device_at_hand()?;
-    let fits = |name: &BackboneName| {
-        weights.load_into(name.init::<Plain>(0, &device), weights.prefix_or_root("backbone")).is_ok()
-    };
-    let backbone = match stated.backbone {
-        Some(name) => name,
-        None => BackboneName::ALL.into_iter().find(fits).ok_or_else(|| {
-            let first: Vec<&str> = weights.names().take(3).collect();
-            AppError::Usage(format!(
-                "{}: its tensors are those of no backbone here (it has {}, …); expected names such as \
-                 backbone.layer1.conv.weight",
-                file.display(),
-                first.join(", ")
-            ))
-        })?,
-    };
+    let found = weights.find_backbone(stated.backbone)?;
+    say(format!("{}: {found}", file.display()));
     let method = stated.method.unwrap_or(Recipe::default().method);
-    Ok(Recipe { dataset, backbone, method, ..Default::default() })
+    Ok((Recipe { dataset, backbone: found.name(), method, ..Default::default() }, found))
+}
+
+/// The file with the state of the optimizer after the last whole epoch of a run.
+pub fn optimizer_file(folder: &RunFolder, latest: &Latest) -> Result<PathBuf> {
+    latest.optimizer.as_deref().map(|name| folder.file(name)).ok_or_else(|| {
+        AppError::Failed(format!(
+            "{} names no file with the state of the optimizer, without which the run cannot go on; --checkpoint {} starts \
+             another run from its weights",
+            folder.file("latest.json").display(),
+            folder.file(&latest.weights).display()
+        ))
+    })
 }
 
 /// What a run needs to go on, besides its weights.

@@ -58,7 +58,7 @@ impl From<qare_models::WeightsError> for AppError {
         use qare_models::WeightsError::*;
         match error {
             // A sound file, but not the right one.
-            Missing { .. } | Unexpected { .. } | Shape { .. } | Type { .. } | NoWeights { .. } => {
+            Missing { .. } | Unexpected { .. } | Shape { .. } | Type { .. } | NoWeights { .. } | NoBackbone { .. } => {
                 AppError::Usage(error.to_string())
             }
             _ => AppError::Failed(error.to_string()),

@@ -6,7 +6,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, cast::ToElement};
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use qare_data::ViewBatch;
-use qare_models::{Backbone, NamedTensor, StateDict, WeightsError, named_tensors};
+use qare_models::{Backbone, FoundBackbone, NamedTensor, StateDict, WeightsError, named_tensors};
 
 use crate::error::Result;
 use crate::loss_scale::LossScale;
@@ -46,14 +46,20 @@ impl<B: Backend> PretextModel<B> {
         tensors
     }
 
-    /// The model with these weights of a backbone and of the method's networks.
-    pub fn with_weights(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
-        Self { networks: self.networks.load(weights)?, ..self }.with_backbone(weights)
+    /// The model with the weights that one like it had, all of them.
+    pub fn with_weights(mut self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        self.backbone = weights.load_into(self.backbone, "backbone")?;
+        self.with_networks(weights)
     }
 
-    /// The model with these weights of a backbone.
-    pub fn with_backbone(mut self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
-        self.backbone = weights.load_into(self.backbone, weights.prefix_or_root("backbone"))?;
+    /// The model with these weights of the method's networks.
+    pub fn with_networks(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        Ok(Self { networks: self.networks.load(weights)?, ..self })
+    }
+
+    /// The model with this backbone.
+    pub fn with_backbone(mut self, found: &FoundBackbone) -> std::result::Result<Self, WeightsError> {
+        self.backbone = found.load_into(self.backbone)?;
         Ok(self)
     }
 }

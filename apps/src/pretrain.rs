@@ -11,7 +11,7 @@ use qare_models::replicas::{BatchStatistics, ReplicaBackend, ReplicaGroup};
 use qare_models::{StateDict, named_tensors};
 use serde_json::json;
 
-use crate::checkpoint::{CheckpointWriter, Initial, weights_of};
+use crate::checkpoint::{CheckpointWriter, optimizer_file, weights_of};
 use crate::dashboard::{self, Dashboard, Killed};
 use crate::error::{AppError, Result};
 use crate::labels;
@@ -86,37 +86,14 @@ pub fn pretrain<B: ReplicaBackend>(
     let networks = Networks::<B>::new(recipe, &facts, device)?.expect("a method with a plan trains something");
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
-        let Initial { weights, method, classes } = weights_of(path)?;
-        // A classifier of other classes is none of these.
-        let same_classes = !plan.labelled || classes.is_none() || classes.as_deref() == Some(images.class_names());
-        // Networks of other methods may have the same names. Files of other programs do not tell the method.
-        let complete = match method {
-            Some(method) if method != recipe.method => None,
-            _ if !same_classes => None,
-            _ => model.clone().with_weights(&weights).ok(),
-        };
-        say(match complete {
-            Some(_) => format!("starting from backbone and {} of {}", recipe.method, path.display()),
-            None => format!("starting from the backbone of {}", path.display()),
-        });
-        // A sound file that does not fit is the wrong one.
-        let backbone = || model.clone().with_backbone(&weights);
-        model =
-            complete.map_or_else(backbone, Ok).map_err(|error| AppError::Usage(format!("--checkpoint: {error}")))?;
+        let classes = plan.labelled.then(|| images.class_names());
+        model = weights_of(path)?.put_into(model, recipe, classes)?;
     }
     let optimizer = SharedOptimizer::new(plan.rule);
     if let Some(latest) = &latest {
         model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
         model.loss_scale.resume(latest.loss_scale);
-        let Some(name) = latest.optimizer.as_deref() else {
-            return Err(AppError::Failed(format!(
-                "{} is damaged: it names no state of the optimizer, without which epoch {} cannot go on; start another run \
-                 from its weights with --checkpoint",
-                folder.file("latest.json").display(),
-                latest.epoch
-            )));
-        };
-        let path = folder.file(name);
+        let path = optimizer_file(&folder, latest)?;
         let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
         optimizer
             .load_bytes(&bytes, &model, device)

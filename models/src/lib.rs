@@ -59,6 +59,6 @@ pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
-    NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors, parameter_count, record_bytes,
-    safetensors_bytes, save_record, save_safetensors, write_safetensors,
+    FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,
+    parameter_count, record_bytes, safetensors_bytes, save_record, save_safetensors, write_safetensors,
 };

@@ -33,6 +33,38 @@ pub fn named_tensors<B: Backend, M: Module<B>>(module: &M, prefix: &str) -> Vec<
     collector.tensors
 }
 
+/// Names and shapes of the same tensors, in the same order, without their values.
+pub(super) fn named_shapes<B: Backend, M: Module<B>>(module: &M, prefix: &str) -> Vec<(String, Vec<usize>)> {
+    struct Shapes<'a> {
+        path: ModulePath,
+        prefix: &'a str,
+        found: Vec<(String, Vec<usize>)>,
+    }
+    impl<B: Backend> ModuleVisitor<B> for Shapes<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let name = self.path.name(self.prefix);
+            let mut shape = param.lazy_shape().to_vec();
+            if self.path.is_linear_weight() {
+                shape.reverse();
+            }
+            if is_batch_counter(&name) {
+                shape.clear();
+            }
+            self.found.push((name, shape));
+        }
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.exit();
+        }
+    }
+
+    let mut shapes = Shapes { path: ModulePath::default(), prefix, found: Vec::new() };
+    module.visit(&mut shapes);
+    shapes.found
+}
+
 /// Number of trained values in `module`: unlike Burn's `num_params`, without running statistics.
 pub fn parameter_count<B: Backend, M: Module<B>>(module: &M) -> usize {
     struct Counter {

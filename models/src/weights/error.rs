@@ -2,14 +2,15 @@ use std::path::PathBuf;
 
 /// Why weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WeightsError {
     /// The file system said no.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is not of its format, cut off or damaged.
     #[error("{}: not a readable {format} file: {reason}", path.display())]
@@ -37,6 +38,14 @@ pub enum WeightsError {
         /// What is missing.
         reason: String,
     },
+    /// The tensors of the file are not those of the backbone that is looked for.
+    #[error("{}: {reason}", path.display())]
+    NoBackbone {
+        /// The file.
+        path: PathBuf,
+        /// What its tensors are closest to, and where they differ.
+        reason: String,
+    },
     /// The network has a tensor that the file lacks.
     #[error("{}: has no tensor `{name}` of shape {expected:?}, which the network needs; is it of another network?", path.display())]
     Missing {
@@ -48,7 +57,7 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// The file has tensors under the prefix that the network lacks.
-    #[error("{}: has tensors that the network lacks: {}; is it of another network?", path.display(), names.join(", "))]
+    #[error("{}: has tensors that the network lacks: {}; is it of another network?", path.display(), first_of(names))]
     Unexpected {
         /// The file.
         path: PathBuf,
@@ -77,6 +86,24 @@ pub enum WeightsError {
         /// The types that would do.
         expected: &'static str,
         /// The file's type.
-        found: String,
+        found: &'static str,
     },
+    /// A tensor holds NaN or infinity, or a number that is infinite in f32.
+    #[error("{}: tensor `{name}` holds NaN or infinity: its training has diverged or the file is damaged; use weights from before that", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Full name of the tensor in the file.
+        name: String,
+    },
+}
+
+/// The first names of many.
+fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
 }

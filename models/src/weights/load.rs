@@ -8,19 +8,20 @@ use super::path::ModulePath;
 
 /// Puts tensors into `module`. Each of the module's tensors must be there, in its shape: whoever
 /// calls has checked it.
-pub(super) fn put<B: Backend, M: Module<B>>(module: M, prefix: &str, tensors: &BTreeMap<String, NamedTensor>) -> M {
+pub(super) fn put<B: Backend, M: Module<B>>(module: M, prefix: &str, tensors: BTreeMap<String, NamedTensor>) -> M {
     module.map(&mut Loader { path: ModulePath::default(), prefix, tensors })
 }
 
 struct Loader<'a> {
     path: ModulePath,
     prefix: &'a str,
-    tensors: &'a BTreeMap<String, NamedTensor>,
+    tensors: BTreeMap<String, NamedTensor>,
 }
 
 impl<B: Backend> ModuleMapper<B> for Loader<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let source = &self.tensors[&self.path.name(self.prefix)];
+        let name = self.path.name(self.prefix);
+        let source = self.tensors.remove(&name).unwrap_or_else(|| panic!("no tensor `{name}`"));
         let device = param.lazy_device();
         let id = param.id;
         let tensor = match self.path.is_linear_weight() {
@@ -32,7 +33,7 @@ impl<B: Backend> ModuleMapper<B> for Loader<'_> {
                 Tensor::from_data(TensorData::new(values, param.lazy_shape()), &device)
             }
             false => {
-                let data = TensorData::new(source.values.clone(), param.lazy_shape());
+                let data = TensorData::new(source.values, param.lazy_shape());
                 Tensor::from_data(data, &device)
             }
         };

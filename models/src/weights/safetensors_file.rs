@@ -3,15 +3,11 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use burn::tensor::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::collect::{NamedTensor, named_tensors};
 use super::error::WeightsError;
-use super::path::is_batch_counter;
 use super::state_dict::StateDict;
-
-const FORMAT: &str = "safetensors";
 
 /// The contents of a safetensors file with these tensors: f32, but counters of batches i64, as
 /// PyTorch's `load_state_dict` wants them. The same tensors make the same bytes.
@@ -56,7 +52,7 @@ pub fn write_safetensors(
     metadata: Option<HashMap<String, String>>,
 ) -> Result<(), WeightsError> {
     std::fs::write(path, safetensors_bytes(tensors, metadata))
-        .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
+        .map_err(|error| WeightsError::Io { path: path.to_owned(), error })
 }
 
 /// Writes one module to a safetensors file; see [`write_safetensors`] and [`named_tensors`].
@@ -75,45 +71,4 @@ pub fn save_safetensors<B: Backend, M: Module<B>>(module: &M, prefix: &str, path
 /// Those of [`StateDict::read_safetensors`] and [`StateDict::load_into`].
 pub fn load_safetensors<B: Backend, M: Module<B>>(module: M, prefix: &str, path: &Path) -> Result<M, WeightsError> {
     StateDict::read_safetensors(path)?.load_into(module, prefix)
-}
-
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict, WeightsError> {
-    let damaged = |error: safetensors::SafeTensorError| WeightsError::Damaged {
-        path: path.to_owned(),
-        format: FORMAT,
-        reason: error.to_string(),
-    };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-
-    let mut tensors = Vec::new();
-    let mut other_types = HashMap::new();
-    for (name, view) in file.iter() {
-        match decode(name, &view) {
-            Some(values) => {
-                tensors.push(NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), values });
-            }
-            None => _ = other_types.insert(name.to_owned(), format!("{:?}", view.dtype())),
-        }
-    }
-    let metadata = header.metadata().clone().unwrap_or_default();
-    Ok(StateDict::new(path, tensors, metadata).with_other_types(other_types))
-}
-
-/// The values of a tensor of floats, or of a counter of batches.
-fn decode(name: &str, view: &TensorView) -> Option<Vec<f32>> {
-    let data = view.data();
-    match view.dtype() {
-        Dtype::F32 => Some(numbers(data, f32::from_le_bytes)),
-        Dtype::F64 => Some(numbers(data, |bytes| f64::from_le_bytes(bytes) as f32)),
-        Dtype::F16 => Some(numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32())),
-        Dtype::BF16 => Some(numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32())),
-        Dtype::I64 if is_batch_counter(name) => Some(numbers(data, |bytes| i64::from_le_bytes(bytes) as f32)),
-        _ => None,
-    }
-}
-
-fn numbers<const N: usize>(data: &[u8], value: fn([u8; N]) -> f32) -> Vec<f32> {
-    let (chunks, _) = data.as_chunks::<N>();
-    chunks.iter().copied().map(value).collect()
 }

@@ -1,109 +1,168 @@
 //! What the functions make that tensors, dictionaries and storages are pickled with.
 
 use super::machine::Machine;
-use super::pickle::{Id, Object, PickleError, Storage, TensorView};
+use super::pickle::{Container, Global, PickleError, Span, StorageName, Value};
+use crate::weights::element::Element;
+use crate::weights::numbers::View;
+
+/// PyTorch's tensors have no more.
+const MOST_DIMENSIONS: usize = 64;
 
 impl Machine<'_> {
+    pub(super) fn global(&self, module: Span, name: Span) -> Value {
+        let (module, name) = (self.text(module), self.text(name));
+        Value::Global(match (module, name) {
+            ("collections", "OrderedDict" | "defaultdict") | ("builtins" | "__builtin__", "dict") => Global::Dict,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::RebuildParameter,
+            ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
+            _ if module.split('.').next() == Some("torch") => match name.strip_suffix("Storage") {
+                Some(kind) => Global::Storage(element(kind)),
+                None => Global::Unknown,
+            },
+            _ => Global::Unknown,
+        })
+    }
+
     /// What a call of the few functions makes that tensors and dictionaries are pickled with.
-    pub(super) fn call(&mut self, function: Id, arguments: Id) -> Result<Id, PickleError> {
-        let Object::Tuple(arguments) = &self.objects[arguments] else {
+    pub(super) fn call(&mut self, function: Value, arguments: Value) -> Result<Value, PickleError> {
+        let Value::Container(index) = arguments else {
             return Err(self.expected("a tuple of arguments"));
         };
-        let arguments = arguments.clone();
-        let name = match &self.objects[function] {
-            Object::Global(name) => name.as_str(),
-            _ => "",
+        let Container::Tuple(arguments) = &self.containers[index as usize] else {
+            return Err(self.expected("a tuple of arguments"));
         };
-        match name {
-            "collections.OrderedDict" | "collections.defaultdict" | "builtins.dict" => {
-                let pairs = match arguments.first().map(|id| &self.objects[*id]) {
-                    Some(Object::List(pairs)) => pairs.clone(),
+        let Value::Global(function) = function else { return Ok(Value::Other) };
+        match function {
+            Global::Dict => {
+                let items = match arguments.first() {
+                    Some(Value::Container(pairs)) => match &self.containers[*pairs as usize] {
+                        Container::List(pairs) => self.pairs(pairs)?,
+                        _ => Vec::new(),
+                    },
                     _ => Vec::new(),
                 };
-                let mut items = Vec::new();
-                for pair in pairs {
-                    match &self.objects[pair] {
-                        Object::Tuple(pair) | Object::List(pair) if pair.len() == 2 => items.push((pair[0], pair[1])),
-                        _ => return Err(self.expected("pairs of names and values")),
-                    }
-                }
-                Ok(self.add(Object::Dict(items)))
+                self.charge(2 * items.len())?;
+                self.add(Container::Dict(items))
             }
-            "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
-                let tensor = self.tensor(&arguments)?;
-                Ok(self.add(tensor))
+            Global::RebuildTensor => {
+                let view = self.tensor(arguments)?;
+                self.charge(2 * view.shape.len() + 8)?;
+                self.tensors.push(view);
+                Ok(Value::Tensor(self.tensors.len() as u32 - 1))
             }
-            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
-                arguments.first().copied().ok_or(self.expected("a parameter's tensor"))
-            }
+            Global::RebuildParameter => arguments.first().copied().ok_or(self.expected("a parameter's tensor")),
             // Calls its first argument with its third.
-            "torch._tensor._rebuild_from_type_v2" => match arguments[..] {
-                [function, _, arguments, ..] if self.is_call(function) => self.call(function, arguments),
-                _ => Ok(self.add(Object::Other)),
+            Global::RebuildFromType => match arguments[..] {
+                // None of these calls another: calls cannot nest without end.
+                [function @ Value::Global(Global::RebuildTensor | Global::RebuildParameter), _, arguments, ..] => {
+                    self.call(function, arguments)
+                }
+                _ => Ok(Value::Other),
             },
-            _ => Ok(self.add(Object::Other)),
+            Global::Storage(_) | Global::Unknown => Ok(Value::Other),
         }
     }
 
-    /// Whether this is a function that makes a tensor (and so does not call another: calls cannot nest without end).
-    fn is_call(&self, function: Id) -> bool {
-        matches!(&self.objects[function], Object::Global(name) if name.starts_with("torch._utils."))
+    fn pairs(&self, pairs: &[Value]) -> Result<Vec<(Value, Value)>, PickleError> {
+        let pair = |value: &Value| match value {
+            Value::Container(index) => match &self.containers[*index as usize] {
+                Container::Tuple(pair) | Container::List(pair) if pair.len() == 2 => Some((pair[0], pair[1])),
+                _ => None,
+            },
+            _ => None,
+        };
+        pairs.iter().map(pair).collect::<Option<_>>().ok_or(self.expected("pairs of names and values"))
     }
 
     /// A tensor of the arguments (storage, offset, shape, strides, …).
-    fn tensor(&self, arguments: &[Id]) -> Result<Object, PickleError> {
+    fn tensor(&self, arguments: &[Value]) -> Result<View, PickleError> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err(self.expected("a tensor's storage, offset, shape and strides"));
         };
-        let Object::Storage(storage) = &self.objects[*storage] else {
+        let Value::Storage(storage) = *storage else {
             return Err(self.expected("a tensor's storage"));
         };
-        let view = TensorView {
-            storage: storage.clone(),
-            offset: self.size(*offset)?,
-            shape: self.sizes(*shape)?,
-            strides: self.sizes(*strides)?,
-        };
-        match view.shape.len() == view.strides.len() {
-            true => Ok(Object::Tensor(view)),
-            false => Err(self.expected("a stride for each dimension")),
+        let (shape, strides) = (self.sizes(*shape)?, self.sizes(*strides)?);
+        if shape.len() != strides.len() {
+            return Err(self.expected("a stride for each dimension"));
         }
+        Ok(View { storage: storage as usize, offset: self.size(*offset)?, shape, strides: Some(strides) })
     }
 
-    fn sizes(&self, id: Id) -> Result<Vec<usize>, PickleError> {
-        match &self.objects[id] {
-            Object::Tuple(items) => items.iter().map(|item| self.size(*item)).collect(),
+    fn sizes(&self, value: Value) -> Result<Vec<usize>, PickleError> {
+        match value {
+            Value::Container(index) => match &self.containers[index as usize] {
+                Container::Tuple(items) if items.len() <= MOST_DIMENSIONS => {
+                    items.iter().map(|item| self.size(*item)).collect()
+                }
+                _ => Err(self.expected("a tuple of at most 64 sizes")),
+            },
             _ => Err(self.expected("a tuple of sizes")),
         }
     }
 
-    fn size(&self, id: Id) -> Result<usize, PickleError> {
-        match self.objects[id] {
-            Object::Int(value) => usize::try_from(value).map_err(|_| self.expected("a size")),
+    fn size(&self, value: Value) -> Result<usize, PickleError> {
+        match value {
+            Value::Int(value) => usize::try_from(value).map_err(|_| self.expected("a size")),
             _ => Err(self.expected("a size")),
         }
     }
 
     /// The storage that torch names ("storage", type, key, device, elements, …). A legacy file names the source code of
     /// classes in the same way.
-    pub(super) fn storage(&self, id: Id) -> Result<Object, PickleError> {
-        let Object::Tuple(parts) = &self.objects[id] else {
+    pub(super) fn storage(&mut self, id: Value) -> Result<Value, PickleError> {
+        let parts = match id {
+            Value::Container(index) => match &self.containers[index as usize] {
+                Container::Tuple(parts) => &parts[..],
+                _ => &[],
+            },
+            _ => &[],
+        };
+        let Some(Value::Text(what)) = parts.first().copied() else {
             return Err(self.expected("the name of a storage"));
         };
-        let text = |at: usize| match parts.get(at).map(|id| &self.objects[*id]) {
-            Some(Object::Text(text) | Object::Global(text)) => Ok(text.as_str()),
-            _ => Err(self.expected("the name of a storage")),
+        if self.text(what) != "storage" {
+            return Ok(Value::Other);
+        }
+        let [_, Value::Global(Global::Storage(element)), Value::Text(key), _, elements, rest @ ..] = parts else {
+            return Err(self.expected("a storage's type, key, device and size"));
         };
-        if text(0)? != "storage" {
-            return Ok(Object::Other);
-        }
-        let kind = text(1)?.rsplit('.').next().unwrap_or_default().to_owned();
-        let elements = self.size(*parts.get(4).ok_or(self.expected("the size of a storage"))?)?;
         // Written by PyTorch before 0.4 where storages share memory.
-        let is_whole = parts.get(5).is_none_or(|view| self.objects[*view] == Object::Other);
-        match is_whole {
-            true => Ok(Object::Storage(Storage { kind, key: text(2)?.to_owned(), elements })),
-            false => Err(self.expected("storages that are no views of others (save the file with a newer PyTorch)")),
+        if rest.first().is_some_and(|view| *view != Value::Other) {
+            return Err(self.expected("storages that are no views of others (save the file with a newer PyTorch)"));
         }
+        let (element, key, elements) = (*element, *key, self.size(*elements)?);
+        if let Some(&known) = self.keys.get(self.text(key)) {
+            let storage = &self.storages[known as usize];
+            return match storage.element == element && storage.elements == elements {
+                true => Ok(Value::Storage(known)),
+                false => Err(self.expected("one type and size for each storage")),
+            };
+        }
+        self.charge(8)?;
+        let index = self.storages.len() as u32;
+        self.keys.insert(self.text(key), index);
+        self.storages.push(StorageName { key, element, elements });
+        Ok(Value::Storage(index))
+    }
+}
+
+/// The element of PyTorch's type of storage, less its ending.
+fn element(kind: &str) -> Element {
+    match kind {
+        "Double" => Element::Float64,
+        "Float" => Element::Float32,
+        "Half" => Element::Float16,
+        "BFloat16" => Element::BFloat16,
+        "Long" => Element::Int64,
+        "Int" => Element::Int32,
+        "Short" => Element::Int16,
+        "Char" => Element::Int8,
+        "Byte" | "Untyped" => Element::UInt8,
+        "Bool" => Element::Bool,
+        "ComplexFloat" => Element::Complex64,
+        "ComplexDouble" => Element::Complex128,
+        _ => Element::Unknown,
     }
 }

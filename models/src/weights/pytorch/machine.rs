@@ -2,29 +2,59 @@
 
 use std::collections::HashMap;
 
-use super::pickle::{Id, Object, PickleError};
+use super::pickle::{Container, Pickle, PickleError, Span, StorageName, Value};
+use crate::weights::numbers::View;
 
-#[derive(Default)]
+/// What a pickle may put on the stack, in containers and in the memo, in places of a value: 128 MB. A state_dict of a
+/// thousand tensors takes about thirty thousand.
+const PLACES: usize = 8_000_000;
+/// What a container costs besides its items, in such places.
+const CONTAINER: usize = 4;
+const MEMO: usize = 3;
+
 pub(super) struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    pub(super) objects: Vec<Object>,
-    stack: Vec<Id>,
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    pub(super) containers: Vec<Container>,
+    pub(super) storages: Vec<StorageName>,
+    /// Indices of the storages by the keys of theirs.
+    pub(super) keys: HashMap<&'a str, u32>,
+    pub(super) tensors: Vec<View>,
+    stack: Vec<Value>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: HashMap<u64, Id>,
+    memo: HashMap<u64, Value>,
+    /// How many places are left.
+    left: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// Runs the program that `bytes` start with. Returns all objects, the one pickled, and the program's length.
-    pub fn run(bytes: &'a [u8]) -> Result<(Vec<Object>, Id, usize), PickleError> {
-        let mut machine = Self { bytes, ..Self::default() };
-        let root = machine.run_to_end()?;
-        Ok((machine.objects, root, machine.at))
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            containers: Vec::new(),
+            storages: Vec::new(),
+            keys: HashMap::new(),
+            tensors: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            left: PLACES,
+        }
+    }
+
+    /// Runs the program up to its end.
+    pub fn run(mut self) -> Result<Pickle<'a>, PickleError> {
+        // Texts are remembered by numbers of 32 bits.
+        self.bytes = &self.bytes[..self.bytes.len().min(u32::MAX as usize)];
+        let root = self.run_to_end()?;
+        let Self { bytes, at, containers, storages, tensors, .. } = self;
+        Ok(Pickle { bytes, containers, storages, tensors, root, length: at })
     }
 
     /// Runs up to the end of the program, which leaves the pickled object on the stack.
-    fn run_to_end(&mut self) -> Result<Id, PickleError> {
+    fn run_to_end(&mut self) -> Result<Value, PickleError> {
         loop {
             let at = self.at;
             let code = self.number(1)? as u8;
@@ -34,55 +64,54 @@ impl<'a> Machine<'a> {
                 0x80 => _ = self.take(1)?,
                 0x95 => _ = self.take(8)?,
 
-                b'N' => self.push(Object::Other),
-                0x88 => self.push(Object::Bool(true)),
-                0x89 => self.push(Object::Bool(false)),
+                b'N' => self.push(Value::Other)?,
+                0x88 => self.push(Value::Bool(true))?,
+                0x89 => self.push(Value::Bool(false))?,
                 b'K' => self.push_int(1)?,
                 b'M' => self.push_int(2)?,
                 b'J' => {
                     let value = self.number(4)? as u32 as i32;
-                    self.push(Object::Int(value.into()));
+                    self.push(Value::Int(value.into()))?;
                 }
                 0x8a => self.push_long(1)?,
                 0x8b => self.push_long(4)?,
                 b'I' | b'L' => self.push_decimal()?,
                 b'G' => {
                     self.take(8)?;
-                    self.push(Object::Other);
+                    self.push(Value::Other)?;
                 }
                 b'F' => {
                     self.line()?;
-                    self.push(Object::Other);
+                    self.push(Value::Other)?;
                 }
 
-                b'X' => self.push_text(4)?,
+                b'X' | b'T' => self.push_text(4)?,
                 0x8c | b'U' => self.push_text(1)?,
                 0x8d => self.push_text(8)?,
-                b'T' => self.push_text(4)?,
                 b'V' => {
-                    let text = self.line()?.to_owned();
-                    self.push(Object::Text(text));
+                    let span = self.line()?;
+                    self.push(Value::Text(span))?;
                 }
                 // Bytes and byte arrays.
                 b'C' => self.skip_bytes(1)?,
                 b'B' => self.skip_bytes(4)?,
                 0x8e | 0x96 => self.skip_bytes(8)?,
 
-                b')' => self.push(Object::Tuple(Vec::new())),
+                b')' => self.push_container(Container::Tuple(Vec::new()))?,
                 0x85..=0x87 => {
                     let from =
                         self.stack.len().checked_sub(usize::from(code - 0x84)).ok_or(self.expected("a tuple"))?;
                     let items = self.stack.split_off(from);
-                    self.push(Object::Tuple(items));
+                    self.push_container(Container::Tuple(items))?;
                 }
                 b't' => {
                     let items = self.pop_marked()?;
-                    self.push(Object::Tuple(items));
+                    self.push_container(Container::Tuple(items))?;
                 }
-                b']' => self.push(Object::List(Vec::new())),
+                b']' => self.push_container(Container::List(Vec::new()))?,
                 b'l' => {
                     let items = self.pop_marked()?;
-                    self.push(Object::List(items));
+                    self.push_container(Container::List(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -92,10 +121,10 @@ impl<'a> Machine<'a> {
                     let items = self.pop_marked()?;
                     self.append(items)?;
                 }
-                b'}' => self.push(Object::Dict(Vec::new())),
+                b'}' => self.push_container(Container::Dict(Vec::new()))?,
                 b'd' => {
                     let items = self.pop_marked()?;
-                    self.push(Object::Dict(Vec::new()));
+                    self.push_container(Container::Dict(Vec::new()))?;
                     self.set(&items)?;
                 }
                 b's' => {
@@ -108,111 +137,130 @@ impl<'a> Machine<'a> {
                     self.set(&items)?;
                 }
                 // Sets, of which nothing is needed.
-                0x8f => self.push(Object::Other),
+                0x8f => self.push(Value::Other)?,
                 0x90 => _ = self.pop_marked()?,
                 0x91 => {
                     self.pop_marked()?;
-                    self.push(Object::Other);
+                    self.push(Value::Other)?;
                 }
 
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => {
+                    self.charge(1)?;
+                    self.marks.push(self.stack.len());
+                }
                 b'0' => _ = self.pop()?,
                 b'1' => _ = self.pop_marked()?,
                 b'2' => {
                     let top = self.top()?;
-                    self.stack.push(top);
+                    self.push(top)?;
                 }
 
                 b'q' => self.remember(1)?,
                 b'r' => self.remember(4)?,
-                0x94 => {
-                    let top = self.top()?;
-                    self.memo.insert(self.memo.len() as u64, top);
-                }
+                0x94 => self.memorize(self.memo.len() as u64)?,
                 b'h' => self.recall(1)?,
                 b'j' => self.recall(4)?,
 
                 b'c' => {
-                    let name = format!("{}.{}", self.line()?, self.line()?);
-                    self.push(Object::Global(name));
+                    let (module, name) = (self.line()?, self.line()?);
+                    let global = self.global(module, name);
+                    self.push(global)?;
                 }
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
-                    let (Object::Text(name), Object::Text(module)) = (&self.objects[name], &self.objects[module])
-                    else {
+                    let (Value::Text(name), Value::Text(module)) = (name, module) else {
                         return Err(self.expected("the name of a class"));
                     };
-                    let name = format!("{module}.{name}");
-                    self.push(Object::Global(name));
+                    let global = self.global(module, name);
+                    self.push(global)?;
                 }
                 b'R' => {
                     let arguments = self.pop()?;
                     let function = self.pop()?;
                     let result = self.call(function, arguments)?;
-                    self.stack.push(result);
+                    self.push(result)?;
                 }
                 // A new instance of a class; with keywords.
                 0x81 | 0x92 => {
                     for _ in 0..if code == 0x81 { 2 } else { 3 } {
                         self.pop()?;
                     }
-                    self.push(Object::Other);
+                    self.push(Value::Other)?;
                 }
                 // Sets an instance's members; what an OrderedDict of weights has of them is of no interest.
                 b'b' => _ = self.pop()?,
                 b'Q' => {
                     let id = self.pop()?;
                     let storage = self.storage(id)?;
-                    self.push(storage);
+                    self.push(storage)?;
                 }
                 _ => return Err(PickleError::Instruction { code, at }),
             }
         }
     }
 
-    fn append(&mut self, items: Vec<Id>) -> Result<(), PickleError> {
-        let list = self.top()?;
-        match &mut self.objects[list] {
-            Object::List(list) => list.extend(items),
-            Object::Other => {}
+    fn append(&mut self, items: Vec<Value>) -> Result<(), PickleError> {
+        match self.top_container()? {
+            Some(Container::List(list)) => list.extend(items),
+            None => {}
             _ => return Err(self.expected("a list")),
         }
         Ok(())
     }
 
-    fn set(&mut self, items: &[Id]) -> Result<(), PickleError> {
-        let dict = self.top()?;
-        match &mut self.objects[dict] {
-            Object::Dict(dict) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            Object::Other => {}
+    fn set(&mut self, items: &[Value]) -> Result<(), PickleError> {
+        match self.top_container()? {
+            Some(Container::Dict(dict)) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
+            None => {}
             _ => return Err(self.expected("a dictionary")),
         }
         Ok(())
+    }
+
+    /// The container on top of the stack; none where an object of no interest is, whose items are of none.
+    fn top_container(&mut self) -> Result<Option<&mut Container>, PickleError> {
+        match self.top()? {
+            Value::Container(index) => Ok(Some(&mut self.containers[index as usize])),
+            Value::Other => Ok(None),
+            _ => Err(self.expected("a list or a dictionary")),
+        }
     }
 
     pub(super) fn expected(&self, expected: &'static str) -> PickleError {
         PickleError::Structure { expected, at: self.at }
     }
 
-    pub(super) fn add(&mut self, object: Object) -> Id {
-        self.objects.push(object);
-        self.objects.len() - 1
+    pub(super) fn charge(&mut self, places: usize) -> Result<(), PickleError> {
+        self.left = self.left.checked_sub(places).ok_or(PickleError::TooMany)?;
+        Ok(())
     }
 
-    fn push(&mut self, object: Object) {
-        let id = self.add(object);
-        self.stack.push(id);
+    pub(super) fn add(&mut self, container: Container) -> Result<Value, PickleError> {
+        self.charge(CONTAINER)?;
+        self.containers.push(container);
+        Ok(Value::Container(self.containers.len() as u32 - 1))
     }
 
-    fn pop(&mut self) -> Result<Id, PickleError> {
+    fn push_container(&mut self, container: Container) -> Result<(), PickleError> {
+        let value = self.add(container)?;
+        self.push(value)
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), PickleError> {
+        self.charge(1)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value, PickleError> {
         self.stack.pop().ok_or(self.expected("an object"))
     }
 
-    fn top(&self) -> Result<Id, PickleError> {
+    fn top(&self) -> Result<Value, PickleError> {
         self.stack.last().copied().ok_or(self.expected("an object"))
     }
 
-    fn pop_marked(&mut self) -> Result<Vec<Id>, PickleError> {
+    fn pop_marked(&mut self) -> Result<Vec<Value>, PickleError> {
         match self.marks.pop() {
             Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
             _ => Err(self.expected("a mark")),
@@ -221,6 +269,11 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, width: usize) -> Result<(), PickleError> {
         let place = self.number(width)?;
+        self.memorize(place)
+    }
+
+    fn memorize(&mut self, place: u64) -> Result<(), PickleError> {
+        self.charge(MEMO)?;
         let top = self.top()?;
         self.memo.insert(place, top);
         Ok(())
@@ -228,9 +281,8 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, width: usize) -> Result<(), PickleError> {
         let place = self.number(width)?;
-        let id = *self.memo.get(&place).ok_or(self.expected("an object seen before"))?;
-        self.stack.push(id);
-        Ok(())
+        let value = *self.memo.get(&place).ok_or(self.expected("an object seen before"))?;
+        self.push(value)
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], PickleError> {
@@ -251,52 +303,55 @@ impl<'a> Machine<'a> {
         self.take(count)
     }
 
-    fn line(&mut self) -> Result<&'a str, PickleError> {
-        let length = self.bytes[self.at..].iter().position(|byte| *byte == b'\n').ok_or(PickleError::Cut)?;
-        let line = self.take(length + 1)?;
-        std::str::from_utf8(&line[..length]).map_err(|_| self.expected("a line of text"))
+    fn line(&mut self) -> Result<Span, PickleError> {
+        let start = self.at;
+        let length = self.bytes[start..].iter().position(|byte| *byte == b'\n').ok_or(PickleError::Cut)?;
+        let line = &self.take(length + 1)?[..length];
+        std::str::from_utf8(line).map_err(|_| self.expected("a line of text"))?;
+        Ok(Span { start: start as u32, end: (start + length) as u32 })
+    }
+
+    pub(super) fn text(&self, span: Span) -> &'a str {
+        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).expect("texts are checked when read")
     }
 
     fn push_int(&mut self, width: usize) -> Result<(), PickleError> {
         let value = self.number(width)? as i64;
-        self.push(Object::Int(value));
-        Ok(())
+        self.push(Value::Int(value))
     }
 
+    /// A number of any length. One of more than 64 bits is of no interest.
     fn push_long(&mut self, width: usize) -> Result<(), PickleError> {
         let bytes = self.counted(width)?;
         if bytes.len() > 8 {
-            self.push(Object::LongInt(bytes.to_vec()));
-            return Ok(());
+            return self.push(Value::Other);
         }
         let sign = if bytes.last().is_some_and(|byte| *byte >= 0x80) { 0xff } else { 0 };
         let mut wide = [sign; 8];
         wide[..bytes.len()].copy_from_slice(bytes);
-        self.push(Object::Int(i64::from_le_bytes(wide)));
-        Ok(())
+        self.push(Value::Int(i64::from_le_bytes(wide)))
     }
 
     /// A number in decimal, `00` and `01` being false and true.
     fn push_decimal(&mut self) -> Result<(), PickleError> {
-        let object = match self.line()? {
-            "00" => Object::Bool(false),
-            "01" => Object::Bool(true),
-            line => line.trim_end_matches('L').parse().map_or(Object::Other, Object::Int),
+        let span = self.line()?;
+        let value = match self.text(span) {
+            "00" => Value::Bool(false),
+            "01" => Value::Bool(true),
+            line => line.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
         };
-        self.push(object);
-        Ok(())
+        self.push(value)
     }
 
     /// Text after its length. What is not UTF-8 (bytes of Python 2) is no name of a tensor.
     fn push_text(&mut self, width: usize) -> Result<(), PickleError> {
         let bytes = self.counted(width)?;
-        self.push(std::str::from_utf8(bytes).map_or(Object::Other, |text| Object::Text(text.to_owned())));
-        Ok(())
+        let span = Span { start: (self.at - bytes.len()) as u32, end: self.at as u32 };
+        self.push(std::str::from_utf8(bytes).map_or(Value::Other, |_| Value::Text(span)))
     }
 
     fn skip_bytes(&mut self, width: usize) -> Result<(), PickleError> {
         self.counted(width)?;
-        self.push(Object::Other);
-        Ok(())
+        self.push(Value::Other)
     }
 }

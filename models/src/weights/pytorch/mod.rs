@@ -1,28 +1,22 @@
 //! Files of `torch.save`, read without running anything of what they name.
 
 mod calls;
+mod container;
 mod machine;
+mod names;
 mod pickle;
-mod storages;
 
-use std::collections::HashMap;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 
-use super::collect::NamedTensor;
 use super::error::WeightsError;
-use super::path::is_batch_counter;
-use super::state_dict::StateDict;
-use pickle::{Id, Object, Pickle, TensorView};
-use storages::PytorchFile;
+use super::state_dict::{Contents, StateDict};
+use pickle::{Container, Pickle};
 
 const FORMAT: &str = "PyTorch";
-/// Dictionaries in dictionaries, at most.
-const DEPTH: usize = 16;
-/// Before each name, what wraps a network: DataParallel, and `torch.compile`.
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// Loads a module from a file of `torch.save`; see [`StateDict::read_pytorch`].
 ///
@@ -37,101 +31,59 @@ pub fn load_pytorch<B: Backend, M: Module<B>>(
     StateDict::read_pytorch(path, top_level_key)?.load_into(module, "")
 }
 
-/// Whether bytes look like a file of `torch.save`.
-pub(super) fn is_pytorch(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04") || PytorchFile::is_legacy(bytes)
+/// Whether a file that starts with these bytes looks like one of `torch.save`.
+pub(super) fn is_pytorch(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || container::is_legacy(head)
 }
 
-pub(super) fn read(path: &Path, bytes: &[u8], top_level_key: Option<&str>) -> Result<StateDict, WeightsError> {
+/// What tensors a file has, by its pickles alone.
+pub(super) fn read<R: Read + Seek>(
+    file: &mut R,
+    head: &[u8],
+    path: &Path,
+    top_level_key: Option<&str>,
+) -> Result<Contents, WeightsError> {
     let damaged = |reason: String| WeightsError::Damaged { path: path.to_owned(), format: FORMAT, reason };
-    let no_weights = |reason: String| WeightsError::NoWeights { path: path.to_owned(), reason };
-    let mut file = match PytorchFile::is_legacy(bytes) {
-        true => PytorchFile::from_legacy(bytes),
-        false => PytorchFile::from_zip(bytes),
-    }
-    .map_err(damaged)?;
-
-    let root = match top_level_key {
-        Some(key) => entry(&file.saved, file.saved.root, key)
-            .filter(|id| matches!(file.saved.object(*id), Object::Dict(_)))
-            .ok_or_else(|| no_weights(format!("has no dictionary `{key}`")))?,
-        None => file.saved.root,
+    let bytes;
+    let (saved, storages) = match container::is_legacy(head) {
+        true => {
+            bytes = container::start_of_legacy(file).map_err(damaged)?;
+            container::legacy(&bytes, file).map_err(damaged)?
+        }
+        false => {
+            let folder;
+            (bytes, folder) = container::pickle_of_zip(file).map_err(damaged)?;
+            let saved = Pickle::read(&bytes).map_err(|error| damaged(format!("{folder}data.pkl: {error}")))?;
+            let storages = container::storages_of_zip(&saved, &folder);
+            (saved, storages)
+        }
     };
-    let mut names = Names { pickle: &file.saved, found: Vec::new(), left: 1_000_000 };
-    names.collect(root, "", DEPTH).map_err(damaged)?;
-    let found = names.found;
-    if found.is_empty() {
+
+    let no_weights = |reason: String| WeightsError::NoWeights { path: path.to_owned(), reason };
+    let root = match top_level_key {
+        Some(key) => saved
+            .entry(saved.root, key)
+            .filter(|value| matches!(saved.container(*value), Some(Container::Dict(_))))
+            .ok_or_else(|| no_weights(format!("has no dictionary `{key}`")))?,
+        None => saved.root,
+    };
+    let names = names::names_of(&saved, root).map_err(damaged)?;
+    if names.is_empty() {
         return Err(no_weights(
             "has no tensors under names; save the `state_dict()` of a model and not the model".to_owned(),
         ));
     }
-
-    let mut tensors = Vec::with_capacity(found.len());
-    let mut other_types = HashMap::new();
-    for (name, view) in found {
-        let values = file
-            .values(&view, is_batch_counter(&name))
-            .map_err(|reason| damaged(format!("tensor `{name}`: {reason}")))?;
-        match values {
-            Some(values) => tensors.push(NamedTensor { name, shape: view.shape, values }),
-            None => _ = other_types.insert(name, view.storage.kind.trim_end_matches("Storage").to_owned()),
-        }
-    }
-    Ok(StateDict::new(path, tensors, HashMap::new()).with_other_types(other_types))
-}
-
-/// The value of a text in a dictionary.
-fn entry(pickle: &Pickle, dict: Id, name: &str) -> Option<Id> {
-    match pickle.object(dict) {
-        // The last one holds, as in Python.
-        Object::Dict(items) => {
-            items.iter().rev().find(|(key, _)| pickle.text(*key) == Some(name)).map(|(_, value)| *value)
-        }
-        _ => None,
-    }
-}
-
-/// Collects the tensors of dictionaries in dictionaries, names joined by dots.
-struct Names<'a> {
-    pickle: &'a Pickle,
-    found: Vec<(String, TensorView)>,
-    /// How many entries may still be visited: dictionaries that hold each other have no end.
-    left: usize,
-}
-
-impl Names<'_> {
-    fn collect(&mut self, id: Id, prefix: &str, depth: usize) -> Result<(), String> {
-        let Object::Dict(items) = self.pickle.object(id) else { return Ok(()) };
-        // What an optimizer's state_dict has, whatever the name it was saved under.
-        if ["state", "param_groups"].iter().all(|name| entry(self.pickle, id, name).is_some()) {
-            return Ok(());
-        }
-        for (key, value) in items {
-            let Some(mut name) = self.pickle.text(*key) else { continue };
-            while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
-                name = inner;
-            }
-            self.left = self.left.checked_sub(1).ok_or("its dictionaries have no end")?;
-            let name = match prefix {
-                "" => name.to_owned(),
-                _ => format!("{prefix}.{name}"),
-            };
-            match self.pickle.object(*value) {
-                Object::Tensor(view) => self.found.push((name, view.clone())),
-                Object::Dict(_) if depth == 0 => return Err("its dictionaries are nested too deeply".to_owned()),
-                Object::Dict(_) => self.collect(*value, &name, depth - 1)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
+    Ok(Contents { names, views: saved.tensors, storages, ..Contents::default() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::NamedTensor;
+    use crate::weights::numbers;
 
     fn checkpoint(name: &str) -> (PathBuf, Vec<u8>) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints").join(name);
@@ -139,21 +91,37 @@ mod tests {
         (path, bytes)
     }
 
-    fn tensors(state: &StateDict) -> Vec<NamedTensor> {
-        state.names().map(|name| state.get(name).unwrap().clone()).collect()
+    /// All tensors of numbers that weights are kept in.
+    fn tensors(path: &Path, bytes: &[u8]) -> Result<Vec<NamedTensor>, WeightsError> {
+        let file = &mut Cursor::new(bytes);
+        let contents = read(file, bytes, path, None)?;
+        let decodable = |view: usize| contents.storages[contents.views[view].storage].element.is_count();
+        let named: Vec<_> = contents.names.iter().filter(|(_, view)| decodable(**view)).collect();
+        let views: Vec<_> = named.iter().map(|(_, view)| &contents.views[**view]).collect();
+        let values = numbers::read(file, &contents.storages, &views).map_err(|error| WeightsError::Damaged {
+            path: path.to_owned(),
+            format: FORMAT,
+            reason: error.reason,
+        })?;
+        let tensor = |((name, view), values): (&(&String, &usize), _)| NamedTensor {
+            name: (*name).clone(),
+            shape: contents.views[**view].shape.clone(),
+            values,
+        };
+        Ok(named.iter().zip(values).map(tensor).collect())
     }
 
     /// The archive has checksums: whichever byte is damaged, the tensors are the right ones or there is an error.
     #[test]
     fn damage_to_an_archive_is_noticed() {
         let (path, bytes) = checkpoint("checkpoint_zip.tar");
-        let expected = tensors(&read(&path, &bytes, None).unwrap());
+        let expected = tensors(&path, &bytes).unwrap();
         let mut errors = 0;
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x15;
-            match read(&path, &damaged, None) {
-                Ok(state) => assert_eq!(tensors(&state), expected, "byte {at}"),
+            match tensors(&path, &damaged) {
+                Ok(found) => assert_eq!(found, expected, "byte {at}"),
                 Err(error) => {
                     errors += 1;
                     assert!(error.to_string().contains("checkpoint_zip.tar"), "{error}");
@@ -171,8 +139,8 @@ mod tests {
             for (at, by) in (0..bytes.len()).flat_map(|at| [0x01, 0x15, 0xff].map(|by| (at, by))) {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= by;
-                if let Ok(state) = read(&path, &damaged, None) {
-                    let values: usize = tensors(&state).iter().map(|tensor| tensor.values.len()).sum();
+                if let Ok(found) = tensors(&path, &damaged) {
+                    let values: usize = found.iter().map(|tensor| tensor.values.len()).sum();
                     assert!(values < bytes.len(), "byte {at}: {values} values");
                 }
             }
@@ -184,7 +152,7 @@ mod tests {
         for name in ["checkpoint_zip.tar", "checkpoint_legacy.tar"] {
             let (path, bytes) = checkpoint(name);
             for length in 0..bytes.len() {
-                let error = read(&path, &bytes[..length], None).unwrap_err();
+                let error = tensors(&path, &bytes[..length]).unwrap_err();
                 assert!(matches!(error, WeightsError::Damaged { .. }), "{name}, {length} bytes: {error}");
             }
         }
@@ -197,7 +165,7 @@ mod tests {
             let magic = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
             [magic, &b"\x80\x02M\xe9\x03."[..], b"\x80\x02}.", saved, b"\x80\x02]."].concat()
         };
-        let error = |saved: &[u8]| read(Path::new("x.pt"), &legacy(saved), None).unwrap_err().to_string();
+        let error = |saved: &[u8]| tensors(Path::new("x.pt"), &legacy(saved)).unwrap_err().to_string();
         assert!(error(b"\x80\x02}q\x00U\x01ah\x00s.").contains("nested too deeply"));
 
         // Each of 15 dictionaries holds the one before four times.

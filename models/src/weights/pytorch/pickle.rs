@@ -1,50 +1,60 @@
 //! Python's pickle format as far as `torch.save` uses it. Only the objects of weights files are made; all else becomes
-//! [`Object::Other`].
+//! [`Value::Other`].
 
 use super::machine::Machine;
+use crate::weights::element::Element;
+use crate::weights::numbers::View;
 
-/// Where an object is among the objects of its pickle. Objects refer to each other, in circles too.
-pub(super) type Id = usize;
-
-/// What a pickle is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Object {
+/// What a pickle is made of. It is small and has no owner: objects refer to each other by number, in circles too, so that
+/// neither copies nor drops follow what they hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
     Bool(bool),
     Int(i64),
-    /// A number of more than 64 bits, little-endian.
-    LongInt(Vec<u8>),
-    Text(String),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// A class or function by module and name.
-    Global(String),
-    Storage(Storage),
-    Tensor(TensorView),
+    Text(Span),
+    Global(Global),
+    /// Index of a container.
+    Container(u32),
+    /// Index of a storage.
+    Storage(u32),
+    /// Index of a tensor.
+    Tensor(u32),
     /// An object of no interest here, such as a float, a class's instance or None.
     Other,
 }
 
-/// Where a tensor's numbers are kept.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Storage {
-    /// Name of the type, such as `FloatStorage`.
-    pub kind: String,
-    /// Its name in the file.
-    pub key: String,
-    /// Number of elements.
-    pub elements: usize,
+/// Where a text is among the bytes of the pickle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span {
+    pub start: u32,
+    pub end: u32,
 }
 
-/// A tensor as a view of a storage.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct TensorView {
-    pub storage: Storage,
-    /// Element of the storage at which it starts.
-    pub offset: usize,
-    pub shape: Vec<usize>,
-    /// Elements of the storage between neighbours in each dimension.
-    pub strides: Vec<usize>,
+/// Classes and functions that weights are pickled with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Global {
+    Dict,
+    RebuildTensor,
+    RebuildParameter,
+    RebuildFromType,
+    Storage(Element),
+    Unknown,
+}
+
+#[derive(Debug)]
+pub(super) enum Container {
+    Tuple(Vec<Value>),
+    List(Vec<Value>),
+    Dict(Vec<(Value, Value)>),
+}
+
+/// The name of a storage, whose numbers are outside of the pickle.
+#[derive(Debug)]
+pub(super) struct StorageName {
+    pub key: Span,
+    pub element: Element,
+    /// Number of elements.
+    pub elements: usize,
 }
 
 /// Why a pickle could not be read.
@@ -56,41 +66,56 @@ pub(super) enum PickleError {
     Instruction { code: u8, at: usize },
     #[error("its structure is inconsistent at byte {at}: expected {expected}")]
     Structure { expected: &'static str, at: usize },
+    #[error("it holds more objects than weights files have; save the state_dict alone")]
+    TooMany,
 }
 
 /// The objects of one pickle.
 #[derive(Debug)]
-pub(super) struct Pickle {
-    objects: Vec<Object>,
+pub(super) struct Pickle<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) containers: Vec<Container>,
+    pub storages: Vec<StorageName>,
+    /// Their storages are indices of `storages`.
+    pub tensors: Vec<View>,
     /// The object that was pickled.
-    pub root: Id,
+    pub root: Value,
     /// Number of bytes it takes.
     pub length: usize,
 }
 
-impl Pickle {
+impl<'a> Pickle<'a> {
     /// Reads the pickle that `bytes` start with; more may follow it.
-    pub fn read(bytes: &[u8]) -> Result<Self, PickleError> {
-        let (objects, root, length) = Machine::run(bytes)?;
-        Ok(Self { objects, root, length })
+    pub fn read(bytes: &'a [u8]) -> Result<Self, PickleError> {
+        Machine::new(bytes).run()
     }
 
-    pub fn object(&self, id: Id) -> &Object {
-        &self.objects[id]
-    }
-
-    pub fn text(&self, id: Id) -> Option<&str> {
-        match self.object(id) {
-            Object::Text(text) => Some(text),
+    pub fn container(&self, value: Value) -> Option<&Container> {
+        match value {
+            Value::Container(index) => Some(&self.containers[index as usize]),
             _ => None,
         }
     }
 
-    /// The storages that the pickle names.
-    pub fn storages(&self) -> impl Iterator<Item = &Storage> {
-        self.objects.iter().filter_map(|object| match object {
-            Object::Storage(storage) => Some(storage),
+    pub fn text(&self, value: Value) -> Option<&'a str> {
+        match value {
+            Value::Text(span) => Some(self.span(span)),
             _ => None,
-        })
+        }
+    }
+
+    pub fn span(&self, span: Span) -> &'a str {
+        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).expect("texts are checked when read")
+    }
+
+    /// The value of a text in a dictionary.
+    pub fn entry(&self, dict: Value, name: &str) -> Option<Value> {
+        match self.container(dict)? {
+            // The last one holds, as in Python.
+            Container::Dict(items) => {
+                items.iter().rev().find(|(key, _)| self.text(*key) == Some(name)).map(|(_, value)| *value)
+            }
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,133 @@
+//! A place in a file where a backbone may be, and how far it is one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::naming::{Naming, by_modules, root_of};
+use crate::BackboneName;
+use crate::weights::layout::{LAYOUTS, Layout};
+use crate::weights::path::is_batch_counter;
+use crate::weights::state_dict::StateDict;
+
+/// Places that are looked at: those with the most tensors of names that backbones have.
+const MOST_ROOTS: usize = 32;
+
+/// A place in a file.
+pub(super) struct Root<'a> {
+    /// What its tensors' plain names begin with: empty, or with a dot at its end.
+    pub prefix: &'a str,
+    pub naming: Naming,
+}
+
+/// The places where backbones may be, the likeliest first. `names` has plain names and those of the file.
+pub(super) fn roots<'a>(names: &'a BTreeMap<String, &'a str>) -> Vec<Root<'a>> {
+    let mut votes: HashMap<(&str, Naming), usize> = HashMap::new();
+    for (prefix, naming) in names.keys().filter_map(|name| root_of(name)) {
+        *votes.entry((prefix, naming)).or_default() += 1;
+    }
+    let mut roots: Vec<_> = votes.into_iter().collect();
+    roots.sort_by_key(|((prefix, naming), votes)| (Reverse(*votes), prefix.len(), *prefix, *naming == Naming::Places));
+    roots.truncate(MOST_ROOTS);
+    roots.into_iter().map(|((prefix, naming), _)| Root { prefix, naming }).collect()
+}
+
+/// One backbone at one place.
+pub(super) struct Candidate<'a> {
+    pub prefix: &'a str,
+    pub name: BackboneName,
+    /// Names in the file by names of the backbone's tensors.
+    pub found: BTreeMap<&'static str, &'a str>,
+    /// Parameters and statistics of the backbone that the file lacks, with their shapes.
+    pub missing: Vec<(&'static str, &'static [usize])>,
+    /// Tensors of other shapes or types: names of the backbone's and of the file's.
+    pub wrong: Vec<(&'static str, &'a str)>,
+    /// Tensors, by names in the file, that are of the network and that the backbone does not have.
+    pub extra: Vec<&'a str>,
+}
+
+impl<'a> Candidate<'a> {
+    pub fn fits(&self) -> bool {
+        self.missing.is_empty() && self.wrong.is_empty() && self.extra.is_empty()
+    }
+
+    /// How near the tensors are to those of the backbone.
+    pub fn nearness(&self) -> i64 {
+        let differences = self.missing.len() + self.wrong.len() + self.extra.len();
+        2 * self.found.len() as i64 + self.wrong.len() as i64 - differences as i64
+    }
+
+    /// Whether there is any sense in saying where it differs.
+    pub fn is_near(&self) -> bool {
+        let known = self.found.len() + self.wrong.len();
+        known > self.missing.len() / 2
+    }
+}
+
+/// All backbones at one place.
+pub(super) fn candidates<'a>(
+    state: &StateDict,
+    names: &'a BTreeMap<String, &'a str>,
+    root: &Root<'a>,
+) -> Vec<Candidate<'a>> {
+    let rests: Vec<(&str, &str)> = names
+        .range(root.prefix.to_owned()..)
+        .map_while(|(plain, name)| plain.strip_prefix(root.prefix).map(|rest| (rest, *name)))
+        .collect();
+    LAYOUTS.iter().map(|layout| candidate(state, &rests, root, layout)).collect()
+}
+
+fn candidate<'a>(
+    state: &StateDict,
+    rests: &[(&'a str, &'a str)],
+    root: &Root<'a>,
+    layout: &'static Layout,
+) -> Candidate<'a> {
+    let placed = match root.naming {
+        Naming::Class => HashMap::new(),
+        Naming::Places => by_modules(rests.iter().map(|(rest, _)| *rest), &layout.modules),
+    };
+    let present: HashMap<&str, &str> =
+        rests.iter().map(|(rest, name)| (placed.get(rest).map_or(*rest, String::as_str), *name)).collect();
+
+    let mut candidate = Candidate {
+        prefix: root.prefix,
+        name: layout.name,
+        found: BTreeMap::new(),
+        missing: Vec::new(),
+        wrong: Vec::new(),
+        extra: Vec::new(),
+    };
+    for (wanted, shape) in &layout.tensors {
+        match present.get(wanted.as_str()) {
+            None if is_batch_counter(wanted) => {}
+            None => candidate.missing.push((wanted, shape)),
+            Some(name) => {
+                let found = state.shape(name).unwrap_or_default();
+                let fits = found == shape || (is_batch_counter(wanted) && found == [1]);
+                match fits && state.has_right_type(name) {
+                    true => _ = candidate.found.insert(wanted, name),
+                    false => candidate.wrong.push((wanted, name)),
+                }
+            }
+        }
+    }
+    let known: HashSet<&str> = layout.tensors.iter().map(|(name, _)| name.as_str()).collect();
+    let extra = rests.iter().filter(|(rest, name)| {
+        let within = placed.get(rest).map_or(*rest, String::as_str);
+        let module = within.split('.').next().unwrap_or_default();
+        let of_network = layout.modules.iter().any(|known| known == module) || is_layer(module);
+        // A module after the last one: a convolution is of the network, a linear layer is its head.
+        let is_later = root.naming == Naming::Places
+            && !placed.contains_key(rest)
+            && module.bytes().all(|byte| byte.is_ascii_digit())
+            && state.shape(name).is_some_and(|shape| shape.len() > 2);
+        (of_network && !known.contains(within)) || is_later
+    });
+    candidate.extra = extra.map(|(_, name)| *name).collect();
+    candidate
+}
+
+/// Whether it is the name of a stage, such as `layer4`.
+fn is_layer(module: &str) -> bool {
+    module.strip_prefix("layer").is_some_and(|number| number.parse::<u8>().is_ok())
+}
