@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::backend::Backend;
 use qare_data::DatasetName;
@@ -320,23 +321,31 @@ pub struct TrainingState<'a> {
 pub struct CheckpointWriter {
     pub folder: RunFolder,
     pub recipe: Recipe,
-    classes: Option<Vec<String>>,
+    record: RunRecord,
     /// Epochs whose weights stay.
     kept: Vec<usize>,
+    /// Whether the record is in the folder.
+    recorded: AtomicBool,
 }
 
 impl CheckpointWriter {
-    /// Of a run with this record. Of a run that is made longer, the weights that its shorter form kept stay.
-    pub fn new(folder: &RunFolder, recipe: &Recipe, record: &RunRecord) -> Self {
-        let kept = record.epochs.iter().chain([&recipe.epochs]).flat_map(|epochs| milestones(*epochs)).collect();
-        Self { folder: folder.clone(), recipe: recipe.clone(), classes: record.classes.clone(), kept }
+    /// Of a run with this record, which goes into its folder with the first epoch that is saved. Of a run that is made longer,
+    /// the weights that its shorter form kept stay.
+    pub fn new(folder: &RunFolder, recipe: &Recipe, record: RunRecord) -> Self {
+        let kept = record.epochs.iter().flat_map(|epochs| milestones(*epochs)).collect();
+        Self { folder: folder.clone(), recipe: recipe.clone(), record, kept, recorded: AtomicBool::new(false) }
+    }
+
+    /// How many epochs the run was to have before it was made longer.
+    pub fn shorter(&self) -> Option<usize> {
+        self.record.epochs.iter().rev().nth(1).copied()
     }
 
     /// Saves an epoch, and lets go of the one before unless it is one to keep.
     pub fn save(&self, epoch: usize, weights: &[NamedTensor], state: Option<TrainingState>) -> Result<()> {
         let before = self.folder.latest()?;
         let name = self.folder.weights_name(epoch);
-        let classes = self.classes.clone();
+        let classes = self.record.classes.clone();
         let origin = Origin { recipe: self.recipe.to_toml(), epoch, foreign: false, classes };
         write_with_origin(&self.folder.file(&name), weights, origin)?;
         let mut latest = Latest { epoch, weights: name, optimizer: None, loss_scale: None };
@@ -344,6 +353,10 @@ impl CheckpointWriter {
             let name = self.folder.optimizer_name(epoch);
             write_whole(&self.folder.file(&name), state.optimizer)?;
             latest = Latest { optimizer: Some(name), loss_scale: state.loss_scale, ..latest };
+        }
+        if !self.recorded.load(Ordering::Relaxed) {
+            self.record.write(&self.folder)?;
+            self.recorded.store(true, Ordering::Relaxed);
         }
         self.folder.set_latest(&latest)?;
 

@@ -18,7 +18,7 @@ use crate::features;
 use crate::files::write_whole;
 use crate::loading::Source;
 use crate::npy::npy;
-use crate::output::{complain, say};
+use crate::output::say;
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -51,7 +51,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
     if checkpoint.foreign && args.trained_on.is_none() {
-        complain(format!(
+        say(format!(
             "note: {} does not say what it was trained on; images are prepared as those of {dataset}, --trained-on names another",
             checkpoint.file.display()
         ));
@@ -101,11 +101,11 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     let labels = match labels.iter().filter(|label| **label == UNKNOWN).count() {
         0 => Some(labels),
         all if all == labels.len() => {
-            complain("note: the images have no labels, and none are written");
+            say("note: the images have no labels, and none are written");
             None
         }
         some => {
-            complain(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", labels.len()));
+            say(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", labels.len()));
             Some(labels)
         }
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::files::folder_of;
-use crate::output::{complain, say};
+use crate::output::say;
 use crate::precision::Precision;
 use crate::{features, files, labels, probe, run_folder};
 
@@ -41,7 +41,7 @@ pub fn test<B: Backend>(
     say(format!("test loss: {:.4}", found.loss));
     say(format!("test accuracy: {:.2} %", found.accuracy));
     if let Some(error) = unwritable {
-        complain(format!("note: the figures are not recorded in {}: {error}", results.display()));
+        say(format!("note: the figures are not recorded in {}: {error}", results.display()));
         return Ok(());
     }
     let figures =

@@ -4,7 +4,7 @@ use qare_data::ImageSet;
 
 use crate::error::{AppError, Result};
 use crate::features::Features;
-use crate::output::complain;
+use crate::output::say;
 
 /// Class names that a message spells out.
 const NAMED: usize = 8;
@@ -35,7 +35,7 @@ pub fn as_known(mut features: Features, named: &[String], known: &[String], what
             difference("its classes are", known, "those of the images are", named)
         )));
     }
-    complain(format!(
+    say(format!(
         "note: classes are matched by name: {}",
         difference("the classifier has", known, "the images have", named)
     ));
@@ -54,8 +54,10 @@ pub fn difference(one: &str, first: &[String], other: &str, second: &[String]) -
     if gone.is_empty() && new.is_empty() {
         return format!("{one} {}, {other} {}, in another order", listed(first), listed(second));
     }
+    let nothing_shared = gone.len() == first.len();
     let besides = |names: Vec<String>| match names.as_slice() {
         [] => String::new(),
+        _ if nothing_shared => String::new(),
         names => format!(" (only there: {})", listed(names)),
     };
     format!("{one} {}{}, {other} {}{}", listed(first), besides(gone), listed(second), besides(new))

@@ -6,7 +6,7 @@ use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
 use crate::error::{AppError, Result};
 use crate::labels;
-use crate::output::complain;
+use crate::output::say;
 use crate::progress::bar;
 use crate::recipe::Recipe;
 
@@ -57,13 +57,13 @@ impl<'a> Source<'a> {
         progress.finish_and_clear();
         let splits = splits?;
         for note in &splits.notes {
-            complain(format!("note: {note}"));
+            say(format!("note: {note}"));
         }
         if !splits.skipped.is_empty() {
             let named: Vec<String> = splits.skipped.iter().take(NAMED).map(|image| format!("\n  {image}")).collect();
             let more = splits.skipped.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            complain(format!("note: {} broken images are left out:{}{more}", splits.skipped.len(), named.concat()));
+            say(format!("note: {} broken images are left out:{}{more}", splits.skipped.len(), named.concat()));
         }
         Ok(splits)
     }
@@ -88,7 +88,7 @@ impl Images {
         probeable(recipe.probed(), &splits)?;
         let images = Self::taken(recipe, splits);
         if let Some(part) = &images.part {
-            complain(format!("note: {part}"));
+            say(format!("note: {part}"));
         }
         Ok(images)
     }

@@ -20,7 +20,7 @@ use crate::log::EpochLog;
 use crate::methods::{Facts, LastBatch, Networks, Plan};
 use crate::model::PretextModel;
 use crate::optimizer::{SharedOptimizer, with_stable_ids};
-use crate::output::{complain, say};
+use crate::output::say;
 use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder, results_file};
@@ -64,10 +64,10 @@ pub fn pretrain<B: ReplicaBackend>(
     if let Some(before) = if resumed { RunRecord::read(&folder)? } else { None } {
         record = before.continued(&record, epochs_done)?;
     }
-    let writer = CheckpointWriter::new(&folder, recipe, &record);
+    let writer = CheckpointWriter::new(&folder, recipe, record);
     let backbone = recipe.backbone.init::<B>(recipe.seed, device);
     let Some(plan) = recipe.method.plan(recipe) else {
-        make_folder(&folder, recipe, &record, options.overwrite)?;
+        make_folder(&folder, recipe, options.overwrite)?;
         writer.save(0, &named_tensors(&backbone, "backbone"), None)?;
         let figures = json!({ "epochs": 0, "seed": recipe.seed });
         run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
@@ -111,21 +111,18 @@ pub fn pretrain<B: ReplicaBackend>(
         } else {
             "the images have no labels"
         };
-        complain(format!("note: no kNN accuracy is shown: {why}"));
+        say(format!("note: no kNN accuracy is shown: {why}"));
     }
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(valid, normalization, recipe.num_workers, device)?;
     let log = EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?;
 
     // What does not decide the weights may have changed since the run began.
-    make_folder(&folder, recipe, &record, options.overwrite && !resumed)?;
+    make_folder(&folder, recipe, options.overwrite && !resumed)?;
     // Weights, and two moments of each.
     files::check_space(folder.path(), 3 * 4 * Module::<B>::num_params(&model) as u64)?;
-    if let (Some([.., before, _]), [_, ..]) = (record.epochs.get(..), plan.drops)
-        && epochs_done > 0
-        && record.epochs.last() != Some(before)
-    {
-        complain(format!(
+    if let Some(before) = writer.shorter().filter(|_| epochs_done > 0 && !plan.drops.is_empty()) {
+        say(format!(
             "note: the learning rate goes on as in a run of {} epochs; so far it was that of a run of {before}",
             recipe.epochs
         ));
@@ -134,7 +131,7 @@ pub fn pretrain<B: ReplicaBackend>(
         say(format!("resuming after epoch {epochs_done} of {}", recipe.epochs));
     }
     let others = (devices.len() > 1).then(|| {
-        notes(recipe, &plan, devices.len()).iter().for_each(complain);
+        notes(recipe, &plan, devices.len()).iter().for_each(say);
         let statistics = if recipe.local_batch_norm { BatchStatistics::Share } else { BatchStatistics::Whole };
         Others { group: ReplicaGroup::new::<B>(devices.len(), statistics), shares }
     });
@@ -216,14 +213,12 @@ fn resume_hint(folder: &RunFolder) -> String {
     format!("--resume goes on after the last whole epoch, in {}", folder.path().display())
 }
 
-fn make_folder(folder: &RunFolder, recipe: &Recipe, record: &RunRecord, overwrite: bool) -> Result<()> {
+fn make_folder(folder: &RunFolder, recipe: &Recipe, overwrite: bool) -> Result<()> {
     // What a killed start left is no run to be replaced.
-    if overwrite && folder.file("recipe.toml").is_file() {
-        folder.replace(recipe)?;
-    } else {
-        folder.create(recipe)?;
+    match overwrite && folder.file("recipe.toml").is_file() {
+        true => folder.replace(recipe),
+        false => folder.create(recipe),
     }
-    record.write(folder)
 }
 
 /// The images a recipe trains on, if they are enough to.

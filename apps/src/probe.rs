@@ -17,7 +17,7 @@ use crate::export::{extension, writable};
 use crate::features::{self, Features};
 use crate::files::folder_of;
 use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
-use crate::output::{complain, say};
+use crate::output::say;
 use crate::precision::Precision;
 use crate::progress::duration;
 use crate::recipe::Recipe;
@@ -148,7 +148,7 @@ pub fn probe<B: AutodiffBackend>(
     if let Some(trained) = checkpoint.classes.as_deref().filter(|trained| *trained != classes)
         && recipe.probed() == recipe.dataset
     {
-        complain(format!(
+        say(format!(
             "note: {}; the classifier is for those of these images",
             labels::difference("the backbone was trained on images of", trained, "these are of", classes)
         ));

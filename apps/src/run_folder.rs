@@ -3,9 +3,8 @@
 //! ```text
 //! METHOD_DATASET_BACKBONE_BATCH_FEATURES_EMBEDDING_ALPHA_BETA[_IMAGES][_ID]/
 //!   recipe.toml      the recipe used
-//!   run.json         program, command, class names, folder of the images
 //!   log.csv          a row an epoch
-//!   results.json     figures of every stage
+//!   results.json     figures of every stage, and where they come from
 //!   latest.json      the last whole epoch, and its files
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.safetensors                     weights
 //!   METHOD_DATASET_BACKBONE_seed_S_epoch_E.optimizer                       state of the optimizer
@@ -174,15 +173,19 @@ pub fn record(file: &Path, stages: impl IntoIterator<Item = (String, Value)>) ->
 }
 
 /// Files of a run that are written as a whole, apart from weights.
-const OWN_FILES: [&str; 5] = ["recipe.toml", "run.json", "log.csv", "results.json", "latest.json"];
+const OWN_FILES: [&str; 4] = ["recipe.toml", "log.csv", "results.json", "latest.json"];
 
 /// What tells a folder of images from others in the name of a run.
 fn images_of(recipe: &Recipe) -> Option<String> {
     let dir = recipe.data_dir.as_ref().filter(|_| recipe.dataset == DatasetName::Folder)?;
     let whole = dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.clone());
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
-    let name: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).take(24).collect();
+    let name: String = name
+        .trim_matches('.')
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' })
+        .take(24)
+        .collect();
     let hash = crc32fast::hash(whole.as_os_str().as_encoded_bytes());
     Some(format!("{}{:06x}", if name.is_empty() { name } else { name + "-" }, hash & 0xff_ffff))
 }
@@ -270,7 +273,7 @@ mod tests {
         let folder = RunFolder::of(&recipe);
         std::fs::create_dir(folder.path()).unwrap();
         let settle = |resume, overwrite| settle_existing(&folder, &recipe, resume, overwrite);
-        for left in ["recipe.toml.part", "recipe.toml.17-0.part", "run.json.17-1.part"] {
+        for left in ["recipe.toml.part", "recipe.toml.17-0.part", "log.csv.17-1.part"] {
             std::fs::write(folder.file(left), "half").unwrap();
             for (resume, overwrite) in [(false, false), (true, false), (false, true)] {
                 assert!(!settle(resume, overwrite).unwrap());

@@ -1,4 +1,4 @@
-//! `run.json`: where a run's weights and figures come from.
+//! The entry `run` of `results.json`: where a run's weights and figures come from.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::backend::NAME;
 use crate::error::{AppError, Result};
-use crate::files::{read_json, write_whole};
 use crate::labels;
-use crate::output::complain;
+use crate::output::say;
 use crate::recipe::Recipe;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{self, RunFolder, results_file};
 use crate::version::{COMMIT, VERSION};
 
 /// What is known of a run besides its recipe.
@@ -84,13 +83,14 @@ impl RunRecord {
 
     /// The record in a run folder; runs of version 0.1.0 have none.
     pub fn read(folder: &RunFolder) -> Result<Option<Self>> {
-        let path = folder.file(NAME_OF_FILE);
-        path.is_file().then(|| read_json(&path)).transpose()
+        let path = results_file(folder.path());
+        let record = run_folder::results(&path)?.remove(ENTRY).map(serde_json::from_value).transpose();
+        record.map_err(|error| AppError::Failed(format!("{} is damaged: `{ENTRY}`: {error}", path.display())))
     }
 
     pub fn write(&self, folder: &RunFolder) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("plain data");
-        write_whole(&folder.file(NAME_OF_FILE), format!("{text}\n").as_bytes())
+        let record = serde_json::to_value(self).expect("plain data");
+        run_folder::record(&results_file(folder.path()), [(ENTRY.into(), record)])
     }
 
     /// The record of the same run as this process goes on with it, on the images of now.
@@ -107,7 +107,7 @@ impl RunRecord {
             )));
         }
         if self.images != now.images {
-            complain(format!("note: the run began with {} images, and goes on with {}", self.images, now.images));
+            say(format!("note: the run began with {} images, and goes on with {}", self.images, now.images));
         }
         let mut record = Self { data_dir: now.data_dir.clone(), probe_seed: now.probe_seed, ..self.clone() };
         record.continued.push(Process::this(after_epoch));
@@ -118,7 +118,7 @@ impl RunRecord {
     }
 }
 
-const NAME_OF_FILE: &str = "run.json";
+const ENTRY: &str = "run";
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ use crate::error::{AppError, Result};
 use crate::methods::Method;
 
 /// The setting under both of its names: a person may have written either.
-const BATCH_SIZE: &str = "batch_size (data_size)";
+const BATCH_SIZE: &str = "batch_size/data_size";
+const PROBE_BATCH_SIZE: &str = "probe.batch_size/probe.data_size";
 
 impl Recipe {
     /// Whether every number is one that a run can work with.
@@ -24,7 +25,7 @@ impl Recipe {
             ("knn.held_out", self.knn.held_out, 1),
             ("knn.bank", self.knn.bank, 1),
             ("probe.epochs", self.probe.epochs, 1),
-            ("probe.batch_size", self.probe.batch_size, 1),
+            (PROBE_BATCH_SIZE, self.probe.batch_size, 1),
         ];
         for (name, value, least) in counts {
             if value < least {
@@ -40,7 +41,7 @@ impl Recipe {
             ("outter_fs", self.outter_fs, 1 << 16),
             ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),
-            ("probe.batch_size", self.probe.batch_size, 1 << 30),
+            (PROBE_BATCH_SIZE, self.probe.batch_size, 1 << 30),
         ];
         for (name, value, most) in bounds {
             if value > most {

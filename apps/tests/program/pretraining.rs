@@ -37,7 +37,7 @@ fn a_run_folder_holds_recipe_log_results_and_checkpoints() {
     let run = RunFolder(out.path().join("sparseclr_qare_shapes_conv4_256_64_64_1.0_0.5"));
     // 25, 50, 75 and 100 % of five epochs, rounded down.
     let mut expected: Vec<String> =
-        ["latest.json", "log.csv", "recipe.toml", "results.json", "run.json"].map(str::to_string).to_vec();
+        ["latest.json", "log.csv", "recipe.toml", "results.json"].map(str::to_string).to_vec();
     for epoch in [1, 2, 3, 5] {
         for kind in ["optimizer", "safetensors"] {
             expected.push(format!("sparseclr_qare_shapes_conv4_seed_1_epoch_{epoch}.{kind}"));
@@ -49,7 +49,7 @@ fn a_run_folder_holds_recipe_log_results_and_checkpoints() {
     let recipe = run.recipe();
     assert_eq!(recipe["batch_size"].as_integer(), Some(256));
     assert!(Path::new(recipe["out"].as_str().unwrap()).is_absolute(), "the recipe means the same from anywhere");
-    let record: serde_json::Value = serde_json::from_str(&run.read("run.json")).unwrap();
+    let record = run.results()["run"].clone();
     assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&record["seed"], &record["images"]), (&1.into(), &16.into()));
     assert_eq!(record["classes"].as_array().unwrap().len(), 10);
