@@ -6,17 +6,41 @@ use rayon::prelude::*;
 
 use crate::catalog::{Catalog, Entry, Listing};
 use crate::cifar::{Archive, Form};
-use crate::dataset::{DatasetName, Progress};
+use crate::dataset::{DEFAULT_MAX_PIXELS, DatasetName, Progress};
 use crate::decoding::{Counter, decode};
 use crate::error::{DataError, counted};
 use crate::report::{Finding, Report, SplitSummary};
 use crate::{cifar10, cifar100, folder, stl10, tiny};
+
+/// What [`check_with`] needs to know besides the folder.
+#[derive(Clone, Copy)]
+pub struct CheckOptions<'a> {
+    /// Called for each image file.
+    pub progress: Option<Progress<'a>>,
+    /// As [`LoadOptions::max_pixels`](crate::LoadOptions::max_pixels).
+    pub max_pixels: u64,
+}
+
+impl Default for CheckOptions<'_> {
+    fn default() -> Self {
+        Self { progress: None, max_pixels: DEFAULT_MAX_PIXELS }
+    }
+}
 
 /// Looks for datasets in a folder and reads all of their files. `progress` is called for each image file.
 ///
 /// # Errors
 /// If there is no such folder. What is wrong inside of it is in the report.
 pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError> {
+    check_with(dir, &CheckOptions { progress, ..Default::default() })
+}
+
+/// As [`check`], with all options.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(dir: &Path, options: &CheckOptions) -> Result<Report, DataError> {
+    let progress = options.progress;
     if !dir.is_dir() {
         let (problem, expected) = ("there is no such folder".to_owned(), "the folder of a dataset");
         return Err(DataError::Layout { path: dir.to_path_buf(), problem, expected });
@@ -81,8 +105,7 @@ fn stl10(folder: PathBuf) -> Finding {
     }
     let unlabeled = folder.join(stl10::UNLABELED_FILE);
     if !unlabeled.exists() {
-        let note = "unlabeled_X.bin is missing: pre-training takes it, probing and supervised training can do without";
-        finding.notes.push(note.to_owned());
+        finding.notes.push(stl10::NO_UNLABELED.to_owned());
     } else if finding.take(stl10::open_pixels(&folder, "unlabeled", stl10::UNLABELED).map_err(one)).is_some() {
         finding.splits.push(SplitSummary::unlabeled(stl10::UNLABELED));
     }

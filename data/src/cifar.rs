@@ -119,7 +119,7 @@ impl Archive {
             let pixels = if pixels.len() == 1 { pixels.swap_remove(0) } else { pixels.concat() };
             ImageSet::new(pixels, labels.concat(), SIDE, names.clone())
         };
-        Ok(Splits { train: join(parts)?, test: join(test)?, unlabeled: None })
+        Ok(Splits::new(join(parts)?, join(test)?))
     }
 
     /// Reads a file of so many images, or finds all that is wrong with it.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::DataError;
+use crate::error::{DataError, counted};
 use crate::images::ImageSet;
 use crate::{cifar10, cifar100, folder, shapes, stl10, tiny};
 
@@ -35,18 +35,46 @@ pub enum DatasetName {
     Shapes,
 }
 
+/// The most pixels an image may have where no other limit is given: Pillow refuses images from there on, too.
+pub const DEFAULT_MAX_PIXELS: u64 = 2 * (1024 * 1024 * 1024 / 4 / 3);
+
 /// The parts a dataset comes in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Splits {
     /// For training.
     pub train: ImageSet,
-    /// For the final test.
+    /// For the final test. Its images may be without labels, see [`ImageSet::is_labeled`].
     pub test: ImageSet,
     /// Images without labels (all of them have label 0), if the dataset has such a split.
     pub unlabeled: Option<ImageSet>,
+    /// What serves as which split and why, and what was left out, in short sentences.
+    pub notes: Vec<String>,
+    /// The images that were left out because they cannot be decoded, if [`LoadOptions::skip_broken`] allows that.
+    pub skipped: Vec<DataError>,
 }
 
 impl Splits {
+    /// Two splits, and nothing to say about them.
+    pub fn new(train: ImageSet, test: ImageSet) -> Self {
+        Self { train, test, unlabeled: None, notes: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// What they hold, in one line: "train: 40 images of 2 classes; test: 7 images without labels".
+    pub fn describe(&self) -> String {
+        let split = |name: &str, set: &ImageSet| {
+            let images = counted(set.len(), "image");
+            match set.is_labeled() {
+                _ if set.is_empty() => format!("{name}: none"),
+                true => format!("{name}: {images} of {}", counted(set.classes(), "class")),
+                false => format!("{name}: {images} without labels"),
+            }
+        };
+        let unlabeled = self.unlabeled.iter().map(|set| split("unlabeled", set));
+        let all: Vec<String> =
+            [split("train", &self.train), split("test", &self.test)].into_iter().chain(unlabeled).collect();
+        all.join("; ")
+    }
+
     /// The images for training without labels: the unlabeled ones, or else those of the training split.
     pub fn pretraining(&self) -> &ImageSet {
         self.unlabeled.as_ref().unwrap_or(&self.train)
@@ -71,11 +99,23 @@ pub struct LoadOptions<'a> {
     /// `.qare-cache` of the dataset, where the next run finds it. If that cannot be written, it is a temporary file, and
     /// memory if that cannot be written either.
     pub memory_limit: usize,
+    /// Whether image files that cannot be decoded are left out ([`Splits::skipped`] names them) instead of being an error.
+    pub skip_broken: bool,
+    /// The most pixels an image file may have, [`DEFAULT_MAX_PIXELS`] by default. One that announces more is broken, and no
+    /// memory is taken for it.
+    pub max_pixels: u64,
 }
 
 impl Default for LoadOptions<'_> {
     fn default() -> Self {
-        Self { dir: None, image_size: None, progress: None, memory_limit: 1 << 30 }
+        Self {
+            dir: None,
+            image_size: None,
+            progress: None,
+            memory_limit: 1 << 30,
+            skip_broken: false,
+            max_pixels: DEFAULT_MAX_PIXELS,
+        }
     }
 }
 

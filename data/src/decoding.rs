@@ -28,7 +28,7 @@ pub(crate) fn decode(root: &Path, entry: &Entry, side: usize, out: &mut [u8]) ->
         Err(source) => Err(DataError::Read { path, source }),
         Ok(bytes) => READER
             .with_borrow_mut(|reader| reader.read(&bytes, side, out))
-            .map_err(|problem| DataError::BadImage { path, problem, more: 0 }),
+            .map_err(|problem| DataError::BadImage { path, problem }),
     }
 }
 
@@ -70,18 +70,26 @@ pub(crate) fn load(
     };
     let (train, test) = (set("train", &catalog.train)?, set("test", &catalog.test)?);
     match (train, test) {
-        (Ok(train), Ok(test)) => Ok(Splits { train, test, unlabeled: None }),
-        (train, test) => Err(first_of([train.err(), test.err()].into_iter().flatten().flatten().collect())),
+        (Ok(train), Ok(test)) => Ok(Splits { notes: catalog.notes, ..Splits::new(train, test) }),
+        (train, test) => Err(together([train.err(), test.err()].into_iter().flatten().flatten().collect())),
     }
 }
 
-/// The first broken image, which also says how many there are.
-fn first_of(problems: Vec<DataError>) -> DataError {
-    let count = problems.len();
-    match problems.into_iter().next().expect("what is broken has a problem") {
-        DataError::BadImage { path, problem, .. } => DataError::BadImage { path, problem, more: count - 1 },
-        other => other,
+/// Broken images that are named where there is room for one message.
+const NAMED: usize = 10;
+
+/// All broken images in one message, the first few by name.
+fn together(mut problems: Vec<DataError>) -> DataError {
+    if problems.len() == 1 {
+        return problems.remove(0);
     }
+    let more = problems.len().saturating_sub(NAMED);
+    let first = problems.into_iter().take(NAMED).map(|problem| match problem {
+        DataError::BadImage { path, problem } => (path, problem),
+        DataError::Read { path, source } => (path, format!("it cannot be read: {source}")),
+        other => (Default::default(), other.to_string()),
+    });
+    DataError::BadImages { first: first.collect(), more }
 }
 
 /// The images of one split.

@@ -122,17 +122,24 @@ pub enum DataError {
     },
 
     /// An image file that cannot be decoded.
-    #[error(
-        "{}: broken image: {problem}; replace or delete it{}",
-        path.display(),
-        if *more > 0 { format!(" (so are {more} more)") } else { String::new() }
-    )]
+    #[error("{}: broken image: {problem}; replace or delete it, or go on without it (--skip-broken)", path.display())]
     BadImage {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
         problem: String,
-        /// How many other images of the dataset cannot be decoded either.
+    },
+
+    /// Several image files that cannot be decoded.
+    #[error(
+        "{} broken images; replace or delete them, or go on without them (--skip-broken):{}",
+        first.len() + more,
+        broken_list(first, *more)
+    )]
+    BadImages {
+        /// The first of them, and what the decoder said.
+        first: Vec<(PathBuf, String)>,
+        /// How many more there are.
         more: usize,
     },
 
@@ -199,6 +206,15 @@ pub enum DataError {
         /// What it must be.
         expected: String,
     },
+}
+
+/// One broken image a line.
+fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
+    let mut list: String = first.iter().map(|(path, problem)| format!("\n  {}: {problem}", path.display())).collect();
+    if more > 0 {
+        list += &format!("\n  and {more} more");
+    }
+    list
 }
 
 /// A number of things: "1 image", "2 images", "3 classes".

@@ -21,6 +21,7 @@ pub struct ImageSet {
     class_names: Arc<Vec<String>>,
     file_names: Option<Arc<Vec<String>>>,
     side: usize,
+    labeled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -92,7 +93,14 @@ impl ImageSet {
         if let Some(index) = labels.iter().position(|&label| label as usize >= classes) {
             return Err(DataError::LabelOutOfRange { index, label: labels[index], classes });
         }
-        Ok(Self { pixels, labels: Arc::new(labels), class_names: Arc::new(class_names), file_names: None, side })
+        Ok(Self {
+            pixels,
+            labels: Arc::new(labels),
+            class_names: Arc::new(class_names),
+            file_names: None,
+            side,
+            labeled: true,
+        })
     }
 
     /// The same set with the name of each image's file.
@@ -104,6 +112,16 @@ impl ImageSet {
             return Err(DataError::FileNameCount { names: names.len(), images: self.len() });
         }
         Ok(Self { file_names: Some(Arc::new(names)), ..self })
+    }
+
+    /// The same set of images whose classes nobody knows: what their labels say means nothing.
+    pub fn with_labels_unknown(self) -> Self {
+        Self { labeled: false, ..self }
+    }
+
+    /// Whether the labels say what class each image is of. Otherwise all of them are 0.
+    pub fn is_labeled(&self) -> bool {
+        self.labeled
     }
 
     /// The number of images.
@@ -206,6 +224,7 @@ impl ImageSet {
                 .as_ref()
                 .map(|names| Arc::new(indices.iter().map(|&index| names[index].clone()).collect())),
             side: self.side,
+            labeled: self.labeled,
         }
     }
 }

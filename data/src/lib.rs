@@ -46,8 +46,8 @@ pub mod stl10;
 pub mod tiny;
 pub mod views;
 
-pub use check::check;
-pub use dataset::{DatasetName, LoadOptions, Normalization, Progress, Splits, load};
+pub use check::{CheckOptions, check, check_with};
+pub use dataset::{DEFAULT_MAX_PIXELS, DatasetName, LoadOptions, Normalization, Progress, Splits, load};
 pub use draw::{Draw, Purpose};
 pub use epoch::EpochCursor;
 pub use erasing::RandomErasing;

@@ -33,7 +33,7 @@ const PLANE: usize = SIDE * SIDE;
 
 /// Draws both splits.
 pub fn draw() -> Splits {
-    Splits { train: draw_split(0, TRAIN), test: draw_split(1, TEST), unlabeled: None }
+    Splits::new(draw_split(0, TRAIN), draw_split(1, TEST))
 }
 
 fn draw_split(split: u64, count: usize) -> ImageSet {

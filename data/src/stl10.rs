@@ -38,6 +38,8 @@ pub(crate) const CLASS_FILE: &str = "class_names.txt";
 pub(crate) const EXPECTED: &str =
     "the binary version of STL-10 is train_X.bin, train_y.bin, test_X.bin, test_y.bin and unlabeled_X.bin";
 const ADVICE: &str = "download and unpack http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz";
+/// What is said of an archive that is not whole.
+pub(crate) const NO_UNLABELED: &str = "unlabeled_X.bin is missing: pre-training takes the labelled training images";
 /// Images read at a time; every file has a multiple of them.
 const CHUNK: usize = 100;
 
@@ -61,7 +63,8 @@ pub fn load(dir: Option<&Path>) -> Result<Splits, DataError> {
     };
     let unlabeled = folder.join(UNLABELED_FILE);
     let unlabeled = unlabeled.exists().then(|| map_unlabeled(&unlabeled)).transpose()?;
-    Ok(Splits { train: labeled("train", TRAIN)?, test: labeled("test", TEST)?, unlabeled })
+    let notes = if unlabeled.is_none() { vec![NO_UNLABELED.to_owned()] } else { Vec::new() };
+    Ok(Splits { unlabeled, notes, ..Splits::new(labeled("train", TRAIN)?, labeled("test", TEST)?) })
 }
 
 /// The folder with the files: one in `dir`, or `dir` itself.
@@ -161,5 +164,6 @@ fn map_unlabeled(path: &Path) -> Result<ImageSet, DataError> {
     // SAFETY: the files of a dataset are only read; who shortens one while it is in use is told so by the system.
     let map = unsafe { Mmap::map(&file) }.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let pixels = MappedPixels { map: Arc::new(map), start: 0, by_columns: true };
-    ImageSet::mapped(pixels, vec![0; UNLABELED], SIDE, vec!["unlabeled".to_owned()])
+    let set = ImageSet::mapped(pixels, vec![0; UNLABELED], SIDE, vec!["unlabeled".to_owned()])?;
+    Ok(set.with_labels_unknown())
 }
