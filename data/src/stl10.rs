@@ -163,7 +163,7 @@ fn map_unlabeled(path: &Path) -> Result<ImageSet, DataError> {
     let file = open(path, UNLABELED, IMAGE_SIZE, "images of 3x96x96 bytes")?;
     // SAFETY: the files of a dataset are only read; who shortens one while it is in use is told so by the system.
     let map = unsafe { Mmap::map(&file) }.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    let pixels = MappedPixels { map: Arc::new(map), start: 0, by_columns: true };
+    let pixels = MappedPixels { map: Arc::new(map), start: 0, bytes: UNLABELED * IMAGE_SIZE, by_columns: true };
     let set = ImageSet::mapped(pixels, vec![0; UNLABELED], SIDE, vec!["unlabeled".to_owned()])?;
     Ok(set.with_labels_unknown())
 }
