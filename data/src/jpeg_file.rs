@@ -51,5 +51,7 @@ pub(crate) fn segments(bytes: &[u8]) -> Option<Segments> {
 
 /// What may follow the bytes of a file without an end: all pixels are there if they do not depend on it.
 pub(crate) fn continued(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    [0x00, 0x55, 0xaa, 0xfe].into_iter().map(move |filling| [bytes, &[filling; 64], b"\xff\xd9"].concat())
+    // Half of a marker is none.
+    let length = bytes.iter().rposition(|&byte| byte != 0xff).map_or(0, |last| last + 1);
+    [0x00, 0x55, 0xaa, 0xfe].into_iter().map(move |filling| [&bytes[..length], &[filling; 64], b"\xff\xd9"].concat())
 }

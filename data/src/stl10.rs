@@ -39,7 +39,8 @@ pub(crate) const EXPECTED: &str =
     "the binary version of STL-10 is train_X.bin, train_y.bin, test_X.bin, test_y.bin and unlabeled_X.bin";
 const ADVICE: &str = "download and unpack http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz";
 /// What is said of an archive that is not whole.
-pub(crate) const NO_UNLABELED: &str = "unlabeled_X.bin is missing: pre-training takes the labelled training images";
+pub(crate) const NO_UNLABELED: &str =
+    "unlabeled_X.bin is missing: pre-training takes the labelled training images instead";
 /// Images read at a time; every file has a multiple of them.
 const CHUNK: usize = 100;
 
