@@ -110,6 +110,9 @@ pub(crate) fn load(
         let names: Vec<String> = broken.iter().map(|problem| name_of(problem, &catalog.root)).collect();
         notes.push(format!("{} left out: {}", counted(names.len(), "broken image"), listed(&names)));
         notes.extend(emptied(&catalog.class_names, &catalog.train, &train));
+        if test.is_empty() && !catalog.test.is_empty() {
+            notes.push("all test images are broken".to_owned());
+        }
     }
     let unlabeled = (!unlabeled.is_empty()).then_some(unlabeled);
     Ok(Splits { unlabeled, notes, skipped: broken, ..Splits::new(train, test) })

@@ -173,34 +173,47 @@ fn as_splits<'a>(
     if !at.images.is_empty() {
         notes.push(format!("{} beside the splits, left out: {}", images(at.images.len()), listed(&at.images)));
     }
-    let labeled = |folder: &&Folder| folder.with_images().next().is_some();
+    let labeled = |folder: &Folder| folder.with_images().next().is_some();
     no_images_beside(train)?;
-    let evaluations: Vec<&Folder> = evaluations.iter().map(|(folder, role)| inside(folder, *role)).collect();
-    for folder in &evaluations {
+    let evaluations: Vec<Candidate> = evaluations.iter().map(|(folder, role)| (inside(folder, *role), *role)).collect();
+    for (folder, _) in &evaluations {
         no_images_beside(folder)?;
     }
-    let test = evaluations.iter().copied().find(labeled).or(evaluations.first().copied());
-    if let Some(test) = test.filter(|test| labeled(test) && !labeled(&train)) {
+    let test = evaluations.iter().find(|(folder, _)| labeled(folder)).or(evaluations.first()).copied();
+    if let Some((test, _)) = test.filter(|(test, _)| labeled(test) && !labeled(train)) {
         let (train, test) = (train.shown(), test.shown());
         let problem = format!("the images in {train} are in no class folders, but those in {test} are");
         return Err(Doubt { path: at.path.clone(), problem, expected: SPLITS });
     }
-    match test {
-        None => notes.push(format!("{} is the training split", train.shown())),
-        Some(test) if labeled(&test) => {
-            notes.push(format!("{} is the training split and {} the test split", train.shown(), test.shown()));
-        }
-        Some(test) => notes.push(format!(
-            "{} is the training split; the images in {} have no labels: nothing can be tested on them",
-            train.shown(),
-            test.shown()
-        )),
-    }
-    for other in evaluations.iter().filter(|other| test.is_some_and(|test| test.path != other.path)) {
+    notes.push(said_of(train, test, &evaluations));
+    let test = test.map(|(test, _)| test);
+    for (other, _) in evaluations.iter().filter(|(other, _)| test.is_some_and(|test| test.path != other.path)) {
         let why = if labeled(other) { "is left out" } else { "has no class folders and is left out" };
         notes.push(format!("{} {why} ({})", other.shown(), images(other.count)));
     }
     Ok(Layout::Splits { train, test, unlabeled })
+}
+
+/// Which folders serve as training and test split, and why.
+fn said_of(train: &Folder, test: Option<Candidate>, evaluations: &[Candidate]) -> String {
+    let train = train.shown();
+    let Some((test, role)) = test else {
+        return format!("{train} is the training split");
+    };
+    let shown = test.shown();
+    if test.with_images().next().is_none() {
+        return format!(
+            "{train} is the training split; the images in {shown} have no labels: nothing can be tested on them"
+        );
+    }
+    match (role, evaluations.first()) {
+        (Role::Test, _) => format!("{train} is the training split and {shown} the test split"),
+        (_, Some((first, Role::Test))) => format!(
+            "{train} is the training split; {shown} serves as the test split, for the images in {} have no labels",
+            first.shown()
+        ),
+        _ => format!("{train} is the training split; {shown} serves as the test split, for there is no test folder"),
+    }
 }
 
 /// Some folders are named like splits, and others are not.

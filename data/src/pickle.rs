@@ -148,7 +148,7 @@ impl<'a> Machine<'a> {
         let last = self.last()?;
         match &mut self.table[last] {
             Value::List(list) => list.extend(values),
-            Value::Dict(entries) if values.len() % 2 == 0 => entries.extend(values),
+            Value::Dict(entries) if values.len().is_multiple_of(2) => entries.extend(values),
             // A class of its own that is filled like one; what is in it does not matter.
             Value::Object(_) => {}
             _ => return Err("values for what holds none".into()),
@@ -252,7 +252,7 @@ impl<'a> Machine<'a> {
                 self.push(match instruction {
                     b'l' => Value::List(values),
                     b't' => Value::Tuple(values),
-                    _ if values.len() % 2 == 0 => Value::Dict(values),
+                    _ if values.len().is_multiple_of(2) => Value::Dict(values),
                     _ => return Err("a key without a value".into()),
                 })?;
             }

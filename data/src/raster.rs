@@ -121,7 +121,7 @@ mod tests {
     /// Noise that compresses to several bytes a pixel.
     fn picture(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| {
-            image::Rgb([x * 7 + y * 3, x * y, x * 13 ^ y * 5].map(|value| value as u8))
+            image::Rgb([x * 7 + y * 3, x * y, (x * 13) ^ (y * 5)].map(|value| value as u8))
         })
     }
 

@@ -61,10 +61,18 @@ fn val_stands_in_for_a_test_split_that_is_not_there_or_has_no_classes() {
     let dir = with_files(&["train/a/1.png", "train/b/1.png", "val/b/2.png"]);
     let splits = folder(dir.path()).unwrap();
     assert_eq!(contents(&splits.test), [("val/b/2.png", 1)]);
-    assert_eq!(splits.notes, ["train/ is the training split and val/ the test split", "class a has no images in val/"]);
+    assert_eq!(
+        splits.notes,
+        [
+            "train/ is the training split; val/ serves as the test split, for there is no test folder",
+            "class a has no images in val/"
+        ]
+    );
     write(&dir.path().join("test/of-no-class.png"), 8, [0; 3]);
     let splits = folder(dir.path()).unwrap();
     assert_eq!(contents(&splits.test), [("val/b/2.png", 1)]);
+    let note = "train/ is the training split; val/ serves as the test split, for the images in test/ have no labels";
+    assert_eq!(splits.notes[0], note);
     assert!(splits.notes.contains(&"test/ has no class folders and is left out (1 image)".to_owned()));
 }
 
