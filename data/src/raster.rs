@@ -94,7 +94,10 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
     }
     let decode = |bytes: &[u8]| decode_any(bytes, ImageFormat::Jpeg, file);
     if segments.has_end {
-        return decode(file.bytes);
+        return decode(file.bytes).or_else(|problem| {
+            // Frames of films may leave out the tables that everybody has.
+            decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
+        });
     }
     if segments.several_scans {
         return Err(cut_off());
@@ -212,6 +215,22 @@ mod tests {
         jpeg[frame + 1] = 0xc2;
         jpeg.truncate(jpeg.len() - 2);
         assert_eq!(read(&jpeg).unwrap_err(), format!("the JPEG data is cut off after {} bytes", jpeg.len()));
+    }
+
+    #[test]
+    fn a_jpeg_may_leave_out_the_usual_tables() {
+        let image = picture(24, 24);
+        let jpeg = encoded(&image, ImageFormat::Jpeg);
+        let whole = read(&jpeg).unwrap();
+        let tables: Vec<usize> = (0..jpeg.len() - 4).filter(|&place| jpeg[place..place + 2] == *b"\xff\xc4").collect();
+        assert!(!tables.is_empty());
+        for table in tables {
+            let length = 2 + usize::from(u16::from_be_bytes([jpeg[table + 2], jpeg[table + 3]]));
+            let without = [&jpeg[..table], &jpeg[table + length..]].concat();
+            assert_eq!(read(&without).as_ref(), Ok(&whole));
+        }
+        // Bytes between segments are skipped.
+        assert_eq!(read(&[&jpeg[..20], b"between", &jpeg[20..]].concat()).as_ref(), Ok(&whole));
     }
 
     #[test]
