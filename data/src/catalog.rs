@@ -1,12 +1,11 @@
 //! The image files of a dataset: which there are, and what belongs to what.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::error::DataError;
-
-/// Extensions of image files, in lower case.
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "bmp", "webp"];
+use crate::error::{DataError, counted, listed};
+use crate::image_format::extension_of;
+use crate::tree::Folder;
 
 /// What a dataset of image files is made of.
 #[derive(Debug, Default)]
@@ -16,6 +15,11 @@ pub(crate) struct Catalog {
     pub class_names: Vec<String>,
     pub train: Vec<Entry>,
     pub test: Vec<Entry>,
+    /// Images for training without labels, besides those of the other splits.
+    pub unlabeled: Vec<Entry>,
+    /// Whether the labels of the training and test split are those of `class_names`.
+    pub train_labeled: bool,
+    pub test_labeled: bool,
     /// What is wrong. Then the rest is only what could be found in spite of it.
     pub problems: Vec<DataError>,
     /// What somebody who looks at the dataset may want to know.
@@ -30,87 +34,46 @@ pub(crate) struct Entry {
     pub label: u16,
 }
 
-/// What is in a folder, sorted by name; hidden things and other files are left out.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub folders: Vec<String>,
-    pub images: Vec<String>,
-}
-
-impl Listing {
-    /// Looks into a folder; what is wrong in it goes to `problems`.
-    pub fn of(dir: &Path, problems: &mut Vec<DataError>) -> Self {
-        let mut listing = Self::default();
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(source) => {
-                problems.push(DataError::Read { path: dir.to_path_buf(), source });
-                return listing;
-            }
-        };
-        for entry in entries {
-            let (path, kind) = match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
-                Ok(entry) => entry,
-                Err(source) => {
-                    problems.push(DataError::Read { path: dir.to_path_buf(), source });
-                    break;
-                }
-            };
-            let is_dir = kind.is_dir() || (kind.is_symlink() && path.is_dir());
-            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-                || !(is_dir || is_image(&path))
-            {
-                continue;
-            }
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
-                let problem = "its name is not in UTF-8".to_owned();
-                problems.push(DataError::Layout { path, problem, expected: "another name: rename it" });
-                continue;
-            };
-            if is_dir && kind.is_symlink() && contains(&path, dir) {
-                let problem = "a link to a folder that it lies in".to_owned();
-                problems.push(DataError::Layout { path, problem, expected: "a folder of its own: remove the link" });
-            } else if is_dir {
-                listing.folders.push(name);
-            } else {
-                listing.images.push(name);
-            }
-        }
-        listing.folders.sort_unstable();
-        listing.images.sort_unstable();
-        listing
-    }
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
-}
-
-/// Whether `link` leads to `dir` or a folder that holds it.
-fn contains(link: &Path, dir: &Path) -> bool {
-    match (link.canonicalize(), dir.canonicalize()) {
-        (Ok(link), Ok(dir)) => dir.starts_with(link),
-        _ => false,
-    }
-}
-
-/// All images in a folder and the folders in it, sorted, as paths from `root`.
-pub(crate) fn images_below(root: &Path, folder: &str, problems: &mut Vec<DataError>) -> Vec<String> {
-    let mut images = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let listing = Listing::of(&root.join(&folder), problems);
-        images.extend(listing.images.iter().map(|image| format!("{folder}/{image}")));
-        folders.extend(listing.folders.iter().map(|inner| format!("{folder}/{inner}")));
-    }
-    images.sort_unstable();
-    images
-}
-
 impl Catalog {
     pub fn of(root: PathBuf) -> Self {
-        Self { root, ..Self::default() }
+        Self { root, train_labeled: true, test_labeled: true, ..Self::default() }
+    }
+
+    /// Images, whatever split they are of.
+    pub fn len(&self) -> usize {
+        self.train.len() + self.test.len() + self.unlabeled.len()
+    }
+
+    /// Says which files and links of a folder are left out, but for files that belong there.
+    pub fn note_left_out(&mut self, folder: &Folder, belongs: impl Fn(&str) -> bool) {
+        let all = folder.all();
+        let paths = |of: fn(&Folder) -> &Vec<String>| -> Vec<String> {
+            all.iter().flat_map(|folder| of(folder)).cloned().collect()
+        };
+        let mut note = |mut files: Vec<String>, what: &str| {
+            files.retain(|file| !belongs(file));
+            if !files.is_empty() {
+                files.sort_unstable();
+                let number = counted(files.len(), "file");
+                self.notes.push(format!("{number} {what}, left out ({}): {}", by_extension(&files), listed(&files)));
+            }
+        };
+        note(paths(|folder| &folder.other_images), "in image formats that are not read");
+        note(paths(|folder| &folder.other_files), "whose names are not those of images");
+        self.notes.extend(paths(|folder| &folder.links));
+    }
+
+    /// Says which folders would be classes if they had images.
+    pub fn note_empty_classes(&mut self, folder: &Folder) {
+        for class in folder.folders.iter().filter(|class| class.count == 0) {
+            let others: Vec<String> = class.all().iter().flat_map(|folder| &folder.other_images).cloned().collect();
+            self.notes.push(if others.is_empty() {
+                format!("the folder {} has no images and is no class", class.path)
+            } else {
+                let number = counted(others.len(), "file");
+                format!("the class {} is left out: its {number} ({}) are not read", class.path, by_extension(&others))
+            });
+        }
     }
 
     /// The label of the class at this place of the list of classes.
@@ -127,4 +90,22 @@ impl Catalog {
     pub fn problem(&mut self, path: PathBuf, problem: String, expected: &'static str) {
         self.problems.push(DataError::Layout { path, problem, expected });
     }
+}
+
+/// "heic 12, psd 1": how many files there are of each kind, the most first.
+fn by_extension(files: &[String]) -> String {
+    const FIRST: usize = 4;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    files.iter().for_each(|file| *counts.entry(extension_of(file)).or_default() += 1);
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let kind = |(extension, count): &(String, usize)| match extension.as_str() {
+        "" => format!("no extension {count}"),
+        extension => format!("{extension} {count}"),
+    };
+    let mut kinds: Vec<String> = counts.iter().take(FIRST).map(kind).collect();
+    if counts.len() > FIRST {
+        kinds.push(format!("others {}", counts[FIRST..].iter().map(|(_, count)| count).sum::<usize>()));
+    }
+    kinds.join(", ")
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::catalog::{Catalog, Entry, Listing};
+use crate::catalog::{Catalog, Entry};
 use crate::cifar::{Archive, Form};
 use crate::dataset::{DEFAULT_MAX_PIXELS, DatasetName, Progress};
-use crate::decoding::{Counter, decode};
+use crate::decoding::{Counter, Decoding, decode};
 use crate::error::{DataError, counted};
 use crate::report::{Finding, Report, SplitSummary};
 use crate::{cifar10, cifar100, folder, stl10, tiny};
@@ -40,7 +40,6 @@ pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError
 /// # Errors
 /// As [`check`].
 pub fn check_with(dir: &Path, options: &CheckOptions) -> Result<Report, DataError> {
-    let progress = options.progress;
     if !dir.is_dir() {
         let (problem, expected) = ("there is no such folder".to_owned(), "the folder of a dataset");
         return Err(DataError::Layout { path: dir.to_path_buf(), problem, expected });
@@ -49,13 +48,13 @@ pub fn check_with(dir: &Path, options: &CheckOptions) -> Result<Report, DataErro
     findings.extend(cifar(dir, &cifar10::ARCHIVE, &[DatasetName::Cifar10]));
     findings.extend(cifar(dir, &cifar100::ARCHIVE, &[DatasetName::Cifar100, DatasetName::Supercifar100]));
     findings.extend(stl10::find(dir).map(stl10));
-    findings.extend(tiny_images(dir).map(|root| tiny_imagenet(root, progress)));
-    findings.extend(slim_images(dir).map(|root| slim(root, progress)));
+    findings.extend(tiny_images(dir).map(|root| tiny_imagenet(root, options)));
+    findings.extend(slim_images(dir).map(|root| slim(root, options)));
     if findings.is_empty() {
         let catalog = folder::catalog(dir.to_path_buf());
         if !(catalog.train.is_empty() && catalog.problems.is_empty()) {
             let finding = Finding::new(&[DatasetName::Folder], "image files", dir.to_path_buf());
-            findings.push(image_files(finding, catalog, None, progress));
+            findings.push(image_files(finding, catalog, None, options));
         }
     }
     Ok(Report { dir: dir.to_path_buf(), findings })
@@ -107,7 +106,7 @@ fn stl10(folder: PathBuf) -> Finding {
     if !unlabeled.exists() {
         finding.notes.push(stl10::NO_UNLABELED.to_owned());
     } else if finding.take(stl10::open_pixels(&folder, "unlabeled", stl10::UNLABELED).map_err(one)).is_some() {
-        finding.splits.push(SplitSummary::unlabeled(stl10::UNLABELED));
+        finding.splits.push(SplitSummary::unlabeled("unlabeled", stl10::UNLABELED));
     }
     finding.complete = Some(finding.splits.len() == 3 && finding.is_sound());
     finding
@@ -119,13 +118,13 @@ fn tiny_images(dir: &Path) -> Option<PathBuf> {
     tiny::find(dir).filter(|root| root.ends_with(tiny::FOLDER) || signs.iter().any(|sign| root.join(sign).is_file()))
 }
 
-fn tiny_imagenet(root: PathBuf, progress: Option<Progress>) -> Finding {
+fn tiny_imagenet(root: PathBuf, options: &CheckOptions) -> Finding {
     let catalog = tiny::catalog(root.clone());
     let (classes, train, test) = tiny::WHOLE;
     let complete = (catalog.class_names.len(), catalog.train.len(), catalog.test.len())
         == (classes, classes * train, classes * test);
     let mut finding =
-        image_files(Finding::new(&[DatasetName::Tiny], "image files", root), catalog, Some(tiny::SIDE), progress);
+        image_files(Finding::new(&[DatasetName::Tiny], "image files", root), catalog, Some(tiny::SIDE), options);
     finding.complete = Some(complete && finding.is_sound());
     finding
 }
@@ -135,7 +134,7 @@ fn slim_images(dir: &Path) -> Option<PathBuf> {
     Some(folder::find_slim(dir)).filter(|root| root.file_name().is_some_and(|name| name == folder::SLIM_FOLDER))
 }
 
-fn slim(root: PathBuf, progress: Option<Progress>) -> Finding {
+fn slim(root: PathBuf, options: &CheckOptions) -> Finding {
     let catalog = folder::catalog(root.clone());
     let (classes, images) = folder::WHOLE_SLIM;
     let complete = catalog.class_names.len() == classes && catalog.train.len() + catalog.test.len() == classes * images;
@@ -147,22 +146,31 @@ fn slim(root: PathBuf, progress: Option<Progress>) -> Finding {
         finding.complete = Some(false);
         return finding;
     }
-    let mut finding = image_files(finding, catalog, Some(folder::SIDE), progress);
+    let mut finding = image_files(finding, catalog, Some(folder::SIDE), options);
     // With an official `val` besides, the two splits are not all images.
-    let has_val = Listing::of(&finding.dir, &mut Vec::new()).folders.iter().any(|folder| folder == "val");
+    let has_val = finding.dir.join("val").is_dir();
     finding.complete = (complete || !has_val).then_some(complete && finding.is_sound());
     finding
 }
 
 /// Decodes all images.
-fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, progress: Option<Progress>) -> Finding {
-    let counter = Counter::new(catalog.train.len() + catalog.test.len(), progress);
+fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, options: &CheckOptions) -> Finding {
+    let counter = Counter::new(catalog.len(), options.progress);
     finding.add(catalog.problems);
     let mut other_sizes = 0;
-    for (split, entries) in [("train", &catalog.train), ("test", &catalog.test)] {
-        let (sound, broken) = decode_all(&catalog.root, entries, side, &counter, &mut other_sizes);
+    let splits = [
+        ("train", &catalog.train, catalog.train_labeled),
+        ("test", &catalog.test, catalog.test_labeled),
+        ("unlabeled", &catalog.unlabeled, false),
+    ];
+    for (split, entries, labeled) in splits {
+        let (sound, broken) = decode_all(&catalog.root, entries, side, options.max_pixels, &counter, &mut other_sizes);
         finding.add(broken);
-        finding.splits.push(SplitSummary::of(split, sound.into_iter()));
+        if labeled {
+            finding.splits.push(SplitSummary::of(split, sound.into_iter()));
+        } else if split != "unlabeled" || !entries.is_empty() {
+            finding.splits.push(SplitSummary::unlabeled(split, sound.len()));
+        }
     }
     finding.notes.extend(catalog.notes);
     if let Some(side) = side.filter(|_| other_sizes > 0) {
@@ -176,16 +184,17 @@ fn decode_all(
     root: &Path,
     entries: &[Entry],
     side: Option<usize>,
+    max_pixels: u64,
     counter: &Counter,
     other_sizes: &mut usize,
 ) -> (Vec<u16>, Vec<DataError>) {
-    let to = side.unwrap_or(folder::SIDE);
+    let how = Decoding { side: side.unwrap_or(folder::SIDE), max_pixels };
     let decoded: Vec<_> = entries
         .par_iter()
         .map_init(
-            || vec![0; 3 * to * to],
+            || vec![0; 3 * how.side * how.side],
             |pixels, entry| {
-                let size = decode(root, entry, to, pixels);
+                let size = decode(root, entry, how, pixels);
                 counter.add(1);
                 size.map(|size| (entry.label, size))
             },

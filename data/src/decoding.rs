@@ -9,27 +9,52 @@ use rayon::prelude::*;
 
 use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Progress, Splits};
-use crate::error::DataError;
+use crate::error::{DataError, counted, listed};
+use crate::image_format::extension_of;
 use crate::images::{ImageSet, MappedPixels};
 use crate::picture::PictureReader;
-use crate::pixel_file::{PixelKey, PixelWriter};
+use crate::pixel_file::{PixelKey, PixelWriter, Stored};
+use crate::raster::ImageBytes;
 
 /// Bytes of pixels that are decoded before they are written to a file.
 const BLOCK: usize = 64 << 20;
+/// Bytes that no pixel needs more of in any file.
+const WIDEST: u64 = 32;
+/// Files up to this size are read whatever the most pixels are.
+const SMALL: u64 = 64 << 20;
+/// Broken images that are named where there is room for one message.
+const NAMED: usize = 10;
 
 thread_local! {
     static READER: RefCell<PictureReader> = RefCell::default();
 }
 
+/// How image files are decoded.
+#[derive(Clone, Copy)]
+pub(crate) struct Decoding {
+    pub side: usize,
+    pub max_pixels: u64,
+}
+
 /// Decodes the file of one entry into `[3, side, side]`; returns its height and width.
-pub(crate) fn decode(root: &Path, entry: &Entry, side: usize, out: &mut [u8]) -> Result<(usize, usize), DataError> {
+pub(crate) fn decode(root: &Path, entry: &Entry, how: Decoding, out: &mut [u8]) -> Result<(usize, usize), DataError> {
     let path = root.join(&entry.name);
-    match fs::read(&path) {
-        Err(source) => Err(DataError::Read { path, source }),
-        Ok(bytes) => READER
-            .with_borrow_mut(|reader| reader.read(&bytes, side, out))
-            .map_err(|problem| DataError::BadImage { path, problem }),
+    let bad = |problem: String| DataError::BadImage { path: path.clone(), problem };
+    let cannot = |error: std::io::Error| bad(format!("it cannot be read: {error}"));
+    let metadata = fs::metadata(&path).map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(bad("it is no file".into()));
     }
+    if metadata.len() > how.max_pixels.saturating_mul(WIDEST).max(SMALL) {
+        return Err(bad(format!(
+            "it has {} bytes, more than an image of {} pixels can have (--max-pixels)",
+            metadata.len(),
+            how.max_pixels
+        )));
+    }
+    let bytes = fs::read(&path).map_err(cannot)?;
+    let file = ImageBytes { bytes: &bytes, extension: &extension_of(&entry.name), max_pixels: how.max_pixels };
+    READER.with_borrow_mut(|reader| reader.read(file, how.side, out)).map_err(bad)
 }
 
 /// Counts images.
@@ -53,7 +78,7 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// Loads the images of a dataset, or reports the first problem that was found on the way.
+/// Loads the images of a dataset, or reports the first problem that was found on the way, or all broken images together.
 pub(crate) fn load(
     dataset: &str,
     mut catalog: Catalog,
@@ -63,20 +88,54 @@ pub(crate) fn load(
     if !catalog.problems.is_empty() {
         return Err(catalog.problems.swap_remove(0));
     }
-    let counter = Counter::new(catalog.train.len() + catalog.test.len(), options.progress);
-    let set = |split, entries: &[Entry]| {
-        let decoder = Decoder { root: &catalog.root, entries, side, counter: &counter };
-        decoder.set(format!("{dataset}-{split}"), options.memory_limit, &catalog.class_names)
+    let counter = Counter::new(catalog.len(), options.progress);
+    let how = Decoding { side, max_pixels: options.max_pixels };
+    let set = |split, entries: &[Entry], labeled: bool| {
+        let decoder = Decoder { root: &catalog.root, entries, how, skip: options.skip_broken, counter: &counter };
+        let unlabeled = [crate::folder::UNLABELED.to_owned()];
+        let names = if labeled { &catalog.class_names[..] } else { &unlabeled };
+        let (set, broken) = decoder.set(format!("{dataset}-{split}"), options.memory_limit, names)?;
+        Ok::<_, DataError>((if labeled { set } else { set.with_labels_unknown() }, broken))
     };
-    let (train, test) = (set("train", &catalog.train)?, set("test", &catalog.test)?);
-    match (train, test) {
-        (Ok(train), Ok(test)) => Ok(Splits { notes: catalog.notes, ..Splits::new(train, test) }),
-        (train, test) => Err(together([train.err(), test.err()].into_iter().flatten().flatten().collect())),
+    let (train, mut broken) = set("train", &catalog.train, catalog.train_labeled)?;
+    let (test, in_test) = set("test", &catalog.test, catalog.test_labeled)?;
+    let (unlabeled, in_unlabeled) = set("unlabeled", &catalog.unlabeled, false)?;
+    broken.extend(in_test);
+    broken.extend(in_unlabeled);
+    if !broken.is_empty() && (!options.skip_broken || train.is_empty()) {
+        return Err(together(broken));
     }
+    let mut notes = catalog.notes;
+    if !broken.is_empty() {
+        let names: Vec<String> = broken.iter().map(|problem| name_of(problem, &catalog.root)).collect();
+        notes.push(format!("{} left out: {}", counted(names.len(), "broken image"), listed(&names)));
+        notes.extend(emptied(&catalog.class_names, &catalog.train, &train));
+        if test.is_empty() && !catalog.test.is_empty() {
+            notes.push("all test images are broken".to_owned());
+        }
+    }
+    let unlabeled = (!unlabeled.is_empty()).then_some(unlabeled);
+    Ok(Splits { unlabeled, notes, skipped: broken, ..Splits::new(train, test) })
 }
 
-/// Broken images that are named where there is room for one message.
-const NAMED: usize = 10;
+/// Classes that have lost all of their training images.
+fn emptied(names: &[String], entries: &[Entry], train: &ImageSet) -> Vec<String> {
+    let has = |labels: &mut dyn Iterator<Item = u16>| {
+        let mut has = vec![false; names.len()];
+        labels.for_each(|label| has[usize::from(label)] = true);
+        has
+    };
+    let (before, after) = (has(&mut entries.iter().map(|entry| entry.label)), has(&mut train.labels().iter().copied()));
+    let lost = names.iter().enumerate().filter(|(class, _)| before[*class] && !after[*class]);
+    lost.map(|(_, name)| format!("all training images of class {name} are broken")).collect()
+}
+
+fn name_of(problem: &DataError, root: &Path) -> String {
+    match problem {
+        DataError::BadImage { path, .. } => path.strip_prefix(root).unwrap_or(path).display().to_string(),
+        other => other.to_string(),
+    }
+}
 
 /// All broken images in one message, the first few by name.
 fn together(mut problems: Vec<DataError>) -> DataError {
@@ -84,107 +143,133 @@ fn together(mut problems: Vec<DataError>) -> DataError {
         return problems.remove(0);
     }
     let more = problems.len().saturating_sub(NAMED);
-    let first = problems.into_iter().take(NAMED).map(|problem| match problem {
-        DataError::BadImage { path, problem } => (path, problem),
-        DataError::Read { path, source } => (path, format!("it cannot be read: {source}")),
-        other => (Default::default(), other.to_string()),
+    let first = problems.into_iter().filter_map(|problem| match problem {
+        DataError::BadImage { path, problem } => Some((path, problem)),
+        _ => None,
     });
-    DataError::BadImages { first: first.collect(), more }
+    DataError::BadImages { first: first.take(NAMED).collect(), more }
 }
 
 /// The images of one split.
 struct Decoder<'a> {
     root: &'a Path,
     entries: &'a [Entry],
-    side: usize,
+    how: Decoding,
+    /// Whether broken images are left out.
+    skip: bool,
     counter: &'a Counter<'a>,
 }
 
-/// A result, or all images that are broken.
-type Decoded<T> = Result<T, Vec<DataError>>;
+/// Places of broken images, in order, and what is wrong with them.
+type Broken = Vec<(usize, String)>;
 
 impl Decoder<'_> {
     fn image_size(&self) -> usize {
-        3 * self.side * self.side
+        3 * self.how.side * self.how.side
     }
 
-    fn set(&self, name: String, memory_limit: usize, class_names: &[String]) -> Result<Decoded<ImageSet>, DataError> {
-        let labels: Vec<u16> = self.entries.iter().map(|entry| entry.label).collect();
-        let mapped = if self.entries.len() * self.image_size() > memory_limit {
-            match self.file(name, memory_limit) {
-                Ok(mapped) => mapped,
-                Err(problems) => return Ok(Err(problems)),
+    /// The images that are not broken, and the others. If broken ones are not to be left out and there are some, there are
+    /// no images.
+    fn set(
+        &self,
+        name: String,
+        memory_limit: usize,
+        class_names: &[String],
+    ) -> Result<(ImageSet, Vec<DataError>), DataError> {
+        let stored =
+            if self.entries.len() * self.image_size() > memory_limit { self.file(name, memory_limit) } else { None };
+        let (labels, names): (Vec<u16>, Vec<String>) =
+            self.entries.iter().map(|entry| (entry.label, entry.name.clone())).unzip();
+        let (side, classes) = (self.how.side, class_names.to_vec());
+        let (images, broken) = match stored {
+            Some((Some(pixels), broken)) => (ImageSet::mapped(pixels, labels, side, classes)?, broken),
+            Some((None, broken)) => (ImageSet::new(Vec::new(), Vec::new(), side, classes)?, broken),
+            None => {
+                let mut pixels = vec![0; self.entries.len() * self.image_size()];
+                let broken = self.decode(self.entries, &mut pixels);
+                (ImageSet::new(pixels, labels, side, classes)?, broken)
             }
-        } else {
-            None
         };
-        let images = match mapped {
-            Some(pixels) => ImageSet::mapped(pixels, labels, self.side, class_names.to_vec())?,
-            None => match self.memory() {
-                Ok(pixels) => ImageSet::new(pixels, labels, self.side, class_names.to_vec())?,
-                Err(problems) => return Ok(Err(problems)),
-            },
-        };
-        images.with_file_names(self.entries.iter().map(|entry| entry.name.clone()).collect()).map(Ok)
-    }
-
-    fn memory(&self) -> Decoded<Vec<u8>> {
-        let mut pixels = vec![0; self.entries.len() * self.image_size()];
-        let problems = self.decode(self.entries, &mut pixels);
-        if problems.is_empty() { Ok(pixels) } else { Err(problems) }
-    }
-
-    /// The images in a file, or `None` if none can be written.
-    fn file(&self, name: String, memory_limit: usize) -> Decoded<Option<MappedPixels>> {
-        let files = self.entries.iter().map(|entry| entry.name.as_str());
-        let Ok(key) = PixelKey::new(self.root, name, self.side, files) else {
-            return Ok(None);
-        };
-        if let Some(found) = key.find() {
-            self.counter.add(self.entries.len());
-            return Ok(Some(found));
+        let problems = broken.iter().map(|(image, problem)| DataError::BadImage {
+            path: self.root.join(&self.entries[*image].name),
+            problem: problem.clone(),
+        });
+        let problems: Vec<DataError> = problems.collect();
+        if problems.is_empty() {
+            return Ok((images.with_file_names(names)?, problems));
         }
-        let Ok(writer) = key.create() else {
-            return Ok(None);
-        };
+        if !self.skip {
+            return Ok((images.select(&[]), problems));
+        }
+        let images = images.with_file_names(names)?;
+        let broken: std::collections::BTreeSet<usize> = broken.into_iter().map(|(image, _)| image).collect();
+        let sound: Vec<usize> = (0..images.len()).filter(|image| !broken.contains(image)).collect();
+        Ok((images.select(&sound), problems))
+    }
+
+    /// The images in a file and the broken ones, or `None` if none can be written. With broken images that are not to be
+    /// left out there is no file.
+    fn file(&self, name: String, memory_limit: usize) -> Option<(Option<MappedPixels>, Broken)> {
+        let files = self.entries.iter().map(|entry| entry.name.as_str());
+        let key = PixelKey::new(self.root, name, self.how.side, self.how.max_pixels, files);
+        if let Some(Stored { pixels, broken }) = key.find().filter(|stored| self.still_broken(&stored.broken)) {
+            self.counter.add(self.entries.len());
+            return Some((Some(pixels), broken));
+        }
+        let writer = key.create().ok()?;
         let lasting = writer.is_lasting();
         let block = (memory_limit / 4).clamp(self.image_size(), BLOCK.max(self.image_size()));
-        let written = self.write(writer, block)?;
+        let written = self.write(writer, block);
         if written.is_none() && lasting {
             // The dataset's disk may be full and that of the temporary files not.
-            return match key.create_temporary() {
-                Ok(writer) => self.write(writer, block),
-                Err(_) => Ok(None),
-            };
+            return self.write(key.create_temporary().ok()?, block);
         }
-        Ok(written)
+        written
+    }
+
+    /// Whether images that could not be decoded in an earlier run still cannot. Rights to read them may have changed.
+    fn still_broken(&self, broken: &Broken) -> bool {
+        let mut pixels = vec![0; self.image_size()];
+        broken.iter().all(|(image, _)| decode(self.root, &self.entries[*image], self.how, &mut pixels).is_err())
     }
 
     /// `None` if the file cannot be written.
-    fn write(&self, mut writer: PixelWriter, block: usize) -> Decoded<Option<MappedPixels>> {
+    fn write(&self, mut writer: PixelWriter, block: usize) -> Option<(Option<MappedPixels>, Broken)> {
         let images = block / self.image_size();
         let mut pixels = vec![0; images.min(self.entries.len()) * self.image_size()];
-        let mut problems = Vec::new();
-        for entries in self.entries.chunks(images) {
+        let mut all_broken = Broken::new();
+        for (number, entries) in self.entries.chunks(images).enumerate() {
             let pixels = &mut pixels[..entries.len() * self.image_size()];
-            problems.extend(self.decode(entries, pixels));
-            // Once an image is broken, the rest is only decoded to find the others.
-            if problems.is_empty() && writer.write(pixels).is_err() {
-                return Ok(None);
+            let broken = self.decode(entries, pixels);
+            for (place, _) in &broken {
+                pixels[place * self.image_size()..][..self.image_size()].fill(0);
+            }
+            all_broken.extend(broken.into_iter().map(|(place, problem)| (number * images + place, problem)));
+            // Once an image is broken that may not be left out, the rest is only decoded to find the others.
+            if (self.skip || all_broken.is_empty()) && writer.write(pixels).is_err() {
+                return None;
             }
         }
-        if problems.is_empty() { Ok(writer.finish().ok()) } else { Err(problems) }
+        if !self.skip && !all_broken.is_empty() {
+            return Some((None, all_broken));
+        }
+        let Stored { pixels, broken } = writer.finish(&all_broken).ok()?;
+        Some((Some(pixels), broken))
     }
 
     /// Decodes some of the entries and returns those that are broken, in their order.
-    fn decode(&self, entries: &[Entry], pixels: &mut [u8]) -> Vec<DataError> {
+    fn decode(&self, entries: &[Entry], pixels: &mut [u8]) -> Broken {
         pixels
             .par_chunks_exact_mut(self.image_size())
             .zip(entries)
-            .filter_map(|(pixels, entry)| {
-                let problem = decode(self.root, entry, self.side, pixels).err();
+            .enumerate()
+            .filter_map(|(place, (pixels, entry))| {
+                let problem = decode(self.root, entry, self.how, pixels).err();
                 self.counter.add(1);
-                problem
+                match problem? {
+                    DataError::BadImage { problem, .. } => Some((place, problem)),
+                    other => Some((place, other.to_string())),
+                }
             })
             .collect()
     }

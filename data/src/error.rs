@@ -217,6 +217,13 @@ fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
     list
 }
 
+/// The first few of some names: "a, b, c and 4 more".
+pub(crate) fn listed(names: &[String]) -> String {
+    const FIRST: usize = 5;
+    let first = names.iter().take(FIRST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > FIRST { format!("{first} and {} more", names.len() - FIRST) } else { first }
+}
+
 /// A number of things: "1 image", "2 images", "3 classes".
 pub(crate) fn counted(number: usize, what: &str) -> String {
     match number {

@@ -2,23 +2,32 @@
 //!
 //! In the dataset's folder are
 //!
-//! - `train/` and `test/` (or else `val/`) with a folder for each class, or
-//! - `train/` alone, or the class folders themselves: then the last fifth of the images of each class, sorted by name and
-//!   rounded down, is the test split, or
-//! - images only, with no folder of a class: then all of them are the training split, of the one class `unlabeled`, and
-//!   the test split is empty.
+//! - a training and a test split with a folder for each class, under any usual name and in any case: `train`, `Training`,
+//!   `train_set`; `test`, `Testing`, `eval`; `val`, `valid`, `dev`. A validation split serves as the test split where there
+//!   is none. Test images in no class folders are without labels: nothing is tested on them. Or
+//! - a training split alone, or the class folders themselves: then the last fifth of the images of each class, sorted by
+//!   name and rounded down, is the test split, or
+//! - images only, with no folder of a class: then all of them are the training split, without labels, and the test split is
+//!   empty.
+//!
+//! A folder `unlabeled` beside them is for training without labels. All of it may lie in a wrapper (`archive/train`,
+//! `images/train`). What looks like splits and fits none of this is an error that says why. [`crate::Splits::notes`] says
+//! what was taken for what; the same sentences are in the report of [`crate::check()`].
 //!
 //! Classes are sorted by name. Images may lie deeper inside of a class folder; their order is that of their paths. Images
-//! are files named `jpg`, `jpeg`, `png`, `bmp` or `webp` in upper or lower case; other files, hidden ones and folders
-//! without images do not count. Images of any size are resized by their shorter side and cut out in the middle.
+//! are files whose names end in those of JPEG, PNG, BMP, WebP, GIF, TIFF, PNM, QOI, TGA, ICO or farbfeld, in upper or lower
+//! case; of animations the first frame counts. Which files are left out is said in a note, but hidden ones and what systems
+//! leave in folders. Images of any size are resized by their shorter side and cut out in the middle.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{Catalog, Entry, Listing, images_below};
+use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Normalization, Splits};
 use crate::decoding;
 use crate::error::DataError;
+use crate::layout::{Doubt, Layout, decide};
+use crate::tree::Folder;
 
 /// Height and width of the images where none is asked for.
 pub const SIDE: usize = 64;
@@ -36,7 +45,7 @@ pub(crate) const SLIM_FOLDER: &str = "SlimageNet64";
 /// Classes, and images a class, of the whole SlimageNet64.
 pub(crate) const WHOLE_SLIM: (usize, usize) = (1000, 200);
 const EXPECTED: &str = "train/CLASS/ and test/CLASS/ (or val/CLASS/) with images, class folders, or images";
-const ADVICE: &str = "images are jpg, jpeg, png, bmp or webp files";
+const ADVICE: &str = "images are jpg, png, bmp, webp, gif, tiff, ppm, qoi, tga or ico files";
 const SLIM_ADVICE: &str = "download and unpack it from https://zenodo.org/record/3672132";
 /// One image of so many is for the test where there is no test split.
 const HELD_OUT: usize = 5;
@@ -85,83 +94,98 @@ type Classes = BTreeMap<String, Vec<String>>;
 
 /// Finds the images of a folder.
 pub(crate) fn catalog(root: PathBuf) -> Catalog {
+    let mut tree = Folder::scan(&root);
     let mut catalog = Catalog::of(root);
-    let top = Listing::of(&catalog.root, &mut catalog.problems);
-    let has = |name: &str| top.folders.iter().any(|folder| folder == name);
-    let mut train = if has("train") { classes(&mut catalog, "train") } else { Classes::new() };
-    if train.is_empty() {
-        train = classes(&mut catalog, "");
-        let splits: Vec<&str> =
-            ["train", "test", "val"].into_iter().filter(|split| train.contains_key(*split)).collect();
-        if !splits.is_empty() {
-            let path = catalog.root.join("train");
-            let problem = format!("there are images in {}/ but none in train/", splits.join("/ and "));
-            catalog.problem(path, problem, EXPECTED);
-            return catalog;
+    catalog.problems = tree.take_problems();
+    match decide(&tree) {
+        Err(Doubt { path, problem, expected }) => {
+            let path = if path.is_empty() { catalog.root.clone() } else { catalog.root.join(path) };
+            catalog.problem(path, problem, expected);
         }
-        return split_up(catalog, train);
-    }
-    for split in ["test", "val"].into_iter().filter(|split| has(split)) {
-        let test = classes(&mut catalog, split);
-        if test.keys().eq([UNLABELED]) && !train.keys().eq([UNLABELED]) {
-            catalog.notes.push(format!("the images in {split}/ are in no class folders and are left out"));
-        } else if !test.is_empty() {
-            return with_test(catalog, split, train, test);
+        Ok(decision) => {
+            catalog.notes = decision.notes;
+            match decision.layout {
+                Layout::Empty => {}
+                Layout::Flat(folder) => split_up(&mut catalog, flat(folder)),
+                Layout::Classes { classes, unlabeled } => {
+                    catalog.note_empty_classes(decision.at);
+                    split_up(
+                        &mut catalog,
+                        classes.iter().map(|class| (class.name.clone(), class.all_images())).collect(),
+                    );
+                    without_labels(&mut catalog, unlabeled);
+                }
+                Layout::Splits { train, test, unlabeled } => {
+                    let classes = classes(&mut catalog, train);
+                    match test {
+                        Some(test) => with_test(&mut catalog, test, classes),
+                        None => split_up(&mut catalog, classes),
+                    }
+                    without_labels(&mut catalog, unlabeled);
+                }
+            }
         }
     }
-    split_up(catalog, train)
+    catalog.note_left_out(&tree, |_| false);
+    catalog
 }
 
-/// The images in the class folders of a folder (`""` is the root), without classes that have none.
-fn classes(catalog: &mut Catalog, folder: &str) -> Classes {
-    let path = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-    let listing = Listing::of(&catalog.root.join(folder), &mut catalog.problems);
-    let mut classes = Classes::new();
-    for class in listing.folders {
-        let images = images_below(&catalog.root, &path(&class), &mut catalog.problems);
-        if images.is_empty() {
-            catalog.notes.push(format!("the folder {} has no images and is no class", path(&class)));
-        } else {
-            classes.insert(class, images);
-        }
+/// The images in the class folders of a split, without classes that have none.
+fn classes(catalog: &mut Catalog, split: &Folder) -> Classes {
+    catalog.note_empty_classes(split);
+    if split.with_images().next().is_none() {
+        return flat(split);
     }
-    if !classes.is_empty() && !listing.images.is_empty() {
-        let (first, count) = (catalog.root.join(path(&listing.images[0])), listing.images.len());
-        let problem = if count == 1 {
-            "an image beside class folders is of no class".to_owned()
-        } else {
-            format!("{count} images beside class folders are of no class, this one is the first")
-        };
-        catalog.problem(first, problem, "images in the folder of their class");
-    } else if !listing.images.is_empty() {
-        classes.insert(UNLABELED.to_owned(), listing.images.iter().map(|image| path(image)).collect());
-    }
-    classes
+    split.with_images().map(|class| (class.name.clone(), class.all_images())).collect()
 }
 
-fn with_test(mut catalog: Catalog, split: &str, train: Classes, mut test: Classes) -> Catalog {
+fn flat(folder: &Folder) -> Classes {
+    [(UNLABELED.to_owned(), folder.all_images())].into()
+}
+
+fn without_labels(catalog: &mut Catalog, folder: Option<&Folder>) {
+    let images = folder.map(Folder::all_images).unwrap_or_default();
+    catalog.unlabeled = images.into_iter().map(|name| Entry { name, label: 0 }).collect();
+}
+
+fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
+    let labeled = folder.with_images().next().is_some();
+    let mut test = classes(catalog, folder);
+    catalog.train_labeled = !train.keys().eq([UNLABELED]) || labeled;
+    catalog.test_labeled = labeled;
+    if !labeled {
+        let images = test.remove(UNLABELED).unwrap_or_default();
+        catalog.test = images.into_iter().map(|name| Entry { name, label: 0 }).collect();
+    }
     catalog.class_names = train.keys().cloned().collect();
+    same_but_for_case(catalog);
     for (place, (class, images)) in train.into_iter().enumerate() {
         let label = catalog.label(place);
         let entry = |name| Entry { name, label };
         catalog.train.extend(images.into_iter().map(entry));
         match test.remove(&class) {
             Some(images) => catalog.test.extend(images.into_iter().map(entry)),
-            None => catalog.notes.push(format!("class {class} has no images in {split}/")),
+            None if labeled => catalog.notes.push(format!("class {class} has no images in {}", folder.shown())),
+            None => {}
         }
     }
     for class in test.into_keys() {
-        let path = catalog.root.join(split).join(&class);
-        let problem = format!("there are no training images of class {class}");
-        catalog.problem(path, problem, "the same classes in train/");
+        let path = catalog.root.join(&folder.path).join(&class);
+        let like = catalog.class_names.iter().find(|name| name.to_lowercase() == class.to_lowercase());
+        let problem = match like {
+            Some(like) => format!("there are no training images of class {class}, but of {like}"),
+            None => format!("there are no training images of class {class}"),
+        };
+        catalog.problem(path, problem, "the same classes in the training split");
     }
-    catalog
 }
 
 /// Makes two splits of one, unless there are no labels.
-fn split_up(mut catalog: Catalog, classes: Classes) -> Catalog {
+fn split_up(catalog: &mut Catalog, classes: Classes) {
     catalog.class_names = classes.keys().cloned().collect();
+    same_but_for_case(catalog);
     let unlabeled = catalog.class_names == [UNLABELED];
+    (catalog.train_labeled, catalog.test_labeled) = (!unlabeled, !unlabeled);
     for (place, images) in classes.into_values().enumerate() {
         let label = catalog.label(place);
         let held_out = if unlabeled { 0 } else { images.len() / HELD_OUT };
@@ -171,11 +195,24 @@ fn split_up(mut catalog: Catalog, classes: Classes) -> Catalog {
     }
     let note = if unlabeled {
         "the images are in no class folders: they are for training without labels, and there is no test split"
+    } else if catalog.test.is_empty() {
+        "there is no test split, and no class has the five images of which one would be held out for it"
     } else {
         "there is no test split: the last fifth of each class is held out for it"
     };
     if !catalog.train.is_empty() {
         catalog.notes.push(note.to_owned());
     }
-    catalog
+}
+
+/// Says so if two classes may be one.
+fn same_but_for_case(catalog: &mut Catalog) {
+    let mut known: BTreeMap<String, &String> = BTreeMap::new();
+    let mut notes = Vec::new();
+    for class in &catalog.class_names {
+        if let Some(other) = known.insert(class.to_lowercase(), class) {
+            notes.push(format!("the classes {other} and {class} differ only in the case of letters"));
+        }
+    }
+    catalog.notes.extend(notes);
 }

@@ -40,6 +40,8 @@ pub(crate) struct MappedPixels {
     pub map: Arc<Mmap>,
     /// Byte at which the first image starts.
     pub start: usize,
+    /// Bytes of all images.
+    pub bytes: usize,
     /// Whether each plane stands column by column.
     pub by_columns: bool,
 }
@@ -75,7 +77,7 @@ impl ImageSet {
         side: usize,
         class_names: Vec<String>,
     ) -> Result<Self, DataError> {
-        let bytes = file.map.len().saturating_sub(file.start);
+        let bytes = file.bytes.min(file.map.len().saturating_sub(file.start));
         Self::checked(Pixels::File { file, places: None }, bytes, labels, side, class_names)
     }
 
@@ -284,7 +286,7 @@ mod tests {
         }
         // SAFETY: nobody else knows the file.
         let map = Arc::new(unsafe { Mmap::map(&file) }.unwrap());
-        ImageSet::mapped(MappedPixels { map, start: 7, by_columns }, vec![1, 0, 1], 2, names(2)).unwrap()
+        ImageSet::mapped(MappedPixels { map, start: 7, bytes: 36, by_columns }, vec![1, 0, 1], 2, names(2)).unwrap()
     }
 
     #[test]

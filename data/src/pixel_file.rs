@@ -1,11 +1,12 @@
 //! Decoded images in a file of their own, for sets that are too large for memory.
 //!
 //! The file lies in the folder `.qare-cache` of the dataset, so that the next run finds it. Its name and its head have a
-//! fingerprint of the files the images were decoded from (their names in order, sizes and times of change) and of their
-//! size: other files, another file.
+//! fingerprint of the files the images were decoded from (their names in order, sizes and times of change), of their size
+//! and of the most pixels they may have: other files, another file. An image that cannot be decoded has its place, too; what
+//! is wrong with it stands at the end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,10 +18,10 @@ use memmap2::Mmap;
 use crate::images::MappedPixels;
 
 /// To be raised when the same files are decoded to other pixels.
-const VERSION: &str = "qare images 1\n";
+const VERSION: &str = "qare images 2\n";
 const FOLDER: &str = ".qare-cache";
-/// Bytes before the first image: version, fingerprint, number of images and side.
-const HEAD: usize = 64;
+/// Bytes before the first image: version, fingerprint, number of images, side, and how long the list of broken ones is.
+const HEAD: usize = 96;
 /// How long a file that was never finished is left alone: somebody may be writing it.
 const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -41,27 +42,36 @@ impl PixelKey {
         dir: &Path,
         name: String,
         side: usize,
+        max_pixels: u64,
         files: impl ExactSizeIterator<Item = &'a str>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let mut hash = Md5::new();
+        hash.update(max_pixels.to_le_bytes());
         let images = files.len();
         for file in files {
-            let metadata = fs::metadata(dir.join(file))?;
-            let time = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             hash.update(file.as_bytes());
             hash.update([0]);
-            hash.update(metadata.len().to_le_bytes());
-            hash.update(time.as_nanos().to_le_bytes());
+            // A file that cannot be looked at is a broken image.
+            if let Ok(metadata) = fs::metadata(dir.join(file)) {
+                let time = metadata.modified().unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH).unwrap_or_default();
+                hash.update(metadata.len().to_le_bytes());
+                hash.update(time.as_nanos().to_le_bytes());
+            }
         }
-        Ok(Self { dir: dir.to_path_buf(), name, side, images, fingerprint: hash.finalize().into() })
+        Self { dir: dir.to_path_buf(), name, side, images, fingerprint: hash.finalize().into() }
     }
 
-    fn head(&self) -> [u8; HEAD] {
+    fn bytes(&self) -> usize {
+        self.images * 3 * self.side * self.side
+    }
+
+    fn head(&self, broken: usize) -> [u8; HEAD] {
         let mut head = [0; HEAD];
         head[..VERSION.len()].copy_from_slice(VERSION.as_bytes());
         head[32..48].copy_from_slice(&self.fingerprint);
         head[48..56].copy_from_slice(&(self.images as u64).to_le_bytes());
-        head[56..].copy_from_slice(&(self.side as u64).to_le_bytes());
+        head[56..64].copy_from_slice(&(self.side as u64).to_le_bytes());
+        head[64..72].copy_from_slice(&(broken as u64).to_le_bytes());
         head
     }
 
@@ -76,21 +86,32 @@ impl PixelKey {
     }
 
     /// The images from an earlier run, if their file is there and whole.
-    pub fn find(&self) -> Option<MappedPixels> {
+    pub fn find(&self) -> Option<Stored> {
         self.map(&File::open(self.path()).ok()?).ok()
     }
 
-    fn map(&self, file: &File) -> io::Result<MappedPixels> {
-        let bytes = HEAD + self.images * 3 * self.side * self.side;
-        if file.metadata()?.len() != bytes as u64 {
-            return Err(io::Error::other("the file has the wrong size"));
-        }
+    fn map(&self, file: &File) -> io::Result<Stored> {
+        let (start, bytes) = (HEAD, self.bytes());
+        let length = file.metadata()?.len();
+        let Some(broken) = length.checked_sub((start + bytes) as u64) else {
+            return Err(io::Error::other("the file is too short"));
+        };
         // SAFETY: a file of this folder is never changed once it has its name, only replaced or removed.
         let map = unsafe { Mmap::map(file) }?;
-        if map[..HEAD] != self.head() {
+        if map[..HEAD] != self.head(broken as usize) {
             return Err(io::Error::other("the file holds other images"));
         }
-        Ok(MappedPixels { map: Arc::new(map), start: HEAD, by_columns: false })
+        let list = String::from_utf8_lossy(&map[start + bytes..]);
+        let broken: Option<Vec<(usize, String)>> = list.lines().map(|line| self.broken(line)).collect();
+        let broken = broken.ok_or_else(|| io::Error::other("the list of broken images is damaged"))?;
+        Ok(Stored { pixels: MappedPixels { map: Arc::new(map), start, bytes, by_columns: false }, broken })
+    }
+
+    /// An image that has no pixels, and what is wrong with it.
+    fn broken(&self, line: &str) -> Option<(usize, String)> {
+        let (image, problem) = line.split_once('\t')?;
+        let image = image.parse().ok().filter(|image| *image < self.images)?;
+        Some((image, problem.to_owned()))
     }
 
     /// Starts a file in the dataset's folder; if that cannot be written, one in the system's folder for temporary files,
@@ -123,6 +144,13 @@ impl PixelKey {
     }
 }
 
+/// The images of a file.
+pub(crate) struct Stored {
+    pub pixels: MappedPixels,
+    /// Those that have no pixels, in order, and what is wrong with each.
+    pub broken: Vec<(usize, String)>,
+}
+
 /// A name beside `path` that nobody else uses.
 fn unique(path: &Path) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -145,7 +173,7 @@ impl<'a> PixelWriter<'a> {
     fn new(key: &'a PixelKey, path: PathBuf, place: Option<PathBuf>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         let mut writer = Self { key, file, path, place };
-        writer.write(&key.head())?;
+        writer.write(&key.head(0))?;
         Ok(writer)
     }
 
@@ -159,8 +187,13 @@ impl<'a> PixelWriter<'a> {
         self.file.write_all(pixels)
     }
 
-    /// Gives the file its name, removes the ones it replaces and maps it.
-    pub fn finish(self) -> io::Result<MappedPixels> {
+    /// Adds which images are broken, gives the file its name, removes the ones it replaces and maps it.
+    pub fn finish(mut self, broken: &[(usize, String)]) -> io::Result<Stored> {
+        let line = |(image, problem): &(usize, String)| format!("{image}\t{}\n", problem.replace(['\n', '\r'], " "));
+        let list: String = broken.iter().map(line).collect();
+        self.write(list.as_bytes())?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.write(&self.key.head(list.len()))?;
         if let Some(place) = &self.place {
             self.file.sync_all()?;
             fs::rename(&self.path, place)?;

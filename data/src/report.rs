@@ -69,8 +69,8 @@ impl SplitSummary {
         }
     }
 
-    pub(crate) fn unlabeled(images: usize) -> Self {
-        Self { name: "unlabeled", images, classes: 0, labels: None, class_sizes: (0, 0) }
+    pub(crate) fn unlabeled(name: &'static str, images: usize) -> Self {
+        Self { name, images, classes: 0, labels: None, class_sizes: (0, 0) }
     }
 }
 

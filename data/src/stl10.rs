@@ -39,7 +39,8 @@ pub(crate) const EXPECTED: &str =
     "the binary version of STL-10 is train_X.bin, train_y.bin, test_X.bin, test_y.bin and unlabeled_X.bin";
 const ADVICE: &str = "download and unpack http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz";
 /// What is said of an archive that is not whole.
-pub(crate) const NO_UNLABELED: &str = "unlabeled_X.bin is missing: pre-training takes the labelled training images";
+pub(crate) const NO_UNLABELED: &str =
+    "unlabeled_X.bin is missing: pre-training takes the labelled training images instead";
 /// Images read at a time; every file has a multiple of them.
 const CHUNK: usize = 100;
 
@@ -163,7 +164,7 @@ fn map_unlabeled(path: &Path) -> Result<ImageSet, DataError> {
     let file = open(path, UNLABELED, IMAGE_SIZE, "images of 3x96x96 bytes")?;
     // SAFETY: the files of a dataset are only read; who shortens one while it is in use is told so by the system.
     let map = unsafe { Mmap::map(&file) }.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    let pixels = MappedPixels { map: Arc::new(map), start: 0, by_columns: true };
+    let pixels = MappedPixels { map: Arc::new(map), start: 0, bytes: UNLABELED * IMAGE_SIZE, by_columns: true };
     let set = ImageSet::mapped(pixels, vec![0; UNLABELED], SIDE, vec!["unlabeled".to_owned()])?;
     Ok(set.with_labels_unknown())
 }

@@ -14,10 +14,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{Catalog, Entry, Listing, images_below};
+use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Normalization, Splits};
 use crate::decoding;
 use crate::error::{DataError, counted};
+use crate::tree::Folder;
 
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 64;
@@ -60,8 +61,10 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
         catalog.problems.push(DataError::MissingFile { path: catalog.root.join("train"), expected });
         return catalog;
     }
+    let mut tree = Folder::scan(&catalog.root);
+    catalog.problems = tree.take_problems();
     let listed = read_wnids(&mut catalog);
-    let folders = Listing::of(&catalog.root.join("train"), &mut catalog.problems).folders;
+    let folders = names(tree.at("train"));
     let wnids = match &listed {
         None => folders,
         Some(listed) => in_order(&mut catalog, listed, folders),
@@ -69,7 +72,7 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
     catalog.class_names = readable(&mut catalog, &wnids);
     for (class, wnid) in wnids.iter().enumerate() {
         let label = catalog.label(class);
-        let images = train_images(&mut catalog, wnid);
+        let images = train_images(&mut catalog, &tree, wnid);
         catalog.train.extend(images.into_iter().map(|name| Entry { name, label }));
     }
     if wnids.is_empty() {
@@ -77,15 +80,24 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
         catalog.problem(catalog.root.join("train"), problem, "train/WNID/images/*.JPEG");
     }
     let labels = wnids.iter().enumerate().map(|(class, wnid)| (wnid.as_str(), class as u16)).collect();
-    if catalog.root.join("val/images").is_dir() {
-        annotated(&mut catalog, &labels);
-    } else if catalog.root.join("val").is_dir() {
-        sorted_into_folders(&mut catalog, &labels);
+    if let Some(images) = tree.at("val/images") {
+        annotated(&mut catalog, images, &labels);
+    } else if let Some(val) = tree.at("val") {
+        sorted_into_folders(&mut catalog, val, &labels);
     } else {
         let expected = "the test split of tiny-ImageNet is val/images with val/val_annotations.txt";
         catalog.problems.push(DataError::MissingFile { path: catalog.root.join("val"), expected });
     }
+    let note = "train/ is the training split and val/ the test split, as the official test images have no labels";
+    catalog.notes.insert(0, note.to_owned());
+    for split in ["train", "val"].into_iter().filter_map(|split| tree.at(split)) {
+        catalog.note_left_out(split, |file| file.ends_with("_boxes.txt") || file == ANNOTATIONS);
+    }
     catalog
+}
+
+fn names(folder: Option<&Folder>) -> Vec<String> {
+    folder.into_iter().flat_map(|folder| &folder.folders).map(|folder| folder.name.clone()).collect()
 }
 
 /// The text of a file that need not be there.
@@ -159,9 +171,9 @@ fn readable(catalog: &mut Catalog, wnids: &[String]) -> Vec<String> {
 }
 
 /// The training images of a class, after a look at the list of them that comes along.
-fn train_images(catalog: &mut Catalog, wnid: &str) -> Vec<String> {
+fn train_images(catalog: &mut Catalog, tree: &Folder, wnid: &str) -> Vec<String> {
     let folder = format!("train/{wnid}");
-    let images = images_below(&catalog.root, &folder, &mut catalog.problems);
+    let images = tree.at(&folder).map(Folder::all_images).unwrap_or_default();
     if images.is_empty() {
         let path = catalog.root.join(&folder);
         catalog.problem(
@@ -182,13 +194,14 @@ fn train_images(catalog: &mut Catalog, wnid: &str) -> Vec<String> {
 }
 
 /// Validation images in one folder, with a list of their classes.
-fn annotated(catalog: &mut Catalog, labels: &HashMap<&str, u16>) {
+fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>) {
     let path = catalog.root.join(ANNOTATIONS);
     let Some(text) = read_text(catalog, ANNOTATIONS) else {
         let expected = "it says what class each image in val/images is of";
         return catalog.problems.push(DataError::MissingFile { path, expected });
     };
-    let images = Listing::of(&catalog.root.join("val/images"), &mut catalog.problems).images;
+    let images: Vec<String> =
+        folder.images.iter().filter_map(|path| Some(path.rsplit_once('/')?.1.to_owned())).collect();
     let mut unnamed: BTreeSet<&str> = images.iter().map(String::as_str).collect();
     let (mut entries, mut others) = (Vec::new(), 0);
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
@@ -225,12 +238,11 @@ fn annotated(catalog: &mut Catalog, labels: &HashMap<&str, u16>) {
 }
 
 /// Validation images in class folders.
-fn sorted_into_folders(catalog: &mut Catalog, labels: &HashMap<&str, u16>) {
-    let folders = Listing::of(&catalog.root.join("val"), &mut catalog.problems).folders;
+fn sorted_into_folders(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>) {
     let mut others = 0;
-    for wnid in folders {
-        let images = images_below(&catalog.root, &format!("val/{wnid}"), &mut catalog.problems);
-        match labels.get(wnid.as_str()) {
+    for class in &folder.folders {
+        let images = class.all_images();
+        match labels.get(class.name.as_str()) {
             Some(&label) => catalog.test.extend(images.into_iter().map(|name| Entry { name, label })),
             None => others += images.len(),
         }

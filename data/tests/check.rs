@@ -121,7 +121,10 @@ fn stl10_without_unlabeled_images_is_a_part() {
     let report = report(&dir.path().join("stl10_binary"));
     assert!(report.is_sound());
     assert_eq!((report.findings.len(), report.findings[0].complete), (1, Some(false)));
-    assert_says(&report, &["sound, but only a part of the dataset", "pre-training takes it"]);
+    assert_says(
+        &report,
+        &["sound, but only a part of the dataset", "pre-training takes the labelled training images instead"],
+    );
 }
 
 #[test]

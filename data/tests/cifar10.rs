@@ -131,6 +131,13 @@ fn reads_the_python_version_and_names_its_damage() {
         fs::write(&file, bytes).unwrap();
         assert_message(&dir, &["data_batch_1", problem]);
     }
+    // Lists in lists, and more of them than a file of this dataset can have values.
+    for (levels, problem) in [(200_000, "no dictionary"), (2_000_000, "more than 1208576 values at offset")] {
+        fs::write(&file, [b"\x80\x02", &vec![b']'; levels][..], &vec![b'a'; levels - 1], b"."].concat()).unwrap();
+        assert_message(&dir, &["data_batch_1", problem]);
+    }
+    set_len(&file, 50_000_000);
+    assert_message(&dir, &["data_batch_1", "it has 50000000 bytes, more than"]);
 }
 
 #[test]

@@ -59,9 +59,21 @@ fn train_and_test_folders_are_the_splits() {
 #[test]
 fn val_stands_in_for_a_test_split_that_is_not_there_or_has_no_classes() {
     let dir = with_files(&["train/a/1.png", "train/b/1.png", "val/b/2.png"]);
-    assert_eq!(contents(&folder(dir.path()).unwrap().test), [("val/b/2.png", 1)]);
+    let splits = folder(dir.path()).unwrap();
+    assert_eq!(contents(&splits.test), [("val/b/2.png", 1)]);
+    assert_eq!(
+        splits.notes,
+        [
+            "train/ is the training split; val/ serves as the test split, for there is no test folder",
+            "class a has no images in val/"
+        ]
+    );
     write(&dir.path().join("test/of-no-class.png"), 8, [0; 3]);
-    assert_eq!(contents(&folder(dir.path()).unwrap().test), [("val/b/2.png", 1)]);
+    let splits = folder(dir.path()).unwrap();
+    assert_eq!(contents(&splits.test), [("val/b/2.png", 1)]);
+    let note = "train/ is the training split; val/ serves as the test split, for the images in test/ have no labels";
+    assert_eq!(splits.notes[0], note);
+    assert!(splits.notes.contains(&"test/ has no class folders and is left out (1 image)".to_owned()));
 }
 
 #[test]
@@ -92,7 +104,7 @@ fn images_in_no_class_folders_are_for_training_without_labels() {
 #[test]
 fn folders_that_make_no_dataset_are_errors() {
     let empty = tempdir().unwrap();
-    assert_message(empty.path(), &["train/CLASS/", &empty.path().display().to_string(), "jpg, jpeg, png"]);
+    assert_message(empty.path(), &["train/CLASS/", &empty.path().display().to_string(), "jpg, png"]);
     assert_message(&empty.path().join("nowhere"), &["nowhere"]);
     let dir = with_files(&["train/a/1.png", "test/a/1.png", "test/b/1.png"]);
     assert_message(dir.path(), &["test/b: there are no training images of class b"]);
@@ -103,15 +115,24 @@ fn folders_that_make_no_dataset_are_errors() {
 }
 
 #[test]
-fn a_broken_image_is_named_and_others_are_counted() {
+fn broken_images_are_named_together() {
     let dir = with_files(&["a/1.png", "a/2.png", "a/3.png", "b/4.png", "b/5.png"]);
     for name in ["a/3.png", "b/4.png", "b/5.png"] {
         let bytes = fs::read(dir.path().join(name)).unwrap();
         fs::write(dir.path().join(name), &bytes[..bytes.len() / 2]).unwrap();
     }
-    assert_message(dir.path(), &["a/3.png: broken image: ", "replace or delete it (so are 2 more)"]);
-    fs::write(dir.path().join("a/3.png"), "").unwrap();
-    assert_message(dir.path(), &["a/3.png: broken image: the file is empty"]);
+    fs::write(dir.path().join("b/5.png"), "").unwrap();
+    let parts =
+        ["3 broken images; replace or delete them, or go on without them (--skip-broken):", "a/3.png: ", "b/4.png: "];
+    assert_message(dir.path(), &parts);
+    assert_message(dir.path(), &["b/5.png: the file is empty"]);
+    for name in ["a/3.png", "b/4.png"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    assert_message(
+        dir.path(),
+        &["b/5.png: broken image: the file is empty; replace or delete it, or go on without it"],
+    );
 }
 
 #[test]
@@ -149,11 +170,53 @@ fn slim_is_its_folder_or_the_one_that_holds_it() {
 
 #[cfg(unix)]
 #[test]
-fn links_are_followed_unless_they_go_round_in_circles() {
+fn links_are_followed_unless_they_lead_back() {
+    use std::os::unix::fs::symlink;
+
     let dir = with_files(&["a/1.png", "b/2.png"]);
-    let other = with_files(&["3.png"]);
-    std::os::unix::fs::symlink(other.path(), dir.path().join("c")).unwrap();
-    assert_eq!(contents(&folder(dir.path()).unwrap().train), [("a/1.png", 0), ("b/2.png", 1), ("c/3.png", 2)]);
-    std::os::unix::fs::symlink(dir.path(), dir.path().join("b/back")).unwrap();
-    assert_message(dir.path(), &["b/back: a link to a folder that it lies in"]);
+    let other = with_files(&["3.png", "deep/4.png"]);
+    symlink(other.path(), dir.path().join("c")).unwrap();
+    let expected = [("a/1.png", 0), ("b/2.png", 1), ("c/3.png", 2), ("c/deep/4.png", 2)];
+    assert_eq!(contents(&folder(dir.path()).unwrap().train), expected);
+    // To the root, to each other, to the folder itself, to what another link leads to, out and back in, and to nowhere.
+    symlink(dir.path(), dir.path().join("b/back")).unwrap();
+    symlink(dir.path().join("a"), dir.path().join("b/a")).unwrap();
+    symlink(dir.path().join("b"), dir.path().join("a/b")).unwrap();
+    symlink(dir.path().join("a"), dir.path().join("a/self")).unwrap();
+    symlink(other.path().join("deep"), dir.path().join("d")).unwrap();
+    symlink(dir.path().join("a"), other.path().join("deep/again")).unwrap();
+    symlink(other.path(), other.path().join("deep/round")).unwrap();
+    symlink(dir.path().join("nowhere"), dir.path().join("e")).unwrap();
+    let splits = folder(dir.path()).unwrap();
+    assert_eq!(contents(&splits.train), expected);
+    for part in [
+        "b/back is a link to a folder that holds it and is not followed",
+        "b/a is a link to a, whose images count there, and is not followed",
+        "a/b is a link to b, whose",
+        "a/self is a link to a, whose",
+        "d is a link to where c leads, too, and is not followed",
+        "c/deep/again is a link to a, whose",
+        "c/deep/round is a link to where c leads, too",
+        "e is a link that leads nowhere",
+    ] {
+        assert!(splits.notes.iter().any(|note| note.starts_with(part)), "{part}: {:#?}", splits.notes);
+    }
+    // A hidden folder is not counted where it is, so a link to it is followed.
+    let dir = with_files(&[".store/x/1.png", "b/2.png"]);
+    symlink(dir.path().join(".store/x"), dir.path().join("a")).unwrap();
+    assert_eq!(contents(&folder(dir.path()).unwrap().train), [("a/1.png", 0), ("b/2.png", 1)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_no_file_and_what_is_no_file_are_broken_images() {
+    use std::os::unix::fs::symlink;
+
+    let dir = with_files(&["a/1.png", "b/2.png"]);
+    symlink(dir.path().join("nowhere.png"), dir.path().join("a/3.png")).unwrap();
+    assert_message(dir.path(), &["a/3.png: broken image: it cannot be read: "]);
+    fs::remove_file(dir.path().join("a/3.png")).unwrap();
+    // Reading it would never end.
+    symlink("/dev/zero", dir.path().join("a/3.png")).unwrap();
+    assert_message(dir.path(), &["a/3.png: broken image: it is no file"]);
 }

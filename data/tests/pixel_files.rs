@@ -171,8 +171,61 @@ fn broken_images_leave_no_file() {
     fs::write(dir.path().join("train/a/4.png"), "no image").unwrap();
     fs::write(dir.path().join("test/b/10.png"), "no image").unwrap();
     let text = read(dir.path(), 0).unwrap_err().to_string();
-    assert!(text.contains("train/a/4.png: broken image") && text.contains("so are 1 more"), "{text}");
+    assert!(
+        text.contains("2 broken images") && text.contains("train/a/4.png: it is in no known image format"),
+        "{text}"
+    );
+    assert!(text.contains("test/b/10.png: "), "{text}");
     assert_eq!(cache(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_file_knows_which_images_were_left_out() {
+    let dir = dataset();
+    let expected = read(dir.path(), usize::MAX).unwrap().train;
+    fs::write(dir.path().join("train/a/4.png"), "no\timage").unwrap();
+    fs::write(dir.path().join("train/b/7.png"), "").unwrap();
+    let sound = |limit: usize| {
+        let options =
+            LoadOptions { dir: Some(dir.path()), memory_limit: limit, skip_broken: true, ..Default::default() };
+        load(DatasetName::Folder, &options).unwrap()
+    };
+    let places: Vec<usize> = (0..9)
+        .filter(|&place| {
+            let name = expected.file_name(place).unwrap();
+            name != "train/a/4.png" && name != "train/b/7.png"
+        })
+        .collect();
+    let expected = expected.select(&places);
+    let names = |splits: &Splits| splits.skipped.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let in_memory = sound(usize::MAX);
+    assert!(in_memory.train.is_in_memory() && cache(dir.path()).is_empty());
+    assert_eq!(names(&in_memory).len(), 2);
+    assert!(names(&in_memory)[0].contains("train/a/4.png: broken image: it is in no known image format"));
+    assert!(in_memory.notes.contains(&"2 broken images left out: train/a/4.png, train/b/7.png".to_owned()));
+    // Written, then found; in blocks of one image.
+    for _ in 0..2 {
+        for limit in [8 * IMAGE_SIZE, 0] {
+            let splits = sound(limit);
+            assert!(!splits.train.is_in_memory());
+            assert_same(&splits.train, &expected);
+            assert_eq!((names(&splits), &splits.notes), (names(&in_memory), &in_memory.notes));
+        }
+    }
+    // Who does not leave them out is told of them, though the file is there.
+    let text = read(dir.path(), 0).unwrap_err().to_string();
+    assert!(text.contains("2 broken images") && text.contains("train/b/7.png: the file is empty"), "{text}");
+    // With another limit, other images may be broken.
+    let options = LoadOptions {
+        dir: Some(dir.path()),
+        memory_limit: 0,
+        skip_broken: true,
+        max_pixels: 64 * 64 - 1,
+        ..Default::default()
+    };
+    let text = load(DatasetName::Folder, &options).unwrap_err().to_string();
+    assert!(text.contains("11 broken images") && text.contains("and 1 more"), "{text}");
+    assert!(text.contains("it announces 64x64 pixels, more than the 4095 that are allowed (--max-pixels)"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! From the bytes of an image file to its pixels, within bounds of memory and time.
+//!
+//! Width and height are compared with a limit before there is memory for any pixel, and large images are decoded one at a
+//! time. What is missing from a file is an error, as it is in Pillow; what is not needed for the pixels (metadata, end
+//! markers, whatever follows) is not.
+
+use std::io::Cursor;
+use std::sync::Mutex;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+
+use crate::image_format::{format_of, what_it_is};
+use crate::{jpeg_file, png_file, webp_file};
+
+/// The content of an image file.
+#[derive(Clone, Copy)]
+pub(crate) struct ImageBytes<'a> {
+    pub bytes: &'a [u8],
+    /// The extension of its name in lower case, for formats that cannot be told by their content.
+    pub extension: &'a str,
+    /// The most pixels it may have.
+    pub max_pixels: u64,
+}
+
+/// Images of more pixels are decoded one at a time, however many threads there are.
+const LARGE: u64 = 1 << 25;
+static ONE_LARGE_IMAGE: Mutex<()> = Mutex::new(());
+/// Passes over the pixels of a JPEG file that are never too many, and passes times pixels that are.
+const SCANS: usize = 64;
+const SCANNED: u64 = 1 << 31;
+
+/// The image in a file, turned upright. Gray, transparent, 16-bit and CMYK images become 8-bit RGB; transparency is dropped.
+pub(crate) fn decode(file: ImageBytes) -> Result<RgbImage, String> {
+    let format = format_of(file.bytes, file.extension).ok_or_else(|| what_it_is(file.bytes))?;
+    let (mut image, orientation) = match format {
+        ImageFormat::Png => {
+            let size = png_file::size(file.bytes)?;
+            file.check(size)?;
+            one_at_a_time(size, || png_file::decode(file.bytes))?
+        }
+        ImageFormat::Jpeg => decode_jpeg(file)?,
+        ImageFormat::WebP => decode_any(&webp_file::whole(file.bytes)?, format, file)?,
+        _ => decode_any(file.bytes, format, file)?,
+    };
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+impl ImageBytes<'_> {
+    fn check(&self, (width, height): (u64, u64)) -> Result<(), String> {
+        match width.checked_mul(height) {
+            Some(0) => Err("it has no pixels".into()),
+            Some(pixels) if pixels <= self.max_pixels => Ok(()),
+            _ => Err(format!(
+                "it announces {width}x{height} pixels, more than the {} that are allowed (--max-pixels)",
+                self.max_pixels
+            )),
+        }
+    }
+}
+
+fn one_at_a_time<T>((width, height): (u64, u64), work: impl FnOnce() -> T) -> T {
+    let _alone = (width * height > LARGE).then(|| ONE_LARGE_IMAGE.lock().unwrap_or_else(|poison| poison.into_inner()));
+    work()
+}
+
+fn decode_any(bytes: &[u8], format: ImageFormat, file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    // Four channels of 32 bits, and as much again for what a decoder keeps besides.
+    limits.max_alloc = Some(file.max_pixels.saturating_mul(32).max(1 << 26));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let size = decoder.dimensions();
+    let size = (size.0.into(), size.1.into());
+    file.check(size)?;
+    // Broken metadata is no broken image.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let image = one_at_a_time(size, || DynamicImage::from_decoder(decoder)).map_err(|error| error.to_string())?;
+    Ok((image, orientation))
+}
+
+fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {
+    let cut_off = || format!("the JPEG data is cut off after {} bytes", file.bytes.len());
+    let Some(segments) = jpeg_file::segments(file.bytes) else {
+        return Err(cut_off());
+    };
+    if let Some((width, height)) = segments.size {
+        file.check((width, height))?;
+        if segments.scans > SCANS && segments.scans as u64 * width * height > SCANNED {
+            return Err(format!("it goes over its {width}x{height} pixels {} times", segments.scans));
+        }
+    }
+    let decode = |bytes: &[u8]| decode_any(bytes, ImageFormat::Jpeg, file);
+    if segments.has_end {
+        return decode(file.bytes).or_else(|problem| {
+            // Frames of films may leave out the tables that everybody has.
+            decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
+        });
+    }
+    if segments.several_scans {
+        return Err(cut_off());
+    }
+    let mut first: Option<(DynamicImage, Orientation)> = None;
+    for bytes in jpeg_file::continued(file.bytes) {
+        let decoded = decode(&bytes)?;
+        match &first {
+            Some((image, _)) if *image != decoded.0 => return Err(cut_off()),
+            Some(_) => {}
+            None => first = Some(decoded),
+        }
+    }
+    first.ok_or_else(cut_off)
+}
+
+#[cfg(test)]
+mod tests;

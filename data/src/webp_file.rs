@@ -1,0 +1,54 @@
+//! The container of WebP files: whether it is whole, and flags that announce what is not there. As libwebp does, it minds
+//! only those flags without which the pixels cannot be told.
+
+use std::borrow::Cow;
+
+/// Bits of the flags in a `VP8X` chunk, and the chunk each announces.
+const ANNOUNCED: [(u8, &[u8; 4]); 3] = [(0x20, b"ICCP"), (0x08, b"EXIF"), (0x04, b"XMP ")];
+const ALPHA: u8 = 0x10;
+const ANIMATED: u8 = 0x02;
+const RESERVED: u8 = 0xc1;
+/// Bytes before the first chunk.
+const HEAD: usize = 12;
+/// Where the flags are, if the first chunk is `VP8X`.
+const FLAGS: usize = HEAD + 8;
+
+/// The file as a decoder takes it, if all of its chunks are there.
+pub(crate) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let cut_off = || format!("the WebP data is cut off after {} bytes", bytes.len());
+    let size = |place: usize| {
+        let bytes: [u8; 4] = bytes.get(place..place + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let end = size(4).and_then(|size| size.checked_add(8)).filter(|end| *end <= bytes.len()).ok_or_else(cut_off)?;
+    let bytes = &bytes[..end];
+    let mut names = Vec::new();
+    let mut place = HEAD;
+    while place + 8 <= end {
+        let length = size(place + 4).ok_or_else(cut_off)?;
+        names.push(&bytes[place..place + 4]);
+        place = place + 8 + length + length % 2;
+        if place > end {
+            return Err("a chunk of the WebP data is longer than the file".into());
+        }
+    }
+    let Some(&flags) = bytes.get(FLAGS).filter(|_| names.first() == Some(&&b"VP8X"[..])) else {
+        return Ok(Cow::Borrowed(bytes));
+    };
+    let has = |name: &[u8; 4]| names.contains(&&name[..]);
+    if flags & RESERVED != 0 || (flags & ANIMATED != 0) != has(b"ANMF") {
+        return Err(format!("the flags of the WebP data ({flags:#04x}) do not fit its chunks"));
+    }
+    let there = ANNOUNCED.iter().filter(|(_, name)| has(name)).fold(0, |bits, (bit, _)| bits | bit);
+    let all = ANNOUNCED.iter().fold(0, |bits, (bit, _)| bits | bit);
+    let mut right = flags & (there | !all);
+    if has(b"VP8 ") {
+        right = right & !ALPHA | if has(b"ALPH") { ALPHA } else { 0 };
+    }
+    if right == flags {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut bytes = bytes.to_vec();
+    bytes[FLAGS] = right;
+    Ok(Cow::Owned(bytes))
+}
