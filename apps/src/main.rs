@@ -77,6 +77,8 @@ mod strategy;
 #[cfg(one_backend)]
 mod sweep;
 #[cfg(one_backend)]
+mod version;
+#[cfg(one_backend)]
 mod workers;
 
 #[cfg(one_backend)]
