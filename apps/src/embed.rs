@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
 use crate::commands::load;
 use crate::error::{AppError, Result};
-use crate::export::{extension, writable};
+use crate::export::{extension, trained_on, writable};
 use crate::features::{self, Features};
 use crate::files::{complain, say, write_whole};
 use crate::npy::npy;
@@ -40,11 +40,11 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             recipe.backbone
         )));
     }
-    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != recipe.dataset) {
+    let trained_on = trained_on(&checkpoint);
+    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != trained_on) {
         return Err(AppError::Usage(format!(
-            "--trained-on {dataset}: {} was trained on {}",
-            checkpoint.file.display(),
-            recipe.dataset
+            "--trained-on {dataset}: {} was trained on {trained_on}",
+            checkpoint.file.display()
         )));
     }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
@@ -59,7 +59,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     precision.require(&device)?;
     let data_dir = args.machine.data_dir.as_deref().or(recipe.data_dir.as_deref());
     // Images are made to look like those trained on: in size, and in what they are normalised with.
-    let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
+    let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());
     let splits = load(dataset, data_dir, image_size)?;
     let parts: Vec<&ImageSet> = match args.split {
         Part::All => vec![&splits.train, &splits.test],
@@ -82,7 +82,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
     let mut features = Features { values: Vec::new(), dim: backbone.feature_dim(), labels: Vec::new() };
     for images in &parts {
-        let normalization = recipe.dataset.normalization();
+        let normalization = trained_on.normalization();
         let more = features::extract(&backbone, images, normalization, precision, workers, &device)?;
         features.values.extend(more.values);
         features.labels.extend(more.labels);

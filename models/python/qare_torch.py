@@ -6,7 +6,7 @@
     with torch.inference_mode():
         features = network(preprocess("photo.jpg")[None])  # [1, 64]
 
-The features are those of `qare embed` on the same pixels; `check_export.py` beside this file compares the two. It needs torch,
+The features are those of `qare embed`; `check_export.py` beside this file compares the two. It needs torch,
 safetensors, numpy and Pillow, and torchvision for `resnet18` and `resnet34`.
 """
 
@@ -146,7 +146,10 @@ class Preprocess:
         image = _middle(image, [min(length, longest) for length in image.size])
         width, height = image.size
         resized = (size, size * height // width) if width <= height else (size * width // height, size)
-        return _middle(image.resize(resized, Image.Resampling.BILINEAR), (size, size))
+        # In one go, Pillow may take columns first, which rounds differently.
+        for length in ((resized[0], height), resized):
+            image = image.resize(length, Image.Resampling.BILINEAR)
+        return _middle(image, (size, size))
 
 
 def _middle(image, size):

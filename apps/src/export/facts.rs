@@ -87,7 +87,8 @@ impl Facts {
 
     /// The facts as texts, those of more than a word or a number as JSON.
     pub fn metadata(&self) -> BTreeMap<&'static str, String> {
-        let some = |value: Option<serde_json::Value>| value.map(|value| value.to_string());
+        // As f32 they have the digits that they were written with.
+        let triple = |values: [f32; 3]| serde_json::to_string(&values).expect("plain numbers");
         let entries = [
             // By which other programs know that the tensors are PyTorch's.
             ("format", Some("pt".to_string())),
@@ -96,10 +97,10 @@ impl Facts {
             ("input_size", self.size.map(|size| size.to_string())),
             ("resize", Some(self.resize())),
             ("resize_rule", Some(resize_rule().to_string())),
-            ("mean", some(self.normalization.map(|of| json!(of.mean)))),
-            ("std", some(self.normalization.map(|of| json!(of.std)))),
+            ("mean", self.normalization.map(|of| triple(of.mean))),
+            ("std", self.normalization.map(|of| triple(of.std))),
             ("dataset", self.dataset.map(|dataset| dataset.to_string())),
-            ("classes", some(self.classes.as_ref().map(|classes| json!(classes)))),
+            ("classes", self.classes.as_ref().map(|classes| json!(classes).to_string())),
             ("version", Some(VERSION.to_string())),
             ("commit", Some(COMMIT.to_string())),
             ("recipe", self.recipe.clone()),
@@ -129,8 +130,8 @@ impl Facts {
         let side = self.size.map_or("input_size".to_string(), |size| size.to_string());
         format!(
             "The image is turned upright by its EXIF orientation and becomes 8-bit RGB; transparency is dropped. Its shorter side \
-             is resized to {side} pixels (bilinear with antialiasing, in Pillow's arithmetic) and the longer one along with it, \
-             rounded down. The middle {side}×{side} is cut out, a half pixel rounded to the even side. Of an image more than {} \
+             is resized to {side} pixels (bilinear with antialiasing, in Pillow's arithmetic, widths before heights) and the longer one along with \
+             it, rounded down. The middle {side}×{side} is cut out, a half pixel rounded to the even side. Of an image more than {} \
              times as long as wide, only the middle of that length is resized. An image of {side}×{side} keeps its pixels.",
             LONGEST
         )
@@ -150,6 +151,7 @@ fn resize_rule() -> serde_json::Value {
         "longer_side": "floor",
         "interpolation": "bilinear",
         "antialias": true,
+        "passes": ["width", "height"],
         "crop": "center",
         "crop_offset": "half to even",
     })

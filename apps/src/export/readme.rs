@@ -5,7 +5,8 @@ use crate::precision::Precision;
 use crate::version::{COMMIT, VERSION};
 
 /// How such a text starts, by which it is known as one that the program may replace.
-pub const MARK: &str = "<!-- written by `qare export`, which replaces this file with the next export of that name -->\n";
+pub const MARK: &str =
+    "<!-- written by `qare export`, which replaces this file with the next export of that name -->\n";
 
 /// More names of classes than these are only in the metadata.
 const FEW: usize = 100;
@@ -74,7 +75,9 @@ fn whole(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
     let backbone = facts.backbone;
     let origin = match (facts.foreign, &facts.recipe) {
         (false, _) => "Trained by qare.",
-        (true, Some(_)) => "Weights of another program, fine-tuned by qare: method and seed of the recipe are not theirs.",
+        (true, Some(_)) => {
+            "Weights of another program, fine-tuned by qare: method and seed of the recipe are not theirs."
+        }
         (true, None) => "Weights of another program: how they were trained is not known here.",
     };
     let triple = |values: [f32; 3]| values.map(|value| value.to_string()).join(", ");
@@ -116,6 +119,8 @@ fn classes(facts: &Facts) -> String {
         None => "not known".into(),
         Some(names) if names.len() > FEW => format!("{} (their names are in the metadata)", names.len()),
         // A name may hold what ends a cell or a line.
-        Some(names) => names.iter().map(|name| name.replace('|', "\\|").replace(['\n', '\r'], " ")).collect::<Vec<_>>().join(", "),
+        Some(names) => {
+            names.iter().map(|name| name.replace('|', "\\|").replace(['\n', '\r'], " ")).collect::<Vec<_>>().join(", ")
+        }
     }
 }
