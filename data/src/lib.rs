@@ -31,6 +31,7 @@ pub mod folder;
 pub mod geometric_views;
 pub mod hue;
 pub mod images;
+mod jpeg_pixels;
 pub mod loader;
 mod normalize;
 mod outlines;

@@ -7,9 +7,10 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::crop::CropBox;
+use crate::jpeg_pixels;
 use crate::resize::Resizer;
 
 /// How many times as long as wide an image may be; of a longer one only the middle is resized.
@@ -73,7 +74,8 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
         return Err(format!("the JPEG data is cut off: no end marker in {} bytes", bytes.len()));
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    if reader.format().is_none() {
+    let format = reader.format();
+    if format.is_none() {
         return Err(if bytes.is_empty() {
             "the file is empty".into()
         } else {
@@ -82,7 +84,10 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     }
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let mut image = match format {
+        Some(ImageFormat::Jpeg) => jpeg_pixels::decode(bytes)?,
+        _ => DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?,
+    };
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
 }
@@ -156,11 +161,8 @@ mod tests {
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
             assert_eq!(read(&encoded(&image.clone().into(), format), 24).unwrap(), planes(&image), "{format:?}");
         }
-        let jpeg = read(&encoded(&image.clone().into(), ImageFormat::Jpeg), 24).unwrap();
-        assert_eq!(
-            jpeg,
-            planes(&image::load_from_memory(&encoded(&image.into(), ImageFormat::Jpeg)).unwrap().into_rgb8())
-        );
+        let jpeg = encoded(&image.into(), ImageFormat::Jpeg);
+        assert_eq!(read(&jpeg, 24).unwrap(), planes(&jpeg_pixels::decode(&jpeg).unwrap().into_rgb8()));
     }
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
         let exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         encoder.set_exif_metadata(exif.to_vec()).unwrap();
         encoder.encode_image(&image).unwrap();
-        let upright = image::load_from_memory(&jpeg).unwrap().rotate90();
+        let upright = jpeg_pixels::decode(&jpeg).unwrap().rotate90();
         assert_eq!(read(&jpeg, 8).unwrap(), read(&encoded(&upright, ImageFormat::Png), 8).unwrap());
     }
 

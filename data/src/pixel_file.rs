@@ -17,7 +17,7 @@ use memmap2::Mmap;
 use crate::images::MappedPixels;
 
 /// To be raised when the same files are decoded to other pixels.
-const VERSION: &str = "qare images 1\n";
+const VERSION: &str = "qare images 2\n";
 const FOLDER: &str = ".qare-cache";
 /// Bytes before the first image: version, fingerprint, number of images and side.
 const HEAD: usize = 64;
