@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
 use crate::commands::images_of_run;
 use crate::error::{AppError, Result};
-use crate::export::{extension, writable};
+use crate::export::{extension, trained_on, writable};
 use crate::features;
 use crate::files::write_whole;
 use crate::loading::Source;
@@ -42,11 +42,11 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
             recipe.backbone
         )));
     }
-    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != recipe.dataset) {
+    let trained_on = trained_on(&checkpoint);
+    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != trained_on) {
         return Err(AppError::Usage(format!(
-            "--trained-on {dataset}: {} was trained on {}",
-            checkpoint.file.display(),
-            recipe.dataset
+            "--trained-on {dataset}: {} was trained on {trained_on}",
+            checkpoint.file.display()
         )));
     }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
@@ -61,7 +61,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     precision.require(&device)?;
     let data_dir = images_of_run(&checkpoint.file, args.machine.data_dir, recipe.data_dir.clone())?;
     // Images are made to look like those trained on: in size, and in what they are normalised with.
-    let image_size = args.image_size.or(recipe.image_size).or(recipe.dataset.side());
+    let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());
     let splits = Source {
         dataset,
         data_dir: data_dir.as_deref(),
@@ -92,7 +92,7 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     let dim = backbone.feature_dim();
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for images in &parts {
-        let normalization = recipe.dataset.normalization();
+        let normalization = trained_on.normalization();
         let more = features::extract(&backbone, images, normalization, precision, workers, &device)?;
         values.extend(more.values);
         let label = |label: &u16| if images.is_labeled() { i64::from(*label) } else { UNKNOWN };

@@ -69,6 +69,16 @@ impl<'a> Source<'a> {
     }
 }
 
+/// From now on nothing is reported of panics that become errors of an image file.
+pub fn quiet_decoders() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !qare_data::is_decoding() {
+            report(panic);
+        }
+    }));
+}
+
 /// The images that a recipe takes of a dataset.
 pub struct Images {
     pub splits: Splits,

@@ -98,6 +98,7 @@ mod workers;
 #[cfg(one_backend)]
 fn main() -> std::process::ExitCode {
     backend::at_start();
+    loading::quiet_decoders();
     let done = cli::Cli::read().and_then(|cli| match cli {
         // Help, or the version.
         None => output::delivered(),

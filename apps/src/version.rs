@@ -1,9 +1,7 @@
 //! Which program this is.
 
-/// The program's version.
+/// The version of the package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit it was built from, or `unknown`.
-pub const COMMIT: &str = match option_env!("QARE_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
+
+/// The commit of the sources, ending in `-dirty` where they differ from it; `unknown` where they were built outside of git.
+pub const COMMIT: &str = env!("QARE_COMMIT");

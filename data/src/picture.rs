@@ -4,11 +4,10 @@
 //! longer one along with it (rounded down), then the middle is cut out (halves rounded to the even side): torchvision's
 //! `Resize` and `CenterCrop`. An image of that size already keeps its pixels.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use image::RgbImage;
 
 use crate::crop::CropBox;
+use crate::decoder_panics::caught;
 use crate::raster::{self, ImageBytes};
 use crate::resize::Resizer;
 
@@ -27,11 +26,7 @@ impl PictureReader {
     /// Decodes a file into planar pixels, `[3, side, side]`, and returns the height and width it had; or says what is wrong
     /// with it.
     pub fn read(&mut self, file: ImageBytes, side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
-        // A damaged file may find a mistake in a decoder.
-        let image = catch_unwind(AssertUnwindSafe(|| raster::decode(file))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(format!("the decoder failed: {}", text.unwrap_or("no reason given")))
-        })?;
+        let image = caught(|| raster::decode(file))?;
         let (height, width) = (image.height() as usize, image.width() as usize);
         if height == 0 || width == 0 {
             return Err("it has no pixels".into());

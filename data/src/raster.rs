@@ -10,8 +10,9 @@ use std::sync::Mutex;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
+use crate::decoder_panics::caught;
 use crate::image_format::{format_of, what_it_is};
-use crate::{jpeg_file, png_file, webp_file};
+use crate::{jpeg_file, jpeg_pixels, png_file, webp_file};
 
 /// The content of an image file.
 #[derive(Clone, Copy)]
@@ -77,8 +78,16 @@ fn decode_any(bytes: &[u8], format: ImageFormat, file: ImageBytes) -> Result<(Dy
     file.check(size)?;
     // Broken metadata is no broken image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = one_at_a_time(size, || DynamicImage::from_decoder(decoder)).map_err(|error| error.to_string())?;
-    Ok((image, orientation))
+    let pixels = || match format {
+        // Damage in the middle is passed over there as in Pillow. What that decoder refuses, the other may read.
+        ImageFormat::Jpeg => caught(|| jpeg_pixels::decode(bytes)).or_else(|_| from(decoder)),
+        _ => from(decoder),
+    };
+    Ok((one_at_a_time(size, pixels)?, orientation))
+}
+
+fn from(decoder: impl ImageDecoder) -> Result<DynamicImage, String> {
+    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
 }
 
 fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {

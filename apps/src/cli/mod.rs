@@ -207,9 +207,15 @@ pub struct ExportArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// File to write: FILE.safetensors or FILE.mpk
+    /// File to write: FILE.safetensors or FILE.mpk; a text about it is written beside, as FILE.….README.md
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    /// Dataset that the weights were trained on, where they do not say it themselves: images are normalised as it is
+    #[arg(long, alias = "trained_on", value_name = "DATASET")]
+    pub trained_on: Option<DatasetName>,
+    /// Height and width of the images trained on, where the weights do not say it themselves [default: the dataset's]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub image_size: Option<usize>,
 }
 
 /// Where a run takes place.

@@ -1,8 +1,11 @@
 //! Backbones and features for use elsewhere.
 
+use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use safetensors::SafeTensors;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::driving::{fails, qare, succeeds, tensors, text, tiny_run};
@@ -30,6 +33,128 @@ fn an_exported_backbone_has_the_runs_weights_under_pytorchs_names() {
         2,
         &[".safetensors", ".mpk"],
     );
+}
+
+/// What a weights file says of itself.
+fn metadata(file: &Path) -> HashMap<String, String> {
+    let (_, header) = SafeTensors::read_metadata(&fs::read(file).unwrap()).unwrap();
+    header.metadata().clone().unwrap()
+}
+
+/// A text of the metadata that is JSON.
+fn structured(metadata: &HashMap<String, String>, key: &str) -> Value {
+    serde_json::from_str(&metadata[key]).unwrap_or_else(|error| panic!("{key}: {error}"))
+}
+
+#[test]
+fn an_export_says_what_it_takes_to_use_it() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let file = out.path().join("backbone.safetensors");
+    let export = |output: &Path| qare(&["export", "--checkpoint", text(run.path()), "--output", text(output)]);
+    fs::write(out.path().join("README.md"), "mine").unwrap();
+    succeeds(&mut export(&file));
+
+    let said = metadata(&file);
+    let words =
+        [("architecture", "conv4"), ("feature_dim", "64"), ("input_size", "32"), ("dataset", "shapes"), ("epoch", "1")];
+    for (key, expected) in words {
+        assert_eq!(said[key], expected, "{key}");
+    }
+    assert_eq!(said["foreign"], "false");
+    assert_eq!(said["version"], env!("CARGO_PKG_VERSION"));
+    let commit = said["commit"].strip_suffix("-dirty").unwrap_or(&said["commit"]);
+    assert!(
+        commit == "unknown" || commit.len() >= 40 && commit.chars().all(|char| char.is_ascii_hexdigit()),
+        "{commit}"
+    );
+    assert_eq!(structured(&said, "mean"), json!([0.366, 0.366, 0.366]));
+    assert_eq!(structured(&said, "std"), json!([0.202, 0.202, 0.202]));
+    assert_eq!(structured(&said, "resize_rule")["shorter_side"], "input_size");
+    assert!(said["resize"].contains("32×32"), "{}", said["resize"]);
+    let unknown = structured(&said, "unknown");
+    assert!(
+        ["input_size", "mean", "std", "recipe"].iter().all(|key| !unknown.as_array().unwrap().contains(&json!(key)))
+    );
+
+    // The recipe is the run's, but for the paths of this machine.
+    let mut expected = run.recipe();
+    assert!(expected.remove("out").is_some());
+    expected.remove("data_dir");
+    assert_eq!(said["recipe"].parse::<toml::Table>().unwrap(), expected);
+
+    // The text beside says the same, and belongs to this file alone.
+    let readme = |file: &str| fs::read_to_string(out.path().join(format!("{file}.README.md"))).unwrap();
+    let beside = readme("backbone.safetensors");
+    let values = ["load(\"backbone.safetensors\")", "# [1, 64]", "0.366, 0.366, 0.366", "0.202, 0.202, 0.202", "32×32"];
+    for value in values.into_iter().chain([&said["commit"][..], &said["recipe"][..], &said["resize"][..]]) {
+        assert!(beside.contains(value), "{value} is not in: {beside}");
+    }
+    for name in ["backbone.safetensors", "backbone.safetensors.README.md"] {
+        let written = fs::read(out.path().join(name)).unwrap();
+        let folder = text(out.path()).as_bytes();
+        assert!(!written.windows(folder.len()).any(|part| part == folder), "{name} tells where it was made");
+    }
+    let first = fs::read(&file).unwrap();
+    succeeds(&mut export(&out.path().join("backbone.mpk")));
+    succeeds(&mut export(&file));
+    assert!(first == fs::read(&file).unwrap(), "the same export makes the same bytes");
+    assert_eq!(readme("backbone.safetensors"), beside);
+    assert!(readme("backbone.mpk").contains("BackboneName::Conv4"));
+    assert_eq!(fs::read_to_string(out.path().join("README.md")).unwrap(), "mine");
+
+    // A text of a person in its place is not replaced.
+    let other = out.path().join("other.safetensors");
+    fs::write(out.path().join("other.safetensors.README.md"), "mine").unwrap();
+    fails(&mut export(&other), 2, &["other.safetensors.README.md", "--output"]);
+    assert!(!other.exists());
+    assert_eq!(readme("other.safetensors"), "mine");
+
+    for (flag, value, word) in
+        [("--trained-on", "cifar10", "shapes"), ("--image-size", "64", "32×32"), ("--image-size", "4", "8")]
+    {
+        fails(export(&other.with_file_name("third.safetensors")).args([flag, value]), 2, &[flag, word]);
+    }
+}
+
+#[test]
+fn an_export_of_other_weights_says_what_is_not_known() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let (file, foreign) = (out.path().join("ours.safetensors"), out.path().join("theirs.safetensors"));
+    succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&file)]));
+    // The same tensors, without a word.
+    let bytes = fs::read(&file).unwrap();
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    fs::write(&foreign, safetensors::serialize(read.tensors(), None).unwrap()).unwrap();
+
+    let exported = out.path().join("exported.safetensors");
+    let export = |flags: &[&str]| {
+        succeeds(qare(&["export", "--checkpoint", text(&foreign), "--output", text(&exported)]).args(flags));
+        let readme = fs::read_to_string(out.path().join("exported.safetensors.README.md")).unwrap();
+        (metadata(&exported), readme)
+    };
+    let (said, readme) = export(&[]);
+    assert_eq!(said["foreign"], "true");
+    assert_eq!(
+        structured(&said, "unknown"),
+        json!(["input_size", "mean", "std", "dataset", "classes", "recipe", "epoch"])
+    );
+    for key in ["input_size", "mean", "std", "dataset", "classes", "recipe", "epoch"] {
+        assert!(!said.contains_key(key), "{key} is a guess: {}", said[key]);
+    }
+    assert!(readme.contains("size=SIZE, mean=MEAN, std=STD"), "{readme}");
+    assert!(tensors(&exported) == tensors(&file));
+
+    let (said, readme) = export(&["--trained-on", "folder"]);
+    assert!(!said.contains_key("input_size") && said["mean"] == "[0.485,0.456,0.406]", "{said:?}");
+    assert!(readme.contains("size=SIZE)"), "{readme}");
+    let (said, readme) = export(&["--trained-on", "folder", "--image-size", "224"]);
+    assert_eq!(said["input_size"], "224");
+    assert!(readme.contains("load(\"exported.safetensors\")"), "{readme}");
+    let (said, _) = export(&["--trained-on", "stl10"]);
+    assert_eq!((&said["input_size"][..], &said["std"][..]), ("96", "[0.5,0.5,0.5]"));
+    assert!(!said.contains_key("recipe"));
 }
 
 #[test]
