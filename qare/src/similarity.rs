@@ -38,6 +38,7 @@ impl Similarity {
     }
 
     pub(crate) fn within<B: Backend>(self, embeddings: Tensor<B, 3>) -> Similarities<B> {
+        let embeddings = in_order(embeddings);
         match self {
             Similarity::Cosine => cosine(embeddings),
             Similarity::FlooredCosine => floored_cosine(embeddings),
@@ -53,14 +54,14 @@ fn floored_cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
 }
 
 /// With n = max(‖z‖, μ) in place of the norms and u = z / n, s_ij = (u_i·u_j) min(n_i n_j / 1e-8, 1). That is the same for every
-/// μ for which a pair with a shorter row than μ has n_i n_j ≤ 1e-8: the largest such μ, 1e-8 / max(‖z‖_max, 1e-4), keeps
-/// the factors of both the similarity and its gradient as near to 1 as can be.
+/// μ for which all pairs with a shorter row than μ have n_i n_j < 1e-8. A μ close to the largest such, 1e-8 / max(‖z‖_max, 1e-4),
+/// keeps the factors of both the similarity and its gradient as near to 1 as can be.
 fn cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
     // n is kept as its root, which is in range wherever n is that of a row.
     let root_floor = SIMILARITY_FLOOR.sqrt();
     let lengths = RowScale::of(&embeddings);
     let roots = lengths.norms.clone().sqrt() * lengths.root_unit.clone(); // √‖z‖: [S, N, 1]
-    let least = roots.clone().max_dim(1).clamp_min(root_floor.sqrt()).recip() * root_floor; // √μ: [S, 1, 1]
+    let least = roots.clone().max_dim(1).clamp_min(root_floor.sqrt()).recip() * (0.99 * root_floor); // √μ: [S, 1, 1]
     let floor = least.clone() / lengths.root_unit.clone();
     let rows = UnitEmbeddings::new(embeddings, lengths, floor.clone() * floor);
     let roots = roots.max_pair(least.expand(rows.share.dims())) / root_floor.sqrt();
@@ -75,7 +76,14 @@ fn cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
 
 /// ẑ = z / max(‖z‖, 1e-12), for each row: `[S, N, D]` → `[S, N, D]`.
 pub(crate) fn unit_embeddings<B: Backend>(embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
-    UnitEmbeddings::floored(embeddings).unit
+    UnitEmbeddings::floored(in_order(embeddings)).unit
+}
+
+/// The same numbers, in memory in the order of their dimensions. What ndarray (of Burn 0.21) makes of a comparison of others with a
+/// number is in the order of the memory instead.
+fn in_order<B: Backend>(sets: Tensor<B, 3>) -> Tensor<B, 3> {
+    let shape @ [count, ..] = sets.dims();
+    if count == 1 { sets } else { sets.reshape([-1]).reshape(shape) }
 }
 
 /// u = z / n with n = max(‖z‖, floor).

@@ -26,8 +26,8 @@ pub(crate) struct Projection<B: Backend> {
 ///
 /// Found without sorting, by Michelot's fixed point: from S = {z > max z − 1}, repeat τ = (Σ_S z − 1)/|S|,
 /// S ← {z > τ} until S stands still, which it does exactly and in a few rounds. (The probabilities sum to one,
-/// so nothing at max z − 1 or below is ever in the support.) What is summed is z less the largest entry of the row, and less
-/// every τ after that: the sums lose no digits in rows of a few hundred thousand entries that are all but equal.
+/// so nothing at max z − 1 or below is ever in the support.) What is summed is z less the largest entry of the row, and then
+/// z − τ: the sums lose no digits in rows of a few hundred thousand entries that are all but equal.
 /// Entries of −∞ are never in the support. Constant with respect to `z`.
 ///
 /// Source: Michelot, "A finite algorithm for finding the projection of a point onto the canonical simplex of Rⁿ" (1986);
@@ -65,10 +65,11 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
     let mut count = sum_rows(outside.bool_not().float().cast(above.dtype()));
     let mut probabilities = above.clone();
     let mut is_number = true;
-    for _ in 0..MOST_ROUNDS {
+    for round in 0..MOST_ROUNDS {
         let step = (sum - 1.0) / count.clone();
-        above = above - step.clone();
         threshold = threshold + step.clone();
+        // Once from z itself: far from the largest entry, what is left of z − max z has lost digits.
+        above = if round == 0 { z.clone() - threshold.clone() } else { above - step.clone() };
         probabilities = above.clone().clamp_min(0.0);
         sum = sum_rows(probabilities.clone());
         let inside = sum_rows(indicator(above.clone()));

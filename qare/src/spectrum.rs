@@ -15,9 +15,10 @@ pub struct SymmetricEigen<B: Backend> {
     pub vectors: Tensor<B, 3>,
 }
 
-/// Largest entries from which on a matrix is decomposed as it is. Divide and conquer takes eigenvalues for equal that are
-/// within a few ε of the largest of them or, if that is more, of 1.
-const UNSCALED: std::ops::Range<f64> = 1.0..1e60;
+/// Norms (the largest row's sum of magnitudes) with which a matrix is decomposed as it is. The solver knows two absolute
+/// tolerances, of a few ε each: of differences of eigenvalues, and of differences of sums of 1 / (difference of eigenvalues).
+/// Small matrices meet the first, large ones the second.
+const UNSCALED: std::ops::Range<f64> = 0.5..4096.0;
 
 /// Decomposes symmetric matrices `[K, N, N]` (their lower triangles are read), off the graph.
 ///
@@ -49,7 +50,7 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
                 let quantity = format!("{} (row {}, column {}, counted from 0)", label(k), at / size, at % size);
                 return Err(ObjectiveError::NonFinite { quantity });
             }
-            let scale = scale(matrix);
+            let scale = scale(matrix, size);
             let scaled: Vec<f64>;
             let matrix = match scale {
                 None => matrix,
@@ -82,13 +83,19 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     Ok(SymmetricEigen { values, vectors: Tensor::from_data(vectors, (&device, dtype)) })
 }
 
-/// Two powers of two whose product brings a matrix's largest entry to about 1, or none where it needs no scaling.
-fn scale(matrix: &[f64]) -> Option<[f64; 2]> {
+/// Two powers of two whose product brings a matrix's norm to about 1, or none where it needs no scaling.
+fn scale(matrix: &[f64], size: usize) -> Option<[f64; 2]> {
     let largest = matrix.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
-    if largest == 0.0 || UNSCALED.contains(&largest) {
+    if largest == 0.0 {
         return None;
     }
-    let exponent = -largest.log2().floor() as i64;
+    // Over the largest entry: the sum itself may be more than a number can be.
+    let sums = matrix.chunks_exact(size).map(|row| row.iter().map(|x| (x / largest).abs()).sum::<f64>());
+    let sum = sums.fold(0.0, f64::max);
+    if UNSCALED.contains(&(largest * sum)) {
+        return None;
+    }
+    let exponent = -(largest.log2() + sum.log2()).floor() as i64;
     // That of a subnormal number is more than one power can be.
     Some([exponent / 2, exponent - exponent / 2].map(power_of_two))
 }
