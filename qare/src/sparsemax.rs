@@ -58,7 +58,7 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
     let z = z.detach();
     let slack = if z.dtype() == DType::F64 { SLACK * 1e-6 } else { SLACK };
     let largest = z.clone().max_dim(1);
-    let mut above = z - largest.clone(); // z − τ, so far with the largest entry for τ
+    let mut above = z.clone() - largest.clone(); // z − τ, so far with the largest entry for τ
     let mut threshold = largest;
     let outside = above.clone().lower_equal_elem(-1.0);
     let mut sum = sum_rows(above.clone().mask_fill(outside.clone(), 0.0)); // Σ_S (z − τ): [N, 1]
