@@ -106,7 +106,8 @@ fn edges(k: usize) -> Vec<(String, Rows)> {
             of(&|image, view| 10f64.powi(view as i32 - image as i32 % 3)),
         ));
         edges.push((format!("{images} images, all alike"), vec![random[0].clone(); images * k]));
-        let opposite = |row: usize| random[0].iter().map(|x| if row / k % 2 == 0 { *x } else { -x }).collect();
+        let opposite =
+            |row: usize| random[0].iter().map(|x| if (row / k).is_multiple_of(2) { *x } else { -x }).collect();
         edges.push((format!("{images} images, two opposite clusters"), (0..images * k).map(opposite).collect()));
         let axes = |row: usize| (0..6).map(|j| if j == row % 6 { 1.0 } else { 0.0 }).collect();
         edges.push((format!("{images} images, along axes"), (0..images * k).map(axes).collect()));

@@ -41,7 +41,7 @@ fn decompositions_are_as_good_at_every_scale() {
     for size in [1, 2, 3, 16, 33, 65, 100, 200] {
         for scale in [1e-307, 1e-160, 1e-38, 1e-30, 1e-15, 1e-8, 1e-3, 0.3, 1.0, 1e3, 1e10, 1e15, 1e38, 1e150, 1e300] {
             let matrix = symmetric(size, scale, size as u64);
-            let eigen = symmetric_eigen(stack(&[matrix.clone()], DType::F64), "a matrix").unwrap();
+            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64), "a matrix").unwrap();
             assert!(eigen.values[0].is_sorted());
             let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
             let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
@@ -60,7 +60,7 @@ fn decompositions_of_f32_matrices() {
                 matrix.into_iter().map(|row| row.into_iter().map(|x| f64::from(x as f32)).collect()).collect()
             };
             let matrix = rounded(symmetric(size, scale, 7));
-            let eigen = symmetric_eigen(stack(&[matrix.clone()], DType::F32), "a matrix").unwrap();
+            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F32), "a matrix").unwrap();
             let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
             let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
             assert!(
@@ -105,7 +105,7 @@ fn special_matrices() {
                 .map(|i| (0..size).map(|j| scale * 10f64.powf(-12.0 * i.max(j) as f64 / size as f64)).collect())
                 .collect();
             for (name, matrix) in [("zero", zero), ("identity", identity), ("ones", ones), ("graded", graded)] {
-                let eigen = symmetric_eigen(stack(&[matrix.clone()], DType::F64), name).unwrap();
+                let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64), name).unwrap();
                 let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
                 let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
                 let residual = if name == "zero" { 0.0 } else { residual };

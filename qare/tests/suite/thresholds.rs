@@ -208,6 +208,6 @@ fn embeddings_that_have_nearly_collapsed() {
 #[ignore = "takes minutes"]
 fn large_batches_that_have_nearly_collapsed() {
     for rows in [32_768, 131_072, 262_144] {
-        assert_grouped(rows, 64, 64, 0.05);
+        assert_grouped(rows, 64, 16, 0.05);
     }
 }
