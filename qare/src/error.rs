@@ -2,6 +2,7 @@ use thiserror::Error;
 
 /// Why an objective cannot be evaluated.
 #[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum ObjectiveError {
     /// A contrast needs at least two views of an image.
     #[error("{views} view(s) an image: a contrastive objective needs at least 2")]
@@ -32,6 +33,36 @@ pub enum ObjectiveError {
     NonFinite {
         /// Where it was seen.
         quantity: String,
+    },
+    /// A row is so short that its similarity with itself falls below 1, and NT-Xent's denominator is no longer positive:
+    /// exp(1/t), taken off for the row itself, is more than all of the sum.
+    #[error(
+        "{row} has length {length:e}: its similarity with itself is {own:e} instead of 1, and with {rows} rows at a \
+         temperature of {temperature} NT-Xent's denominator Σ exp(s/t) − exp(1/t) is not positive; look for what makes \
+         embeddings vanish, or take a larger batch or a higher temperature"
+    )]
+    NoProbabilities {
+        /// Which row of the batch.
+        row: String,
+        /// Its length.
+        length: f64,
+        /// Its similarity with itself.
+        own: f64,
+        /// Rows in the batch.
+        rows: usize,
+        /// NT-Xent's temperature.
+        temperature: f64,
+    },
+    /// A result is finite and larger than the numbers it is kept in can be.
+    #[error(
+        "{quantity} leaves the range of {dtype}: training has diverged, or a temperature, margin or weight is out of \
+         proportion (lower the learning rate, or compute in f64)"
+    )]
+    Overflow {
+        /// What is too large, and where.
+        quantity: String,
+        /// The type of the numbers.
+        dtype: &'static str,
     },
     /// The matrices given to the set term do not have the shape [K, B, B] with K, B ≥ 2.
     #[error("view-set similarities have shape {shape:?}: expected [K, B, B] with at least 2 sets of at least 2 images")]

@@ -14,3 +14,13 @@ pub(crate) fn with_gradient<B: Backend, const D: usize>(
     let surrogate = (at * gradient.detach()).sum();
     surrogate.clone() - surrogate.detach() + value.detach()
 }
+
+/// The same where `at ∘ gradient` may leave the range of the numbers, at the price of another pass.
+pub(crate) fn with_large_gradient<B: Backend, const D: usize>(
+    value: Tensor<B, 1>,
+    at: Tensor<B, D>,
+    gradient: Tensor<B, D>,
+) -> Tensor<B, 1> {
+    let origin = at.clone().detach();
+    ((at - origin) * gradient.detach()).sum() + value.detach()
+}

@@ -21,5 +21,5 @@ pub(crate) fn floorless<B: Backend>(embeddings: Tensor<B, 2>, views: Views) -> R
         false => factors.matmul(transposed),
     };
     let eigen = symmetric_eigen(matrices.clone(), "the Gram matrix of view set")?;
-    Ok(spectral_bound(matrices, eigen, images))
+    spectral_bound(matrices, eigen, images)
 }

@@ -12,6 +12,11 @@
 //! the loss is f32, and the gradient of the embeddings is of their own type. (Its entries are small: with f16, multiply the loss
 //! by a scale that keeps them above 6e-8, and divide the gradients of the weights by it.)
 //!
+//! Embeddings may be of any finite length, from subnormal numbers to the largest, and of different lengths within a batch: the losses
+//! are those of their directions, but for what the floors under lengths (1e-12) and products of lengths (1e-8) make of short
+//! ones. Gradients go with one over the length, rounded to what the type of the embeddings can hold: at a length of 1e38 those of
+//! f32 are subnormal, or zero. What has no loss is an [`ObjectiveError`] that names its source: NaN and infinity by their row.
+//!
 //! Training with one of them is three lines:
 //!
 //! ```
@@ -35,14 +40,17 @@ mod error;
 mod gradient;
 mod gram;
 mod host;
+mod inspection;
 mod nt_xent;
 mod objective;
 mod qare;
+mod range;
 mod rounding;
 mod similarity;
 mod sparse_clr;
 mod sparsemax;
 mod spectrum;
+mod summation;
 mod views;
 
 pub use error::ObjectiveError;

@@ -1,9 +1,12 @@
 use burn::config::Config;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
-use crate::host::UnitRows;
+use crate::host::{UnitRows, is_on_host};
+use crate::inspection::{all_finite, gradients_in_range, in_range, numbers, overflow, row_label};
 use crate::rounding::at_least_f32;
+use crate::similarity::Similarities;
+use crate::summation::sum_rows;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
@@ -55,7 +58,10 @@ impl NtXentConfig {
 ///      = −mean over i and p of log p_ip                (MeanOfLogs)
 /// ```
 ///
-/// The gradient takes s_ii for the constant that it is, save in rows shorter than 1e-4.
+/// In the sum, s_ii = 1 makes exp(s_ii/t) and exp(1/t) the same, and they are taken for that. Rows so short that s_ii < 1 (shorter
+/// than 1e-4, with [`Similarity::Cosine`]; than 1e-12, with [`Similarity::FlooredCosine`]; zero rows) keep both, as in the
+/// reference implementation: p_ip is then larger than without, and where the denominator is not positive any more there is no
+/// loss, but an error. A row of any other finite length, up to the largest of its type, has the loss of its direction.
 ///
 /// Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (2020), eq. 1.
 #[derive(Clone, Debug)]
@@ -69,12 +75,12 @@ impl NtXent {
     /// The loss `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images.
+    /// When the rows are not K views each of at least 2 images, and when the loss is not a number: see [`check`](Self::check).
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
         let term = rows.pairwise(&PairwiseTerm::NtXent(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
-        Ok(rows.attach(term, embeddings))
+        rows.attach(term, embeddings)
     }
 
     /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
@@ -87,42 +93,149 @@ impl NtXent {
         views: Views,
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
+        let read = is_on_host::<B>(&embeddings.device());
+        self.in_tensors(embeddings, views, read)
+    }
+
+    /// Says what is wrong with embeddings whose loss is not a number.
+    ///
+    /// [`forward`](Self::forward) says so itself where tensors are in the host's memory. On a GPU it waits for nothing: loss and
+    /// gradient are then NaN, and this, which evaluates the loss once more and reads back what is needed, tells why.
+    ///
+    /// # Errors
+    /// When a row holds NaN or infinity, a row is so short that its denominator is not positive, or the loss leaves the range of its
+    /// type; and as [`forward`](Self::forward).
+    pub fn check<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<(), ObjectiveError> {
+        self.in_tensors(at_least_f32(embeddings), views, true).map(|_| ())
+    }
+
+    /// In tensor operations; whether anything may be `read` back to find errors.
+    fn in_tensors<B: Backend>(
+        &self,
+        embeddings: Tensor<B, 2>,
+        views: Views,
+        read: bool,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
-        let device = embeddings.device();
-        let similarity = self.similarity.matrix(embeddings.unsqueeze()).squeeze_dim(0); // [N, N]
-        let (dtype, t) = (similarity.dtype(), self.temperature);
-        let mask = views.positives::<B>(rows, &device).float().cast(dtype);
-        let positives = mask / (views.count() - 1) as f64; // each row sums to 1
+        if read {
+            all_finite(&embeddings, views)?;
+            if self.similarity == Similarity::Cosine {
+                gradients_in_range(&embeddings, views)?;
+            }
+        }
+        let (device, t, share) = (embeddings.device(), self.temperature, 1.0 / (views.count() - 1) as f64);
+        let Similarities { matrix, own, short } = self.similarity.within(embeddings.clone().unsqueeze());
+        let (similarity, own, short) = (matrix.squeeze_dim::<2>(0), own.squeeze_dim::<2>(0), short.squeeze_dim::<2>(0));
+        self.check_temperature(similarity.dtype())?;
+        let constant = similarity.clone().detach(); // [N, N]
+        let positives = views.positive_columns::<B>(rows, &device); // [N, K − 1]
         let itself = diagonal::<B>(rows, &device);
 
         // All exponentials of a row are taken relative to its largest: the same ratios, and at a low temperature neither
         // overflow nor 0/0.
-        let constant = similarity.clone().detach();
-        let own = constant.clone().mask_fill(itself.clone().bool_not(), 0.0).sum_dim(1); // s_ii: [N, 1]
-        let largest = constant.clone().mask_fill(itself.clone(), f64::NEG_INFINITY).max_dim(1);
-        let shifted = (constant - largest.clone()) / t;
-        let others = shifted.clone().exp().mask_fill(itself, 0.0);
-        // exp(s_ii/t) − exp(1/t), which is 0 but for rounding unless the row is shorter than 1e-4. At a low temperature
-        // that rounding would drown all others.
-        let ordinary = own.clone().sub_scalar(1.0).abs().lower_elem(1e-4);
-        let surplus = ((own - largest.clone()) / t).exp() - ((largest.neg() + 1.0) / t).exp();
-        let denominator = others.clone().sum_dim(1) + surplus.mask_fill(ordinary, 0.0); // [N, 1]
-        let weight = 1.0 / (t * rows as f64);
-        let (value, gradient) = match self.reduction {
+        let largest = constant.clone().mask_fill(itself.clone(), f64::NEG_INFINITY).max_dim(1); // [N, 1]
+        // exp(s_ii/t) and exp(1/t), which are the same unless the row is short. At a low temperature rounding them would drown
+        // all others.
+        let ordinary = short.bool_not();
+        let [own_part, full_part] = [own.clone() - largest.clone(), largest.clone().neg() + 1.0]
+            .map(|exponent| (exponent / t).exp().mask_fill(ordinary.clone(), 0.0));
+        let exponents = (constant - largest) / t;
+        let positive = exponents.clone().gather(1, positives.clone()); // [N, K − 1]
+        let exponentials = exponents.exp();
+        let each = exponentials.clone().gather(1, positives.clone());
+        // Of all others; of the row itself what a short row has of it.
+        let negatives = exponentials.mask_where(itself, own_part.expand([rows, rows])).scatter(
+            1,
+            positives.clone(),
+            each.clone().neg(),
+            IndexingUpdateOp::Add,
+        );
+
+        let present = each.clone().sum_dim(1); // [N, 1]
+        let sum = sum_rows(negatives.clone());
+        let others = sum.clone() - full_part.clone();
+        let denominator = others.clone() + present.clone();
+        // Where no more is left than rounding makes of it, there is nothing to divide by.
+        let rounding = if similarity.dtype() == DType::F64 { f64::EPSILON } else { f32::EPSILON.into() };
+        let noise = (sum + full_part) * (8.0 * rounding);
+        let empty = denominator.clone().greater(noise).bool_not();
+        if read {
+            self.none_empty(&empty, &embeddings, &own, views)?;
+        }
+        let denominator = denominator.mask_fill(empty, f64::NAN);
+
+        // log Σ_P e_ip / d_i: by log1p where the positives are nearly all there is; and relative to the largest positive, for at
+        // a low temperature all of a row's may be 0.
+        let top = positive.clone().max_dim(1); // [N, 1]
+        let relative = (positive.clone() - top.clone()).exp(); // [N, K − 1]
+        let total = relative.clone().sum_dim(1);
+        let log_total = top + total.clone().log();
+        let missing = (others.clone() / present.clone()).log1p().neg();
+        let log_sum =
+            (log_total.clone() - denominator.clone().log()).mask_where(others.clone().lower(present.clone()), missing);
+        // ∂L/∂s_ij = α_i (e_ij / d_i − q_ij) / t, where q_ij = 0 unless j is a positive.
+        let (value, alpha, of_positives) = match self.reduction {
             NtXentReduction::LogOfMean => {
-                let p = (others.clone() * positives.clone()).sum_dim(1) / denominator.clone(); // [N, 1]
-                let mean = p.clone().mean();
-                // ∂L/∂s_ij = w_ij (p_i − [j ∈ P(i)]/(K − 1)) / (d_i t N mean p)
-                let scale = Tensor::ones_like(&denominator) * weight / (denominator * mean.clone().reshape([1, 1]));
-                (mean.log().neg(), others * (p - positives) * scale)
+                let best = log_sum.clone().max_dim(0); // [1, 1]
+                let p = (log_sum - best.clone()).exp();
+                let value = (p.clone().mean().log() + best.reshape([1]) + share.ln()).neg();
+                // q_ip = e_ip / Σ_P e, and e_ip / d_i − q_ip = −q_ip others_i / d_i.
+                let of_positives = (relative / total).neg() * (others / denominator.clone());
+                (value, p.clone() / p.sum_dim(0), of_positives)
             }
             NtXentReduction::MeanOfLogs => {
-                let positive = (shifted * positives.clone()).sum_dim(1);
-                let value = (denominator.clone().log() - positive).mean();
-                (value, (others / denominator - positives) * weight)
+                let value = (log_sum + (positive.mean_dim(1) - log_total)).mean().neg();
+                // q_ip = 1 / (K − 1).
+                let uneven = each - present * share;
+                let of_positives = (uneven - others * share) / denominator.clone();
+                (value, Tensor::ones_like(&denominator) / rows as f64, of_positives)
             }
         };
+        if read {
+            in_range(&value, "NT-Xent's loss")?;
+        }
+        // Where the loss is no number, neither is the gradient.
+        let alpha = (alpha + value.clone().reshape([1, 1]) * 0.0) / t;
+        let gradient = (negatives * (alpha.clone() / denominator)).scatter(
+            1,
+            positives,
+            of_positives * alpha,
+            IndexingUpdateOp::Add,
+        );
         Ok(with_gradient(value, similarity, gradient))
+    }
+}
+
+impl NtXent {
+    /// # Errors
+    /// When exponents of similarities over the temperature leave the range of `dtype`.
+    pub(crate) fn check_temperature(&self, dtype: DType) -> Result<(), ObjectiveError> {
+        let largest = if dtype == DType::F64 { f64::MAX } else { f32::MAX.into() };
+        match 2.0 / self.temperature <= largest {
+            true => Ok(()),
+            false => Err(overflow(format!("2/t at NT-Xent's temperature t = {:e}", self.temperature), dtype)),
+        }
+    }
+
+    /// # Errors
+    /// When the denominator of a row is not positive.
+    fn none_empty<B: Backend>(
+        &self,
+        empty: &Tensor<B, 2, Bool>,
+        embeddings: &Tensor<B, 2>,
+        own: &Tensor<B, 2>,
+        views: Views,
+    ) -> Result<(), ObjectiveError> {
+        let Some(row) = empty.clone().into_data().iter::<bool>().position(|empty| empty) else { return Ok(()) };
+        let [rows, _] = embeddings.dims();
+        let length = numbers(embeddings.clone().narrow(0, row, 1)).into_iter().fold(0.0, f64::hypot);
+        Err(ObjectiveError::NoProbabilities {
+            row: row_label(row, views),
+            length,
+            own: numbers(own.clone())[row],
+            rows,
+            temperature: self.temperature,
+        })
     }
 }

@@ -1,7 +1,8 @@
 use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::host::{UnitRows, scalar};
+use crate::host::{UnitRows, is_on_host, scalar};
+use crate::inspection::{all_finite, in_range};
 use crate::rounding::at_least_f32;
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
 
@@ -97,7 +98,7 @@ impl PairwiseTerm {
     /// The loss `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images.
+    /// As the term's own: [`NtXent::forward`], [`SparseClr::forward`].
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         match self {
             PairwiseTerm::NtXent(loss) => loss.forward(embeddings, views),
@@ -144,7 +145,8 @@ impl ContrastiveObjective {
     /// The objective and its terms for embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images, or the set term meets embeddings that are not finite.
+    /// When the rows are not K views each of at least 2 images, a row holds NaN or infinity, or there is no loss for another reason, in
+    /// which the error names what is wrong and where. (On a GPU nothing is read back for NT-Xent: see [`check`](Self::check).)
     pub fn forward<B: Backend>(
         &self,
         embeddings: Tensor<B, 2>,
@@ -153,9 +155,9 @@ impl ContrastiveObjective {
         let embeddings = at_least_f32(embeddings);
         if let Some(qare) = self.qare.as_ref().filter(|qare| qare.is_floorless()) {
             let qare = qare.forward(embeddings.clone(), views)?;
-            return Ok(self.output(self.pairwise.forward(embeddings, views)?, Some(qare)));
+            return self.output(self.pairwise.forward(embeddings, views)?, Some(qare));
         }
-        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
         let set_term = || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose();
         let pairwise = || rows.pairwise(&self.pairwise, views, differentiate);
@@ -176,7 +178,7 @@ impl ContrastiveObjective {
             None => pairwise.scaled(self.alpha),
         };
         Ok(ObjectiveOutput {
-            loss: rows.attach(total, embeddings),
+            loss: rows.attach(total, embeddings)?,
             pairwise: scalar::<B>(pairwise_value, &device),
             qare: qare_value.map(|value| scalar::<B>(value, &device)),
         })
@@ -197,14 +199,36 @@ impl ContrastiveObjective {
             None => None,
         };
         let pairwise = self.pairwise.forward_generic(embeddings, views)?;
-        Ok(self.output(pairwise, qare))
+        self.output(pairwise, qare)
     }
 
-    fn output<B: Backend>(&self, pairwise: Tensor<B, 1>, qare: Option<Tensor<B, 1>>) -> ObjectiveOutput<B> {
+    /// Says what is wrong with embeddings whose loss is not a number.
+    ///
+    /// [`forward`](Self::forward) says so itself, save on a GPU for NT-Xent: see [`NtXent::check`].
+    ///
+    /// # Errors
+    /// As [`NtXent::check`] and [`forward`](Self::forward).
+    pub fn check<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<(), ObjectiveError> {
+        all_finite(&embeddings, views)?;
+        match &self.pairwise {
+            PairwiseTerm::NtXent(loss) => loss.check(embeddings.clone(), views)?,
+            PairwiseTerm::SparseClr(_) => (),
+        }
+        in_range(&self.forward_generic(embeddings, views)?.loss, "the weighted sum of the terms")
+    }
+
+    fn output<B: Backend>(
+        &self,
+        pairwise: Tensor<B, 1>,
+        qare: Option<Tensor<B, 1>>,
+    ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
         let loss = match &qare {
             Some(qare) => pairwise.clone() * self.alpha + qare.clone() * self.beta,
             None => pairwise.clone() * self.alpha,
         };
-        ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) }
+        if is_on_host::<B>(&loss.device()) {
+            in_range(&loss, "the weighted sum of the terms")?;
+        }
+        Ok(ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) })
     }
 }

@@ -1,10 +1,12 @@
 use burn::config::Config;
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Bool, DType, Tensor, TensorData, backend::Backend};
 
-use crate::gradient::with_gradient;
+use crate::gradient::with_large_gradient;
 use crate::gram::floorless;
-use crate::host::UnitRows;
+use crate::host::{UnitRows, is_on_host};
+use crate::inspection::{all_finite, overflow};
 use crate::rounding::at_least_f32;
+use crate::similarity::Similarities;
 use crate::spectrum::SET;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
@@ -49,6 +51,10 @@ impl QareConfig {
 /// The gradient, ∂q/∂S_1 = U_1 diag(λ(S_2)) U_1ᵀ / (B(B−1)), needs no derivative of an eigenvector and is finite where
 /// eigenvalues coincide.
 ///
+/// On the CPU, embeddings of f32 are decomposed in f32, and ∂q/∂S is then off by up to 1e-5 of its norm: eigenvectors whose part
+/// in it is less than that are left out, and the others are made as precise as that takes. f64 embeddings, other backends, and
+/// [`SimilarityFloor::None`] are decomposed in f64.
+///
 /// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
 /// learning" (ECCV 2022), section 3.2; Finke, Burkard, Rendl, "Quadratic assignment problems" (1987).
 #[derive(Clone, Debug)]
@@ -74,11 +80,11 @@ impl Qare {
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
         // What has no floor is small enough for tensor operations everywhere.
-        let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings) };
+        let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings, views)? };
         let Some(rows) = rows else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
         let term = rayon::scope(|_| rows.set_term(views, differentiate))?;
-        Ok(rows.attach(term, embeddings))
+        rows.attach(term, embeddings)
     }
 
     /// The same in tensor operations and a decomposition in f64, which is what [`forward`](Self::forward) does off the CPU.
@@ -91,23 +97,38 @@ impl Qare {
         views: Views,
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        if self.is_floorless() {
-            return floorless(embeddings, views);
+        views.images(embeddings.dims()[0])?;
+        if is_on_host::<B>(&embeddings.device()) {
+            all_finite(&embeddings, views)?;
         }
+        let found = match self.similarity_floor {
+            SimilarityFloor::None => floorless(embeddings.clone(), views),
+            SimilarityFloor::Epsilon => self.floored(embeddings.clone(), views),
+        };
+        // What no matrix can be made of is named where it is from.
+        if let Err(ObjectiveError::NonFinite { .. }) = found {
+            all_finite(&embeddings, views)?;
+        }
+        found
+    }
+
+    fn floored<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let sets = views.sets(embeddings)?; // [K, B, D]
-        let similarities = Similarity::FlooredCosine.matrix(sets); // [K, B, B]
-        // ẑ·ẑ = 1 whatever z is. Its gradient, zero, would be the difference of two numbers that dwarf all others.
-        let [count, images, _] = similarities.dims();
-        let itself = diagonal::<B>(images, &similarities.device()).unsqueeze::<3>().expand([count, images, images]);
-        let constant = similarities.clone().detach();
-        self.forward_similarities(similarities.mask_where(itself, constant))
+        let Similarities { matrix, short, .. } = Similarity::FlooredCosine.within(sets); // [K, B, B]
+        // ẑ·ẑ = 1 whatever z is, unless it is shorter than the floor. Its gradient, zero, would be the difference of two numbers
+        // that dwarf all others.
+        let [count, images, _] = matrix.dims();
+        let all = |mask: Tensor<B, 3, Bool>| mask.expand([count, images, images]);
+        let itself = all(diagonal::<B>(images, &matrix.device()).unsqueeze::<3>()).bool_and(all(short.bool_not()));
+        let constant = matrix.clone().detach();
+        self.forward_similarities(matrix.mask_where(itself, constant))
     }
 
     /// The regulariser `[1]` of the similarities `[K, B, B]` within each view set (without the added 1), in f32
     /// also for similarities of f16 and bf16.
     ///
     /// # Errors
-    /// When there are fewer than 2 sets or images, or an entry is not finite.
+    /// When there are fewer than 2 sets or images, an entry is not finite, or the regulariser leaves the range of its type.
     pub fn forward_similarities<B: Backend>(&self, similarities: Tensor<B, 3>) -> Result<Tensor<B, 1>, ObjectiveError> {
         let shape @ [sets, images, width] = similarities.dims();
         if sets < 2 || images < 2 || images != width {
@@ -115,7 +136,7 @@ impl Qare {
         }
         let similarities = at_least_f32(similarities) + 1.0;
         let eigen = symmetric_eigen(similarities.clone(), SET)?;
-        Ok(spectral_bound(similarities, eigen, images))
+        spectral_bound(similarities, eigen, images)
     }
 }
 
@@ -146,22 +167,29 @@ impl Pairing {
 }
 
 /// Mean of ⟨λ_k, λ_l⟩ / (B(B−1)) over the pairs of `matrices` `[K, N, N]`, given their eigenvalues, for sets of B = `images`.
+///
+/// # Errors
+/// When it leaves the range of the matrices' numbers.
 pub(crate) fn spectral_bound<B: Backend>(
     matrices: Tensor<B, 3>,
     eigen: SymmetricEigen<B>,
     images: usize,
-) -> Tensor<B, 1> {
+) -> Result<Tensor<B, 1>, ObjectiveError> {
     let (device, dtype) = (matrices.device(), matrices.dtype());
     let [sets, size, _] = matrices.dims();
     let Pairing { value, partners, scale } = Pairing::new(&eigen.values, images);
+    let largest = if dtype == DType::F64 { f64::MAX } else { f32::MAX.into() };
+    if value.abs() > largest || value.is_nan() {
+        return Err(overflow("the product of the spectra of the view sets", dtype));
+    }
     let value = Tensor::from_data(TensorData::from([value]), (&device, dtype));
     if !B::ad_enabled(&device) {
-        return value;
+        return Ok(value);
     }
 
     let weights: Vec<f64> = partners.into_iter().flatten().map(|others| others * scale).collect();
     let weights = TensorData::new(weights, [sets, size, 1]);
     let weighted = eigen.vectors.clone() * Tensor::from_data(weights, (&device, dtype));
     let gradient = eigen.vectors.transpose().matmul(weighted); // Vᵀ diag(μ) V: [K, N, N]
-    with_gradient(value, matrices, gradient)
+    Ok(with_large_gradient(value, matrices, gradient))
 }

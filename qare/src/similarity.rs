@@ -1,5 +1,7 @@
 use burn::config::Config;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Bool, Tensor, backend::Backend};
+
+use crate::range::RowScale;
 
 /// Least norm that an embedding is divided by.
 pub const NORM_FLOOR: f64 = 1e-12;
@@ -15,46 +17,109 @@ pub enum Similarity {
     FlooredCosine,
 }
 
+/// The similarities within sets of rows.
+pub(crate) struct Similarities<B: Backend> {
+    /// s `[S, N, N]`.
+    pub matrix: Tensor<B, 3>,
+    /// s_ii `[S, N, 1]`, off the graph: exactly 1 unless the row is short.
+    pub own: Tensor<B, 3>,
+    /// Which rows are too short for s_ii = 1 `[S, N, 1]`.
+    pub short: Tensor<B, 3, Bool>,
+}
+
 impl Similarity {
     /// All similarities within each of the S sets of `embeddings`: `[S, N, D]` → `[S, N, N]`.
     ///
-    /// A zero row has similarity 0 (or the floor) to every row, itself included.
+    /// Rows of any finite length are told apart, whatever the lengths of the others: nothing on the way to a similarity, or back
+    /// to the gradient, leaves the range of the numbers unless the result does. A zero row has similarity 0 (or the floor) to
+    /// every row, itself included.
     pub fn matrix<B: Backend>(self, embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
-        let norms = row_norms(embeddings.clone()); // [S, N, 1]
-        let unit = unit_rows(embeddings, norms.clone().detach());
-        let similarity = unit.clone().matmul(unit.transpose());
+        self.within(embeddings).matrix
+    }
+
+    pub(crate) fn within<B: Backend>(self, embeddings: Tensor<B, 3>) -> Similarities<B> {
+        let embeddings = in_order(embeddings);
         match self {
-            Similarity::Cosine => {
-                // ‖z_i‖‖z_j‖ / max(‖z_i‖‖z_j‖, 1e-8), which is 1 but for the shortest embeddings.
-                let products = norms.clone().matmul(norms.transpose());
-                similarity * (products / SIMILARITY_FLOOR).clamp_max(1.0)
-            }
-            Similarity::FlooredCosine => similarity.clamp_min(SIMILARITY_FLOOR),
+            Similarity::Cosine => cosine(embeddings),
+            Similarity::FlooredCosine => floored_cosine(embeddings),
         }
     }
 }
 
+fn floored_cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
+    let rows = UnitEmbeddings::floored(embeddings);
+    let matrix = rows.unit.clone().matmul(rows.unit.transpose()).clamp_min(SIMILARITY_FLOOR);
+    let own = (rows.share.clone() * rows.share).clamp_min(SIMILARITY_FLOOR);
+    Similarities { matrix, own, short: rows.short }
+}
+
+/// With n = max(‖z‖, μ) in place of the norms and u = z / n, s_ij = (u_i·u_j) min(n_i n_j / 1e-8, 1). That is the same for every
+/// μ for which all pairs with a shorter row than μ have n_i n_j < 1e-8. A μ close to the largest such, 1e-8 / max(‖z‖_max, 1e-4),
+/// keeps the factors of both the similarity and its gradient as near to 1 as can be.
+fn cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
+    // n is kept as its root, which is in range wherever n is that of a row.
+    let root_floor = SIMILARITY_FLOOR.sqrt();
+    let lengths = RowScale::of(&embeddings);
+    let roots = lengths.norms.clone().sqrt() * lengths.root_unit.clone(); // √‖z‖: [S, N, 1]
+    let least = roots.clone().max_dim(1).clamp_min(root_floor.sqrt()).recip() * (0.99 * root_floor); // √μ: [S, 1, 1]
+    let floor = least.clone() / lengths.root_unit.clone();
+    let rows = UnitEmbeddings::new(embeddings, lengths, floor.clone() * floor);
+    let roots = roots.max_pair(least.expand(rows.share.dims())) / root_floor.sqrt();
+    // n grows with z as the radial part of u does, above μ.
+    let grown = roots.clone() * (rows.radial * 0.5 + 1.0);
+    let factors = grown.clone().matmul(grown.transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1): [S, N, N]
+    let own = (roots.clone() * roots).clamp_max(1.0) * rows.share;
+    let matrix = rows.unit.clone().matmul(rows.unit.transpose()) * (factors.clone() * factors);
+    let short = own.clone().lower_elem(1.0);
+    Similarities { matrix, own: own.clone() * own, short }
+}
+
 /// ẑ = z / max(‖z‖, 1e-12), for each row: `[S, N, D]` → `[S, N, D]`.
 pub(crate) fn unit_embeddings<B: Backend>(embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
-    let norms = row_norms(embeddings.clone()).detach();
-    unit_rows(embeddings, norms)
+    UnitEmbeddings::floored(in_order(embeddings)).unit
 }
 
-/// max(‖z‖, 1e-12) of each row: `[S, N, D]` → `[S, N, 1]`. The floor stands under the root, where it also keeps
-/// the gradient of a zero row from being 0/0.
-fn row_norms<B: Backend>(embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
-    (embeddings.clone() * embeddings).sum_dim(2).clamp_min(NORM_FLOOR * NORM_FLOOR).sqrt()
+/// The same numbers, in memory in the order of their dimensions. What ndarray (of Burn 0.21) makes of a comparison of others with a
+/// number is in the order of the memory instead.
+fn in_order<B: Backend>(sets: Tensor<B, 3>) -> Tensor<B, 3> {
+    let shape @ [count, ..] = sets.dims();
+    if count == 1 { sets } else { sets.reshape([-1]).reshape(shape) }
 }
 
-/// ẑ = z / max(‖z‖, 1e-12), given the divisor off the graph.
+/// u = z / n with n = max(‖z‖, floor).
 ///
-/// The derivative, (I − ẑẑᵀ)/‖z‖ above the floor and 1/1e-12 below it, is put together from constants and products: the
+/// The derivative, (I − uuᵀ)/n above the floor and 1/n below it, is put together from constants and products: the
 /// gradients of near-parallel embeddings are all but radial, and dividing on the graph would leave them to noise.
-fn unit_rows<B: Backend>(embeddings: Tensor<B, 3>, norms: Tensor<B, 3>) -> Tensor<B, 3> {
-    let above = norms.clone().greater_elem(NORM_FLOOR).float().cast(norms.dtype());
-    let direction = embeddings.clone().detach() / norms.clone();
-    let scaled = embeddings * (Tensor::ones_like(&norms) / norms);
-    let radial = (scaled.clone() * direction.clone()).sum_dim(2); // ẑ·ẑ
-    let radial = radial.clone() - radial.detach();
-    scaled - radial * (direction * above)
+struct UnitEmbeddings<B: Backend> {
+    /// u `[S, N, D]`.
+    unit: Tensor<B, 3>,
+    /// 0 `[S, N, 1]`, with the derivative of log n, save that this is zero below the floor.
+    radial: Tensor<B, 3>,
+    /// ‖u‖ `[S, N, 1]`, off the graph: exactly 1 above the floor.
+    share: Tensor<B, 3>,
+    /// Which rows are not above the floor `[S, N, 1]`.
+    short: Tensor<B, 3, Bool>,
+}
+
+impl<B: Backend> UnitEmbeddings<B> {
+    fn floored(embeddings: Tensor<B, 3>) -> Self {
+        let lengths = RowScale::of(&embeddings);
+        let floor = lengths.scale.clone() * NORM_FLOOR;
+        Self::new(embeddings, lengths, floor)
+    }
+
+    /// Given the floor `[S, N, 1]` in each row's own unit.
+    fn new(embeddings: Tensor<B, 3>, lengths: RowScale<B>, floor: Tensor<B, 3>) -> Self {
+        let RowScale { scale, norms, .. } = lengths;
+        let short = norms.clone().lower_equal(floor.clone());
+        let above = Tensor::ones_like(&norms).mask_fill(short.clone(), 0.0);
+        let divisors = norms.clone().max_pair(floor);
+        let embeddings = embeddings * scale;
+        let direction = embeddings.clone().detach() / divisors.clone();
+        let scaled = embeddings * (Tensor::ones_like(&divisors) / divisors.clone());
+        let radial = (scaled.clone() * direction.clone()).sum_dim(2); // ẑ·ẑ
+        let radial = (radial.clone() - radial.detach()) * above;
+        let share = (norms / divisors).mask_fill(short.clone().bool_not(), 1.0);
+        Self { unit: scaled - radial.clone() * direction, radial, share, short }
+    }
 }

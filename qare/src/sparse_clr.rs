@@ -1,11 +1,14 @@
 use burn::config::Config;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
-use crate::host::UnitRows;
+use crate::host::{UnitRows, is_on_host};
+use crate::inspection::{all_finite, gradients_in_range, in_range, overflow};
 use crate::rounding::at_least_f32;
+use crate::sparsemax::{Projection, project};
+use crate::summation::sum_rows;
 use crate::views::diagonal;
-use crate::{ObjectiveError, PairwiseTerm, Similarity, Views, sparsemax_support};
+use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
 /// Configuration of [`SparseClr`].
 #[derive(Config, Debug)]
@@ -53,12 +56,12 @@ impl SparseClr {
     /// The loss `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images.
+    /// When the rows are not K views each of at least 2 images, a row holds NaN or infinity, or the loss leaves the range of its type.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings) else { return self.forward_generic(embeddings, views) };
+        let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
         let term = rows.pairwise(&PairwiseTerm::SparseClr(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
-        Ok(rows.attach(term, embeddings))
+        rows.attach(term, embeddings)
     }
 
     /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
@@ -74,21 +77,38 @@ impl SparseClr {
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
         let device = embeddings.device();
-        let similarity = self.similarity.matrix(embeddings.unsqueeze()).squeeze_dim(0); // [N, N]
+        let read = is_on_host::<B>(&device);
+        if read {
+            all_finite(&embeddings, views)?;
+            if self.similarity == Similarity::Cosine {
+                gradients_in_range(&embeddings, views)?;
+            }
+        }
+        let similarity = self.similarity.matrix(embeddings.clone().unsqueeze()).squeeze_dim(0); // [N, N]
         let constant = similarity.clone().detach();
-        let positives = views.positives::<B>(rows, &device).float().cast(constant.dtype());
-        let shifted = constant - positives.clone() * self.margin;
-        let positives = positives / (views.count() - 1) as f64; // each row sums to 1
+        let positives = views.positive_columns::<B>(rows, &device); // [N, K − 1]
+        let share = 1.0 / (views.count() - 1) as f64;
+        let add = |to: Tensor<B, 2>, number: f64| {
+            let numbers = Tensor::full([rows, views.count() - 1], number, (&device, to.dtype()));
+            to.scatter(1, positives.clone(), numbers, IndexingUpdateOp::Add)
+        };
 
-        let support = sparsemax_support(shifted.clone().mask_fill(diagonal::<B>(rows, &device), f64::NEG_INFINITY));
-        let inside = shifted.clone() * support.clone();
-        let excess = inside.clone().sum_dim(1) - 1.0; // [N, 1]
-        let tau = excess.clone() / support.clone().sum_dim(1);
-        // |S| τ² = τ (Σ_S n − 1)
-        let negatives = (inside.clone() * inside.clone()).sum_dim(1) - tau.clone() * excess;
-        let positive = (shifted * positives.clone()).sum_dim(1);
-        let value = (negatives * 0.5 - positive + 0.5).mean();
-        let gradient = (inside - support * tau - positives) / rows as f64;
+        let shifted = add(constant, -self.margin);
+        let positive = shifted.clone().gather(1, positives.clone()).mean_dim(1); // [N, 1]
+        let negatives = shifted.mask_fill(diagonal::<B>(rows, &device), f64::NEG_INFINITY);
+        let Projection { probabilities, threshold, is_number } = project(negatives);
+        if !is_number {
+            // Read back already. An embedding is the cause, or else a margin that does not fit the numbers.
+            all_finite(&embeddings, views)?;
+            return Err(overflow("SparseCLR's similarities less the margin", similarity.dtype()));
+        }
+        // ½ Σ (n² − τ²) over the support = ½ Σ p² + τ Σ p, without its cancellation; and Σ p = 1.
+        let squares = sum_rows(probabilities.clone() * probabilities.clone());
+        let value = (squares * 0.5 + threshold - positive + 0.5).mean();
+        if read {
+            in_range(&value, "SparseCLR's loss")?;
+        }
+        let gradient = add(probabilities, -share) / rows as f64;
         Ok(with_gradient(value, similarity, gradient))
     }
 }

@@ -1,8 +1,10 @@
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use faer::{MatRef, Side};
 use rayon::prelude::*;
 
 use crate::ObjectiveError;
+use crate::inspection::overflow;
+use crate::range::power_of_two;
 
 /// Eigenvalues and eigenvectors of a stack of symmetric matrices, S_k = V_kᵀ diag(λ_k) V_k.
 #[derive(Debug, Clone)]
@@ -13,14 +15,26 @@ pub struct SymmetricEigen<B: Backend> {
     pub vectors: Tensor<B, 3>,
 }
 
+/// Norms (the largest row's sum of magnitudes) with which a matrix is decomposed as it is. The solver knows two absolute
+/// tolerances, of a few ε each: of differences of eigenvalues, and of differences of sums of 1 / (difference of eigenvalues).
+/// Small matrices meet the first, large ones the second.
+const UNSCALED: std::ops::Range<f64> = 0.5..4096.0;
+
 /// Decomposes symmetric matrices `[K, N, N]` (their lower triangles are read), off the graph.
 ///
 /// No backend of Burn has a symmetric eigensolver, so this runs on the host for all of them, the K matrices in
-/// parallel. It computes in f64 whatever the backend's floats are: similarity matrices of clustered embeddings have
-/// eigenvalues far closer together than an f32 solver's error, which is relative to the largest of them.
+/// parallel. It computes in f64 whatever the backend's floats are, and so knows eigenvalues to about 1e-15 of the largest, whatever
+/// that is: matrices of very small or very large entries are scaled by a power of two first.
+///
+/// (The set term of f32 embeddings on the CPU does not come here; it has a decomposition of its own in f32, which knows
+/// eigenvalues to 1e-7 of the largest: enough for the regulariser, in which the largest count for most.)
 ///
 /// # Errors
-/// When an entry is NaN or infinite, or the solver does not converge. `name` says in the message what the matrices are.
+/// When an entry is NaN or infinite, an eigenvalue is more than an f64 can be, or the solver does not converge. `name` says in the
+/// message what the matrices are.
+///
+/// # Panics
+/// When the matrices are not square.
 pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result<SymmetricEigen<B>, ObjectiveError> {
     let (device, dtype) = (matrices.device(), matrices.dtype());
     let [count, size, width] = matrices.dims();
@@ -29,28 +43,61 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     let entries = data.as_slice::<f64>().expect("the data has just been converted");
     let label = |k: usize| format!("{name} {} of {count}", k + 1);
     let decomposed = entries
-        .par_chunks_exact(size * size)
+        .par_chunks_exact((size * size).max(1))
         .enumerate()
         .map(|(k, matrix)| {
-            if !matrix.iter().all(|x| x.is_finite()) {
-                return Err(ObjectiveError::NonFinite { quantity: label(k) });
+            if let Some(at) = matrix.iter().position(|x| !x.is_finite()) {
+                let quantity = format!("{} (row {}, column {}, counted from 0)", label(k), at / size, at % size);
+                return Err(ObjectiveError::NonFinite { quantity });
             }
-            MatRef::from_row_major_slice(matrix, size, size)
+            let scale = scale(matrix, size);
+            let scaled: Vec<f64>;
+            let matrix = match scale {
+                None => matrix,
+                Some([a, b]) => {
+                    scaled = matrix.iter().map(|x| x * a * b).collect();
+                    &scaled
+                }
+            };
+            let eigen = MatRef::from_row_major_slice(matrix, size, size)
                 .self_adjoint_eigen(Side::Lower)
-                .map_err(|_| ObjectiveError::NoConvergence { quantity: label(k), size })
+                .map_err(|_| ObjectiveError::NoConvergence { quantity: label(k), size })?;
+            let [a, b] = scale.unwrap_or([1.0; 2]);
+            let values: Vec<f64> = eigen.S().column_vector().iter().map(|value| value / a / b).collect();
+            match values.iter().all(|value| value.is_finite()) {
+                true => Ok((values, eigen)),
+                false => Err(overflow(format!("an eigenvalue of {}", label(k)), DType::F64)),
+            }
         })
         .collect::<Result<Vec<_>, _>>()?;
 
     let mut values = Vec::with_capacity(count);
     let mut vectors = Vec::with_capacity(count * size * size);
-    for eigen in &decomposed {
-        values.push(eigen.S().column_vector().iter().copied().collect());
+    for (spectrum, eigen) in decomposed {
+        values.push(spectrum);
         for column in eigen.U().col_iter() {
             vectors.extend(column.iter().copied());
         }
     }
     let vectors = TensorData::new(vectors, [count, size, size]);
     Ok(SymmetricEigen { values, vectors: Tensor::from_data(vectors, (&device, dtype)) })
+}
+
+/// Two powers of two whose product brings a matrix's norm to about 1, or none where it needs no scaling.
+fn scale(matrix: &[f64], size: usize) -> Option<[f64; 2]> {
+    let largest = matrix.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    if largest == 0.0 {
+        return None;
+    }
+    // Over the largest entry: the sum itself may be more than a number can be.
+    let sums = matrix.chunks_exact(size).map(|row| row.iter().map(|x| (x / largest).abs()).sum::<f64>());
+    let sum = sums.fold(0.0, f64::max);
+    if UNSCALED.contains(&(largest * sum)) {
+        return None;
+    }
+    let exponent = -(largest.log2() + sum.log2()).floor() as i64;
+    // That of a subnormal number is more than one power can be.
+    Some([exponent / 2, exponent - exponent / 2].map(power_of_two))
 }
 
 /// What the matrix of a view set is called in errors.

@@ -1,4 +1,4 @@
-use burn::tensor::{Bool, Int, Tensor, backend::Backend};
+use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 
 use crate::ObjectiveError;
 
@@ -71,20 +71,16 @@ impl Views {
         (first..first + self.count).filter(move |other| *other != row)
     }
 
-    /// Whether row j is another view of row i's image: `[K·B, K·B]`.
-    pub(crate) fn positives<B: Backend>(self, rows: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
-        same_block::<B>(rows, self.count, device).bool_and(diagonal::<B>(rows, device).bool_not())
+    /// The rows of the other views of each row's image: `[K·B, K − 1]`.
+    pub(crate) fn positive_columns<B: Backend>(self, rows: usize, device: &B::Device) -> Tensor<B, 2, Int> {
+        let columns: Vec<i64> = (0..rows).flat_map(|row| self.others(row)).map(|row| row as i64).collect();
+        Tensor::from_data(TensorData::new(columns, [rows, self.count - 1]), device)
     }
 }
 
 /// Whether i = j: `[N, N]`.
 pub(crate) fn diagonal<B: Backend>(rows: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
-    same_block::<B>(rows, 1, device)
-}
-
-/// Whether rows i and j stand in the same run of `size` rows: `[N, N]`.
-fn same_block<B: Backend>(rows: usize, size: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
-    let block = Tensor::<B, 1, Int>::arange(0..rows as i64, device).div_scalar(size as i64);
-    let column = block.clone().reshape([rows, 1]).expand([rows, rows]);
-    column.equal(block.reshape([1, rows]).expand([rows, rows]))
+    let row = Tensor::<B, 1, Int>::arange(0..rows as i64, device);
+    let column = row.clone().reshape([rows, 1]).expand([rows, rows]);
+    column.equal(row.reshape([1, rows]).expand([rows, rows]))
 }

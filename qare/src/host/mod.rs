@@ -21,6 +21,7 @@ mod set_term;
 mod sparse_clr;
 mod spectrum;
 mod strips;
+mod threshold;
 mod twisted;
 mod vectorized;
 
@@ -28,13 +29,18 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
+use crate::inspection::{overflow, row_label};
+use crate::range::power_of_two;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
 /// Embeddings scaled to length 1, with the lengths they had.
 pub(crate) struct UnitRows {
     /// ẑ, row by row.
     unit: Vec<f32>,
+    /// Of the rows in `long`, in units of 1/[`SHRINK`].
     norms: Vec<f32>,
+    /// Rows whose squared length is more than an f32 can be.
+    long: Vec<usize>,
     dim: usize,
 }
 
@@ -65,8 +71,11 @@ impl Term {
 /// Shorter rows than this meet the floors under norms and their products: those are left to the tensor code.
 const SHORTEST: f32 = 1e-4;
 
+/// 2⁻¹⁰⁰, by which rows are multiplied before their length is taken if it could not be taken otherwise.
+const SHRINK: f32 = power_of_two(-100) as f32;
+
 /// Whether the backend computes on the CPU, and so hands over its numbers for the price of a copy.
-fn is_on_host<B: Backend>(device: &B::Device) -> bool {
+pub(crate) fn is_on_host<B: Backend>(device: &B::Device) -> bool {
     let name = B::name(device);
     let plain = name.trim_start_matches("autodiff<").trim_end_matches('>');
     matches!(plain, "flex" | "ndarray")
@@ -74,31 +83,52 @@ fn is_on_host<B: Backend>(device: &B::Device) -> bool {
 
 impl UnitRows {
     /// The rows of `embeddings` `[N, D]`, or none where the tensor code has to do the work: on a GPU, in another
-    /// format than f32, with rows that are all but zero, or holding numbers that are none (which the tensor code
-    /// carries through to the loss).
-    pub fn of<B: Backend>(embeddings: &Tensor<B, 2>) -> Option<Self> {
+    /// format than f32, or with rows that are all but zero.
+    ///
+    /// # Errors
+    /// When a row holds NaN or infinity.
+    pub fn of<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) -> Result<Option<Self>, ObjectiveError> {
         if embeddings.dtype() != DType::F32 || !is_on_host::<B>(&embeddings.device()) {
-            return None;
+            return Ok(None);
         }
         let [_, dim] = embeddings.dims();
-        let mut unit = embeddings.clone().detach().into_data().into_vec::<f32>().ok()?;
-        let norms: Vec<f32> = vectorized(
+        let Ok(mut unit) = embeddings.clone().detach().into_data().into_vec::<f32>() else { return Ok(None) };
+        let (norms, unusual) = vectorized(
             #[inline(always)]
             || {
                 let mut norms = Vec::with_capacity(unit.len() / dim.max(1));
-                for row in unit.chunks_exact_mut(dim.max(1)) {
+                let mut unusual = Vec::new();
+                for (index, row) in unit.chunks_exact_mut(dim.max(1)).enumerate() {
                     let norm = pairwise::dot(row, row).sqrt();
-                    let inverse = 1.0 / norm;
-                    row.iter_mut().for_each(|x| *x *= inverse);
                     norms.push(norm);
+                    if norm >= SHORTEST && norm.is_finite() {
+                        let inverse = 1.0 / norm;
+                        row.iter_mut().for_each(|x| *x *= inverse);
+                    } else {
+                        unusual.push(index);
+                    }
                 }
-                norms
+                (norms, unusual)
             },
         );
-        if !norms.iter().all(|norm| *norm >= SHORTEST && norm.is_finite()) {
-            return None;
+        let mut rows = Self { unit, norms, long: Vec::new(), dim };
+        let mut short = false;
+        for index in unusual {
+            let row = &mut rows.unit[index * dim..][..dim];
+            if !row.iter().all(|x| x.is_finite()) {
+                return Err(ObjectiveError::NonFinite { quantity: row_label(index, views) });
+            }
+            if rows.norms[index] < SHORTEST {
+                short = true;
+                continue;
+            }
+            row.iter_mut().for_each(|x| *x *= SHRINK);
+            let norm = pairwise::dot(row, row).sqrt();
+            row.iter_mut().for_each(|x| *x /= norm);
+            rows.norms[index] = norm;
+            rows.long.push(index);
         }
-        Some(Self { unit, norms, dim })
+        Ok((!short).then_some(rows))
     }
 
     fn count(&self) -> usize {
@@ -108,11 +138,14 @@ impl UnitRows {
     /// The pairwise term, with its gradient if `differentiate`.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images.
+    /// When the rows are not K views each of at least 2 images, or NT-Xent's temperature is out of range.
     pub fn pairwise(&self, term: &PairwiseTerm, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
         views.images(self.count())?;
         Ok(match term {
-            PairwiseTerm::NtXent(loss) => nt_xent::term(self, loss, views, differentiate),
+            PairwiseTerm::NtXent(loss) => {
+                loss.check_temperature(DType::F32)?;
+                nt_xent::term(self, loss, views, differentiate)
+            }
             PairwiseTerm::SparseClr(loss) => sparse_clr::term(self, loss, views, differentiate),
         })
     }
@@ -128,10 +161,16 @@ impl UnitRows {
     /// The value `[1]` on the graph of `embeddings`, from which these rows are, with `gradient` with respect to the unit rows.
     ///
     /// ∂/∂z = (I − ẑẑᵀ) ∂/∂ẑ / ‖z‖.
-    pub fn attach<B: Backend>(&self, term: Term, embeddings: Tensor<B, 2>) -> Tensor<B, 1> {
+    ///
+    /// # Errors
+    /// When the value, or an entry of the gradient, is more than an f32 can be.
+    pub fn attach<B: Backend>(&self, term: Term, embeddings: Tensor<B, 2>) -> Result<Tensor<B, 1>, ObjectiveError> {
         let (device, shape) = (embeddings.device(), embeddings.dims());
+        if !(term.value as f32).is_finite() {
+            return Err(overflow("the loss", DType::F32));
+        }
         let value = scalar::<B>(term.value, &device);
-        let Some(mut gradient) = term.gradient else { return value };
+        let Some(mut gradient) = term.gradient else { return Ok(value) };
         let rows = gradient.chunks_exact_mut(self.dim).zip(self.unit.chunks_exact(self.dim)).zip(&self.norms);
         vectorized(
             #[inline(always)]
@@ -145,8 +184,19 @@ impl UnitRows {
                 }
             },
         );
+        for row in &self.long {
+            gradient[row * self.dim..][..self.dim].iter_mut().for_each(|g| *g *= SHRINK);
+        }
+        // 0 unless one of them is NaN or infinite: faster than looking at each.
+        let nothing = vectorized(
+            #[inline(always)]
+            || pairwise::sum(&gradient, |g| g * 0.0),
+        );
+        if nothing != 0.0 {
+            return Err(overflow("the gradient of the embeddings", DType::F32));
+        }
         let gradient = Tensor::from_data(TensorData::new(gradient, shape), (&device, DType::F32));
-        with_gradient(value, embeddings, gradient)
+        Ok(with_gradient(value, embeddings, gradient))
     }
 }
 

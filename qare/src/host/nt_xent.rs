@@ -17,13 +17,24 @@ struct Row {
     others: f64,
     /// Mean over the positives of (s_ip − largest)/t.
     exponent: f64,
+    /// The largest of them, and Σ exp of all of them less that.
+    best: f32,
+    relative: f64,
 }
 
 impl Row {
     fn denominator(&self) -> f64 {
         self.positives + self.others
     }
+
+    /// log Σ e_ip / d, also where every e_ip is too small for its type.
+    fn log_share(&self) -> f64 {
+        f64::from(self.best) + self.relative.ln() - self.denominator().ln()
+    }
 }
+
+/// Where no positive of any row has an exponent above this, exponentials of positives may be lost that are not negligible.
+const FAINT: f32 = -40.0;
 
 /// As [`NtXent::forward`] defines it, where also the names are from.
 pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: bool) -> Term {
@@ -40,21 +51,32 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
             row[i] = f32::NEG_INFINITY;
             let largest = largest(row);
             let (mut positives, mut exponent) = (0.0, 0.0);
+            let (mut best, mut relative) = (f32::NEG_INFINITY, 0.0);
             for j in views.others(i) {
                 let shifted = (row[j] - largest) * sharpness;
                 positives += f64::from(exp(shifted));
                 exponent += f64::from(shifted);
+                if shifted > best {
+                    (best, relative) = (shifted, 1.0 + relative * f64::from(exp(best - shifted)));
+                } else {
+                    relative += f64::from(exp(shifted - best));
+                }
                 row[j] = f32::NEG_INFINITY;
             }
-            let others = f64::from(sum(row, |s| exp((s - largest) * sharpness)));
-            Row { largest, positives, others, exponent: exponent * share }
+            let others = sum(row, |s| exp((s - largest) * sharpness));
+            Row { largest, positives, others, exponent: exponent * share, best, relative }
         },
     );
     let mean = |f: &dyn Fn(&Row) -> f64| reduced.iter().map(f).sum::<f64>() / count as f64;
     // (K − 1) mean p, and what it lacks to 1.
     let present = mean(&|row| row.positives / row.denominator());
     let missing = mean(&|row| row.others / row.denominator());
+    let faint = loss.reduction == NtXentReduction::LogOfMean && reduced.iter().all(|row| row.best < FAINT);
+    let most = reduced.iter().map(Row::log_share).fold(f64::NEG_INFINITY, f64::max);
+    // Σ_i of all p_i, relative to the largest.
+    let sum: f64 = if faint { reduced.iter().map(|row| (row.log_share() - most).exp()).sum() } else { f64::NAN };
     let value = match loss.reduction {
+        NtXentReduction::LogOfMean if faint => -share.ln() - most - (sum / count as f64).ln(),
         NtXentReduction::LogOfMean if missing < 0.5 => -share.ln() - (-missing).ln_1p(),
         NtXentReduction::LogOfMean => -(share * present).ln(),
         NtXentReduction::MeanOfLogs => mean(&|row| match row.others < row.positives {
@@ -68,16 +90,23 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
 
     // ∂L/∂s_ij = e_ij everyone_i where j is not a positive.
     let weight = 1.0 / (loss.temperature * count as f64);
+    // α_i / t, with α_i the part of p_i in the sum of all.
+    let part = |row: &Row| (row.log_share() - most).exp() / (sum * loss.temperature);
     let scale = |row: &Row| match loss.reduction {
         NtXentReduction::LogOfMean => weight / (row.denominator() * share * present),
         NtXentReduction::MeanOfLogs => weight / row.denominator(),
     };
     let everyone = |row: &Row| match loss.reduction {
+        _ if faint => (part(row) / row.denominator()) as f32,
         NtXentReduction::LogOfMean => (scale(row) * share * row.positives / row.denominator()) as f32,
         NtXentReduction::MeanOfLogs => scale(row) as f32,
     };
     // And where it is one: e_ip (p_i − 1/(K − 1)) in place of e_ip p_i, or e_ip/d − 1/(K − 1) in place of e_ip/d.
     let positive = |row: &Row, s: f32| {
+        if faint {
+            let e = f64::from(exp((s - row.largest) * sharpness - row.best));
+            return -part(row) * e / row.relative * row.others / row.denominator();
+        }
         let e = f64::from(exp((s - row.largest) * sharpness));
         scale(row)
             * match loss.reduction {

@@ -95,16 +95,31 @@ pub(super) fn unless_floored(x: f32, s: f32, floor: f32) -> f32 {
     f32::from_bits(x.to_bits() & mask)
 }
 
+/// Numbers summed in single precision; the sums of as many are summed in double.
+const SPAN: usize = 4096;
+
 /// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.
 #[inline(always)]
-pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     let [sum] = sums(row, |x| [f(x)]);
     sum
 }
 
 /// The same of several functions.
 #[inline(always)]
-pub(super) fn sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32; N] {
+pub(super) fn sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f64; N] {
+    let mut total = [0.0; N];
+    for span in row.chunks(SPAN) {
+        let sums = short_sums(span, &f);
+        for n in 0..N {
+            total[n] += f64::from(sums[n]);
+        }
+    }
+    total
+}
+
+#[inline(always)]
+fn short_sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32; N] {
     let mut lanes = [[0.0; 32]; N];
     let (chunks, rest) = row.as_chunks::<32>();
     for chunk in chunks {

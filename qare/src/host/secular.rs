@@ -66,7 +66,7 @@ impl Secular {
         for ((x, d), z) in scratch.iter_mut().zip(&self.poles).zip(&self.weights) {
             *x = z / ((d - origin) - offset);
         }
-        let inverse = 1.0 / super::pairwise::sum(scratch, |x| x * x).sqrt();
+        let inverse = 1.0 / (super::pairwise::sum(scratch, |x| x * x) as f32).sqrt();
         for (x, place) in scratch.iter().zip(place) {
             vector[*place] = x * inverse;
         }
@@ -134,7 +134,7 @@ fn root<S: Simd>(simd: S, poles: &[f32], squares: &[f32], rho: f32, j: usize) ->
         (psi, psi_slope, phi, phi_slope)
     };
     let (origin, mut low, mut high) = if last {
-        (j, 0.0, rho * super::pairwise::sum(squares, |z| z))
+        (j, 0.0, rho * super::pairwise::sum(squares, |z| z) as f32)
     } else {
         let half = (poles[j + 1] - poles[j]) * 0.5;
         let (psi, _, phi, _) = evaluate(poles[j], half);

@@ -1,6 +1,7 @@
 //! SparseCLR, fused.
 
-use super::pairwise::{gradient, largest, map_rows, raise, sums, unless_floored};
+use super::pairwise::{gradient, map_rows, raise, unless_floored};
+use super::threshold::{Excess, Threshold, excess};
 use super::{Term, UnitRows};
 use crate::{SparseClr, Views};
 
@@ -13,7 +14,7 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
     let reduced = map_rows(
         rows,
         #[inline(always)]
-        |i, row, before: Option<&(f64, f32)>| {
+        |i, row, before: Option<&(f64, Threshold)>| {
             raise(row, floor);
             let mut positive = 0.0;
             for j in views.others(i) {
@@ -22,15 +23,10 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
             }
             row[i] = f32::NEG_INFINITY;
             // Rows are much alike.
-            let tau = threshold(row, before.map_or(0.0, |(_, tau)| *tau));
+            let start = before.map_or(0.0, |(_, tau)| tau.base);
+            let (tau, Excess { squares, sum, .. }) = Threshold::of(row, start);
             // ½ Σ (n² − τ²) over the support = ½ Σ (n − τ)² + τ Σ (n − τ), without its cancellation.
-            let [squares, excess] = sums(row, |n| {
-                let above = if n > tau { n - tau } else { 0.0 };
-                [above * above, above]
-            });
-            let value = 0.5 * f64::from(squares) + f64::from(tau) * f64::from(excess)
-                - f64::from(positive) * f64::from(share)
-                + 0.5;
+            let value = 0.5 * squares + f64::from(tau.base) * sum - f64::from(positive) * f64::from(share) + 0.5;
             (value, tau)
         },
     );
@@ -39,52 +35,37 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
         return Term { value, gradient: None };
     }
 
-    let taus: Vec<f32> = reduced.into_iter().map(|(_, tau)| tau).collect();
+    let taus: Vec<f32> = reduced.iter().map(|(_, tau)| tau.base).collect();
+    let offsets: Vec<f32> = reduced.iter().map(|(_, tau)| tau.offset).collect();
+    let precise = offsets.iter().any(|offset| *offset != 0.0);
     let scale = 1.0 / count as f32;
     let gradient = gradient(
         rows,
         #[inline(always)]
         |i, row| {
-            let mine = taus[i];
+            let (mine, my_offset) = (taus[i], offsets[i]);
             // The entries that a margin moves are few: theirs are put right afterwards.
-            let probability = |n: f32, tau: f32| if n > tau { n - tau } else { 0.0 };
             let positives: Vec<(usize, f32)> = views.others(i).map(|j| (j, row[j])).collect();
-            for (s, theirs) in row.iter_mut().zip(&taus) {
-                let n = if *s < floor { floor } else { *s };
-                let both = probability(n, mine) + probability(n, *theirs);
-                *s = unless_floored(both * scale, *s, floor);
+            if precise {
+                for ((s, theirs), offset) in row.iter_mut().zip(&taus).zip(&offsets) {
+                    let n = if *s < floor { floor } else { *s };
+                    let both = excess(n, mine, my_offset) + excess(n, *theirs, *offset);
+                    *s = unless_floored(both * scale, *s, floor);
+                }
+            } else {
+                for (s, theirs) in row.iter_mut().zip(&taus) {
+                    let n = if *s < floor { floor } else { *s };
+                    let both = excess(n, mine, 0.0) + excess(n, *theirs, 0.0);
+                    *s = unless_floored(both * scale, *s, floor);
+                }
             }
             for (j, s) in positives {
                 let n = s.max(floor) - margin;
-                let both = probability(n, mine) + probability(n, taus[j]) - 2.0 * share;
+                let both = excess(n, mine, my_offset) + excess(n, taus[j], offsets[j]) - 2.0 * share;
                 row[j] = if s < floor { 0.0 } else { both * scale };
             }
             row[i] = 0.0;
         },
     );
     Term { value, gradient: Some(gradient) }
-}
-
-/// τ of sparsemax, the root of Σ max(n − τ, 0) = 1, by Newton's iteration from `start`.
-///
-/// The function being convex, one step leads below the root and all others up to it. From the second step on it is
-/// Michelot's fixed point, as in [`sparsemax_support`](crate::sparsemax_support).
-#[inline(always)]
-fn threshold(row: &[f32], start: f32) -> f32 {
-    let mut bound = start;
-    let mut size = 0.0;
-    for step in 0.. {
-        let [inside, total] = sums(row, |n| if n > bound { [1.0, n] } else { [0.0, 0.0] });
-        if inside == size && step > 0 {
-            break;
-        }
-        bound = match inside {
-            0.0 => largest(row) - 1.0,
-            _ if step < 2 => (total - 1.0) / inside,
-            // Rounding must not lead down again.
-            _ => bound.max((total - 1.0) / inside),
-        };
-        size = inside;
-    }
-    bound
 }

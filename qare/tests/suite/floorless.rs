@@ -1,15 +1,12 @@
 //! The set term without a floor: by Gram matrices of embedding dimensions, as by those of images.
 
 use burn::backend::Autodiff;
-use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
-use burn_ndarray::NdArray;
 use qare::{Qare, QareConfig, SimilarityFloor, Views};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::evaluation::{NdArray64 as F64, number, tensor};
 use crate::oracle::{self, Rows};
-
-type F64 = Autodiff<NdArray<f64>>;
 
 fn floorless() -> Qare {
     QareConfig::new().with_similarity_floor(SimilarityFloor::None).init()
@@ -24,19 +21,11 @@ fn rows(images: usize, views: usize, dim: usize) -> Rows {
     (0..images * views).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect()
 }
 
-fn tensor(rows: &Rows) -> Tensor<F64, 2> {
-    Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), rows[0].len()]), TensorCreationOptions::float())
-}
-
-fn number(value: Tensor<F64, 1>) -> f64 {
-    value.into_data().iter::<f64>().next().unwrap()
-}
-
 #[test]
 fn values_are_those_of_the_spectra_of_all_similarities() {
     for (images, k, dim) in SIZES {
         let rows = rows(images, k, dim);
-        let found = number(floorless().forward(tensor(&rows), Views::new(k).unwrap()).unwrap());
+        let found = number(floorless().forward(tensor::<F64>(&rows), Views::new(k).unwrap()).unwrap());
         let expected = oracle::qare_of(&rows, k, oracle::cosine);
         assert!((found - expected).abs() < 1e-9 * expected, "{images} × {k} × {dim}: {found}, expected {expected}");
     }
@@ -47,7 +36,7 @@ fn values_are_those_of_the_spectra_of_all_similarities() {
 fn gradients_are_those_of_the_large_matrices() {
     for (images, k, dim) in SIZES {
         let rows = rows(images, k, dim);
-        let z = tensor(&rows).require_grad();
+        let z = tensor::<F64>(&rows).require_grad();
         let sets = z.clone().reshape([images, k, dim]).swap_dims(0, 1);
         let unit = sets.clone() / (sets.clone() * sets).sum_dim(2).sqrt();
         let similarities = unit.clone().matmul(unit.transpose());
@@ -65,7 +54,7 @@ fn gradients_are_those_of_the_large_matrices() {
 #[test]
 fn where_all_similarities_are_positive_the_floor_changes_nothing() {
     let rows: Rows = rows(9, 2, 5).into_iter().map(|row| row.into_iter().map(f64::abs).collect()).collect();
-    let value = |qare: Qare| number(qare.forward(tensor(&rows), Views::PAIR).unwrap());
+    let value = |qare: Qare| number(qare.forward(tensor::<F64>(&rows), Views::PAIR).unwrap());
     assert!((value(floorless()) - value(Qare::default())).abs() < 1e-10);
 }
 
@@ -73,8 +62,12 @@ fn where_all_similarities_are_positive_the_floor_changes_nothing() {
 #[test]
 fn a_batch_of_65536_images() {
     type F32 = Autodiff<burn_flex::Flex>;
-    let z = Tensor::<F32, 2>::random([2 << 16, 64], burn::tensor::Distribution::Normal(0.0, 1.0), &Default::default())
-        .require_grad();
+    let z = burn::tensor::Tensor::<F32, 2>::random(
+        [2 << 16, 64],
+        burn::tensor::Distribution::Normal(0.0, 1.0),
+        &Default::default(),
+    )
+    .require_grad();
     let value = floorless().forward(z.clone(), Views::PAIR).unwrap();
     let gradient = z.grad(&value.backward()).unwrap();
     let value = value.into_data().iter::<f64>().next().unwrap();
@@ -87,6 +80,6 @@ fn a_batch_of_65536_images() {
 fn numbers_that_are_none_are_an_error() {
     let mut rows = rows(20, 2, 3);
     rows[5][1] = f64::NAN;
-    let error = floorless().forward(tensor(&rows), Views::PAIR).unwrap_err().to_string();
+    let error = floorless().forward(tensor::<F64>(&rows), Views::PAIR).unwrap_err().to_string();
     assert!(error.contains("NaN or infinity"), "{error}");
 }

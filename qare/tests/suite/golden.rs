@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use qare::{ContrastiveObjective, ContrastiveObjectiveConfig, Qare, Views};
 use safetensors::{Dtype, SafeTensors};
 
@@ -132,12 +132,19 @@ pub fn golden_losses() -> impl Iterator<Item = GoldenLoss> {
     golden("loss").into_iter().map(|file| GoldenLoss::of(&file))
 }
 
+/// A tensor of f32, whatever the device's default type has come to be in this process.
+fn single<B: AutodiffBackend, const D: usize>(values: Vec<f64>, shape: &[usize], device: &B::Device) -> Tensor<B, D> {
+    let tensor = Tensor::<B, D>::from_data(TensorData::new(values, shape.to_vec()), (device, DType::F32));
+    assert_eq!(tensor.dtype(), DType::F32);
+    tensor
+}
+
 pub fn losses<B: AutodiffBackend>() {
     let device = Default::default();
     for file in golden("loss") {
         let GoldenLoss { objective, views, embeddings, shape, loss: expected, gradient: slope, .. } =
             GoldenLoss::of(&file);
-        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(embeddings, shape), &device).require_grad();
+        let embeddings = single::<B, 2>(embeddings, &shape, &device).require_grad();
         let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
         assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected);
         let gradient = embeddings.grad(&loss.backward()).unwrap();
@@ -161,7 +168,7 @@ pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType) {
     let device = Default::default();
     let (_, rounding) = ROUNDINGS.into_iter().find(|(of, _)| *of == dtype).expect("f16 or bf16");
     for GoldenLoss { name, objective, views, embeddings, shape, loss: expected, gradient: slope } in golden_losses() {
-        let embeddings = Tensor::<B, 2>::from_data(TensorData::new(embeddings, shape), &device).cast(dtype);
+        let embeddings = single::<B, 2>(embeddings, &shape, &device).cast(dtype);
         let embeddings = embeddings.detach().require_grad();
         let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
         let gradient = embeddings.grad(&(loss.clone() * SCALE).backward()).unwrap().into_data();
@@ -183,7 +190,7 @@ pub fn set_terms<B: AutodiffBackend>() {
         let (mut values, shape) = file.tensor("s1");
         values.extend(file.tensor("s2").0);
         let shape = [2, shape[0], shape[1]];
-        let similarities = Tensor::<B, 3>::from_data(TensorData::new(values, shape), &device).require_grad();
+        let similarities = single::<B, 3>(values, &shape, &device).require_grad();
         let value = Qare::default().forward_similarities(similarities.clone()).unwrap();
         assert_value(&file, value.to_data().iter::<f64>().next().unwrap(), file.tensor("qare").0[0]);
         let gradient = similarities.grad(&value.backward()).unwrap();

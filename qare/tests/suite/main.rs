@@ -1,5 +1,7 @@
 //! One binary: every test program here would otherwise instantiate both backends again.
 
+mod degenerate;
+mod evaluation;
 mod example;
 mod floorless;
 mod fused;
@@ -8,3 +10,6 @@ mod golden_on_cpu;
 mod half_precision;
 mod objectives;
 mod oracle;
+mod scales;
+mod spectra;
+mod thresholds;

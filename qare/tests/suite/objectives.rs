@@ -1,30 +1,13 @@
 //! The objectives against slow literal oracles and finite differences, in f64, for K from 2 up; degenerate input.
 
-use crate::oracle::{self, Rows};
-use burn::backend::Autodiff;
-use burn::tensor::{Tensor, TensorCreationOptions, TensorData};
-use burn_ndarray::NdArray;
+use burn::tensor::{DType, Tensor, TensorData};
 use qare::*;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-type F64 = Autodiff<NdArray<f64>>;
-type F32 = Autodiff<burn_flex::Flex>;
-
-fn random_rows(rows: usize, dim: usize, seed: u64) -> Rows {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..rows).map(|_| (0..dim).map(|_| rng.random_range(-1.0..1.0)).collect()).collect()
-}
-
-fn tensor<B: burn::tensor::backend::Backend>(rows: &Rows) -> Tensor<B, 2> {
-    let shape = [rows.len(), rows[0].len()];
-    Tensor::from_data(TensorData::new(rows.concat(), shape), TensorCreationOptions::float())
-}
-
-fn scalar<B: burn::tensor::backend::Backend>(value: Tensor<B, 1>) -> f64 {
-    value.into_data().iter::<f64>().next().unwrap()
-}
+use crate::evaluation::{Flex as F32, NdArray64 as F64, number as scalar, random_rows, tensor};
+use crate::oracle::{self, Rows};
 
 fn assert_close(found: f64, expected: f64, what: &str) {
     assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
@@ -163,7 +146,7 @@ fn eigendecomposition_reconstructs_and_is_sorted() {
             assert_close(*found, expected, "eigenvalue");
         }
         let values = TensorData::new(eigen.values.concat(), [2, size, 1]);
-        let scaled = eigen.vectors.clone() * Tensor::from_data(values, TensorCreationOptions::float());
+        let scaled = eigen.vectors.clone() * Tensor::from_data(values, (&Default::default(), DType::F64));
         let rebuilt = eigen.vectors.transpose().matmul(scaled);
         assert!(scalar((rebuilt - stack).abs().max()) < 1e-10 * size as f64);
     }
@@ -237,25 +220,38 @@ fn impossible_batches_are_errors_that_say_why() {
 }
 
 #[test]
-fn numbers_that_are_none_are_an_error_of_the_set_term() {
-    for bad in [f64::NAN, f64::INFINITY] {
-        let mut rows = random_rows(8, 4, 5);
-        rows[3][2] = bad;
-        let error = Qare::default().forward(tensor::<F32>(&rows), Views::PAIR).unwrap_err();
-        assert!(matches!(error, ObjectiveError::NonFinite { .. }), "{error}");
-        assert!(error.to_string().contains("view set 2 of 2"), "{error}");
-        // The pairwise terms alone read nothing back; their loss says it.
-        for objective in &all_objectives()[..2] {
-            assert!(!scalar(objective.forward(tensor::<F32>(&rows), Views::PAIR).unwrap().loss).is_finite());
+fn numbers_that_are_none_are_errors_that_name_their_row() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for at in [0, 3, 7] {
+            let mut rows = random_rows(8, 4, 5);
+            rows[at][2] = bad;
+            // A short row elsewhere does not hide it.
+            rows[5][0] = 1e-30;
+            let place = format!("row {at} of the embeddings");
+            let set = format!("view set {} of 2", at % 2 + 1);
+            let assert_named = |error: ObjectiveError| {
+                assert!(matches!(error, ObjectiveError::NonFinite { .. }), "{error}");
+                let text = error.to_string();
+                assert!(text.contains(&place) && text.contains(&set) && text.contains("NaN or infinity"), "{text}");
+            };
+            assert_named(Qare::default().forward(tensor::<F32>(&rows), Views::PAIR).unwrap_err());
+            for objective in all_objectives() {
+                assert_named(objective.forward(tensor::<F32>(&rows), Views::PAIR).unwrap_err());
+                assert_named(objective.forward(tensor::<F64>(&rows), Views::PAIR).unwrap_err());
+                assert_named(objective.forward_generic(tensor::<F32>(&rows), Views::PAIR).unwrap_err());
+                assert_named(objective.check(tensor::<F32>(&rows), Views::PAIR).unwrap_err());
+            }
         }
     }
+    let good = random_rows(8, 4, 5);
+    all_objectives().iter().for_each(|objective| objective.check(tensor::<F32>(&good), Views::PAIR).unwrap());
 }
 
 #[test]
 fn values_need_no_autodiff() {
     let rows = random_rows(12, 4, 9);
     for objective in all_objectives() {
-        let plain = objective.forward(tensor::<NdArray<f64>>(&rows), Views::PAIR).unwrap().loss;
+        let plain = objective.forward(tensor::<burn_ndarray::NdArray<f64>>(&rows), Views::PAIR).unwrap().loss;
         let tracked = objective.forward(tensor::<F64>(&rows), Views::PAIR).unwrap().loss;
         assert_close(scalar(plain), scalar(tracked), "without autodiff");
     }

@@ -8,7 +8,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn norm(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
+    a.iter().copied().fold(0.0, f64::hypot)
 }
 
 pub fn cosine(z: &Rows) -> Rows {
@@ -19,6 +19,12 @@ pub fn cosine(z: &Rows) -> Rows {
 pub fn floored(z: &Rows) -> Rows {
     let unit: Rows = z.iter().map(|a| a.iter().map(|x| x / norm(a).max(1e-12)).collect()).collect();
     unit.iter().map(|a| unit.iter().map(|b| dot(a, b).max(1e-8)).collect()).collect()
+}
+
+/// ẑ·ẑ without a floor under similarities.
+pub fn unfloored(z: &Rows) -> Rows {
+    let unit: Rows = z.iter().map(|a| a.iter().map(|x| x / norm(a).max(1e-12)).collect()).collect();
+    unit.iter().map(|a| unit.iter().map(|b| dot(a, b)).collect()).collect()
 }
 
 /// Every (row, other view of the same image), given row = image·K + view.
@@ -36,6 +42,25 @@ pub fn nt_xent(s: &Rows, k: usize, t: f64, mean_of_logs: bool) -> f64 {
         -positives(s.len(), k).map(|(i, j)| p(i, j).ln()).sum::<f64>() / count
     } else {
         -(positives(s.len(), k).map(|(i, j)| p(i, j)).sum::<f64>() / count).ln()
+    }
+}
+
+/// The same of rows none of which is short: without the terms of the rows themselves, which cancel, and by logarithms throughout, so
+/// that no temperature is too low.
+pub fn nt_xent_of_unit_rows(s: &Rows, k: usize, t: f64, mean_of_logs: bool) -> f64 {
+    let log_sum = |x: &mut dyn Iterator<Item = f64>| {
+        let x: Vec<f64> = x.collect();
+        let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + x.iter().map(|x| (x - largest).exp()).sum::<f64>().ln()
+    };
+    let log_p = |i: usize, j: usize| {
+        s[i][j] / t - log_sum(&mut (0..s.len()).filter(|&other| other != i).map(|other| s[i][other] / t))
+    };
+    let count = (s.len() * (k - 1)) as f64;
+    if mean_of_logs {
+        -positives(s.len(), k).map(|(i, j)| log_p(i, j)).sum::<f64>() / count
+    } else {
+        count.ln() - log_sum(&mut positives(s.len(), k).map(|(i, j)| log_p(i, j)))
     }
 }
 
