@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
             let named: Vec<String> = splits.skipped.iter().take(NAMED).map(|image| format!("\n  {image}")).collect();
             let more = splits.skipped.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            say(format!("note: {} broken images are left out:{}{more}", splits.skipped.len(), named.concat()));
+            say(format!("note: broken images left out: {}{}{more}", splits.skipped.len(), named.concat()));
         }
         Ok(splits)
     }

@@ -60,7 +60,7 @@ pub fn pretrain<B: ReplicaBackend>(
     }
 
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
-    let mut record = RunRecord::begun(recipe, recipe.method.images(recipe, splits), &splits.train);
+    let mut record = RunRecord::begun(recipe, splits);
     if let Some(before) = if resumed { RunRecord::read(&folder)? } else { None } {
         record = before.continued(&record, epochs_done)?;
     }

@@ -86,7 +86,8 @@ impl RunFolder {
             return Ok(None);
         }
         let recipe = Recipe::parse(&read_text(&path)?);
-        recipe.map(Some).map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
+        let sound = recipe.and_then(|recipe| recipe.validate().map(|()| recipe).map_err(|error| error.to_string()));
+        sound.map(Some).map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
     }
 
     /// Makes the folder and puts the recipe there. Its paths are absolute, so that it means the same from anywhere.

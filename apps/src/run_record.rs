@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use qare_data::ImageSet;
+use qare_data::Splits;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -32,6 +32,9 @@ pub struct RunRecord {
     pub data_dir: Option<PathBuf>,
     /// Images trained on.
     pub images: usize,
+    /// Broken images that were left out.
+    #[serde(default)]
+    pub skipped: usize,
     /// Names of the labels, if the images trained on or their siblings have labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -66,8 +69,8 @@ impl Process {
 }
 
 impl RunRecord {
-    /// The record of a run that this process begins, on these images.
-    pub fn begun(recipe: &Recipe, images: &ImageSet, labelled: &ImageSet) -> Self {
+    /// The record of a run that this process begins on images of these splits.
+    pub fn begun(recipe: &Recipe, splits: &Splits) -> Self {
         Self {
             began: Process::this(0),
             continued: Vec::new(),
@@ -75,8 +78,9 @@ impl RunRecord {
             probe_seed: recipe.probe_seed(),
             dataset: recipe.dataset.to_string(),
             data_dir: recipe.data_dir.clone().filter(|_| recipe.dataset.needs_files()),
-            images: images.len(),
-            classes: labels::names(labelled),
+            images: recipe.method.images(recipe, splits).len(),
+            skipped: splits.skipped.len(),
+            classes: labels::names(&splits.train),
             epochs: vec![recipe.epochs],
         }
     }
@@ -109,7 +113,8 @@ impl RunRecord {
         if self.images != now.images {
             say(format!("note: the run began with {} images, and goes on with {}", self.images, now.images));
         }
-        let mut record = Self { data_dir: now.data_dir.clone(), probe_seed: now.probe_seed, ..self.clone() };
+        let mut record =
+            Self { data_dir: now.data_dir.clone(), skipped: now.skipped, probe_seed: now.probe_seed, ..self.clone() };
         record.continued.push(Process::this(after_epoch));
         if record.epochs.last() != now.epochs.last() {
             record.epochs.extend(&now.epochs);
@@ -122,13 +127,15 @@ const ENTRY: &str = "run";
 
 #[cfg(test)]
 mod tests {
+    use qare_data::ImageSet;
+
     use super::*;
 
     fn record(classes: &[&str], epochs: usize) -> RunRecord {
         let names: Vec<String> = classes.iter().map(|name| name.to_string()).collect();
         let images = ImageSet::new(vec![0; 24], vec![0, 1], 2, names).unwrap();
         let recipe = Recipe { epochs, data_dir: Some("/data".into()), ..Default::default() };
-        RunRecord::begun(&recipe, &images, &images)
+        RunRecord::begun(&recipe, &Splits::new(images.clone(), images))
     }
 
     #[test]

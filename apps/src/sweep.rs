@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::Splits;
+use qare_data::{DataError, Splits};
 use serde_json::Value;
 
 use crate::backend::{Training, device};
@@ -128,7 +128,17 @@ struct Data {
 
 /// The same images once more; their pixels are shared.
 fn shared(splits: &Splits) -> Splits {
-    Splits { unlabeled: splits.unlabeled.clone(), ..Splits::new(splits.train.clone(), splits.test.clone()) }
+    let skipped = splits.skipped.iter().filter_map(|image| match image {
+        DataError::BadImage { path, problem } => {
+            Some(DataError::BadImage { path: path.clone(), problem: problem.clone() })
+        }
+        _ => None,
+    });
+    Splits {
+        unlabeled: splits.unlabeled.clone(),
+        skipped: skipped.collect(),
+        ..Splits::new(splits.train.clone(), splits.test.clone())
+    }
 }
 
 /// The results of a run, which is trained and probed as far as it has not been.

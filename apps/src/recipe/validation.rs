@@ -134,8 +134,11 @@ impl Recipe {
         if self.momentum >= 1.0 {
             return Err(AppError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
         }
-        if self.id.as_deref().is_some_and(|id| id.is_empty() || id.contains(['/', '\\'])) {
-            return Err(AppError::Usage("id has to be a name without slashes: it ends the run folder's name".into()));
+        let unfit = |c: char| c == '/' || c == '\\' || c.is_control();
+        if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(unfit)) {
+            return Err(AppError::Usage(
+                "id has to be a name without slashes and line breaks: it ends the run folder's name".into(),
+            ));
         }
         Ok(())
     }
@@ -155,6 +158,8 @@ mod tests {
             "learning_rate = 0.0",
             "K = 1000000000",
             "id = \"a/b\"",
+            "id = \"a\\nb\"",
+            "id = \" \"",
         ] {
             assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
         }

@@ -127,7 +127,7 @@ fn the_defaults_in_the_help_are_those_of_a_recipe() {
     for (flag, key) in [
         ("--backbone", "backbone"),
         ("--seed", "seed"),
-        ("--batch-size", "data_size"),
+        ("--batch-size", "batch_size"),
         ("--K", "K"),
         ("--epochs", "epochs"),
         ("--alpha", "alpha"),

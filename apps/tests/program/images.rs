@@ -95,10 +95,11 @@ fn broken_images_are_all_named_or_left_out_and_counted() {
     fails(&mut on("pretrain", data.path(), out.path()), 1, &words);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     let said = succeeds(on("pretrain", data.path(), out.path()).arg("--skip-broken"));
-    assert!(said.contains("2 broken images are left out") && said.contains("a/001.png"), "{said}");
+    assert!(said.contains("broken images left out: 2") && said.contains("a/001.png"), "{said}");
     // The run knows, and its later stages do likewise.
     let run = run_in(out.path());
     assert_eq!(run.recipe()["skip_broken"].as_bool(), Some(true));
+    assert_eq!(run.results()["run"]["skipped"], 2);
     succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
 }
 

@@ -56,6 +56,7 @@ fn numbers_out_of_range_are_refused() {
         ("--learning-rate", "nan", "learning_rate"),
         ("--inner_fs", "128", "64 dimensions"),
         ("--id", "a/b", "id"),
+        ("--id", "a\nb", "id"),
         ("--id", "", "id"),
         ("--epochs", "many", "--epochs"),
         ("--seed", "1.5", "--seed"),
