@@ -24,4 +24,5 @@ mod repeating;
 mod resuming;
 mod several_devices;
 mod sweeping;
+mod weights_of_others;
 mod wrong_calls;

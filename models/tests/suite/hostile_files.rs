@@ -118,6 +118,20 @@ fn what_is_referred_to_again_and_again_is_bounded() {
     classes.extend(b"h\x00h\x00\x930".repeat(200_000));
     of(&classes);
 
+    // A long name of a storage that many tensors share, and one in a dictionary that many others hold.
+    let mut storage = b"(".to_vec();
+    text(&mut storage, "storage");
+    storage.extend(b"ctorch\nFloatStorage\n");
+    text(&mut storage, &"s".repeat(1 << 20));
+    text(&mut storage, "cpu");
+    storage.extend(b"K\x01tq\x000");
+    storage.extend(b"h\x00Q0".repeat(200_000));
+    assert!(of(&storage).contains("storage"));
+    let mut inner = b"}".to_vec();
+    text(&mut inner, &"x".repeat(1 << 20));
+    inner.extend(b"Nsq\x00");
+    of(&[inner, b"](".to_vec(), b"h\x00".repeat(200_000), b"e".to_vec()].concat());
+
     // A dictionary without names, in many others.
     let dictionary = [b"}(".to_vec(), b"K\x01K\x01".repeat(100_000), b"uq\x00".to_vec()].concat();
     let others = [b"](".to_vec(), b"h\x00".repeat(100_000), b"e".to_vec()].concat();
