@@ -6,7 +6,7 @@ use super::pickle::{Container, Pickle, Value};
 use crate::weights::path::WRAPPERS;
 
 /// Containers in containers, at most.
-const DEPTH: usize = 16;
+const DEPTH: usize = 32;
 /// Items that are looked at: containers that hold each other have no end.
 const ITEMS: usize = 1_000_000;
 const MOST_TENSORS: usize = 200_000;
@@ -93,7 +93,7 @@ impl Names<'_> {
                     None => Ok(()),
                 }
             }
-            _ if depth == 0 => Err("its dictionaries are nested too deeply".to_owned()),
+            _ if depth == 0 => Err("its containers are nested too deeply".to_owned()),
             value => self.collect(value, &joined(bare), depth - 1),
         }
     }
