@@ -156,7 +156,6 @@ fn modules_that_are_named_by_their_places_are_matched_in_order() {
     let small = [("conv1", "0"), ("bn1", "1"), ("layer1", "3"), ("layer2", "4"), ("layer3", "5"), ("fc", "12")];
     for (name, places) in [
         (BackboneName::Resnet18, &large[..]),
-        (BackboneName::Resnet34, &large),
         (BackboneName::Resnet18, &nested),
         (BackboneName::Resnet32, &small),
         (BackboneName::Conv4, &[("layer1", "0"), ("layer2", "2"), ("layer3", "4"), ("layer4", "10")]),
