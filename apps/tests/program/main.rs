@@ -28,4 +28,5 @@ mod resuming;
 mod several_devices;
 mod sweeping;
 mod terminals;
+mod weights_of_others;
 mod wrong_calls;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why weights could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,19 @@ pub enum WeightsError {
         /// Full name of the tensor in the file.
         name: String,
     },
+}
+
+impl WeightsError {
+    /// A damaged file. What the file says of itself may be of any length, and is told in part.
+    pub(super) fn damaged(path: &Path, format: &'static str, reason: impl ToString) -> Self {
+        const LONGEST: usize = 500;
+        let mut reason = reason.to_string();
+        if reason.len() > LONGEST {
+            reason.truncate(reason.floor_char_boundary(LONGEST));
+            reason.push('…');
+        }
+        Self::Damaged { path: path.to_owned(), format, reason }
+    }
 }
 
 /// The first names of many.

@@ -1,5 +1,6 @@
 //! Weights in and out of modules, under the names and in the layouts of PyTorch's `state_dict`.
 
+mod archive;
 mod collect;
 mod element;
 mod error;

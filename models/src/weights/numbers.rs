@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use zip::ZipArchive;
-
+use super::archive::{self, Archive};
 use super::element::Element;
 
 /// Bytes that storages may unpack to besides four times what the tensors need and the size of the file.
@@ -143,7 +142,7 @@ pub(super) fn read<R: Read + Seek>(
 struct Source<'a, R> {
     /// None once it is an archive.
     file: Option<&'a mut R>,
-    archive: Option<ZipArchive<&'a mut R>>,
+    archive: Option<Archive<&'a mut R>>,
     /// How many bytes may still be unpacked.
     left: u64,
 }
@@ -164,7 +163,7 @@ impl<R: Read + Seek> Source<'_, R> {
                 if let Some(file) = self.file.take() {
                     let size = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
                     self.left = self.left.saturating_add(size);
-                    self.archive = Some(ZipArchive::new(file).map_err(|error| error.to_string())?);
+                    self.archive = Some(archive::open(file)?);
                 }
                 let archive = self.archive.as_mut().expect("opened above");
                 let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");

@@ -6,8 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use serde::Deserializer as _;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::element::Element;
 use super::error::WeightsError;
@@ -18,10 +18,14 @@ const FORMAT: &str = "safetensors";
 /// What the format allows.
 const LONGEST: u64 = 100_000_000;
 const MOST_TENSORS: usize = 200_000;
+/// Bytes of a name.
+const LONGEST_NAME: usize = 1_000;
+/// As of PyTorch's tensors.
+const MOST_DIMENSIONS: usize = 64;
 
 /// What tensors a file has, by its header alone.
 pub(super) fn read<R: Read + Seek>(file: &mut R, path: &Path) -> Result<Contents, WeightsError> {
-    let damaged = |reason: String| WeightsError::Damaged { path: path.to_owned(), format: FORMAT, reason };
+    let damaged = |reason: String| WeightsError::damaged(path, FORMAT, reason);
     let io = |error| WeightsError::Io { path: path.to_owned(), error };
     let size = file.seek(SeekFrom::End(0)).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -90,6 +94,41 @@ struct Header {
     tensors: BTreeMap<String, TensorInfo>,
 }
 
+/// What the header says of a tensor.
+#[derive(Deserialize)]
+struct Info {
+    dtype: Dtype,
+    shape: Shape,
+    data_offsets: (usize, usize),
+}
+
+struct Shape(Vec<usize>);
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sizes;
+        impl<'de> Visitor<'de> for Sizes {
+            type Value = Shape;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a list of sizes")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sizes: A) -> Result<Shape, A::Error> {
+                let mut shape = Vec::new();
+                while let Some(size) = sizes.next_element()? {
+                    if shape.len() == MOST_DIMENSIONS {
+                        return Err(A::Error::custom(format!("a tensor has more than {MOST_DIMENSIONS} dimensions")));
+                    }
+                    shape.push(size);
+                }
+                Ok(Shape(shape))
+            }
+        }
+        deserializer.deserialize_seq(Sizes)
+    }
+}
+
 /// Entry by entry: the library keeps all of a header in memory several times over, and takes the last of two tensors of
 /// one name.
 fn parse(header: &[u8]) -> serde_json::Result<Header> {
@@ -114,11 +153,17 @@ fn parse(header: &[u8]) -> serde_json::Result<Header> {
                 if header.tensors.len() == MOST_TENSORS {
                     return Err(A::Error::custom(format!("it announces more than {MOST_TENSORS} tensors")));
                 }
+                if name.len() > LONGEST_NAME {
+                    return Err(A::Error::custom(format!("it has a name of more than {LONGEST_NAME} bytes")));
+                }
                 match header.tensors.entry(name) {
                     Entry::Occupied(entry) => {
                         return Err(A::Error::custom(format!("it has two tensors `{}`", entry.key())));
                     }
-                    Entry::Vacant(entry) => _ = entry.insert(entries.next_value()?),
+                    Entry::Vacant(entry) => {
+                        let Info { dtype, shape: Shape(shape), data_offsets } = entries.next_value()?;
+                        entry.insert(TensorInfo { dtype, shape, data_offsets });
+                    }
                 }
             }
             Ok(header)

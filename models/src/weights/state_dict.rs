@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -94,7 +94,7 @@ impl StateDict {
     }
 
     fn of_pytorch(path: &Path, mut file: File, head: &[u8], key: Option<&str>) -> Result<Self, WeightsError> {
-        let contents = pytorch::read(&mut BufReader::new(&mut file), head, path, key)?;
+        let contents = pytorch::read(&mut file, head, path, key)?;
         Ok(Self::new(path, file, "PyTorch", contents))
     }
 
@@ -239,8 +239,7 @@ impl StateDict {
     pub(super) fn values(&self, names: &[&str]) -> Result<Vec<NamedTensor>, WeightsError> {
         let views: Vec<&View> = names.iter().map(|name| self.view(name).expect("it is there")).collect();
         let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut reader = BufReader::new(&mut *file);
-        let values = numbers::read(&mut reader, &self.contents.storages, &views)
+        let values = numbers::read(&mut *file, &self.contents.storages, &views)
             .map_err(|error| self.unreadable(names[error.tensor], error.reason))?;
         let mut tensors = Vec::with_capacity(names.len());
         for ((name, view), values) in names.iter().zip(views).zip(values) {
@@ -253,8 +252,7 @@ impl StateDict {
     }
 
     fn unreadable(&self, name: &str, reason: String) -> WeightsError {
-        let reason = format!("tensor `{name}`: {reason}");
-        WeightsError::Damaged { path: self.path.clone(), format: self.format, reason }
+        WeightsError::damaged(&self.path, self.format, format!("tensor `{name}`: {reason}"))
     }
 }
 

@@ -82,6 +82,14 @@ fn storages_do_not_unpack_to_more_than_tensors_need() {
     StateDict::read(&path).unwrap().find_backbone(None).unwrap();
 }
 
+/// The library would try each of them: minutes for a file of 20 MB.
+#[test]
+fn many_false_ends_of_an_archive_are_no_search_without_end() {
+    let end = [&b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..], &46u32.to_le_bytes(), &4u32.to_le_bytes(), &[0; 2]].concat();
+    let bytes = [&b"PK\x03\x04"[..], &end.repeat(1_000_000)].concat();
+    assert!(error(&bytes).contains("no sound directory"));
+}
+
 #[test]
 fn what_is_referred_to_again_and_again_is_bounded() {
     let of = |pickle: &[u8]| of_pickle(pickle)[0].clone();
@@ -117,6 +125,20 @@ fn what_is_referred_to_again_and_again_is_bounded() {
     classes.extend(b"q\x000");
     classes.extend(b"h\x00h\x00\x930".repeat(200_000));
     of(&classes);
+
+    // A long name of a storage that many tensors share, and one in a dictionary that many others hold.
+    let mut storage = b"(".to_vec();
+    text(&mut storage, "storage");
+    storage.extend(b"ctorch\nFloatStorage\n");
+    text(&mut storage, &"s".repeat(1 << 20));
+    text(&mut storage, "cpu");
+    storage.extend(b"K\x01tq\x000");
+    storage.extend(b"h\x00Q0".repeat(200_000));
+    assert!(of(&storage).contains("storage"));
+    let mut inner = b"}".to_vec();
+    text(&mut inner, &"x".repeat(1 << 20));
+    inner.extend(b"Nsq\x00");
+    of(&[inner, b"](".to_vec(), b"h\x00".repeat(200_000), b"e".to_vec()].concat());
 
     // A dictionary without names, in many others.
     let dictionary = [b"}(".to_vec(), b"K\x01K\x01".repeat(100_000), b"uq\x00".to_vec()].concat();
@@ -236,6 +258,17 @@ fn sizes_of_a_safetensors_file_are_compared_with_it() {
     ] {
         let entry = format!(r#""conv1.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{end}]}}"#);
         assert!(error(&with(&entry, data)).contains("not a readable safetensors file"), "{entry}");
+    }
+    // What a file says of itself is not told at any length.
+    let zeros = "0,".repeat(1 << 20);
+    let long = "x".repeat(1 << 20);
+    for entry in [
+        format!(r#""a":{{"dtype":"F32","shape":[{zeros}0],"data_offsets":[0,0]}}"#),
+        format!(r#""{long}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#),
+        format!(r#""a":{{"dtype":"{long}","shape":[0],"data_offsets":[0,0]}}"#),
+    ] {
+        let said = error(&with(&entry, 0));
+        assert!(said.contains("not a readable") && said.len() < 1000, "{} bytes", said.len());
     }
     let overlapping =
         r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}"#;

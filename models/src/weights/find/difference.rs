@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::prefix_in_file;
 use crate::BackboneName;
+use crate::weights::layout::LAYOUTS;
 use crate::weights::state_dict::StateDict;
 
 /// Differences that are shown.
@@ -44,20 +45,24 @@ pub(super) fn told(
 
 fn of_nearest(state: &StateDict, wanted: Option<BackboneName>, nearest: &Candidate) -> String {
     let name = nearest.name;
-    let wrong = nearest.wrong.iter().map(|(wanted, found)| {
-        let expected = expected_shape(nearest.name, wanted);
-        match state.shape(found) {
+    let layout = LAYOUTS.iter().find(|layout| layout.name == name).expect("each backbone has one");
+    // In the order of the network.
+    let of_network = layout.tensors.iter().filter_map(|(wanted, expected)| {
+        if nearest.missing.iter().any(|(missing, _)| missing == wanted) {
+            return Some(format!("`{wanted}` {expected:?} is missing"));
+        }
+        let (_, found) = nearest.wrong.iter().find(|(wrong, _)| wrong == wanted)?;
+        Some(match state.shape(found) {
             Some(shape) if shape != expected => format!("`{found}` is {shape:?}, expected {expected:?}"),
             _ => format!("`{found}` is of type {}, expected floats", state.element_type(found).unwrap_or_default()),
-        }
+        })
     });
-    let missing = nearest.missing.iter().map(|(wanted, shape)| format!("`{wanted}` {shape:?} is missing"));
     let extra = nearest
         .extra
-        .iter()
+        .first()
         .map(|found| format!("`{found}` {:?} is not a part of {name}", state.shape(found).unwrap_or_default()));
     let differences = nearest.wrong.len() + nearest.missing.len() + nearest.extra.len();
-    let shown: Vec<String> = wrong.chain(missing).chain(extra).take(SHOWN).collect();
+    let shown: Vec<String> = of_network.take(SHOWN - usize::from(extra.is_some())).chain(extra).collect();
     let more = match differences - shown.len() {
         0 => String::new(),
         more => format!(", and {more} more differences"),
@@ -80,11 +85,6 @@ fn has_small_stem(state: &StateDict, nearest: &Candidate) -> bool {
     matches!(nearest.name, BackboneName::Resnet18 | BackboneName::Resnet34)
         && nearest.missing.is_empty()
         && matches!(nearest.wrong[..], [("conv1.weight", found)] if state.shape(found) == Some(&[64, 3, 3, 3]))
-}
-
-fn expected_shape(name: BackboneName, tensor: &str) -> &'static [usize] {
-    let layout = crate::weights::layout::LAYOUTS.iter().find(|layout| layout.name == name);
-    layout.and_then(|layout| layout.tensors.iter().find(|(known, _)| known == tensor)).map_or(&[], |(_, shape)| shape)
 }
 
 fn under(candidate: &Candidate) -> String {

@@ -71,7 +71,7 @@ pub(super) fn root_of(name: &str) -> Option<(&str, Naming)> {
     // From the longest end of it that is a tensor's name to the shortest.
     let ends: Vec<usize> = name.rmatch_indices('.').map(|(dot, _)| dot + 1).take(MOST_PARTS).collect();
     let starts = ends.iter().copied().chain((ends.len() < MOST_PARTS).then_some(0));
-    let known = starts.filter(|start| NAMES.contains(&name[*start..])).last();
+    let known = starts.rev().find(|start| NAMES.contains(&name[*start..]));
     let is_of_layer = known.is_some_and(|start| name[start..].starts_with("layer"));
     if !is_of_layer && let Some(start) = start_of_places(name) {
         return Some((&name[..start], Naming::Places));

@@ -5,11 +5,17 @@ use super::pickle::{Container, Global, PickleError, Span, StorageName, Value};
 use crate::weights::element::Element;
 use crate::weights::numbers::View;
 
+/// Bytes of the name of a class, a function or a storage, at most.
+const LONGEST_NAME: usize = 100;
 /// PyTorch's tensors have no more.
 const MOST_DIMENSIONS: usize = 64;
 
 impl Machine<'_> {
     pub(super) fn global(&self, module: Span, name: Span) -> Value {
+        // A long name is compared with none of these, however often it is referred to.
+        if module.len().max(name.len()) > LONGEST_NAME {
+            return Value::Global(Global::Unknown);
+        }
         let (module, name) = (self.text(module), self.text(name));
         Value::Global(match (module, name) {
             ("collections", "OrderedDict" | "defaultdict") | ("builtins" | "__builtin__", "dict") => Global::Dict,
@@ -122,7 +128,7 @@ impl Machine<'_> {
         let Some(Value::Text(what)) = parts.first().copied() else {
             return Err(self.expected("the name of a storage"));
         };
-        if self.text(what) != "storage" {
+        if &self.bytes[what.range()] != b"storage" {
             return Ok(Value::Other);
         }
         let [_, Value::Global(Global::Storage(element)), Value::Text(key), _, elements, rest @ ..] = parts else {
@@ -133,6 +139,9 @@ impl Machine<'_> {
             return Err(self.expected("storages that are no views of others (save the file with a newer PyTorch)"));
         }
         let (element, key, elements) = (*element, *key, self.size(*elements)?);
+        if key.len() > LONGEST_NAME {
+            return Err(self.expected("a short name of a storage"));
+        }
         if let Some(&known) = self.keys.get(self.text(key)) {
             let storage = &self.storages[known as usize];
             return match storage.element == element && storage.elements == elements {

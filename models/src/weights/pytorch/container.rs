@@ -1,11 +1,10 @@
 //! The two containers of PyTorch: where in a file the pickle is that says what was saved, and where the numbers are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 
-use zip::ZipArchive;
-
-use super::pickle::{Container, Pickle, PickleError, Value};
+use super::pickle::{Container, Pickle, PickleError, StorageName, Value};
+use crate::weights::archive::{self, Archive};
 use crate::weights::numbers::{Place, Storage};
 
 /// What a legacy file starts with, a number that PyTorch has drawn, as pickles of protocol 2 and up have it …
@@ -28,7 +27,7 @@ pub(super) fn is_legacy(head: &[u8]) -> bool {
 
 /// The pickle of a zip archive, what PyTorch 1.6 and later write, and the folder that it is in.
 pub(super) fn pickle_of_zip(file: &mut (impl Read + Seek)) -> Result<(Vec<u8>, String), String> {
-    let mut archive = ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let mut archive = archive::open(file)?;
     let name = archive.file_names().filter(|name| *name == "data.pkl" || name.ends_with("/data.pkl")).min();
     let name = name.ok_or("a zip archive without a `data.pkl`, so none of torch.save")?.to_owned();
     let folder = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
@@ -42,7 +41,7 @@ pub(super) fn pickle_of_zip(file: &mut (impl Read + Seek)) -> Result<(Vec<u8>, S
 
 /// The storages that the pickle of a zip archive names: each is a member.
 pub(super) fn storages_of_zip(saved: &Pickle, folder: &str) -> Vec<Storage> {
-    let storage = |name: &super::pickle::StorageName| Storage {
+    let storage = |name: &StorageName| Storage {
         place: Place::Member(format!("{folder}data/{}", saved.span(name.key))),
         element: name.element,
         elements: name.elements,
@@ -86,14 +85,11 @@ pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Resu
     if names.len() > MOST_STORAGES {
         return Err(format!("it has more than {MOST_STORAGES} storages"));
     }
-    let known: std::collections::HashMap<&str, usize> =
+    let known: HashMap<&str, usize> =
         saved.storages.iter().enumerate().map(|(index, name)| (saved.span(name.key), index)).collect();
     // One that is not in the file is a gap in its end.
-    let unplaced = |name: &super::pickle::StorageName| Storage {
-        place: Place::Byte(size),
-        element: name.element,
-        elements: name.elements,
-    };
+    let unplaced =
+        |name: &StorageName| Storage { place: Place::Byte(size), element: name.element, elements: name.elements };
     let mut storages: Vec<Storage> = saved.storages.iter().map(unplaced).collect();
     let mut seen = HashSet::new();
     let mut at = at as u64;
@@ -122,7 +118,7 @@ pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Resu
 }
 
 /// A member of the archive, whose checksum has to be right.
-fn member<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, longest: u64) -> Result<Vec<u8>, String> {
+fn member<R: Read + Seek>(archive: &mut Archive<R>, name: &str, longest: u64) -> Result<Vec<u8>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
     let file = archive.by_name(name).map_err(|error| told(&error))?;
     let mut bytes = Vec::new();

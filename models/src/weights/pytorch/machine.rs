@@ -312,7 +312,7 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn text(&self, span: Span) -> &'a str {
-        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).expect("texts are checked when read")
+        std::str::from_utf8(&self.bytes[span.range()]).expect("texts are checked when read")
     }
 
     fn push_int(&mut self, width: usize) -> Result<(), PickleError> {

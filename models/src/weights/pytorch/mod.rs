@@ -43,7 +43,7 @@ pub(super) fn read<R: Read + Seek>(
     path: &Path,
     top_level_key: Option<&str>,
 ) -> Result<Contents, WeightsError> {
-    let damaged = |reason: String| WeightsError::Damaged { path: path.to_owned(), format: FORMAT, reason };
+    let damaged = |reason: String| WeightsError::damaged(path, FORMAT, reason);
     let bytes;
     let (saved, storages) = match container::is_legacy(head) {
         true => {

@@ -6,12 +6,13 @@ use super::pickle::{Container, Pickle, Value};
 use crate::weights::path::WRAPPERS;
 
 /// Containers in containers, at most.
-const DEPTH: usize = 16;
+const DEPTH: usize = 32;
 /// Items that are looked at: containers that hold each other have no end.
 const ITEMS: usize = 1_000_000;
 const MOST_TENSORS: usize = 200_000;
 /// Bytes of a name, and of all of them.
 const LONGEST: usize = 1_000;
+const TOO_LONG: &str = "it has a name of more than 1000 bytes";
 const LONGEST_IN_ALL: usize = 32 << 20;
 
 /// The tensors that a value of a pickle holds, by names joined with dots. An optimizer's state is left out.
@@ -37,14 +38,19 @@ impl Names<'_> {
             Some(Container::Dict(items)) => {
                 self.items = self.items.checked_sub(items.len()).ok_or("its dictionaries have no end")?;
                 // What an optimizer's state_dict has, whatever the name it was saved under.
-                let has = |name| items.iter().any(|(key, _)| self.pickle.text(*key) == Some(name));
+                let has = |name| items.iter().any(|(key, _)| self.pickle.is(*key, name));
                 if has("state") && has("param_groups") {
                     return Ok(());
                 }
                 for (key, value) in items {
                     match *key {
+                        _ if !matches!(value, Value::Tensor(_) | Value::Container(_)) => {}
+                        Value::Text(span) if span.len() > LONGEST => return Err(TOO_LONG.to_owned()),
                         Value::Text(span) => self.item(self.pickle.span(span), *value, prefix, depth)?,
-                        Value::Int(number) => self.item(&number.to_string(), *value, prefix, depth)?,
+                        // A number is no name of a tensor.
+                        Value::Int(number) if matches!(value, Value::Container(_)) => {
+                            self.item(&number.to_string(), *value, prefix, depth)?;
+                        }
                         _ => {}
                     }
                 }
@@ -63,11 +69,8 @@ impl Names<'_> {
     }
 
     fn item(&mut self, key: &str, value: Value, prefix: &str, depth: usize) -> Result<(), String> {
-        if !matches!(value, Value::Tensor(_) | Value::Container(_)) {
-            return Ok(());
-        }
         if prefix.len() + key.len() > LONGEST {
-            return Err(format!("it has a name of more than {LONGEST} bytes"));
+            return Err(TOO_LONG.to_owned());
         }
         let mut bare = key;
         while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)?.strip_prefix('.')) {
@@ -90,7 +93,7 @@ impl Names<'_> {
                     None => Ok(()),
                 }
             }
-            _ if depth == 0 => Err("its dictionaries are nested too deeply".to_owned()),
+            _ if depth == 0 => Err("its containers are nested too deeply".to_owned()),
             value => self.collect(value, &joined(bare), depth - 1),
         }
     }

@@ -30,6 +30,16 @@ pub(super) struct Span {
     pub end: u32,
 }
 
+impl Span {
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub fn len(self) -> usize {
+        self.range().len()
+    }
+}
+
 /// Classes and functions that weights are pickled with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
@@ -105,16 +115,19 @@ impl<'a> Pickle<'a> {
     }
 
     pub fn span(&self, span: Span) -> &'a str {
-        std::str::from_utf8(&self.bytes[span.start as usize..span.end as usize]).expect("texts are checked when read")
+        std::str::from_utf8(&self.bytes[span.range()]).expect("texts are checked when read")
+    }
+
+    /// Whether a value is this text. Unlike with [`text`](Self::text), a long one costs nothing.
+    pub fn is(&self, value: Value, text: &str) -> bool {
+        matches!(value, Value::Text(span) if self.bytes[span.range()] == *text.as_bytes())
     }
 
     /// The value of a text in a dictionary.
     pub fn entry(&self, dict: Value, name: &str) -> Option<Value> {
         match self.container(dict)? {
             // The last one holds, as in Python.
-            Container::Dict(items) => {
-                items.iter().rev().find(|(key, _)| self.text(*key) == Some(name)).map(|(_, value)| *value)
-            }
+            Container::Dict(items) => items.iter().rev().find(|(key, _)| self.is(*key, name)).map(|(_, value)| *value),
             _ => None,
         }
     }
