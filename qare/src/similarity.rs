@@ -2,6 +2,7 @@ use burn::config::Config;
 use burn::tensor::{Bool, Tensor, backend::Backend};
 
 use crate::range::RowScale;
+use crate::rounding::at_least_f32;
 
 /// Least norm that an embedding is divided by.
 pub const NORM_FLOOR: f64 = 1e-12;
@@ -32,9 +33,10 @@ impl Similarity {
     ///
     /// Rows of any finite length are told apart, whatever the lengths of the others: nothing on the way to a similarity, or back
     /// to the gradient, leaves the range of the numbers unless the result does. A zero row has similarity 0 (or the floor) to
-    /// every row, itself included.
+    /// every row, itself included. Computed in f32 at least; of the type of the embeddings.
     pub fn matrix<B: Backend>(self, embeddings: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.within(embeddings).matrix
+        let dtype = embeddings.dtype();
+        self.within(at_least_f32(embeddings)).matrix.cast(dtype)
     }
 
     pub(crate) fn within<B: Backend>(self, embeddings: Tensor<B, 3>) -> Similarities<B> {

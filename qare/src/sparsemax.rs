@@ -3,6 +3,7 @@ use std::cmp::Ordering;
 use burn::tensor::{DType, Tensor, backend::Backend};
 
 use crate::inspection::numbers;
+use crate::rounding::at_least_f32;
 use crate::summation::sum_rows;
 
 /// Rounds after which a projection is taken as it is. Each one takes at least one entry from the support, and the distance of the
@@ -33,24 +34,27 @@ pub(crate) struct Projection<B: Backend> {
 /// Source: Michelot, "A finite algorithm for finding the projection of a point onto the canonical simplex of Rⁿ" (1986);
 /// Martins and Astudillo, "From Softmax to Sparsemax" (2016).
 pub fn sparsemax_support<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
-    let Projection { probabilities, .. } = project(z);
-    indicator(probabilities)
+    let dtype = z.dtype();
+    let Projection { probabilities, .. } = project(at_least_f32(z));
+    indicator(probabilities).cast(dtype)
 }
 
-/// sparsemax(z) = argmin over the simplex of ‖p − z‖²: p_j = max(z_j − τ, 0). `[N, M]` → `[N, M]`, rows summing to 1.
+/// sparsemax(z) = argmin over the simplex of ‖p − z‖²: p_j = max(z_j − τ, 0). `[N, M]` → `[N, M]`, rows summing to 1. Computed in f32 at least.
 ///
 /// Source: Martins and Astudillo, "From Softmax to Sparsemax" (2016), eq. 2.
 pub fn sparsemax<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
+    let dtype = z.dtype();
+    let z = at_least_f32(z);
     let Projection { probabilities, .. } = project(z.clone());
     if !B::ad_enabled(&z.device()) {
-        return probabilities;
+        return probabilities.cast(dtype);
     }
     // dp_j = dz_j − mean over the support of dz, for j in the support.
     let support = indicator(probabilities.clone());
     let inside = z.mask_fill(support.clone().equal_elem(0.0), 0.0);
     let change = inside.clone() - inside.detach();
     let mean = change.clone().sum_dim(1) / support.clone().sum_dim(1);
-    probabilities + (change - support * mean)
+    (probabilities + (change - support * mean)).cast(dtype)
 }
 
 /// Sparsemax of each row.

@@ -56,7 +56,9 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
                 let shifted = (row[j] - largest) * sharpness;
                 positives += f64::from(exp(shifted));
                 exponent += f64::from(shifted);
-                if shifted > best {
+                if relative == 0.0 {
+                    (best, relative) = (shifted, 1.0);
+                } else if shifted > best {
                     (best, relative) = (shifted, 1.0 + relative * f64::from(exp(best - shifted)));
                 } else {
                     relative += f64::from(exp(shifted - best));

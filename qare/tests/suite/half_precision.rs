@@ -4,7 +4,7 @@
 use burn::backend::Autodiff;
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_flex::Flex;
-use qare::{ContrastiveObjective, Qare, Similarity, SparseClrConfig, Views};
+use qare::{ContrastiveObjective, Qare, Similarity, SparseClrConfig, Views, sparsemax, sparsemax_support};
 
 use crate::golden::{self, GoldenLoss, ROUNDINGS, golden_losses};
 
@@ -83,5 +83,29 @@ fn terms_by_themselves_are_f32_too() {
         let similarities = Similarity::FlooredCosine.matrix(Views::PAIR.sets(single).unwrap()).cast(dtype);
         let expected = qare.forward_similarities(similarities.clone().cast(FloatDType::F32)).unwrap();
         same(qare.forward_similarities(similarities).unwrap(), expected);
+    }
+}
+
+#[test]
+fn parts_of_objectives_are_computed_in_f32_and_given_back_as_they_came() {
+    for (dtype, rounding) in ROUNDINGS {
+        let mut rows: Vec<f32> = (0..400).map(|i| 0.5 + ((i * 37 % 29) as f32) * 1e-3).collect();
+        rows[4..8].fill(0.0);
+        let rows = Tensor::<Flex, 2>::from_data(TensorData::new(rows, [100, 4]), &Default::default()).cast(dtype);
+        for similarity in [Similarity::Cosine, Similarity::FlooredCosine] {
+            let matrix = similarity.matrix(rows.clone().unsqueeze());
+            let exact = similarity.matrix(rows.clone().cast(FloatDType::F32).unsqueeze());
+            assert_eq!(matrix.dtype(), rows.dtype());
+            let off =
+                numbers(matrix, 1.0).iter().zip(numbers(exact, 1.0)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off <= rounding, "{dtype:?}, {similarity:?}: off by {off}");
+        }
+        // Each probability is rounded, not the sum of hundreds of them.
+        let long = rows.reshape([1, 400]);
+        let sum: f64 = numbers(sparsemax(long.clone()), 1.0).iter().sum();
+        assert!((sum - 1.0).abs() <= rounding, "{dtype:?}: {sum}");
+        let support = sparsemax_support(long.clone());
+        assert_eq!(support.dtype(), long.dtype());
+        assert_eq!(numbers(support, 1.0), numbers(sparsemax_support(long.cast(FloatDType::F32)), 1.0));
     }
 }
