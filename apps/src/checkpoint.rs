@@ -33,7 +33,8 @@ struct Origin {
     classes: Option<Vec<String>>,
 }
 
-const ORIGIN: &str = "qare";
+/// The key of the metadata under which weights say where they come from.
+pub const ORIGIN: &str = "qare";
 
 fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Result<()> {
     let epoch = origin.epoch;
@@ -199,6 +200,12 @@ impl Checkpoint {
             tensors,
             Origin { recipe: recipe.to_toml(), epoch, foreign, classes: Some(classes.to_vec()) },
         )
+    }
+
+    /// What a copy of these weights says of where they come from, with the text of a recipe in the place of theirs.
+    pub fn origin_with(&self, recipe: String) -> String {
+        let origin = Origin { recipe, epoch: self.epoch, foreign: self.foreign, classes: self.classes.clone() };
+        serde_json::to_string(&origin).expect("plain data")
     }
 
     /// Where figures of these weights go: the results of their run, or, beside weights that are in no run folder, a file

@@ -239,6 +239,9 @@ fn test_command(args: TestArgs) -> Result<()> {
     let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require(&device)?;
     let Images { splits, .. } = Images::for_probing(&recipe)?;
+    if let Some(dir) = recipe.data_dir.as_deref().filter(|_| recipe.probed() == DatasetName::Folder) {
+        say(format!("note: testing on {} images in {}", splits.test.len(), dir.display()));
+    }
     evaluate::test::<Inner>(&checkpoint, &recipe.stage("test"), &splits, recipe.precision, recipe.num_workers, &device)
 }
 

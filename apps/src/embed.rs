@@ -13,12 +13,13 @@ use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::{EmbedArgs, Part};
 use crate::commands::images_of_run;
 use crate::error::{AppError, Result};
-use crate::export::{extension, trained_on, writable};
+use crate::export::{extension, is_another, trained_on, writable};
 use crate::features;
 use crate::files::write_whole;
 use crate::loading::Source;
 use crate::npy::npy;
 use crate::output::say;
+use crate::recipe::SIZES;
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -34,7 +35,12 @@ pub fn embed(args: EmbedArgs) -> Result<()> {
     writable(&args.output)?;
     let stated = Stated { dataset: args.trained_on.or(args.dataset), method: None, backbone: args.backbone };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
+    is_another(&args.output, &checkpoint)?;
     let recipe = &checkpoint.recipe;
+    if let Some(size) = args.image_size.filter(|size| !SIZES.contains(size)) {
+        let (least, most) = SIZES.into_inner();
+        return Err(AppError::Usage(format!("--image-size {size}: it has to be from {least} to {most}")));
+    }
     if let Some(backbone) = args.backbone.filter(|backbone| *backbone != recipe.backbone) {
         return Err(AppError::Usage(format!(
             "--backbone {backbone}: {} was trained with {}",
@@ -168,7 +174,10 @@ impl Embedded<'_> {
     /// NAME.classes.txt; and a line with its file for each image as NAME.files.txt.
     fn write_npy(&self, path: &Path) -> Result<()> {
         let rows = self.rows() as u64;
-        let lines = |lines: &[&str]| format!("{}\n", lines.join("\n")).into_bytes();
+        // A name with a line break would be two.
+        let line = |name: &&str| name.replace(['\n', '\r'], "\u{fffd}");
+        let lines =
+            |lines: &[&str]| format!("{}\n", lines.iter().map(line).collect::<Vec<_>>().join("\n")).into_bytes();
         if let Some(labels) = &self.labels {
             write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels.iter().copied()))?;
             let names: Vec<&str> = self.class_names.iter().map(String::as_str).collect();

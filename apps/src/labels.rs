@@ -19,6 +19,11 @@ pub fn tell_apart(images: &ImageSet) -> bool {
     images.is_labeled() && images.labels().iter().any(|label| *label != images.labels()[0])
 }
 
+/// How many classes have an image in a set.
+pub fn present(images: &ImageSet) -> usize {
+    images.labels().iter().collect::<std::collections::BTreeSet<_>>().len()
+}
+
 /// Gives the labels of features the numbers that a classifier knows their classes by.
 ///
 /// # Errors

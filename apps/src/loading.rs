@@ -108,8 +108,10 @@ impl Images {
         let mut parts = Vec::new();
         let mut limit = |set: &mut ImageSet, limit: Option<usize>, what: &str| {
             if let Some(limit) = limit.filter(|limit| *limit < set.len()) {
-                parts.push(format!("{limit} of {} {what} images", set.len()));
-                *set = set.stratified(limit, recipe.seed);
+                let whole = std::mem::replace(set, set.stratified(limit, recipe.seed));
+                let missing = labels::present(&whole).saturating_sub(labels::present(set));
+                let classes = if missing > 0 { format!(", {missing} classes without any") } else { String::new() };
+                parts.push(format!("{limit} of {} {what} images{classes}", whole.len()));
             }
         };
         limit(&mut splits.train, recipe.train_images, "training");

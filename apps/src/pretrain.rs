@@ -20,7 +20,7 @@ use crate::log::EpochLog;
 use crate::methods::{Facts, LastBatch, Networks, Plan};
 use crate::model::PretextModel;
 use crate::optimizer::{SharedOptimizer, with_stable_ids};
-use crate::output::say;
+use crate::output::{complain, say};
 use crate::progress::{PlainProgress, duration};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder, results_file};
@@ -49,6 +49,13 @@ pub fn pretrain<B: ReplicaBackend>(
     let folder = RunFolder::of(recipe);
     let resumed = run_folder::settle_existing(&folder, recipe, options.resume, options.overwrite)?;
     let latest = if resumed { folder.latest()? } else { None };
+    if let Some(epoch) = folder.latest_weights().filter(|epoch| resumed && latest.is_none() && *epoch > 1) {
+        return Err(AppError::Failed(format!(
+            "{} is missing, and there are weights of epoch {epoch}: the run is damaged; nothing was changed: put the file back, \
+             or start another run from the weights with --checkpoint",
+            folder.file("latest.json").display()
+        )));
+    }
     if options.resume && latest.is_none() {
         say(format!("nothing to resume in {}: starting at epoch 1", folder.path().display()));
     }
@@ -76,7 +83,7 @@ pub fn pretrain<B: ReplicaBackend>(
     };
 
     let images = training_images(recipe, splits)?;
-    if plan.labelled && !labels::tell_apart(images) {
+    if plan.labelled && (!images.is_labeled() || images.classes() < 2) {
         let problem =
             if images.is_labeled() { "has images of one class only" } else { "has images without labels only" };
         return Err(AppError::Usage(format!("{} learns from labels, and {} {problem}", recipe.method, recipe.dataset)));
@@ -131,7 +138,7 @@ pub fn pretrain<B: ReplicaBackend>(
         say(format!("resuming after epoch {epochs_done} of {}", recipe.epochs));
     }
     let others = (devices.len() > 1).then(|| {
-        notes(recipe, &plan, devices.len()).iter().for_each(say);
+        notes(recipe, &plan, devices.len()).iter().for_each(complain);
         let statistics = if recipe.local_batch_norm { BatchStatistics::Share } else { BatchStatistics::Whole };
         Others { group: ReplicaGroup::new::<B>(devices.len(), statistics), shares }
     });

@@ -7,13 +7,13 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::cast::ToElement;
 use burn::tensor::{Int, Tensor, TensorData};
-use qare_data::Splits;
+use qare_data::{DatasetName, Splits};
 use qare_models::{Backbone, LinearClassifier, named_tensors};
 use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{AppError, Result};
-use crate::export::{extension, writable};
+use crate::export::{extension, is_another, writable};
 use crate::features::{self, Features};
 use crate::files::folder_of;
 use crate::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, finetune};
@@ -110,7 +110,17 @@ impl ProbeTarget {
             }
             Some(output) => {
                 writable(output)?;
+                is_another(output, checkpoint)?;
                 Self { weights: output.to_path_buf(), results: output.with_extension("results.json") }
+            }
+            None if other_images(checkpoint, recipe) => {
+                return Err(AppError::Usage(format!(
+                    "{} was trained on the images in {}, and this is to be a classifier for those in {}: name a file for it with \
+                     --output FILE.safetensors, for beside the weights is the place of one for their own images",
+                    checkpoint.file.display(),
+                    checkpoint.recipe.data_dir.as_deref().unwrap_or(Path::new("")).display(),
+                    recipe.data_dir.as_deref().unwrap_or(Path::new("")).display()
+                )));
             }
             None => Self {
                 weights: probe_path(&checkpoint.file, recipe, checkpoint.foreign),
@@ -198,6 +208,13 @@ pub fn probe<B: AutodiffBackend>(
     Ok(result)
 }
 
+/// Whether a probe is of another folder of images than the weights were trained on, which still is there.
+fn other_images(checkpoint: &Checkpoint, recipe: &Recipe) -> bool {
+    let folder = |recipe: &Recipe| recipe.data_dir.as_deref().and_then(|dir| dir.canonicalize().ok());
+    let both = recipe.probed() == DatasetName::Folder && checkpoint.recipe.dataset == DatasetName::Folder;
+    both && folder(&checkpoint.recipe).is_some_and(|own| folder(recipe).is_some_and(|probed| probed != own))
+}
+
 /// All that a probe's figures depend on besides the weights.
 pub fn settings(recipe: &Recipe) -> serde_json::Value {
     let mut settings = json!({
@@ -207,6 +224,9 @@ pub fn settings(recipe: &Recipe) -> serde_json::Value {
         "train_images": recipe.train_images,
         "test_images": recipe.test_images,
     });
+    if recipe.probed() == DatasetName::Folder {
+        settings["data_dir"] = json!(recipe.data_dir);
+    }
     // Figures of runs that could only be in f32 say nothing of it.
     if recipe.precision != Precision::F32 {
         settings["precision"] = json!(recipe.precision);
@@ -244,7 +264,6 @@ const TUNED: &str = "_finetuned";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qare_data::DatasetName;
 
     #[test]
     fn probes_of_one_run_have_names_of_their_own() {

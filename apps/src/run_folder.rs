@@ -70,6 +70,16 @@ impl RunFolder {
         format!("{}_epoch_{epoch}.safetensors", self.stem)
     }
 
+    /// The last epoch of which there are weights, as their names tell.
+    pub fn latest_weights(&self) -> Option<usize> {
+        let number = |name: &str| {
+            let rest = name.strip_prefix(&self.stem)?.strip_prefix("_epoch_")?;
+            rest.strip_suffix(".safetensors")?.parse::<usize>().ok()
+        };
+        let entries = std::fs::read_dir(&self.path).ok()?.flatten();
+        entries.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max()
+    }
+
     pub fn optimizer_name(&self, epoch: usize) -> String {
         format!("{}_epoch_{epoch}.optimizer", self.stem)
     }
@@ -175,6 +185,13 @@ pub fn record(file: &Path, stages: impl IntoIterator<Item = (String, Value)>) ->
 
 /// Files of a run that are written as a whole, apart from weights.
 const OWN_FILES: [&str; 4] = ["recipe.toml", "log.csv", "results.json", "latest.json"];
+
+/// Whether a file that is there belongs to a run: its weights, its records, and what was made of them.
+pub fn is_of_run(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let own = OWN_FILES.contains(&&*name) || name.contains("_epoch_");
+    own && file.is_file() && crate::files::folder_of(file).join("recipe.toml").is_file()
+}
 
 /// What tells a folder of images from others in the name of a run.
 fn images_of(recipe: &Recipe) -> Option<String> {

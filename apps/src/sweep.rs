@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::{DataError, Splits};
+use qare_data::{DataError, DatasetName, Splits};
 use serde_json::Value;
 
 use crate::backend::{Training, device};
@@ -19,6 +19,7 @@ use crate::pretrain::PretrainOptions;
 use crate::probe::{ProbeTarget, probe, settings};
 use crate::recipe::Recipe;
 use crate::run_folder::{self, RunFolder, results_file, settle_existing};
+use crate::run_record::RunRecord;
 use crate::sweep_table::{Run, SweepTable};
 
 /// Runs, or resumes, what is missing of methods × seeds; prints the table, and writes it where the runs are.
@@ -126,6 +127,16 @@ struct Data {
     probing: Option<Splits>,
 }
 
+impl Data {
+    /// The dataset that a recipe trains on.
+    fn training(&mut self, recipe: &Recipe) -> Result<&Splits> {
+        if self.training.is_none() {
+            self.training = Some(Source::of(recipe, recipe.dataset).load()?);
+        }
+        Ok(self.training.as_ref().expect("it has just been read"))
+    }
+}
+
 /// The same images once more; their pixels are shared.
 fn shared(splits: &Splits) -> Splits {
     let skipped = splits.skipped.iter().filter_map(|image| match image {
@@ -151,14 +162,21 @@ fn results_of(recipe: &Recipe, title: &str, data: &mut Data, options: &PretrainO
         let probe = &results[recipe.stage("probe")];
         probe["epoch"] == epochs && probe["settings"] == settings(recipe)
     };
+    if recipe.dataset == DatasetName::Folder && folder.exists() {
+        // The folder of a run may hold other images by now.
+        let splits = data.training(recipe)?;
+        if let Some(record) = RunRecord::read(&folder)? {
+            record.continued(&RunRecord::begun(recipe, &Images::taken(recipe, shared(splits)).splits), epochs)?;
+        }
+    }
     if folder.exists() && trained && probed(&results()?) {
         say(format!("{title}: is there already, in {}", folder.path().display()));
         return results();
     }
     say(format!("{title}: {}", folder.path().display()));
     let elsewhere = recipe.probed() != recipe.dataset;
-    if data.training.is_none() && (!trained || !elsewhere) {
-        data.training = Some(Source::of(recipe, recipe.dataset).load()?);
+    if !trained || !elsewhere {
+        data.training(recipe)?;
     }
     // What the probe needs is looked at before hours are spent on training.
     if data.probing.is_none() && elsewhere {

@@ -84,6 +84,7 @@ pub(crate) fn decide(root: &Folder) -> Result<Decision<'_>, Doubt> {
         (true, true) => Layout::Flat(unlabeled.unwrap_or(at)),
         (true, false) => {
             not_splits_inside(&others)?;
+            notes.extend(alike(&others));
             no_images_beside(at)?;
             Layout::Classes { classes: others, unlabeled }
         }
@@ -313,6 +314,21 @@ fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
         return Err(Doubt { path: first.path.clone(), problem, expected: SPLITS });
     }
     Ok(())
+}
+
+/// What is said of classes that all hold the same folders: perhaps those are the classes.
+fn alike(classes: &[&Folder]) -> Option<String> {
+    let [first, second, ..] = classes else { return None };
+    let same = classes.iter().all(|class| class.images.is_empty() && names_in(class) == names_in(first));
+    let inside = names_in(first);
+    (same && inside.len() > 1).then(|| {
+        format!(
+            "{} and {} hold the same folders ({}): the outer ones are taken for the classes, the inner ones are not told apart",
+            first.shown(),
+            second.shown(),
+            inside.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+        )
+    })
 }
 
 fn names_in(folder: &Folder) -> Vec<&str> {

@@ -175,7 +175,10 @@ impl RecipeFlags {
                 recipe.backbone
             )));
         }
-        recipe.validate().map_err(|error| of_recipe(error.to_string()))?;
+        recipe.validate().map_err(|error| match file {
+            Some(file) => AppError::Usage(format!("recipe {} with the flags of this call: {error}", file.display())),
+            None => error,
+        })?;
         Ok(recipe)
     }
 }

@@ -6,17 +6,14 @@ use qare_data::{DatasetName, Normalization, folder};
 use qare_models::BackboneName;
 use serde_json::json;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, ORIGIN};
 use crate::error::{AppError, Result};
 use crate::precision::Precision;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, SIZES};
 use crate::version::{COMMIT, VERSION};
 
 /// Settings that are paths of the machine that trained: they mean nothing elsewhere, and may tell more than is meant to be told.
 const PATHS: [&str; 3] = ["checkpoint", "data_dir", "out"];
-
-/// The sizes that an export can be told: conv4 halves three times, and larger images are a slip of the finger.
-const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
 
 /// What an export says of its backbone. What is not known is none.
 pub struct Facts {
@@ -86,10 +83,13 @@ impl Facts {
     }
 
     /// The facts as texts, those of more than a word or a number as JSON.
-    pub fn metadata(&self) -> BTreeMap<&'static str, String> {
+    pub fn metadata(&self, checkpoint: &Checkpoint) -> BTreeMap<&'static str, String> {
         // As f32 they have the digits that they were written with.
         let triple = |values: [f32; 3]| serde_json::to_string(&values).expect("plain numbers");
+        // By which this program knows its own weights again.
+        let origin = self.recipe.as_ref().map(|recipe| checkpoint.origin_with(recipe.clone()));
         let entries = [
+            (ORIGIN, origin),
             // By which other programs know that the tensors are PyTorch's.
             ("format", Some("pt".to_string())),
             ("architecture", Some(self.backbone.to_string())),

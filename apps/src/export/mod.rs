@@ -16,8 +16,9 @@ use crate::backend::{Training, device_at_hand};
 use crate::checkpoint::{Checkpoint, Stated};
 use crate::cli::ExportArgs;
 use crate::error::{AppError, Result};
-use crate::files::write_whole;
+use crate::files::{check_writable, write_whole};
 use crate::output::say;
+use crate::run_folder::is_of_run;
 
 type Inner = <Training as AutodiffBackend>::InnerBackend;
 
@@ -36,6 +37,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
     // Which dataset is of no consequence to reading a backbone.
     let stated = Stated { dataset: args.trained_on.or(Some(qare_data::DatasetName::Cifar10)), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
+    is_another(&args.output, &checkpoint)?;
     let facts = Facts::of(&checkpoint, args.trained_on, args.image_size)?;
     let backbone = checkpoint.backbone::<Inner>(&device_at_hand()?)?;
     let name = args.output.file_name().unwrap_or_default().to_string_lossy();
@@ -43,7 +45,7 @@ pub fn export(args: ExportArgs) -> Result<()> {
         "mpk" => (record_bytes(&backbone), readme::of_record(&facts, &name)),
         _ => {
             let tensors = safetensors_bytes(&named_tensors(&backbone, ""), None);
-            (header::with_metadata(&tensors, &facts.metadata()), readme::of_safetensors(&facts, &name))
+            (header::with_metadata(&tensors, &facts.metadata(&checkpoint)), readme::of_safetensors(&facts, &name))
         }
     };
     write_whole(&args.output, &bytes)?;
@@ -92,7 +94,26 @@ pub fn writable(output: &Path) -> Result<()> {
             output.display()
         )));
     }
-    Ok(())
+    if is_of_run(output) {
+        return Err(AppError::Usage(format!(
+            "--output {}: that is a file of a run, which stays: choose another name",
+            output.display()
+        )));
+    }
+    check_writable(folder).map_err(|error| {
+        AppError::Usage(format!("--output {}: nothing can be written there: {error}", output.display()))
+    })
+}
+
+/// Looks whether a file to be written is another than the weights that are read.
+pub fn is_another(output: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    match (output.canonicalize(), checkpoint.file.canonicalize()) {
+        (Ok(output), Ok(read)) if output == read => Err(AppError::Usage(format!(
+            "--output {}: those are the weights that are read, which stay: choose another name",
+            output.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The end of a file's name, in small letters.

@@ -11,6 +11,7 @@ use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
 pub use layers::Layer;
+pub use validation::SIZES;
 
 use crate::backend::DeviceChoice;
 use crate::error::{AppError, Result};

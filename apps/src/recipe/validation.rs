@@ -6,6 +6,9 @@ use super::{InfoMaxRecipe, Recipe};
 use crate::error::{AppError, Result};
 use crate::methods::Method;
 
+/// Heights and widths that images can be brought to, in pixels.
+pub const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
+
 /// The setting under both of its names: a person may have written either.
 const BATCH_SIZE: &str = "batch_size/data_size";
 const PROBE_BATCH_SIZE: &str = "probe.batch_size/probe.data_size";
@@ -17,7 +20,7 @@ impl Recipe {
             (BATCH_SIZE, self.batch_size, 2),
             ("K", self.views, 2),
             ("clusters", self.clusters.unwrap_or(2), 2),
-            ("image_size", self.image_size.unwrap_or(8), 8),
+            ("image_size", self.image_size.unwrap_or(8), *SIZES.start()),
             ("test_images", self.test_images.unwrap_or(1), 1),
             ("epochs", self.epochs, 1),
             ("outter_fs", self.outter_fs, 1),
@@ -37,7 +40,7 @@ impl Recipe {
             (BATCH_SIZE, self.batch_size, 1 << 20),
             ("K", self.views, 1024),
             ("clusters", self.clusters.unwrap_or(2), 1 << 24),
-            ("image_size", self.image_size.unwrap_or(8), 4096),
+            ("image_size", self.image_size.unwrap_or(8), *SIZES.end()),
             ("outter_fs", self.outter_fs, 1 << 16),
             ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),

@@ -137,3 +137,13 @@ fn a_missing_weights_file_is_named() {
     fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &[text(&run.weights(1))]);
     before.assert_unchanged(out.path());
 }
+
+#[test]
+fn weights_without_the_record_of_the_last_epoch_are_not_trained_over() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 2);
+    fs::remove_file(run.file("latest.json")).unwrap();
+    let before = Snapshot::of(out.path());
+    fails(&mut resume(out.path()), 1, &["latest.json is missing", "epoch 2", "--checkpoint"]);
+    before.assert_unchanged(out.path());
+}

@@ -213,3 +213,25 @@ fn features_of_the_runs_own_dataset_are_those_the_probe_sees() {
         succeeds(&mut qare(&["embed", "--checkpoint", text(run.path()), "--split", "test", "--output", text(&file)]));
     assert!(said.contains("1000 images (64 dimensions)"), "{said}");
 }
+
+#[test]
+fn an_export_given_back_is_known_again() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let images = tempdir().unwrap();
+    official_files::write("folder", images.path());
+    let file = |name: &str| out.path().join(name);
+    let exported = file("backbone.safetensors");
+    succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&exported)]));
+    for (checkpoint, name) in [(run.path(), "own.npy"), (&exported, "back.npy")] {
+        let mut call = qare(&["embed", "--checkpoint", text(checkpoint), "--dataset", "folder", "--split", "test"]);
+        let said = succeeds(call.args(["--data-dir", text(&images), "--output", text(&file(name))]));
+        assert!(!said.contains("does not say"), "{said}");
+    }
+    assert_eq!(fs::read(file("own.npy")).unwrap(), fs::read(file("back.npy")).unwrap());
+    fails(
+        &mut qare(&["embed", "--checkpoint", text(run.path()), "--image-size", "7", "--output", text(&file("x.npy"))]),
+        2,
+        &["--image-size 7", "from 8"],
+    );
+}

@@ -145,3 +145,41 @@ fn images_without_labels_have_no_accuracy() {
         fails(&mut supervised, 2, &["learns from labels"]);
     }
 }
+
+#[test]
+fn a_sweep_does_not_mix_classes() {
+    let (data, out) = (folder(&[("green", GREEN), ("red", RED)]), tempdir().unwrap());
+    let sweep = || {
+        let mut call = qare(&["sweep", "--seeds", "1", "--methods", "randomweights", "--dataset", "folder"]);
+        call.args(["--image-size", "16", "--no-tui", "--data-dir", text(data.path()), "--out", text(&out)]);
+        call
+    };
+    succeeds(&mut sweep());
+    assert!(succeeds(&mut sweep()).contains("is there already"));
+    fs::rename(data.path().join("red"), data.path().join("rouge")).unwrap();
+    let output = sweep().output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`rouge`"), "{output:?}");
+}
+
+#[test]
+fn a_probe_of_other_images_does_not_replace_the_runs_own() {
+    let (data, other, out) =
+        (folder(&[("a", GREEN), ("b", RED)]), folder(&[("c", BLUE), ("d", RED)]), tempdir().unwrap());
+    succeeds(&mut pretrain(data.path(), out.path(), &[]));
+    let run = only_run(out.path());
+    let probe = |flags: &[&str]| {
+        let mut call = qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]);
+        call.args(flags);
+        call
+    };
+    succeeds(&mut probe(&[]));
+    let before = Snapshot::of(out.path());
+    fails(&mut probe(&["--data-dir", text(other.path())]), 2, &["--output", text(other.path())]);
+    before.assert_unchanged(out.path());
+    let file = other.path().join("classifier.safetensors");
+    succeeds(&mut probe(&["--data-dir", text(other.path()), "--output", text(&file)]));
+    before.assert_unchanged(out.path());
+    let said = succeeds(&mut qare(&["test", "--checkpoint", text(&file)]));
+    assert!(said.contains(text(other.path())), "{said}");
+}

@@ -101,7 +101,10 @@ fn figures_of_foreign_weights_have_a_file_of_their_own() {
     let file = |name: &str| elsewhere.path().join(name);
     let plain = file("m.safetensors");
     succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&plain)]));
-    fs::rename(&plain, file("net.safetensors")).unwrap();
+    // As another program writes them: only the tensors.
+    let bytes = fs::read(&plain).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+    fs::write(file("net.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
     fs::write(file("results.json"), "{\"mine\": 1}").unwrap();
     let before = Snapshot::of(elsewhere.path());
     succeeds(&mut qare(&[
@@ -126,6 +129,19 @@ fn figures_of_foreign_weights_have_a_file_of_their_own() {
     let before = Snapshot::of(run.path());
     succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path()), "--output", text(&named)]));
     assert!(read("named.results.json")["probe"]["test_accuracy"].is_number() && named.is_file());
+    before.assert_unchanged(run.path());
+    // Weights that are read, and files of a run, stay.
+    let own = run.weights(1);
+    for (command, output) in [("probe", &own), ("embed", &own), ("export", &own)] {
+        let mut call = qare(&[command, "--checkpoint", text(run.path()), "--output", text(output)]);
+        fails(&mut call, 2, &["--output", "which stay"]);
+    }
+    let net = file("net.safetensors");
+    fails(
+        &mut qare(&["export", "--checkpoint", text(&net), "--output", text(&net)]),
+        2,
+        &["the weights that are read"],
+    );
     before.assert_unchanged(run.path());
     let missing = file("missing/named.safetensors");
     fails(&mut qare(&["probe", "--checkpoint", text(run.path()), "--output", text(&missing)]), 2, &["--output"]);
