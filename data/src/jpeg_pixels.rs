@@ -34,8 +34,8 @@ mod tests {
     fn pixels_are_those_of_pillow() {
         macro_rules! case {
             ($name:literal) => {
-                let file = include_bytes!(concat!("../tests/golden/jpeg/", $name, ".jpg"));
-                let pixels = include_bytes!(concat!("../tests/golden/jpeg/", $name, ".rgb"));
+                let file = include_bytes!(concat!("../tests/jpeg/", $name, ".jpg"));
+                let pixels = include_bytes!(concat!("../tests/jpeg/", $name, ".rgb"));
                 assert!(decode(file).unwrap().into_rgb8().as_raw()[..] == pixels[..], $name);
             };
         }

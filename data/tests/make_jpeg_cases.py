@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes small JPEG files and the pixels that Pillow (libjpeg-turbo) decodes them to, into golden/jpeg/."""
+"""Writes small JPEG files and the pixels that Pillow (libjpeg-turbo) decodes them to, into jpeg/."""
 
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-FOLDER = pathlib.Path(__file__).parent / "golden" / "jpeg"
+FOLDER = pathlib.Path(__file__).parent / "jpeg"
 
 
 def picture(width, height):
