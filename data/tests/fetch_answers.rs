@@ -4,24 +4,10 @@ mod served;
 
 use std::time::Duration;
 
-use qare_data::fetch::{ArchiveFormat, FetchError, FetchOptions, Outcome, Source};
-use served::{Answer, Place, Request, Server, TOY, another_version, gzip, hasty, proper, source, tarball, zip_with};
-
-/// A source that is served as a function of the number of the request, the request and the archive.
-fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static) -> (Server, Source, Vec<u8>) {
-    let archive = tarball();
-    let content = archive.clone();
-    let server = Server::start(move |number, request| answer(number, request, &content));
-    let source = source(&archive, ArchiveFormat::TarGz, vec![server.url("/toy.tar.gz")]);
-    (server, source, archive)
-}
-
-fn downloaded(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Unpacked { downloaded, .. } => *downloaded as usize,
-        Outcome::AlreadyThere => panic!("nothing was downloaded"),
-    }
-}
+use qare_data::fetch::{ArchiveFormat, FetchError, FetchOptions};
+use served::{
+    Answer, Place, Server, TOY, another_version, downloaded, gzip, hasty, proper, serve, source, tarball, zip_with,
+};
 
 const LOGIN: &[u8] = b"<!DOCTYPE html>\n<html><head><title>Hotel Wi-Fi: sign in</title></head><body>...</body></html>";
 

@@ -6,24 +6,9 @@ use std::time::Duration;
 
 use qare_data::fetch::{ArchiveFormat, FetchError, FetchOptions, Outcome, Source};
 use served::{
-    Answer, BIG, Place, Request, Server, TOY, another_version, hasty, md5, noise, proper, source, tarball, zip_with,
+    Answer, BIG, Place, Server, TOY, another_version, downloaded, hasty, md5, noise, proper, serve, source, tarball,
+    zip_with,
 };
-
-/// A source that is served as a function of the number of the request, the request and the archive.
-fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static) -> (Server, Source, Vec<u8>) {
-    let archive = tarball();
-    let content = archive.clone();
-    let server = Server::start(move |number, request| answer(number, request, &content));
-    let source = source(&archive, ArchiveFormat::TarGz, vec![server.url("/toy.tar.gz")]);
-    (server, source, archive)
-}
-
-fn downloaded(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Unpacked { downloaded, .. } => *downloaded as usize,
-        Outcome::AlreadyThere => panic!("nothing was downloaded"),
-    }
-}
 
 fn assert_toy(place: &Place) {
     assert_eq!(place.files(), TOY);

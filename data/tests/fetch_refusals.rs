@@ -7,16 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use qare_data::fetch::{ArchiveFormat, FetchError, Source};
-use served::{Answer, Place, Request, Server, TOY, hasty, proper, source, tarball};
-
-/// A source that is served as a function of the number of the request, the request and the archive.
-fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static) -> (Server, Source, Vec<u8>) {
-    let archive = tarball();
-    let content = archive.clone();
-    let server = Server::start(move |number, request| answer(number, request, &content));
-    let source = source(&archive, ArchiveFormat::TarGz, vec![server.url("/toy.tar.gz")]);
-    (server, source, archive)
-}
+use served::{Answer, Place, TOY, hasty, proper, serve, source, tarball};
 
 /// What a server shows with a refusal.
 const PAGE: &[u8] = b"<html><title>Sorry</title></html>";

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
-use qare_data::fetch::{ArchiveFormat, Event, ExpectedFile, FetchError, FetchOptions, Fetched, Limits, Source, fetch};
+use qare_data::fetch::{
+    ArchiveFormat, Event, ExpectedFile, FetchError, FetchOptions, Fetched, Limits, Outcome, Source, fetch,
+};
 
 /// What a client asked for.
 #[derive(Debug, Clone)]
@@ -351,3 +353,20 @@ pub fn zip_with(more: impl FnOnce(&mut zip::ZipWriter<std::io::Cursor<Vec<u8>>>)
 
 /// The files of a place that has the dataset.
 pub const TOY: [&str; 2] = ["data/toy/big.bin", "data/toy/deep/small.txt"];
+
+/// A source that is served as a function of the number of the request, the request and the archive.
+pub fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static) -> (Server, Source, Vec<u8>) {
+    let archive = tarball();
+    let content = archive.clone();
+    let server = Server::start(move |number, request| answer(number, request, &content));
+    let source = source(&archive, ArchiveFormat::TarGz, vec![server.url("/toy.tar.gz")]);
+    (server, source, archive)
+}
+
+/// Bytes that came over the line.
+pub fn downloaded(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Unpacked { downloaded, .. } => *downloaded as usize,
+        Outcome::AlreadyThere => panic!("nothing was downloaded"),
+    }
+}
