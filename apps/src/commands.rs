@@ -233,6 +233,15 @@ fn test_command(args: TestArgs) -> Result<()> {
             if recipe.probe.finetune { "fine-tuned" } else { "frozen" }
         )));
     }
+    let of_run = &checkpoint.recipe;
+    let trained = of_run.image_size.or(of_run.probed().side()).unwrap_or(qare_data::folder::SIDE);
+    if let Some(size) = flags.image_size.filter(|size| *size != trained && !checkpoint.foreign) {
+        return Err(AppError::Usage(format!(
+            "--image-size {size}: the classifier of {} was trained on images of {trained}×{trained}; \
+             `qare probe --image-size {size}` trains another",
+            checkpoint.file.display()
+        )));
+    }
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
         return Err(AppError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
     }

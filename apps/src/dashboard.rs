@@ -15,7 +15,7 @@ use burn_train::{Interrupter, LearnerSummary};
 
 use crate::metrics::KNN_ACCURACY;
 #[cfg(unix)]
-use crate::terminal::KeptSettings;
+use crate::terminal::{KeptSettings, give_back_when_killed};
 
 /// Somebody chose to kill the training, in the dashboard's menu.
 pub struct Killed;
@@ -41,6 +41,8 @@ impl Dashboard {
     pub fn open(interrupter: Interrupter, epochs_done: usize) -> Self {
         #[cfg(unix)]
         let kept = KeptSettings::note();
+        #[cfg(unix)]
+        give_back_when_killed();
         let burns = TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done));
         #[cfg(target_os = "linux")]
         yield_to_training();

@@ -87,7 +87,7 @@ pub fn check(args: CheckArgs) -> Result<()> {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
     };
-    let mut options = CheckOptions { progress: Some(&looked_at), ..Default::default() };
+    let mut options = CheckOptions { progress: Some(&looked_at), skip_broken: args.skip_broken, ..Default::default() };
     options.max_pixels = args.max_pixels.unwrap_or(options.max_pixels);
     let report = qare_data::check_with(&args.dir, &options);
     progress.finish_and_clear();

@@ -5,8 +5,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::de::DeserializeOwned;
-
 use crate::error::{AppError, Result};
 
 /// Ends the name of a file that is still being written.
@@ -100,12 +98,6 @@ fn free_space(_folder: &Path) -> Option<u64> {
 /// Reads a text file.
 pub fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| AppError::io("read", path, error))
-}
-
-/// Reads a JSON file.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
 }
 
 #[cfg(test)]

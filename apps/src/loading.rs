@@ -10,9 +10,6 @@ use crate::output::say;
 use crate::progress::bar;
 use crate::recipe::Recipe;
 
-/// Broken images that a message names.
-const NAMED: usize = 5;
-
 /// Images on disk, and how to read them.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -58,12 +55,6 @@ impl<'a> Source<'a> {
         let splits = splits?;
         for note in &splits.notes {
             say(format!("note: {note}"));
-        }
-        if !splits.skipped.is_empty() {
-            let named: Vec<String> = splits.skipped.iter().take(NAMED).map(|image| format!("\n  {image}")).collect();
-            let more = splits.skipped.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            say(format!("note: broken images left out: {}{}{more}", splits.skipped.len(), named.concat()));
         }
         Ok(splits)
     }

@@ -64,10 +64,17 @@ impl EpochLog {
 
 /// The rows of the epochs up to `epoch` in a file with this header.
 fn rows(path: &Path, header: &str, epoch: usize) -> Result<Vec<String>> {
+    if !path.is_file() {
+        return Err(AppError::Failed(format!(
+            "{} is missing, which has a row for each of the {epoch} epochs so far; nothing was changed: put it back, or start \
+             another run from the weights with --checkpoint",
+            path.display()
+        )));
+    }
     let text = read_text(path)?;
     let damaged = |line: usize, problem: String| {
         Err(AppError::Failed(format!(
-            "{} is damaged: line {line}: {problem}; nothing was changed: put it right, or start the run anew with --overwrite",
+            "{} is damaged: line {line}: {problem}; nothing was changed: put it right, or start another run from the weights with --checkpoint",
             path.display()
         )))
     };

@@ -101,10 +101,15 @@ pub fn pretrain<B: ReplicaBackend>(
         model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
         model.loss_scale.resume(latest.loss_scale);
         let path = optimizer_file(&folder, latest)?;
-        let bytes = std::fs::read(&path).map_err(|error| AppError::io("read", &path, error))?;
-        optimizer
-            .load_bytes(&bytes, &model, device)
-            .map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))?;
+        let unusable = |problem: String| {
+            AppError::Failed(format!(
+                "{} {problem}; nothing was changed: put it back, or start another run from the weights with --checkpoint {}",
+                path.display(),
+                folder.file(&latest.weights).display()
+            ))
+        };
+        let bytes = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        optimizer.load_bytes(&bytes, &model, device).map_err(|error| unusable(format!("is damaged: {error}")))?;
     }
 
     let mut shares = training_loaders::<B>(recipe, &plan, images, epoch.clone(), devices)?;

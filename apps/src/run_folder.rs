@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
-use crate::files::{is_part, read_json, read_text, write_whole};
+use crate::files::{is_part, read_text, write_whole};
 use crate::lock::Lock;
 use crate::loss_scale::ScaleState;
 use crate::recipe::Recipe;
@@ -95,9 +95,8 @@ impl RunFolder {
         if !path.is_file() {
             return Ok(None);
         }
-        let recipe = Recipe::parse(&read_text(&path)?);
-        let sound = recipe.and_then(|recipe| recipe.validate().map(|()| recipe).map_err(|error| error.to_string()));
-        sound.map(Some).map_err(|error| AppError::Failed(format!("{} is damaged: {error}", path.display())))
+        let sound = whole_recipe(&read_text(&path)?);
+        sound.map(Some).map_err(|error| damaged(&path, &error, "put it back from a copy"))
     }
 
     /// Makes the folder and puts the recipe there. Its paths are absolute, so that it means the same from anywhere.
@@ -131,13 +130,13 @@ impl RunFolder {
         }
     }
 
-    /// Puts an empty run in the place of the one that is there, which goes last.
+    /// Puts an empty run in the place of the one that is there, which goes last. What is in its folder and no run's stays.
     pub fn replace(&self, recipe: &Recipe) -> Result<()> {
         let name = self.path.file_name().expect("a run has a name").to_string_lossy();
         let aside = self.path.with_file_name(format!(".{name}.replaced"));
         if aside.is_dir() {
             // Of a replacement that was killed half-way.
-            std::fs::remove_dir_all(&aside).map_err(|error| AppError::io("delete", &aside, error))?;
+            self.discard(&aside)?;
         }
         std::fs::rename(&self.path, &aside).map_err(|error| AppError::io("move aside", &self.path, error))?;
         if let Err(error) = self.create(recipe) {
@@ -145,7 +144,19 @@ impl RunFolder {
             let _ = std::fs::rename(&aside, &self.path);
             return Err(error);
         }
-        std::fs::remove_dir_all(&aside).map_err(|error| AppError::io("delete", &aside, error))
+        self.discard(&aside)
+    }
+
+    /// Deletes a run that was moved aside, but for what is no run's, which goes where the run was.
+    fn discard(&self, aside: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(aside).map_err(|error| AppError::io("read", aside, error))?.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let own = path.is_file() && (is_own_name(&name.to_string_lossy()) || is_part(&path));
+            if !own && !self.path.join(&name).exists() {
+                std::fs::rename(&path, self.path.join(&name)).map_err(|error| AppError::io("move", &path, error))?;
+            }
+        }
+        std::fs::remove_dir_all(aside).map_err(|error| AppError::io("delete", aside, error))
     }
 
     pub fn latest(&self) -> Result<Option<Latest>> {
@@ -160,8 +171,49 @@ impl RunFolder {
 
 /// The last whole epoch of the run in a folder, if it has one.
 pub fn latest(folder: &Path) -> Result<Option<Latest>> {
+    const ADVICE: &str =
+        "put it back from a copy, or start another run from weights in the folder with --checkpoint FILE";
     let path = folder.join("latest.json");
-    path.is_file().then(|| read_json(&path)).transpose()
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let latest: Latest = parse_json(&read_text(&path)?).map_err(|error| damaged(&path, &error, ADVICE))?;
+    let Latest { epoch, weights, .. } = &latest;
+    let problem = if !weights.ends_with(&format!("_epoch_{epoch}.safetensors")) {
+        format!("its weights, {weights}, are not those of epoch {epoch}")
+    } else if !folder.join(weights).is_file() {
+        format!("its weights, {}, are not there", folder.join(weights).display())
+    } else {
+        return Ok(Some(latest));
+    };
+    Err(damaged(&path, &problem, ADVICE))
+}
+
+/// What is said of a file of a run that cannot be used.
+fn damaged(path: &Path, problem: &str, advice: &str) -> AppError {
+    AppError::Failed(format!("{} is damaged: {problem}; nothing was changed: {advice}", path.display()))
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    match text.trim().is_empty() {
+        true => Err("it is empty".into()),
+        false => serde_json::from_str(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// A recipe as a run keeps it: with everything, so that one that is cut off is not one with defaults.
+fn whole_recipe(text: &str) -> std::result::Result<Recipe, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
+    }
+    let recipe = Recipe::parse(text)?;
+    recipe.validate().map_err(|error| error.to_string())?;
+    // The last setting of every run's recipe.
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    match table.get("probe").and_then(|probe| probe.get("augment")) {
+        Some(_) => Ok(recipe),
+        None => Err("it is cut off: a run's recipe has a table `probe` with a line `augment`".into()),
+    }
 }
 
 /// Where a run folder keeps the figures of its stages.
@@ -171,7 +223,12 @@ pub fn results_file(folder: &Path) -> PathBuf {
 
 /// The figures of all stages so far, by stage.
 pub fn results(file: &Path) -> Result<Map<String, Value>> {
-    if file.is_file() { read_json(file) } else { Ok(Map::new()) }
+    const ADVICE: &str =
+        "put it back from a copy, or move it away, which loses the figures so far and the names of the classes";
+    if !file.is_file() {
+        return Ok(Map::new());
+    }
+    parse_json(&read_text(file)?).map_err(|error| damaged(file, &error, ADVICE))
 }
 
 /// Adds figures of stages to a file of results, beside those of the others.
@@ -188,13 +245,16 @@ const OWN_FILES: [&str; 4] = ["recipe.toml", "log.csv", "results.json", "latest.
 
 /// Whether a file that is there belongs to a run: its weights, its records, and what was made of them.
 pub fn is_of_run(file: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let own = OWN_FILES.contains(&&*name) || name.contains("_epoch_");
+    let own = is_own_name(&file.file_name().unwrap_or_default().to_string_lossy());
     own && file.is_file() && crate::files::folder_of(file).join("recipe.toml").is_file()
 }
 
+fn is_own_name(name: &str) -> bool {
+    OWN_FILES.contains(&name) || name.contains("_epoch_")
+}
+
 /// What tells a folder of images from others in the name of a run.
-fn images_of(recipe: &Recipe) -> Option<String> {
+pub fn images_of(recipe: &Recipe) -> Option<String> {
     let dir = recipe.data_dir.as_ref().filter(|_| recipe.dataset == DatasetName::Folder)?;
     let whole = dir.canonicalize().or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.clone());
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
@@ -217,6 +277,9 @@ pub fn milestones(epochs: usize) -> Vec<usize> {
 
 /// Refuses, or makes way for, a run whose folder is there already. Returns whether to go on with the one there.
 pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwrite: bool) -> Result<bool> {
+    if !folder.exists() && resume {
+        not_moved(folder, recipe)?;
+    }
     if !folder.exists() || (overwrite && folder.file("recipe.toml").is_file()) {
         return Ok(false);
     }
@@ -246,6 +309,29 @@ pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwr
         "{path} cannot be resumed with other settings: {}; resume with the run's own, or choose another --id",
         differences.join(", ")
     )))
+}
+
+/// Refuses to begin anew what would go on, had its folder of images not been moved.
+fn not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
+    let Some(images) = recipe.data_dir.as_deref().filter(|_| recipe.dataset == DatasetName::Folder) else {
+        return Ok(());
+    };
+    let runs = std::fs::read_dir(&recipe.out).into_iter().flatten().flatten().map(|entry| entry.path());
+    for run in runs.filter(|path| path.join("recipe.toml").is_file()) {
+        let Ok(Some(other)) = (RunFolder { path: run.clone(), stem: String::new() }).recipe() else { continue };
+        let Some(before) = other.data_dir.as_deref().filter(|dir| *dir != images && !dir.is_dir()) else { continue };
+        if other.id == recipe.id && recipe.differences(&other).is_empty() {
+            return Err(AppError::Usage(format!(
+                "--resume: no run of images in {} is there, but {} is the same run of images in {}, which is there no more. If \
+                 they were moved, rename the run to {}, and it goes on; without --resume another begins",
+                images.display(),
+                run.display(),
+                before.display(),
+                folder.path.file_name().unwrap_or_default().to_string_lossy()
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -94,10 +94,9 @@ fn name_of(args: &SweepArgs, first: &Recipe) -> String {
         Some(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         None => format!("{}_{}", first.dataset, first.backbone),
     };
-    match &args.flags.id {
-        Some(id) => format!("{name}_{id}"),
-        None => name,
-    }
+    // A folder that the call names is not the recipe's.
+    let images = args.flags.machine.data_dir.as_ref().and_then(|_| run_folder::images_of(first));
+    [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
 }
 
 fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {

@@ -1,5 +1,8 @@
 //! Tables of a sweep: a row for each method, and a row for each run; as Markdown, CSV and LaTeX.
 
+use std::path::Path;
+
+use qare_data::DatasetName;
 use serde_json::Value;
 
 use crate::error::{AppError, Result};
@@ -59,9 +62,16 @@ impl Run {
             let folder = RunFolder::of(recipe);
             return Err(AppError::Failed(format!("{} has no {}", folder.path().display(), figure.name)));
         }
+        let named = |dataset: DatasetName| match recipe.data_dir.as_deref().and_then(Path::file_name) {
+            // In CSV a comma would start another column.
+            Some(dir) if dataset == DatasetName::Folder => {
+                format!("{dataset} {}", dir.to_string_lossy().replace(|c: char| c == ',' || c.is_control(), "-"))
+            }
+            _ => dataset.to_string(),
+        };
         let dataset = match recipe.probed() == recipe.dataset {
-            true => recipe.dataset.to_string(),
-            false => format!("{} → {}", recipe.dataset, recipe.probed()),
+            true => named(recipe.dataset),
+            false => format!("{} → {}", named(recipe.dataset), named(recipe.probed())),
         };
         let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
         let settings = [
@@ -137,7 +147,7 @@ impl SweepTable {
         text += &format!("\\begin{{tabular}}{{lllrr{}}}\n\\toprule\n", "c".repeat(accuracies.len()));
         text += &format!("{} \\\\\n\\midrule\n", names.join(" & "));
         for runs in self.groups() {
-            let settings = runs[0].settings.clone().map(|text| text.replace('_', "\\_").replace('→', "$\\to$"));
+            let settings = runs[0].settings.clone().map(|text| in_latex(&text));
             let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("${mean:.2} \\pm {deviation:.2}$"),
                 (Some(mean), None) => format!("${mean:.2}$"),
@@ -147,6 +157,19 @@ impl SweepTable {
         }
         text + "\\bottomrule\n\\end{tabular}\n"
     }
+}
+
+/// A text with the characters that mean something to LaTeX as what they look like.
+fn in_latex(text: &str) -> String {
+    let told = |letter: char| match letter {
+        '_' | '&' | '%' | '#' | '$' | '{' | '}' => format!("\\{letter}"),
+        '\\' => "\\textbackslash{}".into(),
+        '~' => "\\textasciitilde{}".into(),
+        '^' => "\\textasciicircum{}".into(),
+        '→' => "$\\to$".into(),
+        other => other.to_string(),
+    };
+    text.chars().map(told).collect()
 }
 
 fn seeds(runs: &[Run]) -> String {
@@ -223,6 +246,11 @@ mod tests {
         let runs = table().csv_of_runs();
         assert_eq!(runs.lines().count(), 7);
         assert_eq!(runs.lines().nth(6), Some("randomweights,cifar10,conv4,128,200,1,30.5000,40.0000,"));
+    }
+
+    #[test]
+    fn latex_is_escaped() {
+        assert_eq!(in_latex("folder a_b & 50% → x"), "folder a\\_b \\& 50\\% $\\to$ x");
     }
 
     #[test]

@@ -28,8 +28,12 @@ pub use signals::KeptSettings;
 mod signals {
     use std::io::Write;
     use std::mem::MaybeUninit;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, Once};
     use std::time::{Duration, Instant};
+
+    use signal_hook::consts::{SIGHUP, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
 
     /// The terminal as it was, while the dashboard has it.
     static BEFORE: Mutex<Option<libc::termios>> = Mutex::new(None);
@@ -98,6 +102,21 @@ mod signals {
         }
     }
 
+    /// Has the terminal given back before a signal ends the program, from now on.
+    pub fn give_back_when_killed() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // Without them a signal leaves the terminal as the dashboard has it, and that is all.
+            let Ok(mut signals) = Signals::new([SIGTERM, SIGHUP]) else { return };
+            std::thread::spawn(move || {
+                for signal in signals.forever() {
+                    give_back();
+                    let _ = emulate_default_handler(signal);
+                }
+            });
+        });
+    }
+
     fn settings() -> Option<libc::termios> {
         let mut found = MaybeUninit::uninit();
         // SAFETY: the pointer is to room for the settings, which are only read once they have been filled in.
@@ -111,7 +130,7 @@ mod signals {
 }
 
 #[cfg(unix)]
-pub use signals::{give_back, is_taken, say_below};
+pub use signals::{give_back, give_back_when_killed, is_taken, say_below};
 
 #[cfg(test)]
 mod tests {

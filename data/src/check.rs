@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::catalog::{Catalog, Entry};
 use crate::cifar::{Archive, Form};
 use crate::dataset::{DEFAULT_MAX_PIXELS, DatasetName, Progress};
-use crate::decoding::{Counter, Decoding, decode};
+use crate::decoding::{self, Counter, Decoding, decode};
 use crate::error::{DataError, counted};
 use crate::report::{Finding, Report, SplitSummary};
 use crate::{cifar10, cifar100, folder, stl10, tiny};
@@ -19,11 +19,13 @@ pub struct CheckOptions<'a> {
     pub progress: Option<Progress<'a>>,
     /// As [`LoadOptions::max_pixels`](crate::LoadOptions::max_pixels).
     pub max_pixels: u64,
+    /// As [`LoadOptions::skip_broken`](crate::LoadOptions::skip_broken): broken images are noted, and are no problem.
+    pub skip_broken: bool,
 }
 
 impl Default for CheckOptions<'_> {
     fn default() -> Self {
-        Self { progress: None, max_pixels: DEFAULT_MAX_PIXELS }
+        Self { progress: None, max_pixels: DEFAULT_MAX_PIXELS, skip_broken: false }
     }
 }
 
@@ -157,7 +159,7 @@ fn slim(root: PathBuf, options: &CheckOptions) -> Finding {
 fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, options: &CheckOptions) -> Finding {
     let counter = Counter::new(catalog.len(), options.progress);
     finding.add(catalog.problems);
-    let mut other_sizes = 0;
+    let (mut other_sizes, mut left_out) = (0, Vec::new());
     let splits = [
         ("train", &catalog.train, catalog.train_labeled),
         ("test", &catalog.test, catalog.test_labeled),
@@ -165,7 +167,11 @@ fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, opti
     ];
     for (split, entries, labeled) in splits {
         let (sound, broken) = decode_all(&catalog.root, entries, side, options.max_pixels, &counter, &mut other_sizes);
-        finding.add(broken);
+        // Without any training image there is nothing to go on with.
+        match options.skip_broken && !(split == "train" && sound.is_empty()) {
+            true => left_out.extend(broken),
+            false => finding.add(broken),
+        }
         if labeled {
             finding.splits.push(SplitSummary::of(split, sound.into_iter()));
         } else if split != "unlabeled" || !entries.is_empty() {
@@ -173,6 +179,9 @@ fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, opti
         }
     }
     finding.notes.extend(catalog.notes);
+    if !left_out.is_empty() {
+        finding.notes.push(decoding::left_out(&left_out));
+    }
     if let Some(side) = side.filter(|_| other_sizes > 0) {
         finding.notes.push(format!("{} not {side}x{side}, to be resized when loaded", counted(other_sizes, "image")));
     }

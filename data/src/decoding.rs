@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Progress, Splits};
-use crate::error::{DataError, counted, listed};
+use crate::error::{DataError, counted};
 use crate::image_format::extension_of;
 use crate::images::{ImageSet, MappedPixels};
 use crate::picture::PictureReader;
@@ -24,6 +24,8 @@ const WIDEST: u64 = 32;
 const SMALL: u64 = 64 << 20;
 /// Broken images that are named where there is room for one message.
 const NAMED: usize = 10;
+/// Broken images that a note names.
+const NAMED_LEFT_OUT: usize = 5;
 
 thread_local! {
     static READER: RefCell<PictureReader> = RefCell::default();
@@ -102,13 +104,18 @@ pub(crate) fn load(
     let (unlabeled, in_unlabeled) = set("unlabeled", &catalog.unlabeled, false)?;
     broken.extend(in_test);
     broken.extend(in_unlabeled);
-    if !broken.is_empty() && (!options.skip_broken || train.is_empty()) {
+    if !broken.is_empty() && !options.skip_broken {
         return Err(together(broken));
+    }
+    if !broken.is_empty() && train.is_empty() {
+        let first = broken.first().map(told).unwrap_or_default();
+        let problem =
+            format!("all {} are broken, the first of them {first}", counted(catalog.train.len(), "training image"));
+        return Err(DataError::Layout { path: catalog.root, problem, expected: "images that can be decoded" });
     }
     let mut notes = catalog.notes;
     if !broken.is_empty() {
-        let names: Vec<String> = broken.iter().map(|problem| name_of(problem, &catalog.root)).collect();
-        notes.push(format!("{} left out: {}", counted(names.len(), "broken image"), listed(&names)));
+        notes.push(left_out(&broken));
         notes.extend(emptied(&catalog.class_names, &catalog.train, &train));
         if test.is_empty() && !catalog.test.is_empty() {
             notes.push("all test images are broken".to_owned());
@@ -130,11 +137,20 @@ fn emptied(names: &[String], entries: &[Entry], train: &ImageSet) -> Vec<String>
     lost.map(|(_, name)| format!("all training images of class {name} are broken")).collect()
 }
 
-fn name_of(problem: &DataError, root: &Path) -> String {
+/// A broken image that is left out: which, and why.
+fn told(problem: &DataError) -> String {
     match problem {
-        DataError::BadImage { path, .. } => path.strip_prefix(root).unwrap_or(path).display().to_string(),
+        DataError::BadImage { path, problem } => format!("{}: {problem}", path.display()),
         other => other.to_string(),
     }
+}
+
+/// The note about broken images that are left out.
+pub(crate) fn left_out(broken: &[DataError]) -> String {
+    let lines: Vec<String> = broken.iter().take(NAMED_LEFT_OUT).map(|image| format!("\n  {}", told(image))).collect();
+    let more = broken.len().saturating_sub(NAMED_LEFT_OUT);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    format!("{} left out:{}{more}", counted(broken.len(), "broken image"), lines.concat())
 }
 
 /// All broken images in one message, the first few by name.

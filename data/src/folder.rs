@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Normalization, Splits};
 use crate::decoding;
-use crate::error::DataError;
+use crate::error::{DataError, listed};
 use crate::layout::{Doubt, Layout, decide};
 use crate::tree::Folder;
 
@@ -126,6 +126,11 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
             }
         }
     }
+    if catalog.root.join("wnids.txt").is_file() {
+        catalog.notes.push(
+            "wnids.txt is a file of tiny-ImageNet, whose test images `--dataset tiny` knows the classes of".into(),
+        );
+    }
     catalog.note_left_out(&tree, |_| false);
     catalog
 }
@@ -186,8 +191,12 @@ fn split_up(catalog: &mut Catalog, classes: Classes) {
     same_but_for_case(catalog);
     let unlabeled = catalog.class_names == [UNLABELED];
     (catalog.train_labeled, catalog.test_labeled) = (!unlabeled, !unlabeled);
-    for (place, images) in classes.into_values().enumerate() {
+    let mut small = Vec::new();
+    for (place, (class, images)) in classes.into_iter().enumerate() {
         let label = catalog.label(place);
+        if images.len() < HELD_OUT {
+            small.push(class);
+        }
         let held_out = if unlabeled { 0 } else { images.len() / HELD_OUT };
         let mut entries: Vec<Entry> = images.into_iter().map(|name| Entry { name, label }).collect();
         catalog.test.extend(entries.drain(entries.len() - held_out..));
@@ -195,13 +204,20 @@ fn split_up(catalog: &mut Catalog, classes: Classes) {
     }
     let note = if unlabeled {
         "the images are in no class folders: they are for training without labels, and there is no test split"
+            .to_owned()
     } else if catalog.test.is_empty() {
-        "there is no test split, and no class has the five images of which one would be held out for it"
+        "there is no test split, and no class has the five images of which one would be held out for it".to_owned()
+    } else if small.is_empty() {
+        "there is no test split: the last fifth of each class is held out for it".to_owned()
     } else {
-        "there is no test split: the last fifth of each class is held out for it"
+        format!(
+            "there is no test split: the last fifth of each class is held out for it; classes of fewer than five images are \
+             not tested: {}",
+            listed(&small)
+        )
     };
     if !catalog.train.is_empty() {
-        catalog.notes.push(note.to_owned());
+        catalog.notes.push(note);
     }
 }
 

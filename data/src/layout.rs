@@ -14,6 +14,8 @@
 //!    labels.
 //! 6. Without names of splits, the folders that have images are the classes; images in no folder have no labels.
 //!
+//! 7. A split for tests whose images are all in formats that are not read is an error where nothing else serves for tests.
+//!
 //! The test split is the first of test, evaluation and validation that has class folders; without any, the first that is
 //! there, whose images have no labels. Every choice is said in a note.
 
@@ -58,6 +60,7 @@ pub(crate) struct Doubt {
 }
 
 const SPLITS: &str = "train/ and test/ (or val/) with the same class folders in them, or class folders alone: rename or move what is neither, or name the folder of the dataset itself";
+const READABLE: &str = "jpg, png, bmp, webp, gif, tiff, ppm, qoi, tga or ico files: convert them, or move the folder away to have a part of the training images held out";
 /// Wrappers in wrappers that are looked through.
 const DEEPEST: usize = 16;
 
@@ -92,9 +95,43 @@ pub(crate) fn decide(root: &Folder) -> Result<Decision<'_>, Doubt> {
         (false, false) => among_others(at, splits, others, unlabeled, &mut notes)?,
     };
     if let (Some(folder), false) = (unlabeled, matches!(layout, Layout::Flat(_))) {
-        notes.push(format!("the images in {} have no labels: training without labels takes them", folder.shown()));
+        let shown = folder.shown();
+        notes.push(format!(
+            "the images in {shown} have no labels: methods that learn without labels train on them, and not on those of the classes"
+        ));
     }
+    splits_without_images(root, at, &layout, &mut notes)?;
     Ok(Decision { at, layout, notes })
+}
+
+/// Splits for tests that are there and have no images that are read: in the place of one, no other images serve.
+fn splits_without_images(root: &Folder, at: &Folder, layout: &Layout, notes: &mut Vec<String>) -> Result<(), Doubt> {
+    let has_test = matches!(layout, Layout::Splits { test: Some(_), .. });
+    let has_labels = matches!(layout, Layout::Splits { train, .. } if train.with_images().next().is_some())
+        || matches!(layout, Layout::Classes { .. });
+    let mut level = root;
+    loop {
+        for split in level.folders.iter().filter(|folder| folder.count == 0) {
+            let role = split_name(&split.name).map(|name| name.role);
+            if !role.is_some_and(|role| !matches!(role, Role::Train | Role::Unlabeled)) {
+                continue;
+            }
+            let unread: usize = split.all().iter().map(|folder| folder.other_images.len()).sum();
+            if unread > 0 && has_labels && !has_test {
+                let shown = split.shown();
+                let problem = format!("{shown} has {} in formats that are not read, and none that are", images(unread));
+                return Err(Doubt { path: split.path.clone(), problem, expected: READABLE });
+            }
+            // Among classes it is said of every folder without images.
+            if unread == 0 && (level.path != at.path || !matches!(layout, Layout::Classes { .. })) {
+                notes.push(format!("{} has no images and does not count", split.shown()));
+            }
+        }
+        if level.path == at.path {
+            return Ok(());
+        }
+        level = level.with_images().next().expect("a wrapper holds a folder with images");
+    }
 }
 
 fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> &'a Folder {

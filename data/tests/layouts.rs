@@ -208,7 +208,12 @@ fn an_unlabelled_folder_is_for_training_without_labels() {
         assert_eq!(splits.train.class_names(), ["cat", "dog"]);
         assert_eq!(contents(splits.unlabeled.as_ref().unwrap()), [(files[0].as_str(), 0)]);
         assert!(!splits.pretraining().is_labeled() && splits.pretraining().len() == 1);
-        has_note(&splits, &format!("the images in {name}/ have no labels: training without labels takes them"));
+        has_note(
+            &splits,
+            &format!(
+                "the images in {name}/ have no labels: methods that learn without labels train on them, and not on those of the classes"
+            ),
+        );
     }
 }
 
@@ -277,7 +282,9 @@ fn broken_images_can_be_left_out() {
     let skipped: Vec<String> = splits.skipped.iter().map(ToString::to_string).collect();
     assert_eq!(skipped.len(), 2);
     assert!(skipped[0].contains("a/02.png: broken image: it is a web page, which is not read"), "{}", skipped[0]);
-    has_note(&splits, "2 broken images left out: a/02.png, b/11.png");
+    let note = splits.notes.iter().find(|note| note.starts_with("2 broken images left out:")).unwrap();
+    assert!(note.contains("a/02.png: it is a web page") && note.contains("b/11.png: "), "{note}");
+    assert!(!note.contains("--skip-broken"), "{note}");
     // A class of broken images only, and nothing but broken images.
     for name in names.iter().filter(|name| name.starts_with('b')) {
         fs::write(dir.path().join(name), "").unwrap();
@@ -287,5 +294,51 @@ fn broken_images_can_be_left_out() {
         fs::write(dir.path().join(name), "").unwrap();
     }
     let text = load(DatasetName::Folder, &options).unwrap_err().to_string();
+    assert!(text.contains("all 10 training images are broken, the first of them") && !text.contains("skip"), "{text}");
+    let options = LoadOptions { skip_broken: false, ..options };
+    let text = load(DatasetName::Folder, &options).unwrap_err().to_string();
     assert!(text.starts_with("12 broken images") && text.ends_with("and 2 more"), "{text}");
+}
+
+#[test]
+fn a_test_split_that_cannot_be_read_is_not_made_up() {
+    let unread = |names: &[&str]| {
+        let dir = with_files(&["train/a/1.png", "train/b/2.png"]);
+        for name in names {
+            fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        dir
+    };
+    for names in
+        [&["test/a/1.heic", "test/b/2.heic"][..], &["Val/1.AVIF", "Val/2.avif"], &["eval/x/y/1.jxl", "eval/x/z/1.JXL"]]
+    {
+        let dir = unread(names);
+        let text = folder(dir.path()).unwrap_err().to_string();
+        assert!(text.contains("2 images in formats that are not read") && text.contains("convert"), "{text}");
+        assert_eq!(check(dir.path(), None).unwrap().findings[0].problems[0].to_string(), text);
+    }
+    // One that is read serves.
+    let dir = unread(&["test/a/1.heic"]);
+    write_all(dir.path(), &["val/a/1.png", "val/b/2.png"]);
+    assert_eq!(loaded(&dir).test.len(), 2);
+    // Of a part of a name, and of classes without a training split.
+    for (train, test) in [("seg_train/a/1.png", "seg_test/a/1.heic"), ("a/1.png", "test/1.heic")] {
+        let dir = with_files(&[train]);
+        fs::create_dir_all(dir.path().join(test).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(test), "x").unwrap();
+        assert!(folder(dir.path()).unwrap_err().to_string().contains("not read"), "{test}");
+    }
+    // Nothing is in it at all: that is said.
+    let dir = unread(&["test/readme.md"]);
+    has_note(&loaded(&dir), "test/ has no images and does not count");
+}
+
+#[test]
+fn classes_of_which_nothing_is_held_out_are_named() {
+    let names: Vec<String> = (0..5).map(|image| format!("large/{image}.png")).chain(["small/1.png".into()]).collect();
+    let splits = loaded(&with_files(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(splits.test.len(), 1);
+    let note = "there is no test split: the last fifth of each class is held out for it; classes of fewer than five images are not tested: small";
+    has_note(&splits, note);
 }

@@ -202,7 +202,8 @@ fn a_file_knows_which_images_were_left_out() {
     assert!(in_memory.train.is_in_memory() && cache(dir.path()).is_empty());
     assert_eq!(names(&in_memory).len(), 2);
     assert!(names(&in_memory)[0].contains("train/a/4.png: broken image: it is in no known image format"));
-    assert!(in_memory.notes.contains(&"2 broken images left out: train/a/4.png, train/b/7.png".to_owned()));
+    let note = in_memory.notes.iter().find(|note| note.starts_with("2 broken images left out:")).unwrap();
+    assert!(note.contains("train/a/4.png: it is in no known") && note.contains("train/b/7.png: "), "{note}");
     // Written, then found; in blocks of one image.
     for _ in 0..2 {
         for limit in [8 * IMAGE_SIZE, 0] {
@@ -224,7 +225,7 @@ fn a_file_knows_which_images_were_left_out() {
         ..Default::default()
     };
     let text = load(DatasetName::Folder, &options).unwrap_err().to_string();
-    assert!(text.contains("11 broken images") && text.contains("and 1 more"), "{text}");
+    assert!(text.contains("all 9 training images are broken, the first of them"), "{text}");
     assert!(text.contains("it announces 64x64 pixels, more than the 4095 that are allowed (--max-pixels)"), "{text}");
 }
 

@@ -139,8 +139,11 @@ pub struct CheckArgs {
     /// Folder with datasets as unpacked
     pub dir: PathBuf,
     /// The most pixels that an image file may announce; one with more counts as broken
-    #[arg(long, alias = "max_pixels", value_name = "N")]
+    #[arg(long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
+    /// Count and name image files that cannot be decoded, and call the rest sound
+    #[arg(long, alias = "skip_broken")]
+    pub skip_broken: bool,
 }
 
 #[derive(Debug, Args)]
@@ -176,7 +179,7 @@ pub struct EmbedArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// File to write: FILE.npy (and FILE.labels.npy, FILE.files.txt beside it), or FILE.safetensors with all in one
+    /// File to write: FILE.npy (and FILE.labels.npy, FILE.classes.txt and FILE.files.txt beside it), or FILE.safetensors with all in one
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
     /// Dataset to embed; `folder` for any folder of images [default: the run's]
@@ -238,7 +241,7 @@ pub struct MachineFlags {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_broken: bool,
     /// The most pixels that an image file may announce; one with more counts as broken
-    #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N")]
+    #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,
     /// Plain progress instead of the dashboard

@@ -161,11 +161,18 @@ impl RecipeFlags {
             ));
         }
         let below = file.map(Recipe::layers).transpose()?;
-        let of_recipe = |message: String| match file {
-            Some(file) => AppError::Usage(format!("recipe {}: {message}", file.display())),
-            None => AppError::Usage(message),
-        };
-        let recipe = Recipe::of_layers(below.into_iter().chain([self.layer()?])).map_err(of_recipe)?;
+        let recipe = Recipe::of_layers(below.iter().cloned().chain([self.layer()?]))
+            .and_then(|recipe| recipe.validate().map(|()| recipe).map_err(|error| error.to_string()));
+        let recipe = recipe.map_err(|message| {
+            // What is wrong without the flags is wrong in the file.
+            let alone = |layer| Recipe::of_layers([layer])?.validate().map_err(|error| error.to_string());
+            match (file, below.map(alone)) {
+                (Some(file), Some(Err(of_file))) if of_file == message => {
+                    AppError::Usage(format!("recipe {}: {message}", file.display()))
+                }
+                _ => AppError::Usage(message),
+            }
+        })?;
         let recipe =
             Recipe { data_dir: absolute(recipe.data_dir)?, checkpoint: absolute(recipe.checkpoint)?, ..recipe };
         let features = recipe.backbone.feature_dim();
@@ -175,10 +182,6 @@ impl RecipeFlags {
                 recipe.backbone
             )));
         }
-        recipe.validate().map_err(|error| match file {
-            Some(file) => AppError::Usage(format!("recipe {} with the flags of this call: {error}", file.display())),
-            None => error,
-        })?;
         Ok(recipe)
     }
 }

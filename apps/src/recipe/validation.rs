@@ -35,6 +35,9 @@ impl Recipe {
                 return Err(AppError::Usage(format!("{name} is {value}: it has to be at least {least}")));
             }
         }
+        if self.max_pixels == Some(0) {
+            return Err(AppError::Usage("max_pixels is 0: it has to be at least 1".into()));
+        }
         // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
         let bounds = [
             (BATCH_SIZE, self.batch_size, 1 << 20),
@@ -140,7 +143,8 @@ impl Recipe {
         let unfit = |c: char| c == '/' || c == '\\' || c.is_control();
         if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(unfit)) {
             return Err(AppError::Usage(
-                "id has to be a name without slashes and line breaks: it ends the run folder's name".into(),
+                "id has to be a name, not empty and without slashes and line breaks: it ends the run folder's name"
+                    .into(),
             ));
         }
         Ok(())

@@ -86,7 +86,7 @@ fn a_damaged_optimizer_state_is_told() {
     let other = b"PK\x03\x04 something else entirely";
     fails_with(&mut resume(out.path()), out.path(), &file, other, &["damaged"]);
     fs::remove_file(&file).unwrap();
-    fails(&mut resume(out.path()), 1, &["cannot read", text(&file)]);
+    fails(&mut resume(out.path()), 1, &["cannot be read", text(&file), "--checkpoint"]);
 }
 
 #[test]
@@ -104,14 +104,22 @@ fn damaged_records_of_a_run_are_told() {
     let out = tempdir().unwrap();
     let run = stopped_run(out.path());
     let (latest, recipe) = (run.file("latest.json"), run.file("recipe.toml"));
-    for text in ["", "{\"epoch\": -1}", "{\"epoch\": 1}"] {
-        fails_with(&mut resume(out.path()), out.path(), &latest, text.as_bytes(), &["damaged"]);
+    let of_another = run.read("latest.json").replace("\"epoch\": 1", "\"epoch\": 999");
+    for text in ["", "{\"epoch\": -1}", "{\"epoch\": 1}", &of_another] {
+        fails_with(&mut resume(out.path()), out.path(), &latest, text.as_bytes(), &["damaged", "--checkpoint"]);
     }
     let mut probe = qare(&["probe", "--checkpoint", text(run.path())]);
     fails_with(&mut probe, out.path(), &latest, b"{", &["damaged"]);
-    for text in ["epochs = ", "unheard_of = 1", "\u{0}"] {
-        fails_with(&mut resume(out.path()), out.path(), &recipe, text.as_bytes(), &["damaged"]);
+    let whole = run.read("recipe.toml");
+    let cut = &whole[..whole.find("[probe]").unwrap()];
+    for text in ["epochs = ", "unheard_of = 1", "\u{0}", "", "\n", "seed = 1\n", cut] {
+        fails_with(&mut resume(out.path()), out.path(), &recipe, text.as_bytes(), &["damaged", "put it back"]);
     }
+    let log = run.file("log.csv");
+    fs::remove_file(&log).unwrap();
+    let before = Snapshot::of(out.path());
+    fails(&mut resume(out.path()), 1, &["log.csv is missing", "--checkpoint"]);
+    before.assert_unchanged(out.path());
 }
 
 #[test]
@@ -134,7 +142,7 @@ fn a_missing_weights_file_is_named() {
     fs::remove_file(run.weights(1)).unwrap();
     let before = Snapshot::of(out.path());
     fails(&mut resume(out.path()), 1, &[text(&run.weights(1))]);
-    fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &[text(&run.weights(1))]);
+    fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 1, &[text(&run.weights(1))]);
     before.assert_unchanged(out.path());
 }
 

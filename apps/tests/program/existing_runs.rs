@@ -27,7 +27,12 @@ fn an_existing_run_is_refused() {
 fn overwrite_replaces_a_run_as_a_whole() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
+    fs::write(run.file("notes.txt"), "irreplaceable").unwrap();
+    fs::create_dir(run.file("plots")).unwrap();
+    fs::write(run.file("plots/loss.svg"), "so is this").unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2", "--overwrite"]));
+    assert_eq!((run.read("notes.txt"), run.read("plots/loss.svg")), ("irreplaceable".into(), "so is this".into()));
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing of the old run is left beside the new one");
     let weights: Vec<String> = run.names().into_iter().filter(|name| name.ends_with(".safetensors")).collect();
     assert_eq!(weights, ["sparseclr_qare_shapes_conv4_seed_2_epoch_1.safetensors"]);
     assert_eq!(run.log_without_times().len(), 2, "header and one epoch");

@@ -95,7 +95,7 @@ fn broken_images_are_all_named_or_left_out_and_counted() {
     fails(&mut on("pretrain", data.path(), out.path()), 1, &words);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     let said = succeeds(on("pretrain", data.path(), out.path()).arg("--skip-broken"));
-    assert!(said.contains("broken images left out: 2") && said.contains("a/001.png"), "{said}");
+    assert!(said.contains("2 broken images left out:") && said.contains("a/001.png"), "{said}");
     // The run knows, and its later stages do likewise.
     let run = run_in(out.path());
     assert_eq!(run.recipe()["skip_broken"].as_bool(), Some(true));
@@ -164,4 +164,60 @@ fn a_run_knows_its_images_from_anywhere() {
     fs::rename(data.path().join("data"), &moved).unwrap();
     fails(&mut probe(), 2, &["was trained on images in", "not there", "--data-dir"]);
     succeeds(probe().args(["--data-dir", text(&moved)]));
+}
+
+#[test]
+fn a_run_whose_images_were_moved_is_not_begun_anew_by_resume() {
+    let (data, out) = (dataset(&[("old/a", 4), ("old/b", 4)]), tempdir().unwrap());
+    succeeds(&mut on("pretrain", &data.path().join("old"), out.path()));
+    let run = run_in(out.path());
+    fs::rename(data.path().join("old"), data.path().join("new")).unwrap();
+    let mut resume = on("pretrain", &data.path().join("new"), out.path());
+    resume.args(["--epochs", "2", "--resume"]);
+    let message = fails(&mut resume, 2, &[text(run.path()), "moved", "rename"]);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+    // As it says.
+    let name = message.split("rename the run to ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    fs::rename(run.path(), out.path().join(name)).unwrap();
+    let said = succeeds(&mut resume);
+    assert!(said.contains("resuming after epoch 1 of 2"), "{said}");
+    // Another folder of images has a run of its own as long as the first is there.
+    pictures(&data.path().join("other/a"), 4, "png");
+    pictures(&data.path().join("other/b"), 4, "png");
+    succeeds(on("pretrain", &data.path().join("other"), out.path()).arg("--resume"));
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_classifier_is_tested_at_the_size_it_was_trained_at() {
+    let (data, out) = (dataset(&[("a", 10), ("b", 10)]), tempdir().unwrap());
+    succeeds(&mut on("pretrain", data.path(), out.path()));
+    let run = run_in(out.path());
+    succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
+    let test = |size: &str| qare(&["test", "--checkpoint", text(run.path()), "--image-size", size]);
+    succeeds(&mut test("16"));
+    fails(&mut test("24"), 2, &["--image-size 24", "16×16", "qare probe"]);
+}
+
+#[test]
+fn a_check_can_leave_broken_images_out() {
+    let data = dataset(&[("a", 6), ("b", 6)]);
+    fs::write(data.path().join("a/001.png"), b"no picture").unwrap();
+    let check = |flags: &[&str]| {
+        let mut call = qare(&["data", "check", text(&data)]);
+        call.args(flags);
+        call
+    };
+    fails(&mut check(&[]), 1, &[]);
+    let said = succeeds(&mut check(&["--skip-broken"]));
+    assert!(
+        said.contains("sound") && said.contains("1 broken image left out:") && said.contains("a/001.png"),
+        "{said}"
+    );
+    for name in 0..6 {
+        fs::write(data.path().join(format!("b/{name:03}.png")), b"").unwrap();
+        fs::write(data.path().join(format!("a/{name:03}.png")), b"").unwrap();
+    }
+    fails(&mut check(&["--skip-broken"]), 1, &[]);
+    fails(&mut check(&["--max-pixels", "0"]), 2, &["--max-pixels"]);
 }

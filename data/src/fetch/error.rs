@@ -208,7 +208,7 @@ pub enum FetchError {
 
     /// The dataset's folder is there, but not all of it.
     #[error(
-        "{} is not a complete dataset: {problem}; remove it or move it away and run this again, or have it overwritten",
+        "{} is not a complete dataset: {problem}; remove it or move it away and run this again",
         folder.display()
     )]
     Incomplete {

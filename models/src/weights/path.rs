@@ -52,6 +52,6 @@ pub(super) fn is_parameter(name: &str) -> bool {
     !is_batch_counter(name) && !matches!(last_part(name), "running_mean" | "running_var")
 }
 
-fn last_part(name: &str) -> &str {
+pub(super) fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }

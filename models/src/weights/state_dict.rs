@@ -11,7 +11,7 @@ use burn::tensor::backend::Backend;
 use super::collect::{NamedTensor, named_shapes};
 use super::error::WeightsError;
 use super::numbers::{self, Storage, View};
-use super::path::is_batch_counter;
+use super::path::{is_batch_counter, last_part};
 use super::{load, pytorch, safetensors_header};
 
 /// A tensor may have this many numbers although its storage has fewer.
@@ -245,6 +245,9 @@ impl StateDict {
         for ((name, view), values) in names.iter().zip(views).zip(values) {
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(WeightsError::NotFinite { path: self.path.clone(), name: (*name).to_owned() });
+            }
+            if last_part(name) == "running_var" && values.iter().any(|value| *value < 0.0) {
+                return Err(self.unreadable(name, "a variance is negative".into()));
             }
             tensors.push(NamedTensor { name: (*name).to_owned(), shape: view.shape.clone(), values });
         }
