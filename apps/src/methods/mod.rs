@@ -1,4 +1,4 @@
-//! The methods: a file each, and a line each in the list below. CONTRIBUTING says how to add one.
+//! The methods: a file each, and a line each in the list below. docs/new-method.md says how to add one.
 
 // A program holds one of them, and its tensors are elsewhere: a box would only be in the way.
 #![allow(clippy::large_enum_variant)]
