@@ -35,7 +35,10 @@ impl<'a> Source<'a> {
     /// Reads them, with a bar where that takes a while, and says what serves as what and what is left out.
     pub fn load(&self) -> Result<Splits> {
         if let Some(dir) = self.data_dir.filter(|dir| self.dataset.needs_files() && !dir.is_dir()) {
-            return Err(AppError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
+            return Err(AppError::Usage(format!(
+                "{}: there is no such folder; --data-dir, or data_dir of the recipe, names the folder of the images",
+                dir.display()
+            )));
         }
         let progress = bar(1, "reading images [{bar:25}] {pos}/{len}");
         let decoded = |done: usize, all: usize| {

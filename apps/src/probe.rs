@@ -227,6 +227,10 @@ pub fn settings(recipe: &Recipe) -> serde_json::Value {
     if recipe.probed() == DatasetName::Folder {
         settings["data_dir"] = json!(recipe.data_dir);
     }
+    // Few runs have a size of their own; figures of the others say nothing of it.
+    if let Some(size) = recipe.image_size {
+        settings["image_size"] = json!(size);
+    }
     // Figures of runs that could only be in f32 say nothing of it.
     if recipe.precision != Precision::F32 {
         settings["precision"] = json!(recipe.precision);

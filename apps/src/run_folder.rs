@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{AppError, Result};
-use crate::files::{is_part, read_text, write_whole};
+use crate::files::{is_part, write_whole};
 use crate::lock::Lock;
 use crate::loss_scale::ScaleState;
 use crate::recipe::Recipe;
@@ -32,6 +32,8 @@ pub struct RunFolder {
     path: PathBuf,
     /// What the names of weights begin with.
     stem: String,
+    /// The same without the seed, of which there may have been another.
+    kind: String,
 }
 
 /// The last whole epoch of a run. Written after the files it names, so what it names is complete.
@@ -55,7 +57,8 @@ impl RunFolder {
         for end in [images_of(recipe), recipe.id.clone()].into_iter().flatten() {
             name = format!("{name}_{end}");
         }
-        Self { path: recipe.out.join(name), stem: format!("{method}_{dataset}_{backbone}_seed_{seed}") }
+        let kind = format!("{method}_{dataset}_{backbone}_seed_");
+        Self { path: recipe.out.join(name), stem: format!("{kind}{seed}"), kind }
     }
 
     pub fn path(&self) -> &Path {
@@ -95,12 +98,21 @@ impl RunFolder {
         if !path.is_file() {
             return Ok(None);
         }
-        let sound = whole_recipe(&read_text(&path)?);
-        sound.map(Some).map_err(|error| damaged(&path, &error, "put it back from a copy"))
+        let sound = text_of(&path)?.and_then(|text| whole_recipe(&text));
+        sound
+            .map(Some)
+            .map_err(|error| damaged(&path, &error, "put it back from a copy, or replace the run with --overwrite"))
     }
 
     /// Makes the folder and puts the recipe there. Its paths are absolute, so that it means the same from anywhere.
     pub fn create(&self, recipe: &Recipe) -> Result<()> {
+        self.make(recipe)?;
+        // Of a replacement that was killed half-way.
+        let aside = self.aside();
+        if aside.is_dir() { self.discard(&aside) } else { Ok(()) }
+    }
+
+    fn make(&self, recipe: &Recipe) -> Result<()> {
         std::fs::create_dir_all(&self.path).map_err(|error| AppError::io("make the run folder", &self.path, error))?;
         self.remove_parts();
         let out = std::path::absolute(&recipe.out).unwrap_or_else(|_| recipe.out.clone());
@@ -117,8 +129,21 @@ impl RunFolder {
     /// Whether a file is an unfinished one of a run, which nobody writes any more once the run is locked.
     fn is_own_part(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let starts = OWN_FILES.iter().any(|own| name.starts_with(own)) || name.starts_with(&self.stem);
+        let starts = OWN_FILES.iter().any(|own| name.starts_with(own)) || name.starts_with(&self.kind);
         is_part(path) && starts && path.is_file()
+    }
+
+    /// Whether a file is one that a run of this folder writes, with this seed or another.
+    fn is_own(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let written = OWN_FILES.contains(&&*name) || (name.starts_with(&self.kind) && name.contains("_epoch_"));
+        (written && path.is_file()) || self.is_own_part(path)
+    }
+
+    /// Where a run waits that is being replaced.
+    fn aside(&self) -> PathBuf {
+        let name = self.path.file_name().expect("a run has a name").to_string_lossy();
+        self.path.with_file_name(format!(".{name}.replaced"))
     }
 
     fn remove_parts(&self) {
@@ -132,14 +157,18 @@ impl RunFolder {
 
     /// Puts an empty run in the place of the one that is there, which goes last. What is in its folder and no run's stays.
     pub fn replace(&self, recipe: &Recipe) -> Result<()> {
-        let name = self.path.file_name().expect("a run has a name").to_string_lossy();
-        let aside = self.path.with_file_name(format!(".{name}.replaced"));
+        let real = self.path.canonicalize().map_err(|error| AppError::io("find", &self.path, error))?;
+        if self.path.is_symlink() {
+            // The folder that the link leads to, where it is.
+            return Self { path: real, ..self.clone() }.replace(recipe);
+        }
+        let aside = self.aside();
         if aside.is_dir() {
             // Of a replacement that was killed half-way.
             self.discard(&aside)?;
         }
         std::fs::rename(&self.path, &aside).map_err(|error| AppError::io("move aside", &self.path, error))?;
-        if let Err(error) = self.create(recipe) {
+        if let Err(error) = self.make(recipe) {
             let _ = std::fs::remove_dir_all(&self.path);
             let _ = std::fs::rename(&aside, &self.path);
             return Err(error);
@@ -150,11 +179,19 @@ impl RunFolder {
     /// Deletes a run that was moved aside, but for what is no run's, which goes where the run was.
     fn discard(&self, aside: &Path) -> Result<()> {
         for entry in std::fs::read_dir(aside).map_err(|error| AppError::io("read", aside, error))?.flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
-            let own = path.is_file() && (is_own_name(&name.to_string_lossy()) || is_part(&path));
-            if !own && !self.path.join(&name).exists() {
-                std::fs::rename(&path, self.path.join(&name)).map_err(|error| AppError::io("move", &path, error))?;
+            let path = entry.path();
+            if self.is_own(&path) {
+                continue;
             }
+            let name = entry.file_name();
+            let names = (1..).map(|number| {
+                let mut other = name.clone();
+                other.push(format!(".{number}"));
+                other
+            });
+            let free = std::iter::once(name.clone()).chain(names).map(|name| self.path.join(name));
+            let place = free.into_iter().find(|place| place.symlink_metadata().is_err()).expect("some number is free");
+            std::fs::rename(&path, place).map_err(|error| AppError::io("move", &path, error))?;
         }
         std::fs::remove_dir_all(aside).map_err(|error| AppError::io("delete", aside, error))
     }
@@ -177,7 +214,8 @@ pub fn latest(folder: &Path) -> Result<Option<Latest>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let latest: Latest = parse_json(&read_text(&path)?).map_err(|error| damaged(&path, &error, ADVICE))?;
+    let latest: Latest =
+        text_of(&path)?.and_then(|text| parse_json(&text)).map_err(|error| damaged(&path, &error, ADVICE))?;
     let Latest { epoch, weights, .. } = &latest;
     let problem = if !weights.ends_with(&format!("_epoch_{epoch}.safetensors")) {
         format!("its weights, {weights}, are not those of epoch {epoch}")
@@ -192,6 +230,12 @@ pub fn latest(folder: &Path) -> Result<Option<Latest>> {
 /// What is said of a file of a run that cannot be used.
 fn damaged(path: &Path, problem: &str, advice: &str) -> AppError {
     AppError::Failed(format!("{} is damaged: {problem}; nothing was changed: {advice}", path.display()))
+}
+
+/// The text of a file, or that it is none.
+fn text_of(path: &Path) -> Result<std::result::Result<String, String>> {
+    let bytes = std::fs::read(path).map_err(|error| AppError::io("read", path, error))?;
+    Ok(String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".into()))
 }
 
 fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
@@ -228,7 +272,7 @@ pub fn results(file: &Path) -> Result<Map<String, Value>> {
     if !file.is_file() {
         return Ok(Map::new());
     }
-    parse_json(&read_text(file)?).map_err(|error| damaged(file, &error, ADVICE))
+    text_of(file)?.and_then(|text| parse_json(&text)).map_err(|error| damaged(file, &error, ADVICE))
 }
 
 /// Adds figures of stages to a file of results, beside those of the others.
@@ -318,12 +362,15 @@ fn not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
     };
     let runs = std::fs::read_dir(&recipe.out).into_iter().flatten().flatten().map(|entry| entry.path());
     for run in runs.filter(|path| path.join("recipe.toml").is_file()) {
-        let Ok(Some(other)) = (RunFolder { path: run.clone(), stem: String::new() }).recipe() else { continue };
+        let Ok(Some(other)) = (RunFolder { path: run.clone(), stem: String::new(), kind: String::new() }).recipe()
+        else {
+            continue;
+        };
         let Some(before) = other.data_dir.as_deref().filter(|dir| *dir != images && !dir.is_dir()) else { continue };
         if other.id == recipe.id && recipe.differences(&other).is_empty() {
             return Err(AppError::Usage(format!(
-                "--resume: no run of images in {} is there, but {} is the same run of images in {}, which is there no more. If \
-                 they were moved, rename the run to {}, and it goes on; without --resume another begins",
+                "no run of the images in {} is there to go on with, but {} is the same run of images in {}, which is there no \
+                 more. If they were moved, rename the run to {}, and it goes on; if they are others, choose another --id",
                 images.display(),
                 run.display(),
                 before.display(),

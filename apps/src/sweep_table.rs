@@ -63,9 +63,12 @@ impl Run {
             return Err(AppError::Failed(format!("{} has no {}", folder.path().display(), figure.name)));
         }
         let named = |dataset: DatasetName| match recipe.data_dir.as_deref().and_then(Path::file_name) {
-            // In CSV a comma would start another column.
+            // Some characters would start another column, in CSV or Markdown.
             Some(dir) if dataset == DatasetName::Folder => {
-                format!("{dataset} {}", dir.to_string_lossy().replace(|c: char| c == ',' || c.is_control(), "-"))
+                format!(
+                    "{dataset} {}",
+                    dir.to_string_lossy().replace(|c: char| ",|\"".contains(c) || c.is_control(), "-")
+                )
             }
             _ => dataset.to_string(),
         };

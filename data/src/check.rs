@@ -156,10 +156,10 @@ fn slim(root: PathBuf, options: &CheckOptions) -> Finding {
 }
 
 /// Decodes all images.
-fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, options: &CheckOptions) -> Finding {
+fn image_files(mut finding: Finding, mut catalog: Catalog, side: Option<usize>, options: &CheckOptions) -> Finding {
     let counter = Counter::new(catalog.len(), options.progress);
-    finding.add(catalog.problems);
-    let (mut other_sizes, mut left_out) = (0, Vec::new());
+    finding.add(std::mem::take(&mut catalog.problems));
+    let (mut other_sizes, mut left_out, mut labels, mut tests) = (0, Vec::new(), Vec::new(), 0);
     let splits = [
         ("train", &catalog.train, catalog.train_labeled),
         ("test", &catalog.test, catalog.test_labeled),
@@ -167,10 +167,17 @@ fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, opti
     ];
     for (split, entries, labeled) in splits {
         let (sound, broken) = decode_all(&catalog.root, entries, side, options.max_pixels, &counter, &mut other_sizes);
-        // Without any training image there is nothing to go on with.
-        match options.skip_broken && !(split == "train" && sound.is_empty()) {
-            true => left_out.extend(broken),
-            false => finding.add(broken),
+        match split {
+            "train" => labels.clone_from(&sound),
+            "test" => tests = sound.len(),
+            _ => {}
+        }
+        if !options.skip_broken {
+            finding.add(broken);
+        } else if split == "train" && sound.is_empty() && !broken.is_empty() {
+            finding.add([decoding::nothing_left(&catalog, &broken)]);
+        } else {
+            left_out.extend(broken);
         }
         if labeled {
             finding.splits.push(SplitSummary::of(split, sound.into_iter()));
@@ -178,9 +185,11 @@ fn image_files(mut finding: Finding, catalog: Catalog, side: Option<usize>, opti
             finding.splits.push(SplitSummary::unlabeled(split, sound.len()));
         }
     }
+    let emptied = decoding::emptied(&catalog, &labels, tests);
     finding.notes.extend(catalog.notes);
     if !left_out.is_empty() {
         finding.notes.push(decoding::left_out(&left_out));
+        finding.notes.extend(emptied);
     }
     if let Some(side) = side.filter(|_| other_sizes > 0) {
         finding.notes.push(format!("{} not {side}x{side}, to be resized when loaded", counted(other_sizes, "image")));

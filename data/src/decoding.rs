@@ -1,6 +1,7 @@
 //! From a list of image files to sets of images: decoded once, on all threads, into memory or into a file.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -108,33 +109,33 @@ pub(crate) fn load(
         return Err(together(broken));
     }
     if !broken.is_empty() && train.is_empty() {
-        let first = broken.first().map(told).unwrap_or_default();
-        let problem =
-            format!("all {} are broken, the first of them {first}", counted(catalog.train.len(), "training image"));
-        return Err(DataError::Layout { path: catalog.root, problem, expected: "images that can be decoded" });
+        return Err(nothing_left(&catalog, &broken));
     }
-    let mut notes = catalog.notes;
+    let mut notes = std::mem::take(&mut catalog.notes);
     if !broken.is_empty() {
         notes.push(left_out(&broken));
-        notes.extend(emptied(&catalog.class_names, &catalog.train, &train));
-        if test.is_empty() && !catalog.test.is_empty() {
-            notes.push("all test images are broken".to_owned());
-        }
+        notes.extend(emptied(&catalog, train.labels(), test.len()));
     }
     let unlabeled = (!unlabeled.is_empty()).then_some(unlabeled);
     Ok(Splits { unlabeled, notes, skipped: broken, ..Splits::new(train, test) })
 }
 
-/// Classes that have lost all of their training images.
-fn emptied(names: &[String], entries: &[Entry], train: &ImageSet) -> Vec<String> {
-    let has = |labels: &mut dyn Iterator<Item = u16>| {
-        let mut has = vec![false; names.len()];
-        labels.for_each(|label| has[usize::from(label)] = true);
-        has
-    };
-    let (before, after) = (has(&mut entries.iter().map(|entry| entry.label)), has(&mut train.labels().iter().copied()));
-    let lost = names.iter().enumerate().filter(|(class, _)| before[*class] && !after[*class]);
-    lost.map(|(_, name)| format!("all training images of class {name} are broken")).collect()
+/// What is said where no training image is left.
+pub(crate) fn nothing_left(catalog: &Catalog, broken: &[DataError]) -> DataError {
+    let first = broken.first().map(told).unwrap_or_default();
+    let count = counted(catalog.train.len(), "training image");
+    let problem = format!("all {count} are broken, the first of them {first}");
+    DataError::Layout { path: catalog.root.clone(), problem, expected: "images that can be decoded" }
+}
+
+/// Classes that have lost all of their training images, of which those with these labels are left, and a lost test split.
+pub(crate) fn emptied(catalog: &Catalog, train: &[u16], test: usize) -> Vec<String> {
+    let before: BTreeSet<u16> = catalog.train.iter().map(|entry| entry.label).collect();
+    let after: BTreeSet<u16> = train.iter().copied().collect();
+    let lost = before.difference(&after).filter_map(|label| catalog.class_names.get(usize::from(*label)));
+    let classes = lost.map(|name| format!("all training images of class {name} are broken"));
+    let tests = (test == 0 && !catalog.test.is_empty()).then(|| "all test images are broken".to_owned());
+    classes.chain(tests).collect()
 }
 
 /// A broken image that is left out: which, and why.

@@ -106,32 +106,37 @@ pub(crate) fn decide(root: &Folder) -> Result<Decision<'_>, Doubt> {
 
 /// Splits for tests that are there and have no images that are read: in the place of one, no other images serve.
 fn splits_without_images(root: &Folder, at: &Folder, layout: &Layout, notes: &mut Vec<String>) -> Result<(), Doubt> {
+    let (found, labeled) = match layout {
+        Layout::Splits { train, .. } => (*train, train.with_images().next().is_some()),
+        Layout::Classes { .. } => (at, true),
+        Layout::Flat(_) | Layout::Empty => (at, false),
+    };
     let has_test = matches!(layout, Layout::Splits { test: Some(_), .. });
-    let has_labels = matches!(layout, Layout::Splits { train, .. } if train.with_images().next().is_some())
-        || matches!(layout, Layout::Classes { .. });
-    let mut level = root;
-    loop {
-        for split in level.folders.iter().filter(|folder| folder.count == 0) {
-            let role = split_name(&split.name).map(|name| name.role);
-            if !role.is_some_and(|role| !matches!(role, Role::Train | Role::Unlabeled)) {
-                continue;
-            }
-            let unread: usize = split.all().iter().map(|folder| folder.other_images.len()).sum();
-            if unread > 0 && has_labels && !has_test {
-                let shown = split.shown();
-                let problem = format!("{shown} has {} in formats that are not read, and none that are", images(unread));
-                return Err(Doubt { path: split.path.clone(), problem, expected: READABLE });
-            }
-            // Among classes it is said of every folder without images.
-            if unread == 0 && (level.path != at.path || !matches!(layout, Layout::Classes { .. })) {
-                notes.push(format!("{} has no images and does not count", split.shown()));
-            }
+    let in_classes = |folder: &Folder| match layout {
+        Layout::Classes { classes, .. } => classes.iter().any(|class| class.holds(folder)),
+        _ => found.holds(folder),
+    };
+    // The stems of the folders that the images are in: `seg` of seg_train.
+    let stems: Vec<String> = found.path.split('/').filter_map(|name| Some(split_name(name)?.stem)).collect();
+    for split in root.all() {
+        let name = split_name(&split.name).filter(|name| name.stem.is_empty() || stems.contains(&name.stem));
+        let is_test = name.is_some_and(|name| !matches!(name.role, Role::Train | Role::Unlabeled));
+        if !is_test || split.count > 0 || in_classes(split) {
+            continue;
         }
-        if level.path == at.path {
-            return Ok(());
+        let unread: usize = split.all().iter().map(|folder| folder.other_images.len()).sum();
+        if unread > 0 && labeled && !has_test {
+            let shown = split.shown();
+            let problem = format!("{shown} has {} in formats that are not read, and none that are", images(unread));
+            return Err(Doubt { path: split.path.clone(), problem, expected: READABLE });
         }
-        level = level.with_images().next().expect("a wrapper holds a folder with images");
+        // Of a folder among classes it is said anyway.
+        let among_classes = matches!(layout, Layout::Classes { .. }) && at.folders.iter().any(|f| f.path == split.path);
+        if unread == 0 && !among_classes {
+            notes.push(format!("{} has no images and does not count", split.shown()));
+        }
     }
+    Ok(())
 }
 
 fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> &'a Folder {
@@ -213,9 +218,12 @@ fn as_splits<'a>(
     }
     let labeled = |folder: &Folder| folder.with_images().next().is_some();
     no_images_beside(train)?;
+    no_splits_among_classes(train)?;
+    notes.extend(alike(&train.with_images().collect::<Vec<_>>()));
     let evaluations: Vec<Candidate> = evaluations.iter().map(|(folder, role)| (inside(folder, *role), *role)).collect();
     for (folder, _) in &evaluations {
         no_images_beside(folder)?;
+        no_splits_among_classes(folder)?;
     }
     let test = evaluations.iter().find(|(folder, _)| labeled(folder)).or(evaluations.first()).copied();
     if let Some((test, _)) = test.filter(|(test, _)| labeled(test) && !labeled(train)) {
@@ -223,7 +231,7 @@ fn as_splits<'a>(
         let problem = format!("the images in {train} are in no class folders, but those in {test} are");
         return Err(Doubt { path: at.path.clone(), problem, expected: SPLITS });
     }
-    notes.push(said_of(train, test, &evaluations));
+    notes.push(said_of(at, train, test, &evaluations));
     let test = test.map(|(test, _)| test);
     for (other, _) in evaluations.iter().filter(|(other, _)| test.is_some_and(|test| test.path != other.path)) {
         let why = if labeled(other) { "is left out" } else { "has no class folders and is left out" };
@@ -233,7 +241,7 @@ fn as_splits<'a>(
 }
 
 /// Which folders serve as training and test split, and why.
-fn said_of(train: &Folder, test: Option<Candidate>, evaluations: &[Candidate]) -> String {
+fn said_of(at: &Folder, train: &Folder, test: Option<Candidate>, evaluations: &[Candidate]) -> String {
     let train = train.shown();
     let Some((test, role)) = test else {
         return format!("{train} is the training split");
@@ -250,7 +258,14 @@ fn said_of(train: &Folder, test: Option<Candidate>, evaluations: &[Candidate]) -
             "{train} is the training split; {shown} serves as the test split, for the images in {} have no labels",
             first.shown()
         ),
-        _ => format!("{train} is the training split; {shown} serves as the test split, for there is no test folder"),
+        _ => {
+            let is_test = |folder: &&Folder| split_name(&folder.name).is_some_and(|name| name.role == Role::Test);
+            let why = match at.folders.iter().filter(|folder| folder.count == 0).find(is_test) {
+                Some(empty) => format!("there are no images in {} that are read", empty.shown()),
+                None => "there is no test folder".to_owned(),
+            };
+            format!("{train} is the training split; {shown} serves as the test split, for {why}")
+        }
     }
 }
 
@@ -325,6 +340,27 @@ fn no_images_beside(folder: &Folder) -> Result<(), Doubt> {
     Err(Doubt { path: first.clone(), problem, expected: "images in the folder of their class" })
 }
 
+/// A split whose folders are splits themselves would have those counted as classes. One such folder that holds images only, as
+/// a class would, is a class.
+fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
+    let classes: Vec<&Folder> = split.with_images().collect();
+    let named = |class: &&&Folder| split_name(&class.name).is_some_and(|name| name.stem.is_empty());
+    let splits: Vec<&Folder> = classes.iter().filter(named).copied().collect();
+    let holds_classes = |folder: &Folder| folder.with_images().next().is_some();
+    if splits.len() > 1 || splits.iter().any(|folder| holds_classes(folder)) {
+        let problem = format!(
+            "it looks like a split, but {} in it like {}",
+            shown(&splits),
+            match splits.len() {
+                1 => "another",
+                _ => "splits of their own",
+            }
+        );
+        return Err(Doubt { path: split.path.clone(), problem, expected: SPLITS });
+    }
+    not_splits_inside(&classes)
+}
+
 /// Classes that hold splits themselves would have both counted as one.
 fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
     for class in classes {
@@ -337,6 +373,13 @@ fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
                 format!("it looks like a class, but {} and {} in it like splits", first.shown(), second.shown());
             return Err(Doubt { path: class.path.clone(), problem, expected: SPLITS });
         }
+    }
+    // Splits of which one is called after something else: `mnist_train` and `fashion_test`.
+    let roles: Vec<Role> = classes.iter().filter_map(|class| Some(split_name(&class.name)?.role)).collect();
+    let both = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);
+    if both && roles.len() == classes.len() && classes.iter().all(|class| class.images.is_empty()) {
+        let problem = format!("{} hold folders and are named like splits, but not of one dataset", shown(classes));
+        return Err(Doubt { path: classes[0].path.clone(), problem, expected: SPLITS });
     }
     // Folders that all hold the same folders are splits, whatever they are called, if one is called almost like one.
     if let [first, rest @ ..] = classes

@@ -62,6 +62,12 @@ impl Folder {
         all
     }
 
+    /// Whether a folder is this one or below.
+    pub fn holds(&self, other: &Self) -> bool {
+        self.path.is_empty()
+            || other.path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// All images in here and below, sorted by their path.
     pub fn all_images(&self) -> Vec<String> {
         let mut images: Vec<String> = self.all().iter().flat_map(|folder| &folder.images).cloned().collect();

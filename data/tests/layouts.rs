@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use qare_data::{DataError, DatasetName, LoadOptions, Splits, check, load};
+use qare_data::{CheckOptions, DataError, DatasetName, LoadOptions, Splits, check, check_with, load};
 use tempfile::{TempDir, tempdir};
 
 mod image_files;
@@ -329,6 +329,23 @@ fn a_test_split_that_cannot_be_read_is_not_made_up() {
         fs::write(dir.path().join(test), "x").unwrap();
         assert!(folder(dir.path()).unwrap_err().to_string().contains("not read"), "{test}");
     }
+    // Wherever it is beside what is read, and not a class that is called so.
+    for (train, test) in [("train/train/a/1.png", "train/test/a/1.heic"), ("x/train/a/1.png", "y/test/a/1.heic")] {
+        let dir = with_files(&[train]);
+        fs::create_dir_all(dir.path().join(test).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(test), "x").unwrap();
+        assert!(folder(dir.path()).unwrap_err().to_string().contains("not read"), "{test}");
+    }
+    let dir = with_files(&["a/1.png", "b/1.png"]);
+    fs::create_dir(dir.path().join("pregnancy test")).unwrap();
+    fs::write(dir.path().join("pregnancy test/1.heic"), "x").unwrap();
+    has_note(&loaded(&dir), "the class pregnancy test is left out: its 1 file (heic 1) are not read");
+    // Another serves, and is not said to be alone.
+    let dir = unread(&["test/a/1.heic"]);
+    write_all(dir.path(), &["val/a/1.png", "val/b/2.png"]);
+    let note =
+        "train/ is the training split; val/ serves as the test split, for there are no images in test/ that are read";
+    has_note(&loaded(&dir), note);
     // Nothing is in it at all: that is said.
     let dir = unread(&["test/readme.md"]);
     has_note(&loaded(&dir), "test/ has no images and does not count");
@@ -341,4 +358,43 @@ fn classes_of_which_nothing_is_held_out_are_named() {
     assert_eq!(splits.test.len(), 1);
     let note = "there is no test split: the last fifth of each class is held out for it; classes of fewer than five images are not tested: small";
     has_note(&splits, note);
+}
+
+#[test]
+fn splits_inside_of_splits_are_no_classes() {
+    for names in [
+        &["train/train/a/1.png", "train/train/b/1.png", "train/test/a/1.png"][..],
+        &["labeled/train/a/1.png", "labeled/test/a/1.png", "unlabeled/1.png"],
+        &["train/a/1.png", "train/b/1.png", "train/val/a/1.png", "train/val/b/1.png"],
+        &["train/train/1.png", "train/test/2.png", "test/train/1.png", "test/test/1.png"],
+        &["train/a/1.png", "test/a/1.png", "test/b/val/1.png", "test/b/train/1.png", "train/b/1.png"],
+    ] {
+        assert_refused(names, &["like"]);
+    }
+    assert_refused(&["mnist_train/a/1.png", "mnist_train/b/1.png", "fashion_test/a/1.png"], &["not of one dataset"]);
+    // A vehicle.
+    let splits = loaded(&with_files(&["train/bus/1.png", "train/train/1.png", "test/bus/1.png", "test/train/1.png"]));
+    assert_eq!(splits.train.class_names(), ["bus", "train"]);
+    let splits = loaded(&with_files(&["train_station/1.png", "test_tube/1.png"]));
+    assert_eq!(splits.train.class_names(), ["test_tube", "train_station"]);
+}
+
+#[test]
+fn a_check_with_broken_images_left_out_says_what_loading_says() {
+    let dir = with_files(&["train/a/1.png", "train/b/2.png", "test/a/1.png"]);
+    for name in ["train/b/2.png", "test/a/1.png"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let options = LoadOptions { dir: Some(dir.path()), skip_broken: true, ..Default::default() };
+    let splits = load(DatasetName::Folder, &options).unwrap();
+    let check = |options: &CheckOptions| check_with(dir.path(), options).unwrap();
+    let report = check(&CheckOptions { skip_broken: true, ..Default::default() });
+    assert!(report.is_sound(), "{report}");
+    assert_eq!(report.findings[0].notes, splits.notes);
+    has_note(&splits, "all training images of class b are broken");
+    has_note(&splits, "all test images are broken");
+    fs::write(dir.path().join("train/a/1.png"), "").unwrap();
+    let report = check(&CheckOptions { skip_broken: true, ..Default::default() });
+    let text = load(DatasetName::Folder, &options).unwrap_err().to_string();
+    assert_eq!(report.findings[0].problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [text]);
 }

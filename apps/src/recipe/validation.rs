@@ -9,6 +9,9 @@ use crate::methods::Method;
 /// Heights and widths that images can be brought to, in pixels.
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
 
+/// Bytes that a run's name has room for, besides all else that it says.
+const LONGEST_ID: usize = 100;
+
 /// The setting under both of its names: a person may have written either.
 const BATCH_SIZE: &str = "batch_size/data_size";
 const PROBE_BATCH_SIZE: &str = "probe.batch_size/probe.data_size";
@@ -139,6 +142,11 @@ impl Recipe {
         }
         if self.momentum >= 1.0 {
             return Err(AppError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
+        }
+        if self.id.as_deref().is_some_and(|id| id.len() > LONGEST_ID) {
+            return Err(AppError::Usage(format!(
+                "id has more than {LONGEST_ID} bytes: it ends the run folder's name, which a file system has to hold"
+            )));
         }
         let unfit = |c: char| c == '/' || c == '\\' || c.is_control();
         if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(unfit)) {

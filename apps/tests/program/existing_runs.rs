@@ -28,10 +28,14 @@ fn overwrite_replaces_a_run_as_a_whole() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
     fs::write(run.file("notes.txt"), "irreplaceable").unwrap();
+    for name in ["thoughts_after_epoch_1.txt", "download.zip.part"] {
+        fs::write(run.file(name), "mine").unwrap();
+    }
     fs::create_dir(run.file("plots")).unwrap();
     fs::write(run.file("plots/loss.svg"), "so is this").unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2", "--overwrite"]));
     assert_eq!((run.read("notes.txt"), run.read("plots/loss.svg")), ("irreplaceable".into(), "so is this".into()));
+    assert_eq!((run.read("thoughts_after_epoch_1.txt"), run.read("download.zip.part")), ("mine".into(), "mine".into()));
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing of the old run is left beside the new one");
     let weights: Vec<String> = run.names().into_iter().filter(|name| name.ends_with(".safetensors")).collect();
     assert_eq!(weights, ["sparseclr_qare_shapes_conv4_seed_2_epoch_1.safetensors"]);
@@ -151,4 +155,40 @@ fn a_file_in_the_place_of_the_folder_is_left_alone() {
     fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--overwrite"]), 2, &["is not a run", "--out"]);
     fails(tiny("pretrain", name.path()).args(["--epochs", "1"]), 1, &["cannot make the run folder"]);
     before.assert_unchanged(out.path());
+}
+
+#[test]
+fn a_replacement_that_was_killed_half_way_loses_nothing_of_others() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    fs::write(run.file("notes.txt"), "old").unwrap();
+    let name = run.path().file_name().unwrap().to_str().unwrap();
+    fs::rename(run.path(), out.path().join(format!(".{name}.replaced"))).unwrap();
+    fs::create_dir(run.path()).unwrap();
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--resume"]));
+    assert_eq!(run.read("notes.txt"), "old");
+    // Once more, after somebody has made notes of the same name.
+    fs::create_dir(out.path().join(format!(".{name}.replaced"))).unwrap();
+    fs::write(out.path().join(format!(".{name}.replaced/notes.txt")), "older").unwrap();
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--overwrite"]));
+    let kept: Vec<String> = run.names().into_iter().filter(|name| name.starts_with("notes.txt")).collect();
+    let mut texts: Vec<String> = kept.iter().map(|name| run.read(name)).collect();
+    texts.sort();
+    assert_eq!(texts, ["old", "older"]);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn overwrite_replaces_a_run_where_a_link_leads() {
+    let (out, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
+    let run = tiny_run(out.path(), 1);
+    let real = elsewhere.path().join("run");
+    fs::rename(run.path(), &real).unwrap();
+    fs::write(real.join("notes.txt"), "mine").unwrap();
+    std::os::unix::fs::symlink(&real, run.path()).unwrap();
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2", "--overwrite"]));
+    assert!(run.path().is_symlink() && real.join("notes.txt").is_file());
+    assert_eq!(run.recipe()["seed"].as_integer(), Some(2));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
 }

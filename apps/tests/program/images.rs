@@ -177,6 +177,7 @@ fn a_run_whose_images_were_moved_is_not_begun_anew_by_resume() {
     let message = fails(&mut resume, 2, &[text(run.path()), "moved", "rename"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
     // As it says.
+    assert!(message.contains("choose another --id"), "{message}");
     let name = message.split("rename the run to ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     fs::rename(run.path(), out.path().join(name)).unwrap();
     let said = succeeds(&mut resume);

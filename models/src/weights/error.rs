@@ -88,8 +88,8 @@ pub enum WeightsError {
         /// The file's type.
         found: &'static str,
     },
-    /// A tensor holds NaN or infinity, or a number that is infinite in f32.
-    #[error("{}: tensor `{name}` holds NaN or infinity: its training has diverged or the file is damaged; use weights from before that", path.display())]
+    /// A tensor holds NaN or infinity, a number that is infinite in f32, or, as a running variance, a negative number.
+    #[error("{}: tensor `{name}` holds NaN, infinity or a negative variance: its training has diverged or the file is damaged; use weights from before that", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,

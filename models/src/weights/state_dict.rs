@@ -243,11 +243,9 @@ impl StateDict {
             .map_err(|error| self.unreadable(names[error.tensor], error.reason))?;
         let mut tensors = Vec::with_capacity(names.len());
         for ((name, view), values) in names.iter().zip(views).zip(values) {
-            if values.iter().any(|value| !value.is_finite()) {
+            let is_variance = last_part(name) == "running_var";
+            if values.iter().any(|value| !value.is_finite() || (is_variance && *value < 0.0)) {
                 return Err(WeightsError::NotFinite { path: self.path.clone(), name: (*name).to_owned() });
-            }
-            if last_part(name) == "running_var" && values.iter().any(|value| *value < 0.0) {
-                return Err(self.unreadable(name, "a variance is negative".into()));
             }
             tensors.push(NamedTensor { name: (*name).to_owned(), shape: view.shape.clone(), values });
         }
