@@ -30,10 +30,9 @@ use crate::recipe::Recipe;
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// What the names of weights begin with.
-    stem: String,
-    /// The same without the seed, of which there may have been another.
+    /// What the names of weights begin with, up to the seed.
     kind: String,
+    seed: u64,
 }
 
 /// The last whole epoch of a run. Written after the files it names, so what it names is complete.
@@ -57,8 +56,7 @@ impl RunFolder {
         for end in [images_of(recipe), recipe.id.clone()].into_iter().flatten() {
             name = format!("{name}_{end}");
         }
-        let kind = format!("{method}_{dataset}_{backbone}_seed_");
-        Self { path: recipe.out.join(name), stem: format!("{kind}{seed}"), kind }
+        Self { path: recipe.out.join(name), kind: format!("{method}_{dataset}_{backbone}_seed_"), seed: *seed }
     }
 
     pub fn path(&self) -> &Path {
@@ -70,13 +68,14 @@ impl RunFolder {
     }
 
     pub fn weights_name(&self, epoch: usize) -> String {
-        format!("{}_epoch_{epoch}.safetensors", self.stem)
+        format!("{}{}_epoch_{epoch}.safetensors", self.kind, self.seed)
     }
 
     /// The last epoch of which there are weights, as their names tell.
     pub fn latest_weights(&self) -> Option<usize> {
+        let start = format!("{}{}_epoch_", self.kind, self.seed);
         let number = |name: &str| {
-            let rest = name.strip_prefix(&self.stem)?.strip_prefix("_epoch_")?;
+            let rest = name.strip_prefix(&start)?;
             rest.strip_suffix(".safetensors")?.parse::<usize>().ok()
         };
         let entries = std::fs::read_dir(&self.path).ok()?.flatten();
@@ -84,7 +83,7 @@ impl RunFolder {
     }
 
     pub fn optimizer_name(&self, epoch: usize) -> String {
-        format!("{}_epoch_{epoch}.optimizer", self.stem)
+        format!("{}{}_epoch_{epoch}.optimizer", self.kind, self.seed)
     }
 
     /// Whether anything is there.
@@ -94,14 +93,7 @@ impl RunFolder {
 
     /// The recipe of the run that is there, if one is.
     pub fn recipe(&self) -> Result<Option<Recipe>> {
-        let path = self.file("recipe.toml");
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let sound = text_of(&path)?.and_then(|text| whole_recipe(&text));
-        sound
-            .map(Some)
-            .map_err(|error| damaged(&path, &error, "put it back from a copy, or replace the run with --overwrite"))
+        recipe_in(&self.path)
     }
 
     /// Makes the folder and puts the recipe there. Its paths are absolute, so that it means the same from anywhere.
@@ -206,25 +198,49 @@ impl RunFolder {
     }
 }
 
+/// The recipe of the run in a folder, if there is one.
+fn recipe_in(folder: &Path) -> Result<Option<Recipe>> {
+    const ADVICE: &str = "put it back from a copy, or replace the run with --overwrite";
+    record_of(&folder.join("recipe.toml"), ADVICE, whole_recipe)
+}
+
 /// The last whole epoch of the run in a folder, if it has one.
 pub fn latest(folder: &Path) -> Result<Option<Latest>> {
     const ADVICE: &str =
         "put it back from a copy, or start another run from weights in the folder with --checkpoint FILE";
-    let path = folder.join("latest.json");
+    record_of(&folder.join("latest.json"), ADVICE, |text| {
+        let latest: Latest = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let Latest { epoch, weights, .. } = &latest;
+        let file = folder.join(weights);
+        if !weights.ends_with(&format!("_epoch_{epoch}.safetensors")) {
+            Err(format!("its weights, {weights}, are not those of epoch {epoch}"))
+        } else if !file.is_file() {
+            Err(format!("its weights, {}, are not there", file.display()))
+        } else {
+            Ok(latest)
+        }
+    })
+}
+
+/// What a file of a run says, if it is there.
+///
+/// # Errors
+/// If it is damaged, with what to do.
+fn record_of<T>(
+    path: &Path,
+    advice: &str,
+    parse: impl FnOnce(&str) -> std::result::Result<T, String>,
+) -> Result<Option<T>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let latest: Latest =
-        text_of(&path)?.and_then(|text| parse_json(&text)).map_err(|error| damaged(&path, &error, ADVICE))?;
-    let Latest { epoch, weights, .. } = &latest;
-    let problem = if !weights.ends_with(&format!("_epoch_{epoch}.safetensors")) {
-        format!("its weights, {weights}, are not those of epoch {epoch}")
-    } else if !folder.join(weights).is_file() {
-        format!("its weights, {}, are not there", folder.join(weights).display())
-    } else {
-        return Ok(Some(latest));
+    let bytes = std::fs::read(path).map_err(|error| AppError::io("read", path, error))?;
+    let parsed = match std::str::from_utf8(&bytes) {
+        Err(_) => Err("it is no text in UTF-8".into()),
+        Ok(text) if text.trim().is_empty() => Err("it is empty".into()),
+        Ok(text) => parse(text),
     };
-    Err(damaged(&path, &problem, ADVICE))
+    parsed.map(Some).map_err(|problem| damaged(path, &problem, advice))
 }
 
 /// What is said of a file of a run that cannot be used.
@@ -232,24 +248,8 @@ fn damaged(path: &Path, problem: &str, advice: &str) -> AppError {
     AppError::Failed(format!("{} is damaged: {problem}; nothing was changed: {advice}", path.display()))
 }
 
-/// The text of a file, or that it is none.
-fn text_of(path: &Path) -> Result<std::result::Result<String, String>> {
-    let bytes = std::fs::read(path).map_err(|error| AppError::io("read", path, error))?;
-    Ok(String::from_utf8(bytes).map_err(|_| "it is no text in UTF-8".into()))
-}
-
-fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
-    match text.trim().is_empty() {
-        true => Err("it is empty".into()),
-        false => serde_json::from_str(text).map_err(|error| error.to_string()),
-    }
-}
-
 /// A recipe as a run keeps it: with everything, so that one that is cut off is not one with defaults.
 fn whole_recipe(text: &str) -> std::result::Result<Recipe, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty".into());
-    }
     let recipe = Recipe::parse(text)?;
     recipe.validate().map_err(|error| error.to_string())?;
     // The last setting of every run's recipe.
@@ -265,14 +265,20 @@ pub fn results_file(folder: &Path) -> PathBuf {
     folder.join("results.json")
 }
 
+/// What to do about damaged results.
+const ADVICE_ON_RESULTS: &str =
+    "put it back from a copy, or move it away, which loses the figures so far and the names of the classes";
+
 /// The figures of all stages so far, by stage.
 pub fn results(file: &Path) -> Result<Map<String, Value>> {
-    const ADVICE: &str =
-        "put it back from a copy, or move it away, which loses the figures so far and the names of the classes";
-    if !file.is_file() {
-        return Ok(Map::new());
-    }
-    text_of(file)?.and_then(|text| parse_json(&text)).map_err(|error| damaged(file, &error, ADVICE))
+    let results =
+        record_of(file, ADVICE_ON_RESULTS, |text| serde_json::from_str(text).map_err(|error| error.to_string()))?;
+    Ok(results.unwrap_or_default())
+}
+
+/// What is said of results in which something is wrong.
+pub fn damaged_results(file: &Path, problem: &str) -> AppError {
+    damaged(file, problem, ADVICE_ON_RESULTS)
 }
 
 /// Adds figures of stages to a file of results, beside those of the others.
@@ -289,12 +295,9 @@ const OWN_FILES: [&str; 4] = ["recipe.toml", "log.csv", "results.json", "latest.
 
 /// Whether a file that is there belongs to a run: its weights, its records, and what was made of them.
 pub fn is_of_run(file: &Path) -> bool {
-    let own = is_own_name(&file.file_name().unwrap_or_default().to_string_lossy());
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let own = OWN_FILES.contains(&&*name) || name.contains("_epoch_");
     own && file.is_file() && crate::files::folder_of(file).join("recipe.toml").is_file()
-}
-
-fn is_own_name(name: &str) -> bool {
-    OWN_FILES.contains(&name) || name.contains("_epoch_")
 }
 
 /// What tells a folder of images from others in the name of a run.
@@ -361,11 +364,8 @@ fn not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
         return Ok(());
     };
     let runs = std::fs::read_dir(&recipe.out).into_iter().flatten().flatten().map(|entry| entry.path());
-    for run in runs.filter(|path| path.join("recipe.toml").is_file()) {
-        let Ok(Some(other)) = (RunFolder { path: run.clone(), stem: String::new(), kind: String::new() }).recipe()
-        else {
-            continue;
-        };
+    for run in runs {
+        let Ok(Some(other)) = recipe_in(&run) else { continue };
         let Some(before) = other.data_dir.as_deref().filter(|dir| *dir != images && !dir.is_dir()) else { continue };
         if other.id == recipe.id && recipe.differences(&other).is_empty() {
             return Err(AppError::Usage(format!(

@@ -89,11 +89,7 @@ impl RunRecord {
     pub fn read(folder: &RunFolder) -> Result<Option<Self>> {
         let path = results_file(folder.path());
         let record = run_folder::results(&path)?.remove(ENTRY).map(serde_json::from_value).transpose();
-        record.map_err(|error| AppError::Failed(format!(
-                "{} is damaged: `{ENTRY}`: {error}; nothing was changed: put it back from a copy, or move it away, which loses the \
-                 figures so far and the names of the classes",
-                path.display()
-            )))
+        record.map_err(|error| run_folder::damaged_results(&path, &format!("`{ENTRY}`: {error}")))
     }
 
     pub fn write(&self, folder: &RunFolder) -> Result<()> {

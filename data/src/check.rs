@@ -185,11 +185,10 @@ fn image_files(mut finding: Finding, mut catalog: Catalog, side: Option<usize>, 
             finding.splits.push(SplitSummary::unlabeled(split, sound.len()));
         }
     }
-    let emptied = decoding::emptied(&catalog, &labels, tests);
-    finding.notes.extend(catalog.notes);
+    finding.notes.append(&mut catalog.notes);
     if !left_out.is_empty() {
         finding.notes.push(decoding::left_out(&left_out));
-        finding.notes.extend(emptied);
+        finding.notes.extend(decoding::emptied(&catalog, &labels, tests));
     }
     if let Some(side) = side.filter(|_| other_sizes > 0) {
         finding.notes.push(format!("{} not {side}x{side}, to be resized when loaded", counted(other_sizes, "image")));

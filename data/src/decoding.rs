@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use crate::catalog::{Catalog, Entry};
 use crate::dataset::{LoadOptions, Progress, Splits};
-use crate::error::{DataError, counted};
+use crate::error::{DataError, broken_list, counted};
 use crate::image_format::extension_of;
 use crate::images::{ImageSet, MappedPixels};
 use crate::picture::PictureReader;
@@ -122,9 +122,12 @@ pub(crate) fn load(
 
 /// What is said where no training image is left.
 pub(crate) fn nothing_left(catalog: &Catalog, broken: &[DataError]) -> DataError {
-    let first = broken.first().map(told).unwrap_or_default();
     let count = counted(catalog.train.len(), "training image");
-    let problem = format!("all {count} are broken, the first of them {first}");
+    let first = first_of(broken, 1)
+        .0
+        .into_iter()
+        .map(|(path, problem)| format!(", the first of them {}: {problem}", path.display()));
+    let problem = format!("all {count} are broken{}", first.collect::<String>());
     DataError::Layout { path: catalog.root.clone(), problem, expected: "images that can be decoded" }
 }
 
@@ -138,20 +141,10 @@ pub(crate) fn emptied(catalog: &Catalog, train: &[u16], test: usize) -> Vec<Stri
     classes.chain(tests).collect()
 }
 
-/// A broken image that is left out: which, and why.
-fn told(problem: &DataError) -> String {
-    match problem {
-        DataError::BadImage { path, problem } => format!("{}: {problem}", path.display()),
-        other => other.to_string(),
-    }
-}
-
 /// The note about broken images that are left out.
 pub(crate) fn left_out(broken: &[DataError]) -> String {
-    let lines: Vec<String> = broken.iter().take(NAMED_LEFT_OUT).map(|image| format!("\n  {}", told(image))).collect();
-    let more = broken.len().saturating_sub(NAMED_LEFT_OUT);
-    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    format!("{} left out:{}{more}", counted(broken.len(), "broken image"), lines.concat())
+    let (first, more) = first_of(broken, NAMED_LEFT_OUT);
+    format!("{} left out:{}", counted(broken.len(), "broken image"), broken_list(&first, more))
 }
 
 /// All broken images in one message, the first few by name.
@@ -159,12 +152,17 @@ fn together(mut problems: Vec<DataError>) -> DataError {
     if problems.len() == 1 {
         return problems.remove(0);
     }
-    let more = problems.len().saturating_sub(NAMED);
-    let first = problems.into_iter().filter_map(|problem| match problem {
-        DataError::BadImage { path, problem } => Some((path, problem)),
+    let (first, more) = first_of(&problems, NAMED);
+    DataError::BadImages { first, more }
+}
+
+/// The first broken images, what is wrong with them, and how many there are besides.
+fn first_of(problems: &[DataError], count: usize) -> (Vec<(PathBuf, String)>, usize) {
+    let told = problems.iter().filter_map(|problem| match problem {
+        DataError::BadImage { path, problem } => Some((path.clone(), problem.clone())),
         _ => None,
     });
-    DataError::BadImages { first: first.take(NAMED).collect(), more }
+    (told.take(count).collect(), problems.len().saturating_sub(count))
 }
 
 /// The images of one split.

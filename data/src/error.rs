@@ -209,7 +209,7 @@ pub enum DataError {
 }
 
 /// One broken image a line.
-fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
+pub(crate) fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
     let mut list: String = first.iter().map(|(path, problem)| format!("\n  {}: {problem}", path.display())).collect();
     if more > 0 {
         list += &format!("\n  and {more} more");

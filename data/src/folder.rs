@@ -138,7 +138,7 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
 /// The images in the class folders of a split, without classes that have none.
 fn classes(catalog: &mut Catalog, split: &Folder) -> Classes {
     catalog.note_empty_classes(split);
-    if split.with_images().next().is_none() {
+    if !split.has_folders() {
         return flat(split);
     }
     split.with_images().map(|class| (class.name.clone(), class.all_images())).collect()
@@ -154,7 +154,7 @@ fn without_labels(catalog: &mut Catalog, folder: Option<&Folder>) {
 }
 
 fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
-    let labeled = folder.with_images().next().is_some();
+    let labeled = folder.has_folders();
     let mut test = classes(catalog, folder);
     catalog.train_labeled = !train.keys().eq([UNLABELED]) || labeled;
     catalog.test_labeled = labeled;

@@ -107,7 +107,7 @@ pub(crate) fn decide(root: &Folder) -> Result<Decision<'_>, Doubt> {
 /// Splits for tests that are there and have no images that are read: in the place of one, no other images serve.
 fn splits_without_images(root: &Folder, at: &Folder, layout: &Layout, notes: &mut Vec<String>) -> Result<(), Doubt> {
     let (found, labeled) = match layout {
-        Layout::Splits { train, .. } => (*train, train.with_images().next().is_some()),
+        Layout::Splits { train, .. } => (*train, train.has_folders()),
         Layout::Classes { .. } => (at, true),
         Layout::Flat(_) | Layout::Empty => (at, false),
     };
@@ -139,12 +139,17 @@ fn splits_without_images(root: &Folder, at: &Folder, layout: &Layout, notes: &mu
     Ok(())
 }
 
+/// The split that a folder's name speaks of, and of nothing else.
+fn plain_role(folder: &Folder) -> Option<Role> {
+    split_name(&folder.name).filter(|name| name.stem.is_empty()).map(|name| name.role)
+}
+
 fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> &'a Folder {
     let mut at = root;
     for _ in 0..DEEPEST {
         let mut full = at.with_images();
         let (Some(inner), None, true) = (full.next(), full.next(), at.images.is_empty()) else { break };
-        let is_split = split_name(&inner.name).is_some_and(|name| name.stem.is_empty());
+        let is_split = plain_role(inner).is_some();
         if is_split || !(inner.images.is_empty() || is_container(&inner.name)) {
             break;
         }
@@ -216,7 +221,6 @@ fn as_splits<'a>(
     if !at.images.is_empty() {
         notes.push(format!("{} beside the splits, left out: {}", images(at.images.len()), listed(&at.images)));
     }
-    let labeled = |folder: &Folder| folder.with_images().next().is_some();
     no_images_beside(train)?;
     no_splits_among_classes(train)?;
     notes.extend(alike(&train.with_images().collect::<Vec<_>>()));
@@ -225,8 +229,8 @@ fn as_splits<'a>(
         no_images_beside(folder)?;
         no_splits_among_classes(folder)?;
     }
-    let test = evaluations.iter().find(|(folder, _)| labeled(folder)).or(evaluations.first()).copied();
-    if let Some((test, _)) = test.filter(|(test, _)| labeled(test) && !labeled(train)) {
+    let test = evaluations.iter().find(|(folder, _)| folder.has_folders()).or(evaluations.first()).copied();
+    if let Some((test, _)) = test.filter(|(test, _)| test.has_folders() && !train.has_folders()) {
         let (train, test) = (train.shown(), test.shown());
         let problem = format!("the images in {train} are in no class folders, but those in {test} are");
         return Err(Doubt { path: at.path.clone(), problem, expected: SPLITS });
@@ -234,7 +238,7 @@ fn as_splits<'a>(
     notes.push(said_of(at, train, test, &evaluations));
     let test = test.map(|(test, _)| test);
     for (other, _) in evaluations.iter().filter(|(other, _)| test.is_some_and(|test| test.path != other.path)) {
-        let why = if labeled(other) { "is left out" } else { "has no class folders and is left out" };
+        let why = if other.has_folders() { "is left out" } else { "has no class folders and is left out" };
         notes.push(format!("{} {why} ({})", other.shown(), images(other.count)));
     }
     Ok(Layout::Splits { train, test, unlabeled })
@@ -247,7 +251,7 @@ fn said_of(at: &Folder, train: &Folder, test: Option<Candidate>, evaluations: &[
         return format!("{train} is the training split");
     };
     let shown = test.shown();
-    if test.with_images().next().is_none() {
+    if !test.has_folders() {
         return format!(
             "{train} is the training split; the images in {shown} have no labels: nothing can be tested on them"
         );
@@ -277,8 +281,7 @@ fn among_others<'a>(
     unlabeled: Option<&'a Folder>,
     notes: &mut Vec<String>,
 ) -> Result<Layout<'a>, Doubt> {
-    let has_classes = |folder: &Folder| folder.with_images().next().is_some();
-    let any_classes = splits.iter().any(|(folder, _)| has_classes(inside(folder, Role::Unlabeled)));
+    let any_classes = splits.iter().any(|(folder, _)| inside(folder, Role::Unlabeled).has_folders());
     let trains = splits.iter().any(|(_, role)| *role == Role::Train);
     let tests = splits.iter().any(|(_, role)| *role != Role::Train);
     if any_classes && trains && tests {
@@ -287,7 +290,7 @@ fn among_others<'a>(
         notes.push(format!("{} in no split, left out: {}", images(count), shown(&others)));
         return Ok(layout);
     }
-    let flat = |folder: &Folder| !has_classes(inside(folder, Role::Unlabeled));
+    let flat = |folder: &Folder| !inside(folder, Role::Unlabeled).has_folders();
     if let [(folder, _)] = splits[..]
         && others.iter().chain([&folder]).all(|folder| flat(folder))
     {
@@ -331,8 +334,7 @@ fn inside(split: &Folder, role: Role) -> &Folder {
 }
 
 fn no_images_beside(folder: &Folder) -> Result<(), Doubt> {
-    let has_classes = folder.with_images().next().is_some();
-    let Some(first) = folder.images.first().filter(|_| has_classes) else { return Ok(()) };
+    let Some(first) = folder.images.first().filter(|_| folder.has_folders()) else { return Ok(()) };
     let problem = match folder.images.len() {
         1 => "an image beside class folders is of no class".to_owned(),
         count => format!("{count} images beside class folders are of no class, this one is the first"),
@@ -344,10 +346,8 @@ fn no_images_beside(folder: &Folder) -> Result<(), Doubt> {
 /// a class would, is a class.
 fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
     let classes: Vec<&Folder> = split.with_images().collect();
-    let named = |class: &&&Folder| split_name(&class.name).is_some_and(|name| name.stem.is_empty());
-    let splits: Vec<&Folder> = classes.iter().filter(named).copied().collect();
-    let holds_classes = |folder: &Folder| folder.with_images().next().is_some();
-    if splits.len() > 1 || splits.iter().any(|folder| holds_classes(folder)) {
+    let splits: Vec<&Folder> = classes.iter().filter(|class| plain_role(class).is_some()).copied().collect();
+    if splits.len() > 1 || splits.iter().any(|folder| folder.has_folders()) {
         let problem = format!(
             "it looks like a split, but {} in it like {}",
             shown(&splits),
@@ -364,9 +364,8 @@ fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
 /// Classes that hold splits themselves would have both counted as one.
 fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
     for class in classes {
-        let inside = class.with_images().filter_map(|inner| Some((inner, split_name(&inner.name)?)));
         let mut splits: Vec<(&Folder, Role)> =
-            inside.filter(|(_, name)| name.stem.is_empty()).map(|(inner, name)| (inner, name.role)).collect();
+            class.with_images().filter_map(|inner| Some((inner, plain_role(inner)?))).collect();
         splits.dedup_by_key(|(_, role)| *role);
         if let [(first, _), (second, _), ..] = splits[..] {
             let problem =

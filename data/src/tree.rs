@@ -51,6 +51,11 @@ impl Folder {
         self.folders.iter().filter(|folder| folder.count > 0)
     }
 
+    /// Whether folders in it have images: classes, or splits.
+    pub fn has_folders(&self) -> bool {
+        self.with_images().next().is_some()
+    }
+
     /// This folder and all below.
     pub fn all(&self) -> Vec<&Self> {
         let mut all = vec![self];
