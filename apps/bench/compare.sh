@@ -56,7 +56,7 @@ esac
 export RAYON_NUM_THREADS=$threads
 mkdir -p "$out"
 [[ $add == yes ]] || rm -f "$out"/{qare,pytorch-eager,pytorch-compile}.json
-cargo build --release --locked --package qare-apps --no-default-features --features "$features"
+cargo build --release --locked --package qare-cli --no-default-features --features "$features"
 qare=${CARGO_TARGET_DIR:-target}/release/qare
 
 files=("$out/qare.json" "$out/pytorch-eager.json")

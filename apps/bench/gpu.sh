@@ -41,7 +41,7 @@ done
 [[ $out == /* ]] || out=$start/$out
 mkdir -p "$out"
 target=${CARGO_TARGET_DIR:-target}
-build=(--release --locked --package qare-apps --no-default-features --features "$features")
+build=(--release --locked --package qare-cli --no-default-features --features "$features")
 flags=()
 [[ -z $device ]] || flags+=(--device "$device")
 

@@ -45,6 +45,8 @@ pub struct ViewBatch<B: Backend> {
     pub labels: Tensor<B, 1, Int>,
     /// The place of each image in its [`ImageSet`].
     pub indices: Vec<usize>,
+    /// The epoch that the views belong to.
+    pub epoch: u64,
     /// What these images are of the whole batch: all of it, but for a loader that has been given a [shard](ViewLoader::shard).
     pub share: Share,
 }
@@ -141,9 +143,10 @@ impl<B: Backend> ViewLoader<B> {
     }
 }
 
-impl<B: Backend> DataLoader<B, ViewBatch<B>> for ViewLoader<B> {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
-        let (number, places) = (self.epoch.get(), self.start..self.end);
+impl<B: Backend> ViewLoader<B> {
+    /// The batches of epoch `number`, whatever the [`EpochCursor`] shows.
+    pub fn epoch<'a>(&'a self, number: u64) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
+        let places = self.start..self.end;
         let epoch = Arc::new(Epoch::new(self.images.clone(), self.config, number, places, self.shard));
         let prefetch = (self.config.workers > 0).then(|| {
             let epoch = epoch.clone();
@@ -154,10 +157,17 @@ impl<B: Backend> DataLoader<B, ViewBatch<B>> for ViewLoader<B> {
             prefetch,
             side: self.images.side(),
             views: self.config.views,
+            number,
             next_batch: 0,
             items_processed: 0,
             device: self.device.clone(),
         })
+    }
+}
+
+impl<B: Backend> DataLoader<B, ViewBatch<B>> for ViewLoader<B> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
+        self.epoch(self.epoch.get())
     }
 
     fn num_items(&self) -> usize {
@@ -180,6 +190,7 @@ struct ViewIterator<B: Backend> {
     prefetch: Option<Prefetch<PreparedBatch>>,
     side: usize,
     views: usize,
+    number: u64,
     next_batch: usize,
     items_processed: usize,
     device: B::Device,
@@ -205,6 +216,7 @@ impl<B: Backend> Iterator for ViewIterator<B> {
             images: Tensor::from_data(TensorData::new(values, shape), &self.device),
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), &self.device),
             indices,
+            epoch: self.number,
             share,
         })
     }

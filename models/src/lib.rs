@@ -36,6 +36,7 @@ mod conv4;
 mod cpu;
 mod discriminators;
 mod head;
+mod host;
 mod imagenet_resnet;
 mod initial_weights;
 mod layers;
@@ -55,6 +56,7 @@ pub use discriminators::{
     Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
 };
 pub use head::{ProjectionHead, ProjectionHeadConfig};
+pub use host::computes_on_host;
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
 pub use relation_head::{RelationHead, RelationHeadConfig};

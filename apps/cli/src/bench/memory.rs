@@ -1,0 +1,85 @@
+//! Memory: what many steps leave behind, and what a process held at most.
+
+use qare_models::BackboneName;
+
+use super::Bench;
+use super::figure::Unit;
+use super::trainer::Trainer;
+use crate::backend::{Device, HOST, device_memory};
+use crate::output::say;
+use qare_lab::Result;
+use qare_lab::methods::Method;
+
+const BACKBONE: BackboneName = BackboneName::Conv4;
+
+pub fn measure(bench: &mut Bench) -> Result<()> {
+    let (steps, images) = (bench.options.steps, bench.options.batches[0]);
+    let network = bench.options.network(BACKBONE);
+    let mut trainer =
+        Trainer::new(Method::SparseclrQare, BACKBONE, images, bench.options.precision, &bench.clock.device)?;
+    // Pools and caches fill up first.
+    for _ in 0..(steps / 10).max(10) {
+        trainer.step()?;
+    }
+    bench.clock.synchronize()?;
+    let before = held(&bench.clock.device);
+    for _ in 0..steps {
+        trainer.step()?;
+    }
+    bench.clock.synchronize()?;
+    let after = held(&bench.clock.device);
+    if after.is_empty() {
+        say("memory: left out, this system does not tell what a process holds");
+    }
+    for ((kind, before), (_, after)) in before.into_iter().zip(after) {
+        let key = |name: &str| format!("memory.{network}.B{images}.steps{steps}.{}{name}", kind.key());
+        let label = format!("{} after {steps} steps of {network}, B = {images}", kind.name());
+        bench.figures.number(key("held"), label, Unit::Bytes, after);
+        let label = format!("growth of {} over {steps} steps", kind.name());
+        bench.figures.number(key("growth"), label, Unit::Bytes, after - before);
+    }
+    Ok(())
+}
+
+/// What kind of memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// What tensors occupy: on the device, or where there is none the process's resident memory.
+    Held,
+    /// What is kept on the device for tensors to come.
+    Reserved,
+}
+
+impl Kind {
+    fn key(self) -> &'static str {
+        if self == Kind::Held { "" } else { "reserved_" }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Held if HOST => "resident memory",
+            Kind::Held => "device memory in use",
+            Kind::Reserved => "device memory reserved",
+        }
+    }
+}
+
+/// Bytes that are held now; nothing where nobody tells.
+fn held(device: &Device) -> Vec<(Kind, f64)> {
+    match device_memory(device) {
+        Some(memory) => vec![(Kind::Held, memory.in_use as f64), (Kind::Reserved, memory.reserved as f64)],
+        None => status("self", "VmRSS").map(|bytes| (Kind::Held, bytes)).into_iter().collect(),
+    }
+}
+
+/// The most memory that a running process has held so far, in bytes, on Linux.
+pub fn peak_of(process: u32) -> Option<f64> {
+    status(&process.to_string(), "VmHWM")
+}
+
+/// A line of a process's status, which Linux counts in KiB.
+fn status(process: &str, name: &str) -> Option<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok().map(|kib| kib * 1024.0)
+}

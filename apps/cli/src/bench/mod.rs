@@ -1,0 +1,122 @@
+//! `qare bench`: how long views, batches, objectives, steps, probes and epochs take on this machine.
+
+mod clock;
+mod compare;
+mod epoch;
+mod figure;
+mod loader;
+mod machine;
+mod memory;
+mod objectives;
+mod options;
+mod others;
+mod plot;
+mod probe;
+mod report;
+mod step;
+mod table;
+mod trainer;
+mod views;
+
+use clap::ValueEnum;
+
+use crate::backend::{NAME, Plain, device};
+use crate::cli::BenchArgs;
+use crate::output::say;
+use clock::Clock;
+use figure::{Figures, Unit};
+use options::Options;
+use others::Others;
+use qare_lab::Result;
+use report::Report;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Contrastive views: 32, 64 and 96 pixels, one thread and all
+    Views,
+    /// Batches of views from the loader alone
+    Loader,
+    /// Loss and gradient by batch size and number of views
+    Objectives,
+    /// Whole training steps by backbone and batch size, and the share of QARe in them
+    Step,
+    /// Features, and the classifier on them
+    Probe,
+    /// One epoch on CIFAR-10 as `pretrain` runs it, with its peak memory
+    Epoch,
+    /// Growth of memory over many steps
+    Memory,
+    /// All of these
+    All,
+}
+
+impl Part {
+    const MEASURED: [Part; 7] =
+        [Part::Views, Part::Loader, Part::Objectives, Part::Step, Part::Probe, Part::Epoch, Part::Memory];
+
+    /// Measures, and tells what else the processor did meanwhile.
+    fn measure_watched(self, bench: &mut Bench) -> Result<()> {
+        let others = Others::watch();
+        self.measure(bench)?;
+        if let Some(share) = others.share() {
+            let part = self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
+            let label = format!("other processes' share of the processor, {part}");
+            bench.figures.number(format!("others.{part}"), label, Unit::Percent, share);
+            if let Some(note) = Others::note(share) {
+                say(note);
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(self, bench: &mut Bench) -> Result<()> {
+        match self {
+            Part::Views => views::measure(bench),
+            Part::Loader => loader::measure(bench),
+            Part::Objectives => objectives::measure(bench),
+            Part::Step => step::measure(bench),
+            Part::Probe => probe::measure(bench),
+            Part::Epoch => epoch::measure(bench),
+            Part::Memory => memory::measure(bench),
+            Part::All => Part::MEASURED.into_iter().try_for_each(|part| part.measure(bench)),
+        }
+    }
+}
+
+/// A benchmark that is going on.
+struct Bench {
+    options: Options,
+    clock: Clock,
+    figures: Figures,
+}
+
+/// Measures the parts that were asked for, or compares files of earlier benchmarks.
+pub fn bench(args: BenchArgs) -> Result<()> {
+    let plot = args.plot.as_deref().map(plot::PlotFile::new).transpose()?;
+    if !args.compare.is_empty() {
+        return compare::compare(&args.compare, args.markdown.as_deref(), plot.as_ref());
+    }
+    let options = Options::of(&args)?;
+    let mut report = Report::start(args.json.as_deref().filter(|_| args.add))?;
+    if let Some(path) = &args.json {
+        report::writable(path)?;
+    }
+    let device = device(options.device)?;
+    options.precision.require::<Plain>(NAME, &device)?;
+    let clock = Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device };
+    let mut bench = Bench { options, clock, figures: Figures::default() };
+    say(report.head());
+    let asked = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
+    for part in Part::MEASURED.into_iter().filter(asked) {
+        part.measure_watched(&mut bench)?;
+        report.add(bench.figures.take());
+        if let Some(path) = &args.json {
+            report.write(path)?;
+        }
+    }
+    match plot {
+        Some(plot) => plot.draw(&[report]),
+        None => Ok(()),
+    }
+}

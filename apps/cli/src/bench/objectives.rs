@@ -1,0 +1,120 @@
+//! Loss and gradient of the objectives on random embeddings, over B and over K, and how their cost grows.
+
+use burn::tensor::{Distribution, Tensor};
+use qare::{ContrastiveObjectiveConfig, ObjectiveError, QareConfig, SimilarityFloor, Views};
+
+use super::Bench;
+use super::figure::Unit;
+use crate::backend::Training;
+use qare_lab::{LabError, Result};
+
+const DIM: usize = 64;
+/// The smallest B, and the B at which K grows.
+const FEW_IMAGES: usize = 64;
+const FEW_VIEWS: usize = 2;
+
+type Embeddings = Tensor<Training, 2>;
+type Loss = Box<dyn Fn(Embeddings, Views) -> std::result::Result<Tensor<Training, 1>, ObjectiveError>>;
+
+/// Something whose loss and gradient are timed.
+struct Term {
+    name: &'static str,
+    /// The largest B whatever `--max-batch` is, for what grows slowly; none for the rest.
+    max_batch: Option<usize>,
+    loss: Loss,
+}
+
+fn terms() -> Vec<Term> {
+    let objective = |name, config: ContrastiveObjectiveConfig| {
+        let objective = config.init();
+        let loss: Loss = Box::new(move |z, views| Ok(objective.forward(z, views)?.loss));
+        Term { name, max_batch: None, loss }
+    };
+    let set_term = |name, max_batch, config: QareConfig| {
+        let qare = config.init();
+        let loss: Loss = Box::new(move |z, views| qare.forward(z, views));
+        Term { name, max_batch, loss }
+    };
+    vec![
+        objective("simclr", ContrastiveObjectiveConfig::simclr()),
+        objective("simclr_qare", ContrastiveObjectiveConfig::simclr_qare(1.0, 1.0)),
+        objective("sparseclr", ContrastiveObjectiveConfig::sparseclr()),
+        objective("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
+        set_term("qare", None, QareConfig::new()),
+        set_term("qare_no_floor", Some(1 << 16), QareConfig::new().with_similarity_floor(SimilarityFloor::None)),
+    ]
+}
+
+pub fn measure(bench: &mut Bench) -> Result<()> {
+    let doubled = |from: usize, to: usize| {
+        std::iter::successors(Some(from), |size| Some(2 * size)).take_while(move |size| *size <= to)
+    };
+    let (max_batch, max_views) = (bench.options.max_batch, bench.options.max_views);
+    for term in terms() {
+        let over_images = doubled(FEW_IMAGES, term.max_batch.filter(|_| !bench.options.quick).unwrap_or(max_batch))
+            .map(|images| Ok((images, one(bench, &term, images, FEW_VIEWS)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let over_views = doubled(2 * FEW_VIEWS, max_views)
+            .map(|views| Ok((views, one(bench, &term, FEW_IMAGES, views)?)))
+            .collect::<Result<Vec<_>>>()?;
+        // Below these sizes, what does not depend on them counts for much.
+        exponent(bench, term.name, "B", over_images.iter().filter(|(images, _)| *images >= 256));
+        exponent(bench, term.name, "K", over_views.iter());
+    }
+    Ok(())
+}
+
+/// The median time of loss and gradient.
+fn one(bench: &mut Bench, term: &Term, images: usize, views: usize) -> Result<f64> {
+    let embeddings =
+        Embeddings::random([views * images, DIM], Distribution::Normal(0.0, 1.0), &bench.clock.device).require_grad();
+    let views = Views::new(views).map_err(failed)?;
+    let runs = bench.clock.measure(|| {
+        let gradients = (term.loss)(embeddings.clone(), views).map_err(failed)?.backward();
+        match embeddings.grad(&gradients) {
+            Some(_) => Ok(()),
+            None => Err(LabError::Failed(format!("{} has no gradient", term.name))),
+        }
+    })?;
+    let (name, views) = (term.name, views.count());
+    let key = format!("objectives.{name}.B{images}.K{views}");
+    let label = format!("{name} loss and gradient, B = {images}, K = {views}");
+    Ok(bench.figures.seconds(key, label, &runs, 1, None))
+}
+
+fn failed(error: ObjectiveError) -> LabError {
+    LabError::Failed(error.to_string())
+}
+
+/// Tells the power of the size with which times grow.
+fn exponent<'a>(bench: &mut Bench, name: &str, of: &str, times: impl Iterator<Item = &'a (usize, f64)>) {
+    let points: Vec<(f64, f64)> = times.map(|(size, seconds)| ((*size as f64).ln(), seconds.ln())).collect();
+    if points.len() >= 2 {
+        let key = format!("objectives.{name}.exponent_{of}");
+        let label = format!("{name}: cost grows as {of} to the power of");
+        bench.figures.number(key, label, Unit::Number, slope(&points));
+    }
+}
+
+/// The slope of the line of least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (above, below) = points
+        .iter()
+        .map(|point| ((point.0 - x) * (point.1 - y), (point.0 - x) * (point.0 - x)))
+        .fold((0.0, 0.0), |sums, terms| (sums.0 + terms.0, sums.1 + terms.1));
+    above / below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slope;
+
+    #[test]
+    fn the_exponent_of_a_power_is_found() {
+        let points: Vec<(f64, f64)> =
+            [256.0f64, 512.0, 1024.0].iter().map(|size| (size.ln(), (3e-9 * size.powf(2.5)).ln())).collect();
+        assert!((slope(&points) - 2.5).abs() < 1e-9);
+    }
+}

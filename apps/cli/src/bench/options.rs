@@ -1,0 +1,98 @@
+//! What is measured, and how large: the flags with their defaults.
+
+use std::path::PathBuf;
+
+use qare_models::BackboneName;
+
+use crate::cli::BenchArgs;
+use qare_lab::precision::Precision;
+use qare_lab::recipe::DeviceChoice;
+use qare_lab::recipe::Recipe;
+use qare_lab::{LabError, Result};
+
+/// The sizes of a benchmark.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub quick: bool,
+    pub backbones: Vec<BackboneName>,
+    pub batches: Vec<usize>,
+    pub max_batch: usize,
+    pub max_views: usize,
+    pub images: usize,
+    pub probe_epochs: usize,
+    pub steps: usize,
+    pub seconds: f64,
+    pub data_dir: Option<PathBuf>,
+    pub device: Option<DeviceChoice>,
+    /// What backbones compute in.
+    pub precision: Precision,
+    /// Workers of loaders that run beside training; none given, those of a recipe.
+    pub num_workers: Option<usize>,
+}
+
+impl Options {
+    pub fn of(args: &BenchArgs) -> Result<Self> {
+        let quick = args.quick;
+        let either =
+            |given: Option<usize>, small: usize, usual: usize| given.unwrap_or(if quick { small } else { usual });
+        let listed = |given: &[usize], small: &[usize], usual: &[usize]| match given {
+            [] if quick => small.to_vec(),
+            [] => usual.to_vec(),
+            given => given.to_vec(),
+        };
+        let backbones = match args.backbones.as_slice() {
+            [] if quick => vec![BackboneName::Conv4],
+            [] => vec![BackboneName::Conv4, BackboneName::Resnet8, BackboneName::Resnet32],
+            given => given.to_vec(),
+        };
+        let options = Self {
+            quick,
+            backbones,
+            batches: listed(&args.batches, &[128], &[128, 256]),
+            max_batch: either(args.max_batch, 512, 4096),
+            max_views: either(args.max_views, 8, 32),
+            images: either(args.images, 5000, 50_000),
+            probe_epochs: if quick { 10 } else { 100 },
+            steps: either(args.steps, 50, 500),
+            seconds: args.seconds.unwrap_or(if quick { 0.3 } else { 2.0 }),
+            data_dir: args.machine.data_dir.clone(),
+            device: args.machine.device,
+            precision: args.precision,
+            num_workers: args.machine.num_workers,
+        };
+        options.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        let least = [
+            ("--batches", self.batches.iter().copied().min().unwrap_or(0), 2),
+            ("--max-batch", self.max_batch, 64),
+            ("--max-views", self.max_views, 2),
+            ("--images", self.images, 2),
+            ("--steps", self.steps, 1),
+        ];
+        if let Some((flag, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
+            return Err(LabError::Usage(format!("{flag} {value}: it has to be at least {least}")));
+        }
+        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
+            return Err(LabError::Usage(format!("--seconds {}: it has to be a number above 0", self.seconds)));
+        }
+        if let Some(dir) = self.data_dir.as_deref().filter(|dir| !dir.is_dir()) {
+            return Err(LabError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
+        }
+        Ok(self)
+    }
+
+    /// What a backbone is called in the keys and labels of figures: other precisions than f32 have figures of their own.
+    pub fn network(&self, backbone: BackboneName) -> String {
+        match self.precision {
+            Precision::F32 => backbone.to_string(),
+            other => format!("{backbone}-{other}"),
+        }
+    }
+
+    /// Workers of loaders that run beside training.
+    pub fn workers(&self) -> usize {
+        self.num_workers.unwrap_or(Recipe::default().num_workers)
+    }
+}

@@ -1,0 +1,259 @@
+//! The times of the objectives against B and against K, both axes logarithmic, as an SVG file.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
+use plotters::prelude::*;
+
+use super::report::{Report, writable};
+use qare_lab::runs::files::write_whole;
+use qare_lab::{LabError, Result};
+
+const SIZE: (u32, u32) = (1200, 640);
+const FOOT: u32 = 90;
+const FONT: &str = "sans-serif";
+const INK: RGBColor = RGBColor(60, 60, 60);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// What is drawn, and in which colour.
+const TERMS: [(&str, RGBColor); 6] = [
+    ("simclr", RGBColor(0, 114, 178)),
+    ("simclr_qare", RGBColor(86, 180, 233)),
+    ("sparseclr", RGBColor(213, 94, 0)),
+    ("sparseclr_qare", RGBColor(230, 159, 0)),
+    ("qare", RGBColor(0, 158, 115)),
+    ("qare_no_floor", RGBColor(204, 121, 167)),
+];
+
+/// How a term is called in the legend.
+fn legend(term: &str) -> &str {
+    match term {
+        "qare" => "set term alone",
+        "qare_no_floor" => "set term, no floor",
+        term => term,
+    }
+}
+
+/// Where a plot goes.
+#[derive(Debug)]
+pub struct PlotFile(PathBuf);
+
+impl PlotFile {
+    /// # Errors
+    /// If it is no SVG file, or cannot be written.
+    pub fn new(path: &Path) -> Result<Self> {
+        if path.extension().is_none_or(|extension| extension != "svg") {
+            return Err(LabError::Usage(format!("--plot {}: expected a name that ends in .svg", path.display())));
+        }
+        writable(path)?;
+        Ok(Self(path.to_path_buf()))
+    }
+
+    /// Draws the objectives of all reports: those of the first in full lines, those of others in dashes.
+    pub fn draw(&self, reports: &[Report]) -> Result<()> {
+        let over_images = Panel::of(reports, "images in a batch B, two views of each", |images, views| {
+            (views == 2).then_some(images)
+        });
+        let over_views =
+            Panel::of(reports, "views K of each of 64 images", |images, views| (images == 64).then_some(views));
+        if over_images.is_empty() {
+            return Err(LabError::Usage(format!(
+                "--plot {}: there are no times of objectives to draw; measure the part `objectives`",
+                self.0.display()
+            )));
+        }
+        let mut svg = String::new();
+        draw(&mut svg, &[over_images, over_views], reports)
+            .map_err(|error| LabError::Failed(format!("the plot cannot be drawn: {error}")))?;
+        write_whole(&self.0, svg.as_bytes())
+    }
+}
+
+/// One term of one report.
+struct Curve {
+    color: RGBColor,
+    /// Which report.
+    report: usize,
+    /// Size and seconds, sizes ascending.
+    points: Vec<(f64, f64)>,
+}
+
+struct Panel {
+    axis: &'static str,
+    curves: Vec<Curve>,
+}
+
+impl Panel {
+    /// The curves over what `size` makes of B and K.
+    fn of(reports: &[Report], axis: &'static str, size: impl Fn(usize, usize) -> Option<usize>) -> Self {
+        let mut curves = Vec::new();
+        for (number, report) in reports.iter().enumerate() {
+            for (term, color) in TERMS {
+                let mut points: Vec<(f64, f64)> = report
+                    .figures
+                    .iter()
+                    .filter_map(|figure| {
+                        let (found, images, views) = sizes(&figure.key)?;
+                        let size = size(images, views).filter(|_| found == term)?;
+                        Some((size as f64, figure.median))
+                    })
+                    .collect();
+                points.sort_by(|one, other| one.0.total_cmp(&other.0));
+                if !points.is_empty() {
+                    curves.push(Curve { color, report: number, points });
+                }
+            }
+        }
+        Self { axis, curves }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.curves.is_empty()
+    }
+
+    fn points(&self) -> impl Iterator<Item = &(f64, f64)> {
+        self.curves.iter().flat_map(|curve| &curve.points)
+    }
+
+    /// The range of sizes, a little wider than the points.
+    fn sizes(&self) -> Range<f64> {
+        let least = self.points().map(|point| point.0).fold(f64::INFINITY, f64::min);
+        let most = self.points().map(|point| point.0).fold(0.0, f64::max);
+        least / 1.12..most * 1.12
+    }
+}
+
+/// Term, B and K of `objectives.TERM.B64.K2`.
+fn sizes(key: &str) -> Option<(&str, usize, usize)> {
+    let mut parts = key.strip_prefix("objectives.")?.split('.');
+    let (term, images, views) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((term, images.strip_prefix('B')?.parse().ok()?, views.strip_prefix('K')?.parse().ok()?))
+}
+
+type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn draw(svg: &mut String, panels: &[Panel], reports: &[Report]) -> Drawn {
+    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let title = ("Time of loss and gradient", (FONT, 22).into_font().color(&INK));
+    let area = area.titled(title.0, title.1)?;
+    let (above, foot) = area.split_vertically(SIZE.1 - FOOT - 30);
+    let drawn: Vec<&Panel> = panels.iter().filter(|panel| !panel.is_empty()).collect();
+    let decades = decades(drawn.iter().flat_map(|panel| panel.points()).map(|point| point.1));
+    for (panel, place) in drawn.iter().zip(above.split_evenly((1, drawn.len()))) {
+        draw_panel(panel, &decades, &place)?;
+    }
+    draw_legend(&foot, panels, reports)?;
+    area.present()
+}
+
+/// The whole powers of ten around some times.
+fn decades(seconds: impl Iterator<Item = f64>) -> Range<i32> {
+    let powers: Vec<f64> = seconds.map(f64::log10).collect();
+    let least = powers.iter().copied().fold(f64::INFINITY, f64::min).floor() as i32;
+    let most = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max).ceil() as i32;
+    least..most.max(least + 1)
+}
+
+fn draw_panel(panel: &Panel, decades: &Range<i32>, place: &Area<'_>) -> Drawn {
+    let text = |size: u32| (FONT, size).into_font().color(&INK);
+    // A hair wider, so that the powers at both ends are within.
+    let seconds = 10f64.powi(decades.start) / 1.001..10f64.powi(decades.end) * 1.001;
+    let mut chart = ChartBuilder::on(place)
+        .margin(12)
+        .x_label_area_size(48)
+        .y_label_area_size(76)
+        .build_cartesian_2d(panel.sizes().log_scale().base(2.0), seconds.log_scale())?;
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .x_desc(panel.axis)
+        .x_labels(12)
+        .y_labels(decades.len() + 1)
+        .axis_desc_style(text(16))
+        .label_style(text(14))
+        .x_label_formatter(&|size| format!("{size:.0}"))
+        .y_label_formatter(&|seconds| duration(*seconds))
+        .draw()?;
+    for curve in &panel.curves {
+        let line = curve.color.stroke_width(2);
+        match curve.report {
+            0 => {
+                chart.draw_series(LineSeries::new(curve.points.iter().copied(), line))?;
+                let dots = curve.points.iter().map(|point| Circle::new(*point, 3, curve.color.filled()));
+                chart.draw_series(dots)?;
+            }
+            report => {
+                let points = curve.points.iter().copied();
+                chart.draw_series(DashedLineSeries::new(points, dash(report), 4, line))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The length of the dashes of a report's lines.
+fn dash(report: usize) -> u32 {
+    if report == 1 { 8 } else { 2 }
+}
+
+/// The terms by colour, and below, where there are several, the programs by kind of line.
+fn draw_legend(foot: &Area<'_>, panels: &[Panel], reports: &[Report]) -> Drawn {
+    let text = (FONT, 15).into_font().color(&INK);
+    let drawn = |color: RGBColor| panels.iter().flat_map(|panel| &panel.curves).any(|curve| curve.color == color);
+    let terms: Vec<_> = TERMS.into_iter().filter(|(_, color)| drawn(*color)).collect();
+    let width = (SIZE.0 as i32 - 90) / terms.len().max(1) as i32;
+    for (place, (term, color)) in terms.into_iter().enumerate() {
+        let x = 90 + place as i32 * width;
+        foot.draw(&PathElement::new([(x, 18), (x + 30, 18)], color.stroke_width(3)))?;
+        foot.draw(&Text::new(legend(term), (x + 38, 10), text.clone()))?;
+    }
+    for (number, report) in reports.iter().enumerate() {
+        let width = (SIZE.0 as i32 - 90) / reports.len() as i32;
+        let x = 90 + number as i32 * width;
+        let ends = [(x, 50), (x + 40, 50)];
+        match number {
+            0 => foot.draw(&PathElement::new(ends, INK.stroke_width(2)))?,
+            number => foot.draw(&DashedPathElement::new(ends, dash(number), 4, INK.stroke_width(2)))?,
+        }
+        foot.draw(&Text::new(report.short_name(), (x + 48, 42), text.clone()))?;
+    }
+    Ok(())
+}
+
+/// Powers of ten as a person reads them.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s >= 0.999 => format!("{s:.0} s"),
+        s if s >= 0.999e-3 => format!("{:.0} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_term_and_sizes() {
+        assert_eq!(sizes("objectives.sparseclr_qare.B256.K2"), Some(("sparseclr_qare", 256, 2)));
+        assert_eq!(sizes("objectives.qare.exponent_B"), None);
+        assert_eq!(sizes("step.conv4.B256.simclr"), None);
+    }
+
+    #[test]
+    fn times_lie_between_whole_powers_of_ten() {
+        assert_eq!(decades([0.002, 0.5].into_iter()), -3..0);
+        assert_eq!(decades([1.0].into_iter()), 0..1);
+    }
+
+    #[test]
+    fn axes_are_labelled_in_round_units() {
+        assert_eq!([1e-4, 1e-3, 0.1, 1.0, 10.0].map(duration), ["100 µs", "1 ms", "100 ms", "1 s", "10 s"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! The figures of a benchmark with where they come from, as a JSON file.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::figure::Figure;
+use super::machine::{Machine, today};
+use qare_lab::runs::files::write_whole;
+use qare_lab::{LabError, Result};
+
+/// A benchmark of one program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Name and version.
+    pub program: String,
+    pub backend: String,
+    pub date: String,
+    pub machine: Machine,
+    pub figures: Vec<Figure>,
+}
+
+impl Report {
+    /// A report of this program, with the figures that a file has already, if there is such a file.
+    pub fn start(known: Option<&Path>) -> Result<Self> {
+        let figures = match known.filter(|path| path.exists()) {
+            Some(path) => Self::read(path)?.figures,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            program: format!("qare {}", env!("CARGO_PKG_VERSION")),
+            backend: crate::backend::NAME.to_string(),
+            date: today(),
+            machine: Machine::here(),
+            figures,
+        })
+    }
+
+    /// Reads a report of this program or of another one.
+    pub fn read(path: &Path) -> Result<Self> {
+        let unreadable = |error: String| {
+            LabError::Usage(format!(
+                "{}: {error}; expected a file that `qare bench --json` or apps/bench/pytorch/bench.py --json has written",
+                path.display()
+            ))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
+    }
+
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("plain data");
+        write_whole(path, format!("{text}\n").as_bytes())
+    }
+
+    /// Takes figures in, each in the place of the one with its key.
+    pub fn add(&mut self, figures: Vec<Figure>) {
+        self.figures.retain(|known| figures.iter().all(|figure| figure.key != known.key));
+        self.figures.extend(figures);
+    }
+
+    pub fn figure(&self, key: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.key == key)
+    }
+
+    /// Program and backend, in a few words.
+    pub fn name(&self) -> String {
+        format!("{} ({})", self.program, self.backend)
+    }
+
+    /// The same without versions.
+    pub fn short_name(&self) -> String {
+        format!("{} ({})", self.program.split([' ', ',']).next().unwrap_or_default(), self.backend)
+    }
+
+    /// What the figures are of, in a line.
+    pub fn head(&self) -> String {
+        let Machine { cpu, cores, threads, gpu, system } = &self.machine;
+        let gpu = gpu.as_ref().map_or(String::new(), |gpu| format!(", {gpu}"));
+        format!("{}: {cpu}, {cores} cores, {threads} threads{gpu}, {system}, {}", self.name(), self.date)
+    }
+}
+
+/// Refuses a file that could not be written, before anything is measured.
+pub fn writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.is_dir(), path.is_dir() || path.file_name().is_none()) {
+        (true, false) => Ok(()),
+        (false, _) => Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display()))),
+        (_, true) => Err(LabError::Usage(format!("{}: it is a folder, expected the name of a file", path.display()))),
+    }
+}

@@ -1,0 +1,54 @@
+//! Contrastive views: one thread, and all.
+
+use qare_data::{Augmentation, DatasetName, Draw, Purpose, Scratch, write_view};
+use rayon::prelude::*;
+
+use super::Bench;
+use qare_lab::Result;
+
+/// Images that a run makes a view of, each.
+const IMAGES: usize = 256;
+
+pub fn measure(bench: &mut Bench) -> Result<()> {
+    for side in [32, 64, 96] {
+        let images = random_pixels(IMAGES, side);
+        let size = 3 * side * side;
+        let normalization = DatasetName::Cifar10.normalization();
+        let mut out = vec![0.0; images.len()];
+        let view = |scratch: &mut Scratch, index: usize, out: &mut [f32]| {
+            let mut draw = Draw::new(1, Purpose::View, 0, index as u64, 0);
+            let image = &images[index * size..(index + 1) * size];
+            write_view(Augmentation::Contrastive, image, side, &mut draw, &normalization, scratch, out);
+        };
+
+        let mut scratch = Scratch::default();
+        let one = bench.clock.measure(|| {
+            out.chunks_exact_mut(size).enumerate().for_each(|(index, out)| view(&mut scratch, index, out));
+            Ok(())
+        })?;
+        // Enough of them that handing them out does not count.
+        let mut many = vec![0.0; 16 * images.len()];
+        let all = bench.clock.measure(|| {
+            many.par_chunks_exact_mut(size)
+                .enumerate()
+                .for_each_init(Scratch::default, |scratch, (index, out)| view(scratch, index % IMAGES, out));
+            Ok(())
+        })?;
+        let key = |threads: &str| format!("views.{side}.{threads}");
+        let label = |threads: &str| format!("view {side}×{side}, {threads}");
+        bench.figures.seconds(key("one_thread"), label("one thread"), &one, IMAGES, Some("views"));
+        let threads = format!("{} threads", rayon::current_num_threads());
+        bench.figures.seconds(key("all_threads"), label(&threads), &all, 16 * IMAGES, Some("views"));
+    }
+    Ok(())
+}
+
+/// Planar pixels `[count, 3, side, side]`, all values equally likely.
+pub fn random_pixels(count: usize, side: usize) -> Vec<u8> {
+    let mut pixels = vec![0; count * 3 * side * side];
+    pixels.par_chunks_exact_mut(3 * side * side).enumerate().for_each(|(index, pixels)| {
+        let mut draw = Draw::new(0, Purpose::Picture, 0, index as u64, side as u64);
+        pixels.iter_mut().for_each(|pixel| *pixel = draw.below(256) as u8);
+    });
+    pixels
+}

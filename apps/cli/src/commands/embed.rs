@@ -1,0 +1,105 @@
+//! `qare embed`: features of images, for use elsewhere.
+
+use qare_data::ImageSet;
+use qare_lab::export::embedding::{UNKNOWN, embed};
+use qare_lab::export::{extension, is_another, trained_on, writable};
+use qare_lab::images::Source;
+use qare_lab::recipe::SIZES;
+use qare_lab::runs::checkpoint::{Checkpoint, Stated};
+use qare_lab::{LabError, Result};
+
+use super::images_of_run;
+use crate::backend::{NAME, Plain, device_for};
+use crate::cli::{EmbedArgs, Part};
+use crate::output::say;
+use crate::progress::Bars;
+
+/// Writes the features of a dataset's part, with labels and file names.
+pub fn embed_command(args: EmbedArgs) -> Result<()> {
+    let format = extension(&args.output);
+    if !matches!(format.as_str(), "npy" | "safetensors") {
+        return Err(LabError::Usage(format!(
+            "--output {}: expected a name that ends in .npy or .safetensors",
+            args.output.display()
+        )));
+    }
+    writable(&args.output)?;
+    let stated = Stated { dataset: args.trained_on.or(args.dataset), method: None, backbone: args.backbone };
+    let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
+    is_another(&args.output, &checkpoint)?;
+    let recipe = &checkpoint.recipe;
+    if let Some(size) = args.image_size.filter(|size| !SIZES.contains(size)) {
+        let (least, most) = SIZES.into_inner();
+        return Err(LabError::Usage(format!("--image-size {size}: it has to be from {least} to {most}")));
+    }
+    if let Some(backbone) = args.backbone.filter(|backbone| *backbone != recipe.backbone) {
+        return Err(LabError::Usage(format!(
+            "--backbone {backbone}: {} was trained with {}",
+            checkpoint.file.display(),
+            recipe.backbone
+        )));
+    }
+    let trained_on = trained_on(&checkpoint);
+    if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != trained_on) {
+        return Err(LabError::Usage(format!(
+            "--trained-on {dataset}: {} was trained on {trained_on}",
+            checkpoint.file.display()
+        )));
+    }
+    let dataset = args.dataset.unwrap_or(recipe.dataset);
+    if checkpoint.foreign && args.trained_on.is_none() {
+        say(format!(
+            "note: {} does not say what it was trained on; images are prepared as those of {dataset}, --trained-on names another",
+            checkpoint.file.display()
+        ));
+    }
+    let device = device_for(args.machine.device, recipe.main_device())?;
+    let precision = args.precision.unwrap_or(recipe.precision);
+    precision.require::<Plain>(NAME, &device)?;
+    let data_dir = images_of_run(&checkpoint.file, args.machine.data_dir, recipe.data_dir.clone())?;
+    // Images are made to look like those trained on: in size, and in what they are normalised with.
+    let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());
+    let splits = Source {
+        dataset,
+        data_dir: data_dir.as_deref(),
+        image_size,
+        skip_broken: args.machine.skip_broken || recipe.skip_broken,
+        max_pixels: args.machine.max_pixels.or(recipe.max_pixels),
+    }
+    .load(&|progress| Bars::shared().show(progress))?;
+    let parts: Vec<&ImageSet> = match args.split {
+        Part::All => vec![&splits.train, &splits.test],
+        Part::Train => vec![&splits.train],
+        Part::Test => vec![&splits.test],
+        Part::Unlabeled => match &splits.unlabeled {
+            Some(images) => vec![images],
+            None => {
+                return Err(LabError::Usage(format!("--split unlabeled: {dataset} has no unlabelled images there")));
+            }
+        },
+    };
+    let parts: Vec<&ImageSet> = parts.into_iter().filter(|images| !images.is_empty()).collect();
+    if parts.is_empty() {
+        let split = format!("{:?}", args.split).to_lowercase();
+        return Err(LabError::Usage(format!("--split {split}: {dataset} has no images there")));
+    }
+
+    let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
+    let embedded = embed::<Plain>(&checkpoint, &parts, trained_on.normalization(), precision, workers, &device)?;
+    match embedded.unlabelled() {
+        0 => {}
+        all if all == embedded.rows() => say("note: the images have no labels, and none are written"),
+        some => say(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", embedded.rows())),
+    }
+    match format.as_str() {
+        "npy" => embedded.write_npy(&args.output)?,
+        _ => embedded.write_safetensors(&args.output)?,
+    }
+    say(format!(
+        "features of {} images ({} dimensions) saved as {}",
+        embedded.rows(),
+        embedded.dim(),
+        args.output.display()
+    ));
+    Ok(())
+}

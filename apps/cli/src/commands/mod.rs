@@ -1,0 +1,103 @@
+//! The subcommands, a file each: from flags to calls of the library, and what is printed of them.
+
+mod data;
+mod embed;
+mod export;
+mod list;
+mod pretrain;
+mod probe;
+mod run;
+mod sweep;
+mod test;
+
+use std::path::{Path, PathBuf};
+
+use qare_data::DatasetName;
+use qare_lab::recipe::{Recipe, absolute};
+use qare_lab::runs::checkpoint::{Checkpoint, Stated};
+use qare_lab::{LabError, Result};
+
+use crate::bench;
+use crate::cli::{CheckpointFlags, Command, DataCommand, MachineFlags};
+
+/// Does what the call asks for.
+pub fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Pretrain(args) => pretrain::pretrain_command(args),
+        Command::Probe(args) => probe::probe_command(args),
+        Command::Test(args) => test::test_command(args),
+        Command::Run(args) => run::run_command(args),
+        Command::Sweep(args) => sweep::sweep_command(args),
+        Command::Embed(args) => embed::embed_command(args),
+        Command::Export(args) => export::export_command(args),
+        Command::Data(DataCommand::Fetch(args)) => data::fetch(args),
+        Command::Data(DataCommand::Check(args)) => data::check(args),
+        Command::Bench(args) => bench::bench(args),
+        Command::List => list::list(),
+        Command::Devices => list::list_devices(),
+    }
+}
+
+/// What a call says of its checkpoint.
+fn stated(flags: &CheckpointFlags) -> Stated {
+    Stated { dataset: flags.dataset, method: flags.method, backbone: flags.backbone }
+}
+
+/// The recipe of a checkpoint, with what the call says about machine and probe.
+fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe> {
+    let mut recipe = checkpoint.recipe.clone();
+    let given = [
+        // Files of other programs do not tell their method.
+        (
+            "method",
+            flags.method.filter(|_| !checkpoint.foreign).map(|name| name.to_string()),
+            recipe.method.to_string(),
+        ),
+        ("backbone", flags.backbone.map(|name| name.to_string()), recipe.backbone.to_string()),
+    ];
+    for (name, given, actual) in given {
+        if let Some(given) = given.filter(|given| *given != actual) {
+            return Err(LabError::Usage(format!(
+                "--{name} {given}: {} was trained with {actual}",
+                checkpoint.file.display()
+            )));
+        }
+    }
+    let MachineFlags { data_dir, device, num_workers, skip_broken, max_pixels, .. } = flags.machine.clone();
+    recipe.data_dir = images_of_run(&checkpoint.file, data_dir, recipe.data_dir)?;
+    recipe.skip_broken |= skip_broken;
+    recipe.max_pixels = max_pixels.or(recipe.max_pixels);
+    if device.is_some() {
+        (recipe.device, recipe.gpus) = (device, None);
+    }
+    recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
+    recipe.image_size = flags.image_size.or(recipe.image_size);
+    recipe.precision = flags.precision.unwrap_or(recipe.precision);
+    recipe.probe.batch_size = flags.batch_size.unwrap_or(recipe.probe.batch_size);
+    Ok(recipe)
+}
+
+/// Where the images are: as the call says, or as the run that some weights are of.
+///
+/// # Errors
+/// If the call says nothing, and the run's folder is not there or is not known.
+fn images_of_run(weights: &Path, said: Option<PathBuf>, of_run: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    let Some(dir) = said.is_none().then_some(of_run).flatten() else { return absolute(said) };
+    let problem = if dir.is_relative() {
+        "a relative path, which may mean another folder here"
+    } else if !dir.is_dir() {
+        "which is not there"
+    } else {
+        return Ok(Some(dir));
+    };
+    Err(LabError::Usage(format!(
+        "{} was trained on images in {}, {problem}: say where they are with --data-dir DIR",
+        weights.display(),
+        dir.display()
+    )))
+}
+
+/// The dataset that a probe is to be of; none where that is the one of the run.
+fn elsewhere(recipe: &Recipe, dataset: Option<DatasetName>) -> Option<DatasetName> {
+    dataset.filter(|dataset| *dataset != recipe.dataset)
+}

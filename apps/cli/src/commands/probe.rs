@@ -1,0 +1,81 @@
+//! `qare probe`: stage 2.
+
+use qare_data::Splits;
+use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, probe};
+use qare_lab::images::Images;
+use qare_lab::progress::duration;
+use qare_lab::recipe::Recipe;
+use qare_lab::runs::checkpoint::Checkpoint;
+use qare_lab::runs::run_folder::RunFolder;
+use qare_lab::{LabError, Result};
+
+use super::pretrain::{Inner, watched};
+use super::{elsewhere, recipe_of, stated};
+use crate::backend::{Device, NAME, Plain, Training, device_for, devices_of};
+use crate::cli::ProbeArgs;
+use crate::output::say;
+use crate::progress::Bars;
+
+pub fn probe_command(args: ProbeArgs) -> Result<()> {
+    let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint, &stated(&args.from))?;
+    let mut recipe = recipe_of(&checkpoint, &args.from)?;
+    recipe.probe.dataset = elsewhere(&recipe, args.from.dataset.or(recipe.probe.dataset));
+    recipe.probe.finetune = args.from.finetune.unwrap_or(recipe.probe.finetune);
+    // Asked for here, it needs --finetune; of the run's recipe, it waits for that.
+    recipe.probe.augment = args.augment || (recipe.probe.augment && recipe.probe.finetune);
+    if let (Some(rate), true) = (args.learning_rate, recipe.probe.finetune) {
+        return Err(LabError::Usage(format!(
+            "--learning-rate {rate}: fine-tuning has rates of its own, 0.001 for the backbone and 0.0001 for the classifier"
+        )));
+    }
+    recipe.probe.seed = args.seed.or(recipe.probe.seed);
+    recipe.probe.epochs = args.epochs.unwrap_or(recipe.probe.epochs);
+    recipe.probe.learning_rate = args.learning_rate.unwrap_or(recipe.probe.learning_rate);
+    recipe.validate()?;
+    let devices = match devices_of(&recipe) {
+        Ok(devices) => devices,
+        // The machine may be another than the run's.
+        Err(_) => {
+            let device = device_for(args.from.machine.device, recipe.main_device())?;
+            recipe.precision.require::<Plain>(NAME, &device)?;
+            recipe.gpus = None;
+            vec![device]
+        }
+    };
+    let target = ProbeTarget::of(&checkpoint, &recipe, args.output.as_deref())?;
+    let images = Images::for_probing(&recipe, &|progress| Bars::shared().show(progress))?;
+    probe_and_save(&checkpoint, &recipe, &images.splits, &devices, &target, args.from.machine.no_tui)?;
+    Ok(())
+}
+
+/// Probes a checkpoint, prints what that found, and saves it.
+pub fn probe_and_save(
+    checkpoint: &Checkpoint,
+    recipe: &Recipe,
+    splits: &Splits,
+    devices: &[Device],
+    target: &ProbeTarget,
+    no_tui: bool,
+) -> Result<ProbeResult<Inner>> {
+    let on_progress = |progress: qare_lab::progress::Progress<'_>| Bars::shared().show(progress);
+    let tuning_folder = target.tuning_folder();
+    let folder = RunFolder::at(&tuning_folder, recipe);
+    let probed = watched(&folder, no_tui, |training| {
+        let options = ProbeOptions { on_progress: &on_progress, training, tuning_folder };
+        probe::<Training>(checkpoint, recipe, splits, devices, target, options)
+    })?;
+    // The figures first: they are there even if nothing can be saved.
+    let (what, name) = if recipe.probe.finetune { ("fine-tuned", "fine-tuning") } else { ("linear probe", "probe") };
+    say(format!(
+        "{name}: {} epochs in {}; saving it as {}",
+        recipe.probe.epochs,
+        duration(probed.seconds),
+        target.weights().display()
+    ));
+    let result = &probed.result;
+    say(format!("train accuracy: {:.2} %", result.train.accuracy));
+    say(format!("kNN-{} accuracy: {:.2} %", probed.neighbours, result.knn));
+    say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
+    probed.save()?;
+    Ok(probed.result)
+}

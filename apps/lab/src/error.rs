@@ -1,0 +1,89 @@
+//! What can go wrong, told apart by whose turn it is.
+
+use std::fmt;
+use std::path::Path;
+
+/// Why something was not done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LabError {
+    /// The call was wrong: a setting, a name, a recipe, a path that is not there.
+    Usage(String),
+    /// The call was right and the work failed: damaged files, numbers that diverged, a full disk.
+    Failed(String),
+    /// A person stopped the run.
+    Interrupted(String),
+}
+
+/// What nearly everything here returns.
+pub type Result<T> = std::result::Result<T, LabError>;
+
+impl LabError {
+    /// What a program that ends with this error returns: 2 for a wrong call, 1 for a failed or interrupted run.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LabError::Usage(_) => 2,
+            LabError::Failed(_) | LabError::Interrupted(_) => 1,
+        }
+    }
+
+    /// Work that failed for this reason.
+    pub fn failed(reason: impl fmt::Display) -> Self {
+        LabError::Failed(reason.to_string())
+    }
+
+    /// A file or folder that the system would not read or write.
+    pub fn io(action: &str, path: &Path, error: std::io::Error) -> Self {
+        LabError::Failed(format!("cannot {action} {}: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LabError::Usage(message) | LabError::Failed(message) | LabError::Interrupted(message) => {
+                f.write_str(message)
+            }
+        }
+    }
+}
+
+impl std::error::Error for LabError {}
+
+impl From<qare_data::DataError> for LabError {
+    fn from(error: qare_data::DataError) -> Self {
+        use qare_data::DataError::*;
+        match error {
+            FolderNeeded { .. } => {
+                LabError::Usage(format!("{error}: with --data-dir DIR; --dataset shapes needs none"))
+            }
+            UnknownDataset { .. } | NotFound { .. } | Setting { .. } => LabError::Usage(error.to_string()),
+            _ => LabError::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<qare_models::WeightsError> for LabError {
+    fn from(error: qare_models::WeightsError) -> Self {
+        use qare_models::WeightsError::*;
+        match error {
+            // A sound file, but not the right one.
+            Missing { .. } | Unexpected { .. } | Shape { .. } | Type { .. } | NoWeights { .. } | NoBackbone { .. } => {
+                LabError::Usage(error.to_string())
+            }
+            _ => LabError::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<qare_data::fetch::FetchError> for LabError {
+    fn from(error: qare_data::fetch::FetchError) -> Self {
+        use qare_data::fetch::FetchError::*;
+        match error {
+            UnknownDataset { .. } | NotDownloadable { .. } | BadAddress { .. } | Incomplete { .. } => {
+                LabError::Usage(error.to_string())
+            }
+            _ => LabError::Failed(error.to_string()),
+        }
+    }
+}

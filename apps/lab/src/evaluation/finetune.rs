@@ -1,0 +1,159 @@
+//! Fine-tuning: backbone and classifier learn from labels together, in the loop that everything trains in.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::Device;
+use burn::tensor::backend::Backend;
+use log::info;
+use qare_data::{Augmentation, DatasetName, RandomErasing, Splits, ViewBatch};
+use qare_models::replicas::ReplicaBackend;
+use qare_models::{
+    Backbone, LinearClassifier, LinearClassifierConfig, NamedTensor, StateDict, WeightsError, named_tensors,
+};
+
+use crate::error::{LabError, Result};
+use crate::methods::{Facts, Figure, MethodName, Plan, Pretext, Scope, StepLoss, accuracy};
+use crate::precision::single;
+use crate::recipe::{ProbeRecipe, Recipe};
+use crate::runs::open_run::{Existing, OpenRun};
+use crate::runs::run_folder::RunFolder;
+use crate::training::optimizer::Rule;
+use crate::training::{TrainOptions, train};
+
+/// Rates of Adam at the start; both are divided by ten after half and three quarters of the epochs.
+pub const BACKBONE_RATE: f64 = 1e-3;
+/// That of the classifier.
+pub const CLASSIFIER_RATE: f64 = 1e-4;
+const DROPS: [f64; 2] = [0.5, 0.75];
+const WEIGHT_DECAY: f32 = 1e-5;
+
+/// What the run of a fine-tuning calls its method.
+const NAME: &str = "finetune";
+
+/// The classifier that is trained together with the backbone: mean cross entropy with the labels.
+#[derive(Module, Debug)]
+pub struct FineTuning<B: Backend> {
+    classifier: LinearClassifier<B>,
+}
+
+impl<B: Backend> Pretext<B> for FineTuning<B> {
+    fn plan(recipe: &Recipe) -> Plan {
+        let augmentation = if recipe.probe.augment { affine(recipe.dataset) } else { Augmentation::None };
+        Plan {
+            labelled: true,
+            rule: Rule::Adam { weight_decay: WEIGHT_DECAY },
+            backbone_rate: BACKBONE_RATE / CLASSIFIER_RATE,
+            drops: &DROPS,
+            ..Plan::new(augmentation, 1).with_figures([Figure::accuracy("Accuracy")])
+        }
+    }
+
+    fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self> {
+        let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), facts.classes);
+        Ok(Self { classifier: classifier.init(recipe.seed, device) })
+    }
+
+    fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
+        let logits = single(self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, classes]
+        let accuracy = accuracy(logits.clone(), batch.labels.clone());
+        let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.labels);
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
+    }
+
+    fn weights(&self) -> Vec<NamedTensor> {
+        named_tensors(&self.classifier, "classifier")
+    }
+
+    fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+        Ok(Self { classifier: weights.load_into(self.classifier, "classifier")? })
+    }
+}
+
+/// Affine views, with an erased square where the reference knows one of a size that suits the dataset.
+pub fn affine(dataset: DatasetName) -> Augmentation {
+    let erase = match dataset {
+        DatasetName::Stl10 => Some(RandomErasing::STL10),
+        DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(RandomErasing::CIFAR100),
+        DatasetName::Cifar10 => Some(RandomErasing::CIFAR10),
+        // The reference has no size for the others.
+        _ => None,
+    };
+    Augmentation::Affine { erase }
+}
+
+/// A backbone and the classifier it was tuned with.
+pub type Tuned<B> = (Backbone<B>, LinearClassifier<B>);
+
+/// Trains a backbone and a new classifier on labelled images.
+///
+/// While it trains, `folder` is its run folder. A fine-tuning that was stopped goes on there, if it is the same one: started
+/// anew it would take the same steps. What is done with goes with [`discard`].
+///
+/// # Errors
+/// Those of [`train`].
+pub fn finetune<B: ReplicaBackend>(
+    backbone: Backbone<B>,
+    splits: &Splits,
+    recipe: &Recipe,
+    folder: &Path,
+    devices: &[B::Device],
+    options: TrainOptions<'_, B>,
+) -> Result<Tuned<B::InnerBackend>> {
+    let run_recipe = recipe_of(recipe, &backbone);
+    let folder = RunFolder::at(folder, &run_recipe);
+    let same = folder.recipe()?.is_some_and(|there| {
+        there.id == run_recipe.id && there.epochs == run_recipe.epochs && run_recipe.differences(&there).is_empty()
+    });
+    let existing = if same { Existing::Resume } else { Existing::Overwrite };
+    let run = OpenRun::at(folder.clone(), &run_recipe, existing)?;
+    let classes = splits.train.classes();
+    let options = TrainOptions { backbone: Some(backbone), ..options };
+    train::<B, FineTuning<B>>(&run, splits, devices, options).map_err(|error| match error {
+        LabError::Interrupted(_) => LabError::Interrupted(format!(
+            "interrupted; the same command goes on after the last whole epoch, kept in {}",
+            folder.path().display()
+        )),
+        error => error,
+    })?;
+    let latest = folder.latest()?.ok_or_else(|| LabError::failed("the fine-tuning left no weights"))?;
+    let weights = StateDict::read_safetensors(&folder.file(&latest.weights))?;
+    let device = &devices[0];
+    let backbone = run_recipe.backbone.init::<B::InnerBackend>(run_recipe.seed, device);
+    let classifier = LinearClassifierConfig::new(run_recipe.backbone.feature_dim(), classes);
+    let classifier = classifier.init::<B::InnerBackend>(run_recipe.seed, device);
+    Ok((weights.load_into(backbone, "backbone")?, weights.load_into(classifier, "classifier")?))
+}
+
+/// The recipe of a fine-tuning's own run. It is named after the weights that it starts from: others would make another run.
+fn recipe_of<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe {
+    let mut hasher = crc32fast::Hasher::new();
+    for tensor in named_tensors(backbone, "") {
+        tensor.values.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
+    }
+    Recipe {
+        method: MethodName::Own(NAME.into()),
+        dataset: recipe.probed(),
+        seed: recipe.probe_seed(),
+        epochs: recipe.probe.epochs,
+        batch_size: recipe.probe.batch_size,
+        learning_rate: CLASSIFIER_RATE,
+        checkpoint: None,
+        id: Some(format!("{:08x}", hasher.finalize())),
+        probe: ProbeRecipe { dataset: None, seed: None, ..recipe.probe.clone() },
+        ..recipe.clone()
+    }
+}
+
+/// Deletes the folder of a fine-tuning whose weights are kept elsewhere, but for its log, which goes beside it.
+pub fn discard(folder: &Path) {
+    let mut name = folder.file_name().unwrap_or_default().to_os_string();
+    name.push(".log.csv");
+    let log = folder.with_file_name(name);
+    if std::fs::rename(folder.join("log.csv"), &log).is_ok() {
+        info!("its losses, epoch by epoch, are in {}", log.display());
+    }
+    // Left over, it is in nobody's way.
+    let _ = std::fs::remove_dir_all(folder);
+}

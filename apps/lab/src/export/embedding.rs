@@ -1,0 +1,132 @@
+//! Features of images as files.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+use qare_data::{ImageSet, Normalization};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+
+use super::npy::npy;
+use crate::error::Result;
+use crate::evaluation::features;
+use crate::precision::Precision;
+use crate::runs::checkpoint::Checkpoint;
+use crate::runs::files::write_whole;
+
+/// The name of each image's file, where images have files.
+fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
+    parts.iter().flat_map(|images| (0..images.len()).map(|index| images.file_name(index))).collect()
+}
+
+/// The label of an image whose class nobody knows.
+pub const UNKNOWN: i64 = -1;
+
+/// Features with what belongs to them.
+pub struct Embedded<'a> {
+    /// One row of `dim` values after the other.
+    values: Vec<f32>,
+    dim: usize,
+    labels: Vec<i64>,
+    class_names: &'a [String],
+    file_names: Option<Vec<&'a str>>,
+}
+
+/// The frozen features of some sets of images, one set after the other.
+///
+/// # Errors
+/// If images cannot be loaded in batches.
+pub fn embed<'a, B: Backend>(
+    checkpoint: &Checkpoint,
+    parts: &[&'a ImageSet],
+    normalization: Normalization,
+    precision: Precision,
+    workers: usize,
+    device: &B::Device,
+) -> Result<Embedded<'a>> {
+    let backbone = checkpoint.backbone::<B>(device)?;
+    let dim = backbone.feature_dim();
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    for images in parts {
+        let more = features::extract(&backbone, images, normalization, precision, workers, device)?;
+        values.extend(more.values);
+        let label = |label: &u16| if images.is_labeled() { i64::from(*label) } else { UNKNOWN };
+        labels.extend(more.labels.iter().map(label));
+    }
+    // Of a part without labels the names of classes are those of nothing.
+    let labelled = parts.iter().find(|images| images.is_labeled()).or(parts.first());
+    let class_names = labelled.map_or(&[][..], |images| images.class_names());
+    Ok(Embedded { values, dim, labels, class_names, file_names: file_names(parts) })
+}
+
+impl Embedded<'_> {
+    /// The number of images.
+    pub fn rows(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The number of values of each.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How many images have no label.
+    pub fn unlabelled(&self) -> usize {
+        self.labels.iter().filter(|label| **label == UNKNOWN).count()
+    }
+
+    /// The labels, if any image has one.
+    fn known_labels(&self) -> Option<&[i64]> {
+        (self.unlabelled() < self.rows()).then_some(&self.labels[..])
+    }
+
+    /// All in one file: see [`Embedded::safetensors`].
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_safetensors(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.safetensors())
+    }
+
+    /// `features` f32 `[N, F]` and, where there are labels, `labels` i64 `[N]` and the names of their classes as JSON in the
+    /// metadata, where the names of the files are.
+    fn safetensors(&self) -> Vec<u8> {
+        let values: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let labels: Option<Vec<u8>> =
+            self.known_labels().map(|labels| labels.iter().flat_map(|label| label.to_le_bytes()).collect());
+        let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).expect("the shape fits");
+        let mut tensors = vec![("features", view(Dtype::F32, vec![self.rows(), self.dim], &values[..]))];
+        let mut metadata = HashMap::new();
+        if let Some(labels) = &labels {
+            tensors.push(("labels", view(Dtype::I64, vec![self.rows()], labels)));
+            metadata.insert("class_names".to_string(), json!(self.class_names).to_string());
+        }
+        if let Some(names) = &self.file_names {
+            metadata.insert("file_names".to_string(), json!(names).to_string());
+        }
+        safetensors::serialize(tensors, Some(metadata)).expect("names and shapes make valid JSON")
+    }
+
+    /// The features as NAME.npy; where there are labels, they as NAME.labels.npy and a line with the name of each class as
+    /// NAME.classes.txt; and a line with its file for each image as NAME.files.txt.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn write_npy(&self, path: &Path) -> Result<()> {
+        let rows = self.rows() as u64;
+        // A name with a line break would be two.
+        let line = |name: &&str| name.replace(['\n', '\r'], "\u{fffd}");
+        let lines =
+            |lines: &[&str]| format!("{}\n", lines.iter().map(line).collect::<Vec<_>>().join("\n")).into_bytes();
+        if let Some(labels) = self.known_labels() {
+            write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels.iter().copied()))?;
+            let names: Vec<&str> = self.class_names.iter().map(String::as_str).collect();
+            write_whole(&path.with_extension("classes.txt"), &lines(&names))?;
+        }
+        if let Some(names) = &self.file_names {
+            write_whole(&path.with_extension("files.txt"), &lines(names))?;
+        }
+        write_whole(path, &npy(&[rows, self.dim as u64], self.values.iter().copied()))
+    }
+}

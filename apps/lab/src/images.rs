@@ -1,0 +1,140 @@
+//! Reading the images that a recipe names, and the part of them that it takes.
+
+use std::path::Path;
+
+use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
+
+use log::info;
+
+use crate::error::{LabError, Result};
+use crate::evaluation::labels;
+use crate::progress::{OnProgress, Progress, Work};
+use crate::recipe::Recipe;
+
+/// Images on disk, and how to read them.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    pub dataset: DatasetName,
+    pub data_dir: Option<&'a Path>,
+    pub image_size: Option<usize>,
+    pub skip_broken: bool,
+    pub max_pixels: Option<u64>,
+}
+
+impl<'a> Source<'a> {
+    /// The images of a recipe, or of another dataset where it finds its own.
+    pub fn of(recipe: &'a Recipe, dataset: DatasetName) -> Self {
+        Self {
+            dataset,
+            data_dir: recipe.data_dir.as_deref(),
+            image_size: recipe.image_size,
+            skip_broken: recipe.skip_broken,
+            max_pixels: recipe.max_pixels,
+        }
+    }
+
+    /// Reads them, and notes what serves as what and what is left out.
+    ///
+    /// # Errors
+    /// If they are not there, or damaged.
+    pub fn load(&self, on_progress: OnProgress) -> Result<Splits> {
+        if let Some(dir) = self.data_dir.filter(|dir| self.dataset.needs_files() && !dir.is_dir()) {
+            return Err(LabError::Usage(format!(
+                "{}: there is no such folder; --data-dir, or data_dir of the recipe, names the folder of the images",
+                dir.display()
+            )));
+        }
+        let decoded =
+            |done: usize, total: usize| on_progress(Progress { work: Work::ReadingImages, done, total, figure: "" });
+        let mut options = LoadOptions {
+            dir: self.data_dir,
+            image_size: self.image_size,
+            progress: Some(&decoded),
+            skip_broken: self.skip_broken,
+            ..Default::default()
+        };
+        options.max_pixels = self.max_pixels.unwrap_or(options.max_pixels);
+        let splits = qare_data::load(self.dataset, &options)?;
+        for note in &splits.notes {
+            info!("note: {note}");
+        }
+        Ok(splits)
+    }
+}
+
+/// The images that a recipe takes of a dataset.
+pub struct Images {
+    pub splits: Splits,
+    /// What they are a part of, in words, if they are not all.
+    part: Option<String>,
+}
+
+impl Images {
+    /// Those that a recipe trains on.
+    pub fn for_training(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
+        Ok(Self::taken(recipe, Source::of(recipe, recipe.dataset).load(on_progress)?))
+    }
+
+    /// Those that a recipe's probe learns from and is tested on.
+    pub fn for_probing(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
+        let splits = Source::of(recipe, recipe.probed()).load(on_progress)?;
+        probeable(recipe.probed(), &splits)?;
+        let images = Self::taken(recipe, splits);
+        if let Some(part) = &images.part {
+            info!("note: {part}");
+        }
+        Ok(images)
+    }
+
+    /// What a recipe takes of images that are read: of those it limits, a stratified part that its seed decides.
+    pub fn taken(recipe: &Recipe, mut splits: Splits) -> Self {
+        let mut parts = Vec::new();
+        let mut limit = |set: &mut ImageSet, limit: Option<usize>, what: &str| {
+            if let Some(limit) = limit.filter(|limit| *limit < set.len()) {
+                let whole = std::mem::replace(set, set.stratified(limit, recipe.seed));
+                let missing = labels::present(&whole).saturating_sub(labels::present(set));
+                let classes = if missing > 0 { format!(", {missing} classes without any") } else { String::new() };
+                parts.push(format!("{limit} of {} {what} images{classes}", whole.len()));
+            }
+        };
+        limit(&mut splits.train, recipe.train_images, "training");
+        if let Some(set) = &mut splits.unlabeled {
+            limit(set, recipe.train_images, "unlabelled");
+        }
+        limit(&mut splits.test, recipe.test_images, "test");
+        let drawn = format!("a part that is drawn with seed {}, each class in proportion", recipe.seed);
+        let part = (!parts.is_empty()).then(|| format!("{}: {drawn}", parts.join(" and ")));
+        Self { splits, part }
+    }
+
+    /// Of so many images that training is to see, how the header line tells: all, or what part of all.
+    pub fn described(&self, trained_on: usize) -> String {
+        match &self.part {
+            None => format!("{trained_on} training images"),
+            Some(part) => part.clone(),
+        }
+    }
+}
+
+/// Whether a classifier can be trained and tested on a dataset.
+///
+/// # Errors
+/// With the reason, if not.
+pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
+    let Splits { train, test, .. } = splits;
+    let problem = if train.is_empty() || !train.is_labeled() {
+        format!("{dataset} has no labelled training images there")
+    } else if test.is_empty() {
+        format!("{dataset} has {} labelled training images there and none to test on", train.len())
+    } else if !test.is_labeled() {
+        "its test images have no labels; `qare embed --split test` writes their features".to_string()
+    } else if train.classes() < 2 {
+        format!("all training images of {dataset} are of the one class {}", labels::listed(train.class_names()))
+    } else {
+        return Ok(());
+    };
+    Err(LabError::Usage(format!(
+        "a probe needs labelled images of two classes or more, some to learn from and others to be tested on: {problem}; \
+         `qare pretrain` needs no labels"
+    )))
+}

@@ -1,0 +1,173 @@
+//! The methods: a file each, and a line each in the list below. docs/new-method.md says how to add one.
+
+// A program holds one of them, and its tensors are elsewhere: a box would only be in the way.
+#![allow(clippy::large_enum_variant)]
+
+mod contrastive;
+mod deepcluster;
+mod deepinfomax;
+mod floor;
+mod name;
+mod pretext;
+mod relationnet;
+mod rotationnet;
+mod standard;
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use burn::tensor::backend::Backend;
+use qare_data::ViewBatch;
+use qare_models::{Backbone, NamedTensor, StateDict, WeightsError};
+use serde::{Deserialize, Serialize};
+
+pub use floor::Floor;
+pub use name::MethodName;
+pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, accuracy};
+pub use relationnet::Aggregation;
+
+use crate::error::{LabError, Result};
+use crate::recipe::Recipe;
+
+/// Makes of the list of methods their names, the enum [`Method`], and what they train with, the enum [`Networks`].
+macro_rules! methods {
+    ($($variant:ident $name:literal $file:ident::$networks:ident $about:literal;)*) => {
+        /// A method that comes with this crate.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub enum Method {
+            $(#[doc = $about] $variant,)*
+            /// The lower bound: an untrained backbone.
+            Randomweights,
+        }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &[Method] = &[$(Method::$variant,)* Method::Randomweights];
+
+            /// Its name in recipes and flags.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $name,)*
+                    Method::Randomweights => "randomweights",
+                }
+            }
+
+            /// What it is, in a few words.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $about,)*
+                    Method::Randomweights => "lower bound: an untrained backbone",
+                }
+            }
+
+            /// Sets the defaults in which the method differs from the common protocol.
+            pub fn set_defaults(self, recipe: &mut Recipe) {
+                match self {
+                    $(Method::$variant => $file::set_defaults(recipe),)*
+                    Method::Randomweights => {}
+                }
+            }
+
+            /// How the method trains; `None` for a backbone that is not trained.
+            pub fn plan(self, recipe: &Recipe) -> Option<Plan> {
+                match self {
+                    $(Method::$variant => Some($file::plan(recipe)),)*
+                    Method::Randomweights => None,
+                }
+            }
+        }
+
+        /// The networks of the method that a recipe names, one of [`Method`].
+        #[derive(Module, Debug)]
+        pub enum Networks<B: Backend> {
+            $(#[doc = $about] $variant($file::$networks<B>),)*
+        }
+
+        impl<B: Backend> Pretext<B> for Networks<B> {
+            /// # Panics
+            /// If the recipe names no method of this crate, or one that trains nothing.
+            fn plan(recipe: &Recipe) -> Plan {
+                recipe.method.plan(recipe).expect("the recipe names a method that trains")
+            }
+
+            fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self> {
+                match recipe.method.built_in()? {
+                    $(Method::$variant => Ok(Self::$variant(Pretext::<B>::new(recipe, facts, device)?)),)*
+                    Method::Randomweights => Err(LabError::Usage("randomweights trains nothing".into())),
+                }
+            }
+
+            fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Self> {
+                Ok(match self {
+                    $(Self::$variant(networks) => Self::$variant(networks.begin_epoch(start)?),)*
+                })
+            }
+
+            fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
+                match self {
+                    $(Self::$variant(networks) => networks.forward(backbone, batch),)*
+                }
+            }
+
+            fn weights(&self) -> Vec<NamedTensor> {
+                match self {
+                    $(Self::$variant(networks) => networks.weights(),)*
+                }
+            }
+
+            fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
+                Ok(match self {
+                    $(Self::$variant(networks) => Self::$variant(networks.load(weights)?),)*
+                })
+            }
+        }
+    };
+}
+
+methods! {
+    Simclr        "simclr"         contrastive::Contrastive  "NT-Xent on pairs of views (Chen et al. 2020)";
+    SimclrQare    "simclr_qare"    contrastive::Contrastive  "NT-Xent and the set term QARe (Moskalev et al. 2022)";
+    Sparseclr     "sparseclr"      contrastive::Contrastive  "sparsemax contrast of pairs (Moskalev et al. 2022)";
+    SparseclrQare "sparseclr_qare" contrastive::Contrastive  "SparseCLR and the set term QARe (Moskalev et al. 2022)";
+    Rotationnet   "rotationnet"    rotationnet::RotationNet  "which of four rotations (Gidaris et al. 2018)";
+    Deepinfomax   "deepinfomax"    deepinfomax::DeepInfoMax  "mutual information of maps and features (Hjelm et al. 2018)";
+    Deepcluster   "deepcluster"    deepcluster::DeepCluster  "k-means clusters as labels (Caron et al. 2018)";
+    Relationnet   "relationnet"    relationnet::RelationNet  "whether two views are of one image (Patacchiola & Storkey 2020)";
+    Standard      "standard"       standard::Standard        "upper bound: supervised, with the labels";
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        // The paper's repository spells it both ways.
+        let corrected = name.replace("sparceclr", "sparseclr");
+        Method::ALL.iter().copied().find(|method| method.as_str() == corrected).ok_or_else(|| {
+            let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
+            format!("unknown method `{name}`; known methods: {}", known.join(", "))
+        })
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> String {
+        method.to_string()
+    }
+}

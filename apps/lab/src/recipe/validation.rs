@@ -1,0 +1,186 @@
+//! Whether a run can work with the numbers of a recipe.
+
+use qare_data::DatasetName;
+
+use super::{InfoMaxRecipe, Recipe};
+use crate::error::{LabError, Result};
+use crate::methods::Method;
+
+/// Heights and widths that images can be brought to, in pixels.
+pub const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
+
+/// Bytes that a run's name has room for, besides all else that it says.
+const LONGEST_ID: usize = 100;
+
+/// The setting under both of its names: a person may have written either.
+const BATCH_SIZE: &str = "batch_size/data_size";
+const PROBE_BATCH_SIZE: &str = "probe.batch_size/probe.data_size";
+
+impl Recipe {
+    /// Whether every number is one that a run can work with.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            (BATCH_SIZE, self.batch_size, 2),
+            ("K", self.views, 2),
+            ("clusters", self.clusters.unwrap_or(2), 2),
+            ("image_size", self.image_size.unwrap_or(8), *SIZES.start()),
+            ("test_images", self.test_images.unwrap_or(1), 1),
+            ("epochs", self.epochs, 1),
+            ("outter_fs", self.outter_fs, 1),
+            ("knn.neighbours", self.knn.neighbours, 1),
+            ("knn.held_out", self.knn.held_out, 1),
+            ("knn.bank", self.knn.bank, 1),
+            ("probe.epochs", self.probe.epochs, 1),
+            (PROBE_BATCH_SIZE, self.probe.batch_size, 1),
+        ];
+        for (name, value, least) in counts {
+            if value < least {
+                return Err(LabError::Usage(format!("{name} is {value}: it has to be at least {least}")));
+            }
+        }
+        if self.max_pixels == Some(0) {
+            return Err(LabError::Usage("max_pixels is 0: it has to be at least 1".into()));
+        }
+        // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
+        let bounds = [
+            (BATCH_SIZE, self.batch_size, 1 << 20),
+            ("K", self.views, 1024),
+            ("clusters", self.clusters.unwrap_or(2), 1 << 24),
+            ("image_size", self.image_size.unwrap_or(8), *SIZES.end()),
+            ("outter_fs", self.outter_fs, 1 << 16),
+            ("the number of gpus", self.devices().len(), 256),
+            ("num_workers", self.num_workers, 1024),
+            (PROBE_BATCH_SIZE, self.probe.batch_size, 1 << 30),
+        ];
+        for (name, value, most) in bounds {
+            if value > most {
+                return Err(LabError::Usage(format!("{name} is {value}: it has to be at most {most}")));
+            }
+        }
+        for (name, seed) in [("seed", Some(self.seed)), ("probe.seed", self.probe.seed)] {
+            if seed.is_some_and(|seed| seed > i64::MAX as u64) {
+                return Err(LabError::Usage(format!(
+                    "{name} has to be at most {}, which is what TOML can hold",
+                    i64::MAX
+                )));
+            }
+        }
+        for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
+            if path.to_str().is_none() {
+                return Err(LabError::Usage(format!(
+                    "{}: a path has to be UTF-8, to stand in a recipe",
+                    path.display()
+                )));
+            }
+        }
+        if self.checkpoint.is_some() && self.method == Method::Randomweights {
+            return Err(LabError::Usage("randomweights starts from no checkpoint: leave --checkpoint out".into()));
+        }
+        if self.train_images.is_some_and(|images| images < 2) {
+            return Err(LabError::Usage("train_images has to be at least 2: training needs two images".into()));
+        }
+        let positive = [
+            ("temperature", self.temperature),
+            ("learning_rate", self.learning_rate),
+            ("knn.temperature", self.knn.temperature),
+            ("probe.learning_rate", self.probe.learning_rate),
+        ];
+        for (name, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(LabError::Usage(format!("{name} is {value}: it has to be a positive number")));
+            }
+        }
+        let InfoMaxRecipe { local, global, prior } = self.infomax;
+        let weights =
+            [("alpha", self.alpha), ("beta", self.beta), ("margin", self.margin), ("momentum", self.momentum)];
+        let terms = [("infomax.local", local), ("infomax.global", global), ("infomax.prior", prior)];
+        for (name, value) in weights.into_iter().chain(terms) {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(LabError::Usage(format!("{name} is {value}: it has to be zero or a positive number")));
+            }
+        }
+        if self.method == Method::Deepinfomax && terms.iter().all(|(_, weight)| *weight == 0.0) {
+            return Err(LabError::Usage(
+                "infomax: at least one of local, global and prior has to have a weight".into(),
+            ));
+        }
+        if [Method::SimclrQare, Method::SparseclrQare].iter().any(|method| self.method == *method)
+            && self.alpha == 0.0
+            && self.beta == 0.0
+        {
+            return Err(LabError::Usage("alpha and beta are both 0: there would be nothing to minimise".into()));
+        }
+        if self.probe.augment && !self.probe.finetune {
+            return Err(LabError::Usage(
+                "augment goes with finetune: a linear probe is trained on the frozen features of images as they are"
+                    .into(),
+            ));
+        }
+        if let (Some(size), Some(side)) = (self.image_size, self.dataset.side())
+            && size != side
+            && !matches!(self.dataset, DatasetName::Tiny | DatasetName::Slim)
+        {
+            return Err(LabError::Usage(format!(
+                "image_size is {size}: the images of {} are {side}×{side}",
+                self.dataset
+            )));
+        }
+        if let Some(gpus) = &self.gpus {
+            if gpus.is_empty() {
+                return Err(LabError::Usage("gpus is empty: name at least one device, or leave it out".into()));
+            }
+            if let Some(device) = self.device {
+                return Err(LabError::Usage(format!(
+                    "device is {device}, and there are gpus: name devices in one of the two"
+                )));
+            }
+        }
+        let (devices, least) = (self.devices().len(), self.least_batch());
+        if self.batch_size < least {
+            let each = if least > devices { "two images" } else { "one image" };
+            return Err(LabError::Usage(format!(
+                "{BATCH_SIZE} is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
+                self.batch_size, self.method
+            )));
+        }
+        if self.momentum >= 1.0 {
+            return Err(LabError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
+        }
+        if self.id.as_deref().is_some_and(|id| id.len() > LONGEST_ID) {
+            return Err(LabError::Usage(format!(
+                "id has more than {LONGEST_ID} bytes: it ends the run folder's name, which a file system has to hold"
+            )));
+        }
+        let unfit = |c: char| c == '/' || c == '\\' || c.is_control();
+        if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(unfit)) {
+            return Err(LabError::Usage(
+                "id has to be a name, not empty and without slashes and line breaks: it ends the run folder's name"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_told() {
+        for text in [
+            "batch_size = 0",
+            "K = 1",
+            "epochs = 0",
+            "alpha = nan",
+            "learning_rate = 0.0",
+            "K = 1000000000",
+            "id = \"a/b\"",
+            "id = \"a\\nb\"",
+            "id = \" \"",
+        ] {
+            assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
+        }
+        Recipe::default().validate().unwrap();
+    }
+}

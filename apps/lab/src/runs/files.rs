@@ -1,0 +1,139 @@
+//! Files that are whole or absent: written beside their place, then renamed to it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{LabError, Result};
+
+/// Ends the name of a file that is still being written.
+const PART: &str = "part";
+
+/// Writes a file as a whole. After an error the old one, if there was one, is untouched.
+pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
+    let beside = beside(path);
+    let written = File::create_new(&beside).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&beside, path)).and_then(|()| sync_folder(path)).map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        LabError::io("write", path, error)
+    })
+}
+
+/// A name beside `path` that no other write uses, in this process or another.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let mut name = path.file_name().expect("a file has a name").to_os_string();
+    name.push(format!(".{}-{}.{PART}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    path.with_file_name(name)
+}
+
+/// Makes a rename in a folder outlast a loss of power.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // Some network file systems know no such thing: then the rename is as safe as it can be.
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Whether a file's name is that of an unfinished write, whose process may be gone.
+pub fn is_part(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == PART)
+}
+
+/// Checks that a file can be made in a folder, before the work for it is done.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    let probe = beside(&folder.join(".qare"));
+    File::create_new(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// Checks that so many bytes more fit where a folder is, as far as the system tells.
+///
+/// # Errors
+/// If they do not.
+pub fn check_space(folder: &Path, bytes: u64) -> Result<()> {
+    match free_space(folder).filter(|free| *free < bytes) {
+        None => Ok(()),
+        Some(free) => Err(LabError::Failed(format!(
+            "{} has room for {:.1} MB, and {:.1} MB are to be written there: make room, or choose another place",
+            folder.display(),
+            free as f64 / 1e6,
+            bytes as f64 / 1e6
+        ))),
+    }
+}
+
+/// Bytes that this user may still write where a folder is.
+#[cfg(unix)]
+fn free_space(folder: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let name = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the name ends in a zero byte, and what the pointer leads to is only read once it has been filled in.
+    let found = unsafe { (libc::statvfs(name.as_ptr(), found.as_mut_ptr()) == 0).then(|| found.assume_init()) }?;
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+    Some(found.f_bavail as u64 * found.f_frsize as u64)
+}
+
+#[cfg(not(unix))]
+fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
+/// Reads a text file.
+pub fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| LabError::io("read", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.txt");
+        for text in ["first", "2"] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(read_text(&path).unwrap(), text);
+        }
+        check_writable(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(write_whole(&dir.path().join("no/file"), b"").is_err());
+        assert!(check_writable(&dir.path().join("no")).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_does_not_fit_is_told_before() {
+        let dir = tempfile::tempdir().unwrap();
+        check_space(dir.path(), 1).unwrap();
+        let error = check_space(dir.path(), u64::MAX).unwrap_err();
+        assert!(error.exit_code() == 1 && error.to_string().contains("room"), "{error}");
+        check_space(Path::new("/no/such/folder"), u64::MAX).unwrap();
+    }
+
+    #[test]
+    fn writes_of_one_file_at_once_do_not_share_a_name() {
+        let path = Path::new("run/results.json");
+        let names = [beside(path), beside(path)];
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().all(|name| is_part(name)));
+        assert_eq!((folder_of(path), folder_of(Path::new("w.pt"))), (Path::new("run"), Path::new(".")));
+    }
+}

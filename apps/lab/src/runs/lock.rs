@@ -1,0 +1,187 @@
+//! Locks that keep two processes from writing one place at once.
+//!
+//! A lock is a file that the operating system knows to be locked, so that it ends with its process, however that ends.
+//! The file says who holds it, and goes when the lock does.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use log::warn;
+
+use crate::error::{LabError, Result};
+use crate::runs::files::folder_of;
+
+/// The right to write somewhere, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    /// `None` where the file system knows no locks.
+    file: Option<File>,
+    /// A folder that was made for the lock's file, and goes with it while it is empty.
+    made: Option<PathBuf>,
+}
+
+/// Why there is no lock.
+enum Refused {
+    Held(String),
+    Failed(io::Error),
+}
+
+impl Lock {
+    /// Locks a run folder, which need not be there yet, for training.
+    ///
+    /// # Errors
+    /// If another process holds it; the message names that process.
+    pub fn of_run(folder: &Path) -> Result<Self> {
+        let name = folder.file_name().expect("a run has a name").to_string_lossy();
+        let parent = folder_of(folder);
+        let made = !parent.exists();
+        std::fs::create_dir_all(parent).map_err(|error| LabError::io("make the run folder", folder, error))?;
+        let path = parent.join(format!(".{name}.lock"));
+        match Self::take(&path, false) {
+            Ok(mut lock) => {
+                lock.made = made.then(|| parent.to_path_buf());
+                Ok(lock)
+            }
+            Err(Refused::Held(holder)) => Err(LabError::Usage(format!(
+                "{} is being written by {holder}: nothing was changed; wait for it or stop it, or make another run with \
+                 --id or --out",
+                folder.display()
+            ))),
+            Err(Refused::Failed(error)) => Err(LabError::io("lock", folder, error)),
+        }
+    }
+
+    /// Locks a file for the moment that it takes to read it and write it anew; waits for whoever does so just now.
+    pub fn of_file(file: &Path) -> Result<Self> {
+        let name = file.file_name().expect("a file has a name").to_string_lossy();
+        let path = folder_of(file).join(format!(".{name}.lock"));
+        Self::take(&path, true).map_err(|refused| match refused {
+            Refused::Held(holder) => LabError::Failed(format!("{} is being written by {holder}", file.display())),
+            Refused::Failed(error) => LabError::io("write", file, error),
+        })
+    }
+
+    fn take(path: &Path, wait: bool) -> std::result::Result<Self, Refused> {
+        let lock = |file| Self { path: path.to_path_buf(), file, made: None };
+        loop {
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+            let mut file = open.map_err(Refused::Failed)?;
+            let locked = if wait { file.lock().map_err(TryLockError::Error) } else { file.try_lock() };
+            match locked {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&mut file))),
+                Err(TryLockError::Error(error)) => {
+                    warn!(
+                        "note: {} cannot be locked ({error}): see to it that no other process writes there",
+                        folder_of(path).display()
+                    );
+                    return Ok(lock(None));
+                }
+            }
+            // Whoever held it before may have removed the file: then another process may lock a new one.
+            if is_at(&file, path) {
+                let _ = file.set_len(0).and_then(|()| file.write_all(signature().as_bytes()));
+                return Ok(lock(Some(file)));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // While it is still locked, so that the file removed is this one.
+            let _ = std::fs::remove_file(&self.path);
+        }
+        if let Some(folder) = &self.made {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Whether an open file is the one at a path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    matches!((file.metadata().map(id), path.metadata().map(id)), (Ok(file), Ok(path)) if file == path)
+}
+
+/// An open file cannot be removed there.
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+/// What a lock's file says of its process.
+fn signature() -> String {
+    let command: Vec<String> = std::env::args().collect();
+    format!("{}\n{}\n", std::process::id(), command.join(" "))
+}
+
+/// Who holds a lock, in words.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    // Where reading is refused too, the process stays unnamed.
+    let _ = file.read_to_string(&mut text);
+    let mut lines = text.lines();
+    let (Some(process), Some(command)) = (lines.next(), lines.next()) else { return "another process".into() };
+    let age = file.metadata().and_then(|metadata| metadata.modified()).ok();
+    let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
+    let since = age.map_or(String::new(), |age| format!(", for {}", crate::progress::duration(age.as_secs_f64())));
+    format!("process {process} (`{command}`{since})")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_run_has_one_writer_who_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("new/run");
+        let lock = Lock::of_run(&run).unwrap();
+        let error = Lock::of_run(&run).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        drop(lock);
+        assert!(!dir.path().join("new").exists(), "what was made for the lock goes with it");
+        drop(Lock::of_run(&run).unwrap());
+    }
+
+    #[test]
+    fn a_lock_left_behind_by_a_killed_process_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".run.lock"), "1\nqare pretrain\n").unwrap();
+        Lock::of_run(&dir.path().join("run")).unwrap();
+    }
+
+    #[test]
+    fn writers_of_a_file_take_turns() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("count.json");
+        std::fs::write(&file, "0").unwrap();
+        let inside = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let _lock = Lock::of_file(&file).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        let count: usize = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+                        std::fs::write(&file, (count + 1).to_string()).unwrap();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "160");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,268 @@
+//! Tables of a sweep: a row for each method, and a row for each run; as Markdown, CSV and LaTeX.
+
+use std::path::Path;
+
+use qare_data::DatasetName;
+use serde_json::Value;
+
+use crate::error::{LabError, Result};
+use crate::recipe::Recipe;
+use crate::runs::run_folder::RunFolder;
+
+/// Figures of a run, in the order of the columns.
+const FIGURES: [Figure; 3] = [
+    Figure {
+        name: "linear probe",
+        always: true,
+        read: |results, recipe| results[recipe.stage("probe")]["test_accuracy"].as_f64(),
+    },
+    Figure { name: "kNN", always: true, read: |results, recipe| results[recipe.stage("knn")]["accuracy"].as_f64() },
+    Figure {
+        name: "seconds an epoch",
+        always: false,
+        read: |results, _| results["pretrain"]["seconds_per_epoch"].as_f64(),
+    },
+];
+
+/// From how many seeds on a standard deviation says something.
+const ENOUGH: usize = 3;
+
+struct Figure {
+    name: &'static str,
+    /// Whether every run has it; an untrained backbone took no time.
+    always: bool,
+    read: fn(&Value, &Recipe) -> Option<f64>,
+}
+
+impl Figure {
+    fn column(&self) -> String {
+        self.name.to_lowercase().replace(' ', "_")
+    }
+}
+
+/// What one run came to.
+pub struct Run {
+    /// Method, dataset, backbone, batch and epochs, as text.
+    settings: [String; 5],
+    seed: u64,
+    figures: [Option<f64>; FIGURES.len()],
+}
+
+const SETTINGS: [&str; 5] = ["method", "dataset", "backbone", "batch", "epochs"];
+
+impl Run {
+    /// Reads the figures of a recipe's run.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn of(recipe: &Recipe, results: &Value) -> Result<Self> {
+        let figures = FIGURES.map(|figure| (figure.read)(results, recipe));
+        if let Some((figure, _)) = FIGURES.iter().zip(figures).find(|(figure, value)| figure.always && value.is_none())
+        {
+            let folder = RunFolder::of(recipe);
+            return Err(LabError::Failed(format!("{} has no {}", folder.path().display(), figure.name)));
+        }
+        let named = |dataset: DatasetName| match recipe.data_dir.as_deref().and_then(Path::file_name) {
+            // Some characters would start another column, in CSV or Markdown.
+            Some(dir) if dataset == DatasetName::Folder => {
+                format!(
+                    "{dataset} {}",
+                    dir.to_string_lossy().replace(|c: char| ",|\"".contains(c) || c.is_control(), "-")
+                )
+            }
+            _ => dataset.to_string(),
+        };
+        let dataset = match recipe.probed() == recipe.dataset {
+            true => named(recipe.dataset),
+            false => format!("{} → {}", named(recipe.dataset), named(recipe.probed())),
+        };
+        let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
+        let settings = [
+            recipe.method.to_string(),
+            dataset,
+            recipe.backbone.to_string(),
+            recipe.batch_size.to_string(),
+            epochs.to_string(),
+        ];
+        Ok(Self { settings, seed: recipe.seed, figures })
+    }
+}
+
+/// The runs of a sweep, those of a method one after the other.
+#[derive(Default)]
+pub struct SweepTable {
+    pub runs: Vec<Run>,
+}
+
+impl SweepTable {
+    /// The runs that differ in their seed only, together.
+    fn groups(&self) -> impl Iterator<Item = &[Run]> {
+        self.runs.chunk_by(|one, next| one.settings == next.settings)
+    }
+
+    pub fn markdown(&self) -> String {
+        let names: Vec<&str> = SETTINGS.into_iter().chain(FIGURES.iter().map(|figure| figure.name)).collect();
+        let mut text = format!("| {} | seeds |\n|{}---|\n", names.join(" | "), "---|".repeat(names.len()));
+        for runs in self.groups() {
+            let [method, others @ ..] = &runs[0].settings;
+            let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
+                (Some(mean), Some(deviation)) => format!("{mean:.2} ± {deviation:.2}"),
+                (Some(mean), None) => format!("{mean:.2}"),
+                (None, _) => "–".to_string(),
+            });
+            text += &format!("| `{method}` | {} | {} | {} |\n", others.join(" | "), cells.join(" | "), seeds(runs));
+        }
+        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+        text += &format!("\n| run | seed | {} |\n|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+        for run in &self.runs {
+            let cells = run.figures.map(|value| value.map_or("–".to_string(), |value| format!("{value:.2}")));
+            text += &format!("| `{}` | {} | {} |\n", run.settings[0], run.seed, cells.join(" | "));
+        }
+        text
+    }
+
+    /// A row for each method: means and standard deviations.
+    pub fn csv(&self) -> String {
+        let columns = FIGURES.map(|figure| format!("{0}_mean,{0}_std", figure.column())).join(",");
+        let mut text = format!("method,seeds,{columns},{}\n", SETTINGS[1..].join(","));
+        for runs in self.groups() {
+            let [method, others @ ..] = &runs[0].settings;
+            let cells = summaries(runs).map(|(mean, deviation)| format!("{},{}", number(mean), number(deviation)));
+            text += &format!("{method},{},{},{}\n", runs.len(), cells.join(","), others.join(","));
+        }
+        text
+    }
+
+    /// A row for each run.
+    pub fn csv_of_runs(&self) -> String {
+        let mut text = format!("{},seed,{}\n", SETTINGS.join(","), FIGURES.map(|figure| figure.column()).join(","));
+        for run in &self.runs {
+            text += &format!("{},{},{}\n", run.settings.join(","), run.seed, run.figures.map(number).join(","));
+        }
+        text
+    }
+
+    /// The table of methods for a paper, with the rules of the package booktabs.
+    pub fn latex(&self) -> String {
+        let accuracies = &FIGURES[..2];
+        let names = SETTINGS.into_iter().chain(accuracies.iter().map(|figure| figure.name)).collect::<Vec<_>>();
+        let mut text = String::from("% \\usepackage{booktabs}\n");
+        text += &format!("\\begin{{tabular}}{{lllrr{}}}\n\\toprule\n", "c".repeat(accuracies.len()));
+        text += &format!("{} \\\\\n\\midrule\n", names.join(" & "));
+        for runs in self.groups() {
+            let settings = runs[0].settings.clone().map(|text| in_latex(&text));
+            let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
+                (Some(mean), Some(deviation)) => format!("${mean:.2} \\pm {deviation:.2}$"),
+                (Some(mean), None) => format!("${mean:.2}$"),
+                (None, _) => "--".to_string(),
+            });
+            text += &format!("{} & {} \\\\\n", settings.join(" & "), cells[..accuracies.len()].join(" & "));
+        }
+        text + "\\bottomrule\n\\end{tabular}\n"
+    }
+}
+
+/// A text with the characters that mean something to LaTeX as what they look like.
+fn in_latex(text: &str) -> String {
+    let told = |letter: char| match letter {
+        '_' | '&' | '%' | '#' | '$' | '{' | '}' => format!("\\{letter}"),
+        '\\' => "\\textbackslash{}".into(),
+        '~' => "\\textasciitilde{}".into(),
+        '^' => "\\textasciicircum{}".into(),
+        '→' => "$\\to$".into(),
+        other => other.to_string(),
+    };
+    text.chars().map(told).collect()
+}
+
+fn seeds(runs: &[Run]) -> String {
+    runs.iter().map(|run| run.seed.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| format!("{value:.4}"))
+}
+
+/// Mean and standard deviation of each figure.
+fn summaries(runs: &[Run]) -> [(Option<f64>, Option<f64>); FIGURES.len()] {
+    std::array::from_fn(|figure| {
+        let values: Vec<f64> = runs.iter().filter_map(|run| run.figures[figure]).collect();
+        summary(&values)
+    })
+}
+
+/// Mean, and standard deviation (over n − 1) if there are enough values for one.
+fn summary(values: &[f64]) -> (Option<f64>, Option<f64>) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    ((!values.is_empty()).then_some(mean), (values.len() >= ENOUGH).then(|| (squares / (count - 1.0)).sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(method: &str, seed: u64, probe: f64, seconds: Option<f64>) -> Run {
+        let settings = [method, "cifar10", "conv4", "128", "200"].map(str::to_string);
+        Run { settings, seed, figures: [Some(probe), Some(40.0), seconds] }
+    }
+
+    fn table() -> SweepTable {
+        let of_three =
+            [(1, 47.0), (2, 48.0), (3, 52.0)].map(|(seed, probe)| run("simclr_qare", seed, probe, Some(8.0)));
+        let others =
+            [run("simclr", 1, 45.0, Some(8.0)), run("simclr", 2, 47.0, Some(8.0)), run("randomweights", 1, 30.5, None)];
+        SweepTable { runs: of_three.into_iter().chain(others).collect() }
+    }
+
+    #[test]
+    fn means_and_deviations_are_those_of_the_sample() {
+        let (mean, deviation) = summary(&[47.0, 48.0, 52.0]);
+        assert!((mean.unwrap() - 49.0).abs() < 1e-12 && (deviation.unwrap() - 7f64.sqrt()).abs() < 1e-12);
+        assert_eq!(summary(&[3.0, 5.0]), (Some(4.0), None), "two values have no spread to speak of");
+        assert_eq!(summary(&[]), (None, None));
+    }
+
+    #[test]
+    fn markdown_has_a_row_for_each_method_and_one_for_each_run() {
+        let text = table().markdown();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[2],
+            "| `simclr_qare` | cifar10 | conv4 | 128 | 200 | 49.00 ± 2.65 | 40.00 ± 0.00 | 8.00 ± 0.00 | 1, 2, 3 |"
+        );
+        assert_eq!(lines[3], "| `simclr` | cifar10 | conv4 | 128 | 200 | 46.00 | 40.00 | 8.00 | 1, 2 |");
+        assert_eq!(lines[4], "| `randomweights` | cifar10 | conv4 | 128 | 200 | 30.50 | 40.00 | – | 1 |");
+        assert!(lines.contains(&"| `simclr` | 2 | 47.00 | 40.00 | 8.00 |"), "{text}");
+        let columns = |line: &str| line.matches('|').count();
+        assert!(lines[..5].iter().all(|line| columns(line) == columns(lines[0])), "{text}");
+    }
+
+    #[test]
+    fn csv_has_means_and_runs() {
+        let text = table().csv();
+        let head = "method,seeds,linear_probe_mean,linear_probe_std,knn_mean,knn_std,seconds_an_epoch_mean,\
+                    seconds_an_epoch_std,dataset,backbone,batch,epochs";
+        assert_eq!(text.lines().next(), Some(head));
+        assert_eq!(text.lines().nth(2), Some("simclr,2,46.0000,,40.0000,,8.0000,,cifar10,conv4,128,200"));
+        let runs = table().csv_of_runs();
+        assert_eq!(runs.lines().count(), 7);
+        assert_eq!(runs.lines().nth(6), Some("randomweights,cifar10,conv4,128,200,1,30.5000,40.0000,"));
+    }
+
+    #[test]
+    fn latex_is_escaped() {
+        assert_eq!(in_latex("folder a_b & 50% → x"), "folder a\\_b \\& 50\\% $\\to$ x");
+    }
+
+    #[test]
+    fn latex_is_a_whole_tabular() {
+        let text = table().latex();
+        assert!(
+            text.contains("simclr\\_qare & cifar10 & conv4 & 128 & 200 & $49.00 \\pm 2.65$ & $40.00 \\pm 0.00$ \\\\"),
+            "{text}"
+        );
+        assert!(text.contains("\\begin{tabular}{lllrrcc}") && text.ends_with("\\end{tabular}\n"));
+    }
+}

@@ -1,0 +1,15 @@
+//! What unit tests compute with.
+
+use burn::backend::Autodiff;
+
+#[cfg(feature = "flex")]
+pub type Plain = burn_flex::Flex;
+#[cfg(not(feature = "flex"))]
+pub type Plain = burn_ndarray::NdArray;
+
+/// The backend that trains.
+pub type Training = Autodiff<Plain>;
+
+pub fn any_device() -> burn::tensor::Device<Training> {
+    Default::default()
+}

@@ -1,0 +1,35 @@
+//! The loaders that a recipe's training reads its batches from.
+
+use burn::tensor::backend::Backend;
+use qare_data::{EpochCursor, ImageSet, LoaderConfig, Shard, ViewLoader};
+
+use crate::error::Result;
+use crate::methods::{LastBatch, Plan};
+use crate::recipe::Recipe;
+
+/// A loader for each device, of its share of the batches.
+pub fn training_loaders<B: Backend>(
+    recipe: &Recipe,
+    plan: &Plan,
+    images: &ImageSet,
+    devices: &[B::Device],
+) -> Result<Vec<ViewLoader<B>>> {
+    let config = LoaderConfig {
+        batch_size: recipe.batch_size,
+        views: plan.views,
+        seed: recipe.seed,
+        workers: recipe.num_workers.div_ceil(devices.len()),
+        shuffle: true,
+        drop_last: match plan.last_batch {
+            LastBatch::IfEnough => (1..recipe.least_batch()).contains(&(images.len() % recipe.batch_size)),
+            LastBatch::Dropped => true,
+        },
+        augmentation: plan.augmentation,
+        normalization: recipe.dataset.normalization(),
+    };
+    let loader = |(rank, device)| {
+        let loader = ViewLoader::new(images.clone(), config, EpochCursor::default(), device)?;
+        Ok(loader.shard(Shard { rank, count: devices.len() })?)
+    };
+    devices.iter().enumerate().map(loader).collect()
+}

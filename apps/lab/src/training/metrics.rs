@@ -1,0 +1,98 @@
+//! The numbers of the dashboard, as metrics of burn-train.
+
+use std::sync::Arc;
+
+use burn_train::metric::state::{FormatOptions, NumericMetricState};
+use burn_train::metric::{
+    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
+};
+
+use crate::methods::Figure;
+use crate::training::step::{StepFigures, ValidationOutput};
+
+/// A number read off each step's figures, and its mean over the epoch.
+#[derive(Clone)]
+pub struct FigureMetric<T> {
+    name: MetricName,
+    unit: Option<&'static str>,
+    precision: usize,
+    higher_is_better: bool,
+    read: Arc<dyn Fn(&T) -> f64 + Send + Sync>,
+    state: NumericMetricState,
+}
+
+impl<T> FigureMetric<T> {
+    fn new(
+        name: &str,
+        precision: usize,
+        higher_is_better: bool,
+        read: impl Fn(&T) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        let (name, read) = (Arc::new(name.to_string()), Arc::new(read));
+        Self { name, unit: None, precision, higher_is_better, read, state: NumericMetricState::new() }
+    }
+}
+
+pub const LOSS: &str = "Loss";
+pub const VIEWS_PER_SECOND: &str = "Views/s";
+/// Burn's own name of its metric.
+pub const LEARNING_RATE: &str = "Learning Rate";
+pub const KNN_ACCURACY: &str = "kNN accuracy";
+
+/// What is minimised.
+pub fn loss() -> FigureMetric<StepFigures> {
+    FigureMetric::new(LOSS, 4, false, |figures: &StepFigures| figures.loss)
+}
+
+/// The figure at this place of a method's plan.
+pub fn of_method(place: usize, figure: &Figure) -> FigureMetric<StepFigures> {
+    let read = move |figures: &StepFigures| figures.method.get(place).copied().unwrap_or(f64::NAN);
+    let metric = FigureMetric::new(figure.name, figure.precision, figure.higher_is_better, read);
+    FigureMetric { unit: figure.unit, ..metric }
+}
+
+/// Views trained on in a second.
+pub fn views_per_second() -> FigureMetric<StepFigures> {
+    FigureMetric::new(VIEWS_PER_SECOND, 0, true, |figures: &StepFigures| figures.views_per_second)
+}
+
+/// k-nearest-neighbour accuracy of frozen features on the held-out part.
+pub fn knn_accuracy() -> FigureMetric<ValidationOutput> {
+    let metric = FigureMetric::new(KNN_ACCURACY, 2, true, |output: &ValidationOutput| output.knn_accuracy);
+    FigureMetric { unit: Some("%"), ..metric }
+}
+
+impl<T: Clone + Send + Sync> Metric for FigureMetric<T> {
+    type Input = T;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        let unit = self.unit.map(str::to_string);
+        NumericAttributes { unit, higher_is_better: self.higher_is_better }.into()
+    }
+
+    fn update(&mut self, item: &T, _metadata: &MetricMetadata) -> SerializedEntry {
+        let mut format = FormatOptions::new(self.name()).precision(self.precision);
+        if let Some(unit) = self.unit {
+            format = format.unit(unit);
+        }
+        self.state.update((self.read)(item), 1, format)
+    }
+
+    fn clear(&mut self) {
+        self.state.reset();
+    }
+}
+
+impl<T: Clone + Send + Sync> Numeric for FigureMetric<T> {
+    fn value(&self) -> NumericEntry {
+        self.state.current_value()
+    }
+
+    fn running_value(&self) -> NumericEntry {
+        self.state.running_value()
+    }
+}

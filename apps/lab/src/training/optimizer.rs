@@ -1,0 +1,213 @@
+//! Adam and SGD as the reference sets them, with a state that can be saved and found again.
+
+use std::collections::BTreeMap;
+
+use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{
+    Adam, AdamConfig, AdamState, GradientsParams, LearningRate, Optimizer, Sgd, SgdConfig, SgdState, SimpleOptimizer,
+};
+use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Device, Tensor};
+
+/// What Adam forgets of its means of gradients and of their squares, and its ε: PyTorch's, which is not Burn's.
+pub const BETA_1: f32 = 0.9;
+pub const BETA_2: f32 = 0.999;
+pub const EPSILON: f32 = 1e-8;
+
+/// Adam with PyTorch's constants.
+pub fn adam() -> AdamConfig {
+    AdamConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON)
+}
+
+/// How weights follow from gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Adam with PyTorch's constants. Weight decay is added to the gradient, as in PyTorch's Adam.
+    Adam {
+        /// What the weights are multiplied by in the sum; 0 for none.
+        weight_decay: f32,
+    },
+    /// v ← momentum·v + g, w ← w − rate·v.
+    Sgd {
+        /// The share of v that stays.
+        momentum: f64,
+    },
+}
+
+impl Rule {
+    /// Adam without weight decay.
+    pub const ADAM: Self = Self::Adam { weight_decay: 0.0 };
+
+    fn name(self) -> &'static str {
+        match self {
+            Rule::Adam { .. } => "adam",
+            Rule::Sgd { .. } => "sgd",
+        }
+    }
+}
+
+/// A [`Rule`] at work.
+#[derive(Clone)]
+pub enum Update<B: Backend> {
+    Adam(Adam),
+    Sgd(Sgd<B>),
+}
+
+/// What an [`Update`] remembers of a parameter: the state of one of the two.
+#[derive(Record, Clone)]
+pub struct UpdateState<B: Backend, const D: usize> {
+    adam: Option<AdamState<B, D>>,
+    sgd: Option<SgdState<B, D>>,
+}
+
+impl<B: Backend> SimpleOptimizer<B> for Update<B> {
+    type State<const D: usize> = UpdateState<B, D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        tensor: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        state: Option<UpdateState<B, D>>,
+    ) -> (Tensor<B, D>, Option<UpdateState<B, D>>) {
+        match self {
+            Update::Adam(adam) => {
+                let (tensor, adam) = adam.step(rate, tensor, gradient, state.and_then(|state| state.adam));
+                (tensor, Some(UpdateState { adam, sgd: None }))
+            }
+            Update::Sgd(sgd) => {
+                let (tensor, sgd) = sgd.step(rate, tensor, gradient, state.and_then(|state| state.sgd));
+                (tensor, Some(UpdateState { adam: None, sgd }))
+            }
+        }
+    }
+
+    fn to_device<const D: usize>(state: UpdateState<B, D>, device: &Device<B>) -> UpdateState<B, D> {
+        UpdateState {
+            adam: state.adam.map(|state| <Adam as SimpleOptimizer<B>>::to_device(state, device)),
+            sgd: state.sgd.map(|state| <Sgd<B> as SimpleOptimizer<B>>::to_device(state, device)),
+        }
+    }
+}
+
+/// An optimizer of Burn's that follows a rule.
+pub type Adaptor<M, B> = OptimizerAdaptor<Update<<B as AutodiffBackend>::InnerBackend>, M, B>;
+
+/// An optimizer of a model's weights.
+#[derive(Clone)]
+pub struct ModelOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
+    rule: Rule,
+    optimizer: Adaptor<M, B>,
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
+    /// One that remembers nothing yet.
+    pub fn new(rule: Rule) -> Self {
+        let update = match rule {
+            Rule::Adam { weight_decay } => {
+                let decay = (weight_decay != 0.0).then(|| WeightDecayConfig::new(weight_decay));
+                Update::Adam(adam().with_weight_decay(decay).build())
+            }
+            Rule::Sgd { momentum } => {
+                // PyTorch has no dampening, Burn would have.
+                let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
+                Update::Sgd(SgdConfig::new().with_momentum(Some(momentum)).build())
+            }
+        };
+        Self { rule, optimizer: OptimizerAdaptor::from(update) }
+    }
+
+    /// The optimizer as Burn's Learner takes it.
+    pub(crate) fn adaptor(&self) -> Adaptor<M, B> {
+        self.optimizer.clone()
+    }
+
+    /// The model after a step with these gradients.
+    pub fn step(&mut self, rate: LearningRate, model: M, gradients: GradientsParams) -> M {
+        self.optimizer.step(rate, model, gradients)
+    }
+
+    /// What it remembers of every parameter of `model`, exactly.
+    pub fn to_bytes(&self, model: &M) -> Vec<u8> {
+        let states = self.optimizer.to_record().into_item::<FullPrecisionSettings>();
+        // A hash map has another order in each process: the same state would be other bytes.
+        let in_order: BTreeMap<_, _> = states.into_iter().collect();
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
+        let record = BurnRecord::new::<NamedMpkBytesRecorder<FullPrecisionSettings>>(in_order);
+        let state =
+            Recorder::<B>::save_item::<BurnRecord<_, B>>(&recorder, record, ()).expect("bytes are written to memory");
+        let mut bytes = header(self.rule, model, &state).into_bytes();
+        bytes.extend(state);
+        bytes
+    }
+
+    /// The optimizer with a state of [`ModelOptimizer::to_bytes`].
+    ///
+    /// # Errors
+    /// If the state is damaged, or of another kind of model.
+    pub fn with_bytes(self, bytes: &[u8], model: &M, device: &B::Device) -> Result<Self, String> {
+        let start = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let (found, state) = bytes.split_at(start);
+        if found != header(self.rule, model, state).as_bytes() {
+            return Err("it is no state of this optimizer for this network, or its checksum is wrong".into());
+        }
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
+        let record: <Adaptor<M, B> as Optimizer<M, B>>::Record =
+            recorder.load(state.to_vec(), device).map_err(|error| error.to_string())?;
+        Ok(Self { optimizer: self.optimizer.load_record(record), ..self })
+    }
+}
+
+/// Takes the gradients of a part of a model out of those of the whole.
+pub fn take_gradients<B: AutodiffBackend, M: Module<B>>(part: &M, of: &mut GradientsParams) -> GradientsParams {
+    struct Taken<'a> {
+        of: &'a mut GradientsParams,
+        taken: GradientsParams,
+    }
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Taken<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = self.of.remove::<B::InnerBackend, D>(param.id) {
+                self.taken.register(param.id, gradient);
+            }
+        }
+    }
+    let mut taken = Taken { of, taken: GradientsParams::new() };
+    part.visit(&mut taken);
+    taken.taken
+}
+
+/// The first line of a saved state: its checksum, and the shapes of the parameters that it is for.
+fn header<B: Backend, M: Module<B>>(rule: Rule, model: &M, state: &[u8]) -> String {
+    struct Shapes(String);
+    impl<B: Backend> ModuleVisitor<B> for Shapes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0 += &format!(" {:?}", param.dims()).replace(", ", "x");
+        }
+    }
+    let mut shapes = Shapes(String::new());
+    model.visit(&mut shapes);
+    format!("{} {:08x}{}\n", rule.name(), crc32fast::hash(state), shapes.0)
+}
+
+/// Numbers the parameters in the order of the module, instead of at random: an optimizer's state is kept by their
+/// ids, and has to find them again in the next process.
+pub fn with_stable_ids<B: Backend, M: Module<B>>(module: M) -> M {
+    module.map(&mut Numbering { next: 1 })
+}
+
+struct Numbering {
+    next: u64,
+}
+
+impl<B: Backend> ModuleMapper<B> for Numbering {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (_, tensor, mapper) = param.consume();
+        let id = ParamId::from(self.next);
+        self.next += 1;
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

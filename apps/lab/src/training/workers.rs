@@ -1,0 +1,242 @@
+//! Training steps on several devices: a thread for each, which works on its share of the batch.
+//!
+//! Burn's own `MultiDevicesTrainStep` does nearly this. But it copies the model to a device outside of anything that catches a
+//! panic, waits for ever for a thread that has ended so, and does not tell two threads on one device apart.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+
+use burn::module::Module;
+use burn::optim::GradientsAccumulator;
+use burn::tensor::backend::AutodiffBackend;
+use qare_data::ViewBatch;
+use qare_models::replicas::{ReplicaError, ReplicaGroup};
+
+use super::model::PretextModel;
+use super::step::{Step, StepFigures};
+use crate::error::{LabError, Result};
+use crate::methods::{Pretext, Trainable};
+
+/// What a device is given: the model, its share of the batch, and the loss scale.
+type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<f64>);
+
+/// A device's part of a step, by its rank.
+type Part = (usize, std::result::Result<Step, ReplicaError>);
+
+/// The threads.
+pub struct Workers<B: AutodiffBackend, P: Pretext<B>> {
+    /// Where gradients are summed.
+    main: B::Device,
+    shares: Vec<Sender<Work<B, P>>>,
+    parts: Receiver<Part>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
+    /// A thread for each device, as the members of a group. The first device is the main one.
+    ///
+    /// # Errors
+    /// If the system has no more threads.
+    pub fn start(group: &ReplicaGroup, devices: &[B::Device]) -> Result<Self> {
+        let (done, parts) = channel();
+        let (mut shares, mut threads) = (Vec::new(), Vec::new());
+        for (rank, device) in devices.iter().enumerate() {
+            let (share, work) = channel::<Work<B, P>>();
+            let (group, device, done) = (group.clone(), device.clone(), done.clone());
+            let work = move || {
+                while let Ok((model, share, scale)) = work.recv() {
+                    let step = || model.fork(&device).differentiate(share, scale).map_err(|error| error.to_string());
+                    if done.send((rank, group.enter(rank, step))).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = Builder::new().name(format!("device-{rank}")).spawn(work);
+            let refused = |error| LabError::Failed(format!("cannot start a thread for each device: {error}"));
+            threads.push(thread.map_err(refused)?);
+            shares.push(share);
+        }
+        Ok(Self { main: devices[0].clone(), shares, parts, threads })
+    }
+
+    /// The sums of what all devices make of their shares of a batch, in the order of the devices, whichever is done first. The
+    /// gradients are finite if those of all devices are.
+    ///
+    /// # Errors
+    /// If a step fails or panics on one of them, with the reason of the first that did.
+    pub fn differentiate(
+        &self,
+        model: &PretextModel<B, P>,
+        shares: Vec<ViewBatch<B>>,
+        scale: Option<f64>,
+    ) -> Result<Step> {
+        for (device, share) in self.shares.iter().zip(shares) {
+            device.send((model.clone(), share, scale)).expect("the thread works until this is dropped");
+        }
+        let parts = self.shares.iter().map(|_| self.parts.recv().expect("a step that fails says so"));
+        let mut parts: Vec<Part> = parts.collect();
+        parts.sort_by_key(|(rank, _)| *rank);
+
+        let mut gradients = GradientsAccumulator::new();
+        let (mut figures, mut finite) = (StepFigures::default(), true);
+        for (_, part) in parts {
+            let part = part.map_err(LabError::failed)?;
+            finite &= part.finite;
+            gradients.accumulate(model, part.gradients.to_device(&self.main, model));
+            figures.loss += part.figures.loss;
+            figures.views += part.figures.views;
+            figures.method.resize(part.figures.method.len(), 0.0);
+            figures.method.iter_mut().zip(part.figures.method).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(Step { gradients: gradients.grads(), figures, finite })
+    }
+}
+
+impl<B: AutodiffBackend, P: Pretext<B>> Drop for Workers<B, P> {
+    fn drop(&mut self) {
+        // They end when there is no more to come.
+        self.shares.clear();
+        for thread in self.threads.drain(..) {
+            // Panics in steps are told with the step.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{ModuleVisitor, Param};
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Int, Tensor, TensorData};
+    use qare_data::{Shard, Share};
+    use qare_models::replicas::BatchStatistics;
+
+    use super::*;
+    use crate::evaluation::features::values;
+    use crate::methods::{Facts, Method, Networks, Plan};
+    use crate::recipe::Recipe;
+    use crate::test_backend::{Plain, Training, any_device};
+
+    type Model = PretextModel<Training, Networks<Training>>;
+
+    /// A share of four images, with so many channels.
+    fn share(rank: usize, channels: usize) -> ViewBatch<Training> {
+        let device = any_device();
+        let share = Share::of(Shard { rank, count: 2 }, 8);
+        ViewBatch {
+            images: Tensor::ones([share.images, 1, channels, 8, 8], &device),
+            labels: Tensor::<Training, 1, Int>::zeros([share.images], &device),
+            indices: (share.offset..share.offset + share.images).collect(),
+            epoch: 1,
+            share,
+        }
+    }
+
+    /// Views of so many images from one on, each image of a brightness of its own.
+    fn batch(share: Share, views: usize) -> ViewBatch<Training> {
+        let side = 32;
+        let size = 3 * side * side;
+        let value = |at: usize| {
+            let (image, pixel) = (share.offset + at / (views * size), at % (views * size));
+            ((image + 1) * pixel % 97) as f32 / 97.0
+        };
+        let values: Vec<f32> = (0..share.images * views * size).map(value).collect();
+        let shape = [share.images, views, 3, side, side];
+        ViewBatch {
+            images: Tensor::from_data(TensorData::new(values, shape), &any_device()),
+            labels: Tensor::zeros([share.images], &any_device()),
+            indices: (share.offset..share.offset + share.images).collect(),
+            epoch: 1,
+            share,
+        }
+    }
+
+    /// The gradients of all weights, one after the other.
+    struct Flat<'a>(&'a GradientsParams, Vec<f32>);
+
+    impl ModuleVisitor<Training> for Flat<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Training, D>>) {
+            self.1.extend(self.0.get::<Plain, D>(param.id).into_iter().flat_map(values));
+        }
+    }
+
+    /// Loss and gradient of a step.
+    fn told(model: &Model, output: Result<Step>) -> (f64, Vec<f32>) {
+        let Step { gradients, figures, .. } = output.unwrap();
+        let mut gradient = Flat(&gradients, Vec::new());
+        model.visit(&mut gradient);
+        (figures.loss, gradient.1)
+    }
+
+    /// Where a device sees nothing but its share, loss and gradient are the means of those of the shares, by their images.
+    #[test]
+    fn shares_that_stand_alone_count_by_their_images() {
+        for method in [Method::Relationnet, Method::Deepinfomax, Method::Rotationnet] {
+            let recipe = Recipe { method: method.into(), ..Recipe::default() };
+            let facts = Facts { images: 7, classes: 3 };
+            let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
+            let Plan { figures, views, .. } = recipe.method.plan(&recipe).unwrap();
+            let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+            let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
+            let workers = Workers::start(&group, &[any_device(), any_device()]).unwrap();
+            let shares = [0, 1].map(|rank| Share::of(Shard { rank, count: 2 }, 7));
+            assert_ne!(shares[0].images, shares[1].images);
+
+            let (loss, gradient) =
+                told(&model, workers.differentiate(&model, shares.map(|share| batch(share, views)).into(), None));
+            let alone = shares.map(|share| {
+                let shard = Share::whole(share.images);
+                told(&model, model.differentiate(ViewBatch { share: shard, ..batch(share, views) }, None))
+            });
+            let mean = |of: [f64; 2]| (of[0] * shares[0].images as f64 + of[1] * shares[1].images as f64) / 7.0;
+            let expected = mean([alone[0].0, alone[1].0]);
+            assert!((loss - expected).abs() <= 1e-5 * expected, "{method}: {loss}, not {expected}");
+            let largest = gradient.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            assert!(largest > 0.0, "{method}");
+            for (at, found) in gradient.iter().enumerate() {
+                let expected = mean([alone[0].1[at].into(), alone[1].1[at].into()]);
+                assert!(
+                    (f64::from(*found) - expected).abs() <= 1e-3 * f64::from(largest),
+                    "{method}: {found}, {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_on_one_device_is_the_failure_of_the_step() {
+        let recipe = Recipe { method: Method::Standard.into(), ..Recipe::default() };
+        let facts = Facts { images: 8, classes: 3 };
+        let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
+        let figures = recipe.method.plan(&recipe).unwrap().figures;
+        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+        let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
+        let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
+
+        let sound = devices.differentiate(&model, vec![share(0, 3), share(1, 3)], None).unwrap();
+        assert_eq!((sound.figures.views, sound.finite), (8, true));
+        assert!(!sound.gradients.is_empty());
+        // The network takes three channels.
+        for _ in 0..2 {
+            let broken = devices.differentiate(&model, vec![share(0, 3), share(1, 5)], None);
+            let message = broken.err().unwrap().to_string();
+            assert!(message.starts_with("panic: "), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_overflow_on_one_device_is_one_on_all() {
+        let recipe = Recipe { method: Method::Standard.into(), ..Recipe::default() };
+        let facts = Facts { images: 8, classes: 3 };
+        let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
+        let figures = recipe.method.plan(&recipe).unwrap().figures;
+        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+        let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
+        let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
+        // Views of their own, so that gradients are not zero.
+        let shares = || [0, 1].map(|rank| batch(Share::of(Shard { rank, count: 2 }, 8), 1)).to_vec();
+        for (scale, finite) in [(None, true), (Some(1024.0), true), (Some(1e38), false)] {
+            assert_eq!(devices.differentiate(&model, shares(), scale).unwrap().finite, finite, "{scale:?}");
+        }
+    }
+}
