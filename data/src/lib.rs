@@ -33,6 +33,7 @@ pub mod geometric_views;
 pub mod hue;
 mod image_format;
 pub mod images;
+mod jpeg_check;
 mod jpeg_file;
 mod jpeg_pixels;
 mod layout;

@@ -1,8 +1,7 @@
 //! From the bytes of an image file to its pixels, within bounds of memory and time.
 //!
 //! Width and height are compared with a limit before there is memory for any pixel, and large images are decoded one at a
-//! time. What is missing from a file is an error, as it is in Pillow; what is not needed for the pixels (metadata, end
-//! markers, whatever follows) is not.
+//! time. What is missing from a file is an error where it is one in Pillow.
 
 use std::io::Cursor;
 use std::sync::Mutex;
@@ -12,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 
 use crate::decoder_panics::caught;
 use crate::image_format::{format_of, what_it_is};
-use crate::{jpeg_file, jpeg_pixels, png_file, webp_file};
+use crate::{jpeg_check, jpeg_file, jpeg_pixels, png_file, webp_file};
 
 /// The content of an image file.
 #[derive(Clone, Copy)]
@@ -91,36 +90,23 @@ fn from(decoder: impl ImageDecoder) -> Result<DynamicImage, String> {
 }
 
 fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {
-    let cut_off = || format!("the JPEG data is cut off after {} bytes", file.bytes.len());
-    let Some(segments) = jpeg_file::segments(file.bytes) else {
-        return Err(cut_off());
-    };
-    if let Some((width, height)) = segments.size {
+    let segments = jpeg_file::segments(file.bytes);
+    if let Some(jpeg_file::Segments { size: Some((width, height)), scans, .. }) = segments {
         file.check((width, height))?;
-        if segments.scans > SCANS && segments.scans as u64 * width * height > SCANNED {
-            return Err(format!("it goes over its {width}x{height} pixels {} times", segments.scans));
+        if scans > SCANS && scans as u64 * width * height > SCANNED {
+            return Err(format!("it goes over its {width}x{height} pixels {scans} times"));
         }
     }
+    jpeg_check::check(file.bytes)?;
     let decode = |bytes: &[u8]| decode_any(bytes, ImageFormat::Jpeg, file);
-    if segments.has_end {
-        return decode(file.bytes).or_else(|problem| {
-            // Frames of films may leave out the tables that everybody has.
-            decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
-        });
+    if segments.is_some_and(|segments| !segments.has_end) {
+        // All its pixels are there: only the decoder misses the end marker.
+        return decode(&jpeg_file::with_end(file.bytes));
     }
-    if segments.several_scans {
-        return Err(cut_off());
-    }
-    let mut first: Option<(DynamicImage, Orientation)> = None;
-    for bytes in jpeg_file::continued(file.bytes) {
-        let decoded = decode(&bytes)?;
-        match &first {
-            Some((image, _)) if *image != decoded.0 => return Err(cut_off()),
-            Some(_) => {}
-            None => first = Some(decoded),
-        }
-    }
-    first.ok_or_else(cut_off)
+    decode(file.bytes).or_else(|problem| {
+        // Frames of films may leave out the tables that everybody has.
+        decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
+    })
 }
 
 #[cfg(test)]

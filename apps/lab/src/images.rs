@@ -14,10 +14,15 @@ use crate::recipe::Recipe;
 /// Images on disk, and how to read them.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
+    /// Which dataset.
     pub dataset: DatasetName,
+    /// The folder of its files.
     pub data_dir: Option<&'a Path>,
+    /// Height and width that images of a folder are brought to.
     pub image_size: Option<usize>,
+    /// Leave out what cannot be decoded.
     pub skip_broken: bool,
+    /// The most pixels an image file may announce.
     pub max_pixels: Option<u64>,
 }
 
@@ -64,6 +69,7 @@ impl<'a> Source<'a> {
 
 /// The images that a recipe takes of a dataset.
 pub struct Images {
+    /// The images.
     pub splits: Splits,
     /// What they are a part of, in words, if they are not all.
     part: Option<String>,

@@ -91,6 +91,7 @@ impl Run {
 /// The runs of a sweep, those of a method one after the other.
 #[derive(Default)]
 pub struct SweepTable {
+    /// Those there are.
     pub runs: Vec<Run>,
 }
 
@@ -100,6 +101,7 @@ impl SweepTable {
         self.runs.chunk_by(|one, next| one.settings == next.settings)
     }
 
+    /// A row for the runs that differ in their seed only, as Markdown.
     pub fn markdown(&self) -> String {
         let names: Vec<&str> = SETTINGS.into_iter().chain(FIGURES.iter().map(|figure| figure.name)).collect();
         let mut text = format!("| {} | seeds |\n|{}---|\n", names.join(" | "), "---|".repeat(names.len()));

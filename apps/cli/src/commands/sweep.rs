@@ -164,7 +164,7 @@ fn results_of(run: &OpenRun, title: &str, data: &mut Data, no_tui: bool) -> Resu
     if recipe.dataset == DatasetName::Folder && folder.exists() {
         // The folder of a run may hold other images by now.
         let splits = data.training(recipe)?;
-        if let Some(record) = RunRecord::read(&folder)? {
+        if let Some(record) = RunRecord::read(folder)? {
             let splits = Images::taken(recipe, shared(splits)).splits;
             let images = recipe.method.plan(recipe).map_or(&splits.train, |plan| plan.images(&splits)).len();
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;

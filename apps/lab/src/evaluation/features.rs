@@ -19,7 +19,9 @@ pub fn batch_size<B: Backend>() -> usize {
 pub struct Features {
     /// One row of `dim` values after the other.
     pub values: Vec<f32>,
+    /// The number of values of an image.
     pub dim: usize,
+    /// The class of each image.
     pub labels: Vec<u16>,
 }
 
@@ -27,6 +29,11 @@ impl Features {
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
     }
 
     /// All rows as a tensor `[N, F]`.

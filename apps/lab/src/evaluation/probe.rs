@@ -29,7 +29,9 @@ use crate::training::TrainOptions;
 /// Loss (mean cross entropy) and accuracy (percent).
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluation {
+    /// Mean cross entropy.
     pub loss: f64,
+    /// Percent.
     pub accuracy: f64,
 }
 
@@ -37,8 +39,11 @@ pub struct Evaluation {
 pub struct ProbeResult<B: Backend> {
     /// As it was, or fine-tuned.
     pub backbone: Backbone<B>,
+    /// What tells the classes by its features.
     pub classifier: LinearClassifier<B>,
+    /// On the training split.
     pub train: Evaluation,
+    /// On the test split.
     pub test: Evaluation,
     /// Accuracy in percent of the test split's nearest neighbours in the training split.
     pub knn: f64,

@@ -81,7 +81,8 @@ impl Embedded<'_> {
         (self.unlabelled() < self.rows()).then_some(&self.labels[..])
     }
 
-    /// All in one file: see [`Embedded::safetensors`].
+    /// All in one file: `features` f32 `[N, F]` and, where there are labels, `labels` i64 `[N]`; names of classes and files as JSON
+    /// in the metadata.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -26,14 +26,19 @@ pub enum Aggregation {
     /// One after the other: 2·F numbers.
     #[default]
     Cat,
+    /// The sum.
     Sum,
+    /// Half the sum.
     Mean,
+    /// The larger number at each place.
     Max,
 }
 
 impl Aggregation {
+    /// All of them.
     pub const ALL: [Aggregation; 4] = [Aggregation::Cat, Aggregation::Sum, Aggregation::Mean, Aggregation::Max];
 
+    /// Its name in recipes and flags.
     pub fn as_str(self) -> &'static str {
         match self {
             Aggregation::Cat => "cat",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum DeviceChoice {
+    /// The CPU.
     Cpu,
     /// One of those that `qare devices` numbers, which are GPUs where the backend is for GPUs.
     Number(usize),

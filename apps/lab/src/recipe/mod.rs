@@ -26,9 +26,13 @@ pub struct Recipe {
     /// In a file: another recipe, found from the file's folder, whose settings hold where this one says nothing.
     #[serde(skip_serializing)]
     pub base: Option<PathBuf>,
+    /// Images to train on.
     pub dataset: DatasetName,
+    /// How to train.
     pub method: MethodName,
+    /// What to train.
     pub backbone: BackboneName,
+    /// Where all randomness starts from.
     pub seed: u64,
     /// Images in a batch; `data_size` in the paper's repository.
     #[serde(alias = "data_size")]
@@ -36,6 +40,7 @@ pub struct Recipe {
     /// Views of each image, the seed's K.
     #[serde(rename = "K", alias = "views")]
     pub views: usize,
+    /// Epochs of training.
     pub epochs: usize,
     /// Weight of the pairwise term of the `*_qare` methods.
     pub alpha: f64,
@@ -52,6 +57,7 @@ pub struct Recipe {
     /// How many clusters `deepcluster` makes; ten for each class, if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<usize>,
+    /// The learning rate at the start.
     pub learning_rate: f64,
     /// Momentum of SGD, with which `standard` trains.
     pub momentum: f64,
@@ -97,8 +103,11 @@ pub struct Recipe {
     pub id: Option<String>,
     /// Whether `run` also evaluates the untrained backbone, to compare with.
     pub compare_untrained: bool,
+    /// Of `deepinfomax`.
     pub infomax: InfoMaxRecipe,
+    /// Of kNN accuracies.
     pub knn: KnnRecipe,
+    /// Of the linear probe, or fine-tuning.
     pub probe: ProbeRecipe,
 }
 
@@ -118,7 +127,9 @@ pub struct InfoMaxRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KnnRecipe {
+    /// How many neighbours vote; `k`.
     pub neighbours: usize,
+    /// What similarities are divided by before they weigh the votes.
     pub temperature: f64,
     /// During training: how many images of the training split are queries, held out of the bank (training sees them,
     /// without their labels) …
@@ -134,9 +145,12 @@ pub struct ProbeRecipe {
     /// Of the probe's own draws; the run's where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Epochs of the classifier.
     pub epochs: usize,
+    /// Images in a batch.
     #[serde(alias = "data_size")]
     pub batch_size: usize,
+    /// The learning rate of a linear probe.
     pub learning_rate: f64,
     /// Another dataset than the one trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,6 +243,7 @@ impl Recipe {
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
     }
 
+    /// The recipe as a run folder keeps it.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is plain TOML")
     }

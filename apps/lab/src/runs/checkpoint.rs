@@ -53,13 +53,17 @@ fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Re
 pub struct Checkpoint {
     /// The run's folder.
     pub folder: PathBuf,
+    /// The weights file.
     pub file: PathBuf,
+    /// What the weights were trained by.
     pub recipe: Recipe,
+    /// Whole epochs they were trained for.
     pub epoch: usize,
     /// Whether the backbone is of another program: then method and seed of the recipe mean nothing.
     pub foreign: bool,
     /// Names of the labels of the classifier, or of the images trained on, if they are known.
     pub classes: Option<Vec<String>>,
+    /// All tensors of the file.
     pub weights: StateDict,
     backbone: FoundBackbone,
 }
@@ -67,8 +71,11 @@ pub struct Checkpoint {
 /// What a call says of a weights file: checked against what the file says, and necessary where it says nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stated {
+    /// The dataset trained on.
     pub dataset: Option<DatasetName>,
+    /// The method trained with.
     pub method: Option<Method>,
+    /// The backbone.
     pub backbone: Option<BackboneName>,
 }
 
@@ -329,7 +336,9 @@ pub struct Resumable<'a> {
 
 /// Keeps the weights of a run while it trains.
 pub struct CheckpointWriter {
+    /// The run.
     pub folder: RunFolder,
+    /// What is trained.
     pub recipe: Recipe,
     record: RunRecord,
     /// Epochs whose weights stay.

@@ -12,6 +12,7 @@ const AFTER: &str = "learning_rate,views_per_second,seconds";
 /// Figures of one epoch.
 #[derive(Clone, Debug)]
 pub struct EpochRow {
+    /// The epoch.
     pub epoch: usize,
     /// Mean over the epoch's steps.
     pub loss: f64,
@@ -19,7 +20,9 @@ pub struct EpochRow {
     pub score: Option<f64>,
     /// Means of the method's own figures.
     pub method: Vec<f64>,
+    /// That of the last step.
     pub learning_rate: f64,
+    /// Views trained on in a second.
     pub views_per_second: f64,
     /// Training and validation.
     pub seconds: f64,
@@ -44,6 +47,7 @@ impl EpochLog {
         Ok(Self { path, header, lines })
     }
 
+    /// Adds a row.
     pub fn push(&mut self, row: &EpochRow) -> Result<()> {
         let EpochRow { epoch, loss, score, method, learning_rate, views_per_second, seconds } = row;
         let score = score.map_or(String::new(), |score| format!("{score:.2}"));

@@ -39,8 +39,11 @@ pub struct RunFolder {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latest {
+    /// The epoch.
     pub epoch: usize,
+    /// The name of its weights file.
     pub weights: String,
+    /// The name of the file with the optimizer's state.
     pub optimizer: Option<String>,
     /// Of runs in f16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,14 +67,17 @@ impl RunFolder {
         Self { path: path.to_path_buf(), ..Self::of(recipe) }
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
+    /// The name of the weights of an epoch.
     pub fn weights_name(&self, epoch: usize) -> String {
         format!("{}{}_epoch_{epoch}.safetensors", self.kind, self.seed)
     }
@@ -87,6 +93,7 @@ impl RunFolder {
         entries.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max()
     }
 
+    /// The name of the optimizer's state after an epoch.
     pub fn optimizer_name(&self, epoch: usize) -> String {
         format!("{}{}_epoch_{epoch}.optimizer", self.kind, self.seed)
     }
@@ -193,10 +200,12 @@ impl RunFolder {
         std::fs::remove_dir_all(aside).map_err(|error| LabError::io("delete", aside, error))
     }
 
+    /// The last whole epoch, if there is one.
     pub fn latest(&self) -> Result<Option<Latest>> {
         latest(&self.path)
     }
 
+    /// Names the last whole epoch, whose files are there.
     pub fn set_latest(&self, latest: &Latest) -> Result<()> {
         let text = serde_json::to_string_pretty(latest).expect("plain data");
         write_whole(&self.file("latest.json"), text.as_bytes())

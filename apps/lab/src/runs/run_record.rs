@@ -24,8 +24,11 @@ pub struct RunRecord {
     /// Processes that went on with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub continued: Vec<Process>,
+    /// The run's.
     pub seed: u64,
+    /// The probe's.
     pub probe_seed: u64,
+    /// The dataset's name.
     pub dataset: String,
     /// The absolute folder of the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,9 +48,13 @@ pub struct RunRecord {
 /// One process of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {
+    /// Of this crate.
     pub version: String,
+    /// Of the sources.
     pub commit: String,
+    /// What it computed on.
     pub backend: String,
+    /// How it was called.
     pub command: Vec<String>,
     /// When it started, in UTC.
     pub started: String,
@@ -92,6 +99,7 @@ impl RunRecord {
         record.map_err(|error| run_folder::damaged_results(&path, &format!("`{ENTRY}`: {error}")))
     }
 
+    /// Puts the record into a run folder.
     pub fn write(&self, folder: &RunFolder) -> Result<()> {
         let record = serde_json::to_value(self).expect("plain data");
         run_folder::record(&results_file(folder.path()), [(ENTRY.into(), record)])

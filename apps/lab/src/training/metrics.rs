@@ -33,10 +33,13 @@ impl<T> FigureMetric<T> {
     }
 }
 
+/// Name of the metric of what is minimised.
 pub const LOSS: &str = "Loss";
+/// Name of the metric of speed.
 pub const VIEWS_PER_SECOND: &str = "Views/s";
 /// Burn's own name of its metric.
 pub const LEARNING_RATE: &str = "Learning Rate";
+/// Name of the metric of a validation.
 pub const KNN_ACCURACY: &str = "kNN accuracy";
 
 /// What is minimised.

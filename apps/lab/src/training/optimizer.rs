@@ -13,9 +13,11 @@ use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Rec
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Tensor};
 
-/// What Adam forgets of its means of gradients and of their squares, and its ε: PyTorch's, which is not Burn's.
+/// What Adam keeps of its mean of gradients in a step. This and the next two are PyTorch's, which are not Burn's.
 pub const BETA_1: f32 = 0.9;
+/// What it keeps of its mean of squares.
 pub const BETA_2: f32 = 0.999;
+/// What is added to the root of the mean square.
 pub const EPSILON: f32 = 1e-8;
 
 /// Adam with PyTorch's constants.
@@ -53,7 +55,9 @@ impl Rule {
 /// A [`Rule`] at work.
 #[derive(Clone)]
 pub enum Update<B: Backend> {
+    /// Adam.
     Adam(Adam),
+    /// Stochastic gradient descent.
     Sgd(Sgd<B>),
 }
 

@@ -1,8 +1,8 @@
 //! The linear probe's classifier: softmax regression on frozen features.
 //!
 //! With p = softmax(W·x + b) and y the one-hot class, the gradient of the mean cross entropy of a batch is
-//! ∂W = mean (p − y)·xᵀ and ∂b = mean (p − y). It is short enough to need no graph: [`tensors`] takes its steps in tensor
-//! operations, on any backend, and [`host`] in loops over plain numbers. Both do the same to rounding.
+//! ∂W = mean (p − y)·xᵀ and ∂b = mean (p − y). It is short enough to need no graph: one way takes its steps in tensor
+//! operations, on any backend, another loops over plain numbers. Both do the same to rounding.
 
 mod host;
 mod tensors;

@@ -1,0 +1,98 @@
+//! The frame of a JPEG file: its size and its components.
+
+use super::Stop;
+use super::reader::Reader;
+use super::scan::Scan;
+
+/// Sides that are too long for libjpeg.
+const TOO_LONG: u16 = 65501;
+/// More components than any image has that Pillow reads.
+const TOO_MANY: u8 = 5;
+
+/// How the coefficients or samples are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Process {
+    /// Cosine transform, a block at a time.
+    Sequential,
+    /// Cosine transform, some bits of some coefficients at a time.
+    Progressive,
+    /// Differences of samples.
+    Lossless,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub process: Process,
+    pub arithmetic: bool,
+    pub width: u16,
+    pub height: u16,
+    pub components: Vec<Component>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Component {
+    pub id: u8,
+    /// Samples across and down, in relation to those of other components.
+    pub across: u8,
+    pub down: u8,
+    pub quantization: u8,
+    /// Whether a scan has already fixed its quantization.
+    pub quantized: bool,
+}
+
+impl Frame {
+    pub(super) fn read(reader: &mut Reader, process: Process, arithmetic: bool) -> Result<Self, Stop> {
+        let length = reader.pair()?;
+        let precision = reader.byte()?;
+        let height = reader.pair()?;
+        let width = reader.pair()?;
+        let count = reader.byte()?;
+        if height == 0 || width == 0 || count == 0 {
+            return Err(Stop::Broken("it has no pixels"));
+        }
+        if length != 8 + 3 * u16::from(count) {
+            return Err(Stop::Broken("the length of its frame header is wrong"));
+        }
+        if precision != 8 {
+            return Err(Stop::Broken("its samples do not have 8 bits"));
+        }
+        if height >= TOO_LONG || width >= TOO_LONG {
+            return Err(Stop::Broken("it has too many rows or columns for a JPEG decoder"));
+        }
+        if count >= TOO_MANY {
+            return Err(Stop::Broken("it has too many components"));
+        }
+        let mut components = Vec::new();
+        for _ in 0..count {
+            let &[id, sampling, quantization] = reader.take(3)? else { return Err(Stop::CutOff) };
+            let (across, down) = (sampling >> 4, sampling & 15);
+            components.push(Component { id, across, down, quantization, quantized: false });
+        }
+        Ok(Self { process, arithmetic, width, height, components })
+    }
+
+    /// Whether pixels need more than the first scan.
+    pub(super) fn in_several_scans(&self, first: &Scan) -> bool {
+        first.parts.len() < self.components.len() || self.process == Process::Progressive
+    }
+
+    pub(super) fn most_across(&self) -> u8 {
+        self.components.iter().map(|component| component.across).max().unwrap_or(1)
+    }
+
+    pub(super) fn most_down(&self) -> u8 {
+        self.components.iter().map(|component| component.down).max().unwrap_or(1)
+    }
+
+    /// Whether its components can be brought to one size.
+    pub(super) fn check_sampling(&self) -> Result<(), Stop> {
+        if self.components.iter().any(|each| !(1..=4).contains(&each.across) || !(1..=4).contains(&each.down)) {
+            return Err(Stop::Broken("its sampling factors are not between 1 and 4"));
+        }
+        let (across, down) = (self.most_across(), self.most_down());
+        if self.components.iter().any(|each| across % each.across != 0 || down % each.down != 0) {
+            return Err(Stop::Broken("its sampling factors are no multiples of each other"));
+        }
+        Ok(())
+    }
+}
