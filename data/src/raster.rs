@@ -77,16 +77,8 @@ fn decode_any(bytes: &[u8], format: ImageFormat, file: ImageBytes) -> Result<(Dy
     file.check(size)?;
     // Broken metadata is no broken image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let pixels = || match format {
-        // Damage in the middle is passed over there as in Pillow. What that decoder refuses, the other may read.
-        ImageFormat::Jpeg => caught(|| jpeg_pixels::decode(bytes)).or_else(|_| from(decoder)),
-        _ => from(decoder),
-    };
+    let pixels = || DynamicImage::from_decoder(decoder).map_err(|error| error.to_string());
     Ok((one_at_a_time(size, pixels)?, orientation))
-}
-
-fn from(decoder: impl ImageDecoder) -> Result<DynamicImage, String> {
-    DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
 }
 
 fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {
@@ -98,7 +90,14 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
         }
     }
     jpeg_check::check(file.bytes)?;
-    let decode = |bytes: &[u8]| decode_any(bytes, ImageFormat::Jpeg, file);
+    let decode = |bytes: &[u8]| {
+        let size = segments.and_then(|segments| segments.size).unwrap_or_default();
+        // Damage in the middle is passed over here as in Pillow. What this decoder refuses, the other may read.
+        match one_at_a_time(size, || caught(|| jpeg_pixels::decode(bytes))) {
+            Ok(image) => Ok((image, orientation_of(bytes))),
+            Err(_) => decode_any(bytes, ImageFormat::Jpeg, file),
+        }
+    };
     if segments.is_some_and(|segments| !segments.has_end) {
         // All its pixels are there: only the decoder misses the end marker.
         return decode(&jpeg_file::with_end(file.bytes));
@@ -107,6 +106,12 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
         // Frames of films may leave out the tables that everybody has.
         decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
     })
+}
+
+/// How a JPEG file says that its image is turned. Broken metadata is no broken image.
+fn orientation_of(bytes: &[u8]) -> Orientation {
+    let decoder = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg).into_decoder();
+    decoder.ok().and_then(|mut decoder| decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms)
 }
 
 #[cfg(test)]

@@ -111,6 +111,17 @@ fn a_jpeg_of_several_scans_needs_its_end() {
 }
 
 #[test]
+fn what_a_baseline_jpeg_says_of_coefficients_does_not_matter() {
+    let mut jpeg = include_bytes!("../../tests/jpeg/halved.jpg").to_vec();
+    let whole = read(&jpeg).unwrap();
+    let scan = jpeg.windows(2).position(|pair| pair == b"\xff\xda").unwrap();
+    let first = scan + 2 + usize::from(jpeg[scan + 3]) - 3;
+    assert_eq!(jpeg[first..first + 3], [0, 63, 0]);
+    jpeg[first..first + 2].copy_from_slice(&[66, 202]);
+    assert_eq!(read(&jpeg), Ok(whole));
+}
+
+#[test]
 fn a_jpeg_may_leave_out_the_usual_tables() {
     let image = picture(24, 24);
     let jpeg = encoded(&image, ImageFormat::Jpeg);
