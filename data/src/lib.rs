@@ -71,3 +71,8 @@ pub use loader::{LoaderConfig, ViewBatch, ViewLoader};
 pub use report::{Finding, Report, SplitSummary};
 pub use shard::{Shard, Share};
 pub use views::{Augmentation, Scratch, write_view};
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -64,3 +64,8 @@ pub use weights::{
     FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,
     parameter_count, record_bytes, safetensors_bytes, save_record, save_safetensors, write_safetensors,
 };
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -62,3 +62,8 @@ pub use sparse_clr::{SparseClr, SparseClrConfig};
 pub use sparsemax::{sparsemax, sparsemax_support};
 pub use spectrum::{SymmetricEigen, symmetric_eigen};
 pub use views::Views;
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

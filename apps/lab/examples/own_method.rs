@@ -35,7 +35,7 @@ const LAMBDA: f64 = 5e-3;
 
 /// The projector, whose two embeddings of an image should agree while their dimensions stay uncorrelated.
 #[derive(Module, Debug)]
-struct BarlowTwins<B: Backend> {
+pub struct BarlowTwins<B: Backend> {
     projector: ProjectionHead<B>,
 }
 

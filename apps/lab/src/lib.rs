@@ -32,3 +32,8 @@ mod version;
 
 pub use error::{LabError, Result};
 pub use version::{COMMIT, VERSION};
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

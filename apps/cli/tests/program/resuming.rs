@@ -137,3 +137,40 @@ fn the_whole_pipeline_resumes() {
     assert!(run.results()["test"]["accuracy"].is_number());
     assert_nothing_half_written(out.path());
 }
+
+#[test]
+fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
+    let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
+    let runs = [&whole_out, &killed_out].map(|out| tiny_run(out.path(), 1));
+    let call = |run: &RunFolder, epochs: &str| {
+        let mut call = qare(&["probe", "--finetune", "--no-tui", "--checkpoint", text(run.path())]);
+        call.args(["--epochs", epochs, "--data-size", "8"]);
+        call
+    };
+    let stem = |run: &RunFolder| run.weights(1).file_stem().unwrap().to_string_lossy().into_owned() + "_finetuned";
+    let tuned = |run: &RunFolder| run.file(&format!("{}.safetensors", stem(run)));
+    let [whole, killed] = &runs;
+    succeeds(&mut call(whole, "6"));
+
+    let state = killed.file(&stem(killed));
+    let latest = || fs::read_to_string(state.join("latest.json")).ok();
+    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&mut child, || latest().is_some_and(|text| !text.contains("\"epoch\": 1,")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!tuned(killed).exists());
+    let said = succeeds(&mut call(killed, "6"));
+    assert!(said.contains("resuming after epoch") && said.contains("fine-tuned test accuracy"), "{said}");
+    assert_same_weights(&tuned(killed), &tuned(whole));
+    assert!(!state.exists(), "the state goes when the weights are kept");
+    let log = killed.read(&format!("{}.log.csv", stem(killed)));
+    assert_eq!(log.lines().count(), 7, "{log}");
+
+    // Of other settings or other weights, it begins anew.
+    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&mut child, || latest().is_some());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = succeeds(&mut call(killed, "2"));
+    assert!(!said.contains("resuming"), "{said}");
+}
