@@ -26,6 +26,14 @@ pub enum ObjectiveError {
         /// K, the views of an image.
         views: usize,
     },
+    /// Two views of the same images do not have one shape.
+    #[error("a view of shape {first:?} and one of shape {second:?}: both have to be [B, D], of the same images")]
+    UnlikeViews {
+        /// The shape of the first.
+        first: [usize; 2],
+        /// The shape of the second.
+        second: [usize; 2],
+    },
     /// NaN or infinity where a number was expected.
     #[error(
         "{quantity} holds NaN or infinity: the embeddings have diverged (lower the learning rate, or look for bad input)"

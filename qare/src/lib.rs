@@ -8,7 +8,7 @@
 //! | α·pairwise + β·QARe | [`ContrastiveObjective`] | Moskalev et al., ECCV 2022 |
 //!
 //! All of them take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
-//! the order of the rows. Losses are computed in f32 or, on embeddings of f64, in f64: embeddings of f16 or bf16 are cast to f32,
+//! the order of the rows; `forward_pair` takes two views `[B, D]`, `forward_stacked` embeddings `[B, K, D]`. Losses are computed in f32 or, on embeddings of f64, in f64: embeddings of f16 or bf16 are cast to f32,
 //! the loss is f32, and the gradient of the embeddings is of their own type. (Its entries are small: with f16, multiply the loss
 //! by a scale that keeps them above 6e-8, and divide the gradients of the weights by it.)
 //!
@@ -39,8 +39,15 @@
 mod error;
 mod gradient;
 mod gram;
+#[cfg(feature = "host")]
+mod host;
+#[cfg(not(feature = "host"))]
+#[path = "host_left_out.rs"]
 mod host;
 mod inspection;
+#[cfg(any(test, not(feature = "host")))]
+mod jacobi;
+mod layouts;
 mod nt_xent;
 mod objective;
 mod qare;
@@ -51,6 +58,7 @@ mod sparse_clr;
 mod sparsemax;
 mod spectrum;
 mod summation;
+mod term;
 mod views;
 
 pub use error::ObjectiveError;

@@ -2,11 +2,12 @@ use burn::config::Config;
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
-use crate::host::{UnitRows, is_on_host};
+use crate::host::UnitRows;
 use crate::inspection::{all_finite, gradients_in_range, in_range, numbers, overflow, row_label};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::summation::sum_rows;
+use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
@@ -15,7 +16,7 @@ use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 pub enum NtXentReduction {
     /// −log(mean p), as the reference implementation of QARe computes it.
     LogOfMean,
-    /// −mean(log p), as Chen et al. (2020) write it.
+    /// −mean(log p), as Chen et al. (2020) write it, and most libraries compute it.
     MeanOfLogs,
 }
 
@@ -29,11 +30,17 @@ pub struct NtXentConfig {
     #[config(default = "Similarity::Cosine")]
     pub similarity: Similarity,
     /// How the positives' probabilities become a loss.
-    #[config(default = "NtXentReduction::LogOfMean")]
+    #[config(default = "NtXentReduction::MeanOfLogs")]
     pub reduction: NtXentReduction,
 }
 
 impl NtXentConfig {
+    /// As the reference implementation of QARe has it: −log(mean p), which is the same where all p are equal, and smaller
+    /// elsewhere. [`ContrastiveObjectiveConfig::simclr`](crate::ContrastiveObjectiveConfig::simclr) takes it.
+    pub fn of_reference() -> Self {
+        Self::new().with_reduction(NtXentReduction::LogOfMean)
+    }
+
     /// The loss.
     ///
     /// # Panics

@@ -1,14 +1,11 @@
 use burn::config::Config;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::host::{UnitRows, is_on_host, scalar};
+use crate::host::UnitRows;
 use crate::inspection::{all_finite, in_range};
 use crate::rounding::at_least_f32;
+use crate::term::{is_on_host, scalar};
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
-
-/// Images of a batch up to which the pairwise term is computed beside the set term even if there is no thread to spare: from
-/// 1024 on it takes longer than the gaps it fills.
-const FEW_IMAGES: usize = 512;
 
 /// Configuration of the pairwise term.
 #[derive(Config, Debug)]
@@ -36,9 +33,9 @@ pub struct ContrastiveObjectiveConfig {
 }
 
 impl ContrastiveObjectiveConfig {
-    /// NT-Xent of cosine similarities.
+    /// NT-Xent of cosine similarities, as [`NtXentConfig::of_reference`].
     pub fn simclr() -> Self {
-        Self::new(PairwiseConfig::NtXent(NtXentConfig::new()))
+        Self::new(PairwiseConfig::NtXent(NtXentConfig::of_reference()))
     }
 
     /// SparseCLR of cosine similarities.
@@ -48,7 +45,7 @@ impl ContrastiveObjectiveConfig {
 
     /// α·NT-Xent + β·QARe, both of floored cosine similarities.
     pub fn simclr_qare(alpha: f64, beta: f64) -> Self {
-        let pairwise = NtXentConfig::new().with_similarity(Similarity::FlooredCosine);
+        let pairwise = NtXentConfig::of_reference().with_similarity(Similarity::FlooredCosine);
         Self::new(PairwiseConfig::NtXent(pairwise)).regularized(alpha, beta)
     }
 
@@ -159,18 +156,7 @@ impl ContrastiveObjective {
         }
         let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
-        let set_term = || self.qare.as_ref().map(|_| rows.set_term(views, differentiate)).transpose();
-        let pairwise = || rows.pairwise(&self.pairwise, views, differentiate);
-        // A decomposition keeps one thread busy. The pairwise term takes threads that are left; with none left it fills the
-        // gaps where one decomposition waits for another, but for large ones it would hold one up for longer than that.
-        let few = embeddings.dims()[0] <= FEW_IMAGES * views.count();
-        let terms = || match few || rayon::current_num_threads() > views.count() {
-            true => rayon::join(pairwise, set_term),
-            false => (pairwise(), set_term()),
-        };
-        // On a thread of the pool all the while: going in and out of it takes time.
-        let (pairwise, qare) = rayon::scope(|_| terms());
-        let (pairwise, qare) = (pairwise?, qare?);
+        let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.is_some(), views, differentiate)?;
         let device = embeddings.device();
         let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));
         let total = match qare {

@@ -3,11 +3,12 @@ use burn::tensor::{Bool, DType, Tensor, TensorData, backend::Backend};
 
 use crate::gradient::with_large_gradient;
 use crate::gram::floorless;
-use crate::host::{UnitRows, is_on_host};
+use crate::host::UnitRows;
 use crate::inspection::{all_finite, overflow};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::spectrum::SET;
+use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
 
@@ -83,7 +84,7 @@ impl Qare {
         let rows = if self.is_floorless() { None } else { UnitRows::of(&embeddings, views)? };
         let Some(rows) = rows else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
-        let term = rayon::scope(|_| rows.set_term(views, differentiate))?;
+        let term = rows.set_term(views, differentiate)?;
         rows.attach(term, embeddings)
     }
 

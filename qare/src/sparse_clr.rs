@@ -2,11 +2,12 @@ use burn::config::Config;
 use burn::tensor::{IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
-use crate::host::{UnitRows, is_on_host};
+use crate::host::UnitRows;
 use crate::inspection::{all_finite, gradients_in_range, in_range, overflow};
 use crate::rounding::at_least_f32;
 use crate::sparsemax::{Projection, project};
 use crate::summation::sum_rows;
+use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 

@@ -1,5 +1,5 @@
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
-use faer::{MatRef, Side};
+#[cfg(feature = "host")]
 use rayon::prelude::*;
 
 use crate::ObjectiveError;
@@ -42,46 +42,53 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     let data = matrices.detach().into_data().convert::<f64>();
     let entries = data.as_slice::<f64>().expect("the data has just been converted");
     let label = |k: usize| format!("{name} {} of {count}", k + 1);
-    let decomposed = entries
-        .par_chunks_exact((size * size).max(1))
-        .enumerate()
-        .map(|(k, matrix)| {
-            if let Some(at) = matrix.iter().position(|x| !x.is_finite()) {
-                let quantity = format!("{} (row {}, column {}, counted from 0)", label(k), at / size, at % size);
-                return Err(ObjectiveError::NonFinite { quantity });
-            }
-            let scale = scale(matrix, size);
-            let scaled: Vec<f64>;
-            let matrix = match scale {
-                None => matrix,
-                Some([a, b]) => {
-                    scaled = matrix.iter().map(|x| x * a * b).collect();
-                    &scaled
-                }
-            };
-            let eigen = MatRef::from_row_major_slice(matrix, size, size)
-                .self_adjoint_eigen(Side::Lower)
-                .map_err(|_| ObjectiveError::NoConvergence { quantity: label(k), size })?;
-            let [a, b] = scale.unwrap_or([1.0; 2]);
-            let values: Vec<f64> = eigen.S().column_vector().iter().map(|value| value / a / b).collect();
-            match values.iter().all(|value| value.is_finite()) {
-                true => Ok((values, eigen)),
-                false => Err(overflow(format!("an eigenvalue of {}", label(k)), DType::F64)),
-            }
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let decompose = |(k, matrix): (usize, &[f64])| {
+        if let Some(at) = matrix.iter().position(|x| !x.is_finite()) {
+            let quantity = format!("{} (row {}, column {}, counted from 0)", label(k), at / size, at % size);
+            return Err(ObjectiveError::NonFinite { quantity });
+        }
+        let [a, b] = scale(matrix, size).unwrap_or([1.0; 2]);
+        let scaled: Vec<f64>;
+        let matrix = if [a, b] == [1.0; 2] {
+            matrix
+        } else {
+            scaled = matrix.iter().map(|x| x * a * b).collect();
+            &scaled
+        };
+        let found = eigen(matrix, size).ok_or_else(|| ObjectiveError::NoConvergence { quantity: label(k), size });
+        let (values, vectors) = found?;
+        let values: Vec<f64> = values.iter().map(|value| value / a / b).collect();
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(overflow(format!("an eigenvalue of {}", label(k)), DType::F64));
+        }
+        Ok((values, vectors))
+    };
+    let matrices = (size * size).max(1);
+    #[cfg(feature = "host")]
+    let decomposed = entries.par_chunks_exact(matrices).enumerate().map(decompose).collect::<Result<Vec<_>, _>>()?;
+    #[cfg(not(feature = "host"))]
+    let decomposed = entries.chunks_exact(matrices).enumerate().map(decompose).collect::<Result<Vec<_>, _>>()?;
 
     let mut values = Vec::with_capacity(count);
     let mut vectors = Vec::with_capacity(count * size * size);
-    for (spectrum, eigen) in decomposed {
+    for (spectrum, of_matrix) in decomposed {
         values.push(spectrum);
-        for column in eigen.U().col_iter() {
-            vectors.extend(column.iter().copied());
-        }
+        vectors.extend(of_matrix);
     }
     let vectors = TensorData::new(vectors, [count, size, size]);
     Ok(SymmetricEigen { values, vectors: Tensor::from_data(vectors, (&device, dtype)) })
 }
+
+/// Eigenvalues in ascending order, and their unit eigenvectors one after the other; none if the solver does not converge.
+#[cfg(feature = "host")]
+fn eigen(matrix: &[f64], size: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+    let eigen = faer::MatRef::from_row_major_slice(matrix, size, size).self_adjoint_eigen(faer::Side::Lower).ok()?;
+    let values = eigen.S().column_vector().iter().copied().collect();
+    Some((values, eigen.U().col_iter().flat_map(|column| column.iter().copied().collect::<Vec<_>>()).collect()))
+}
+
+#[cfg(not(feature = "host"))]
+use crate::jacobi::eigen;
 
 /// Two powers of two whose product brings a matrix's norm to about 1, or none where it needs no scaling.
 fn scale(matrix: &[f64], size: usize) -> Option<[f64; 2]> {
@@ -102,8 +109,3 @@ fn scale(matrix: &[f64], size: usize) -> Option<[f64; 2]> {
 
 /// What the matrix of a view set is called in errors.
 pub(crate) const SET: &str = "the similarity matrix of view set";
-
-/// The name of view set `set`'s matrix, of `sets`.
-pub(crate) fn set_label(set: usize, sets: usize) -> String {
-    format!("{SET} {} of {sets}", set + 1)
-}

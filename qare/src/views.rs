@@ -55,6 +55,27 @@ impl Views {
         images.reshape([batch * views, channels, height, width])
     }
 
+    /// Lays two views `[B, D]` of the same images out as rows `[2·B, D]`.
+    ///
+    /// # Errors
+    /// When the two have other shapes.
+    pub fn interleave<B: Backend>(first: Tensor<B, 2>, second: Tensor<B, 2>) -> Result<Tensor<B, 2>, ObjectiveError> {
+        let [images, dim] = first.dims();
+        if second.dims() != [images, dim] {
+            return Err(ObjectiveError::UnlikeViews { first: first.dims(), second: second.dims() });
+        }
+        Ok(Tensor::stack::<3>(vec![first, second], 1).reshape([2 * images, dim]))
+    }
+
+    /// Lays embeddings of K views of each image out as rows, `[B, K, D]` → `[K·B, D]`, and says how they lie there.
+    ///
+    /// # Errors
+    /// When K is less than 2.
+    pub fn flatten<B: Backend>(embeddings: Tensor<B, 3>) -> Result<(Tensor<B, 2>, Self), ObjectiveError> {
+        let [images, count, dim] = embeddings.dims();
+        Ok((embeddings.reshape([images * count, dim]), Self::new(count)?))
+    }
+
     /// Parts rows into their view sets: `[K·B, D]` → `[K, B, D]`.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};
 use crate::range::power_of_two;
+use crate::term::{Term, is_on_host, scalar};
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
 /// Embeddings scaled to length 1, with the lengths they had.
@@ -44,42 +45,15 @@ pub(crate) struct UnitRows {
     dim: usize,
 }
 
-/// A term's value, and its derivative with respect to the unit rows if that was asked for.
-pub(crate) struct Term {
-    pub value: f64,
-    pub gradient: Option<Vec<f32>>,
-}
-
-impl Term {
-    /// weight · self.
-    pub fn scaled(self, weight: f64) -> Self {
-        let scale = |gradient: Vec<f32>| gradient.into_iter().map(|g| g * weight as f32).collect();
-        Self { value: weight * self.value, gradient: self.gradient.map(scale) }
-    }
-
-    /// a · self + b · other.
-    pub fn weighted_sum(self, a: f64, other: Self, b: f64) -> Self {
-        let mut sum = self.scaled(a);
-        sum.value += b * other.value;
-        if let (Some(gradient), Some(other)) = (&mut sum.gradient, other.gradient) {
-            gradient.iter_mut().zip(other).for_each(|(g, other)| *g += b as f32 * other);
-        }
-        sum
-    }
-}
+/// Images of a batch up to which the pairwise term is computed beside the set term even if there is no thread to spare: from
+/// 1024 on it takes longer than the gaps it fills.
+const FEW_IMAGES: usize = 512;
 
 /// Shorter rows than this meet the floors under norms and their products: those are left to the tensor code.
 const SHORTEST: f32 = 1e-4;
 
 /// 2⁻¹⁰⁰, by which rows are multiplied before their length is taken if it could not be taken otherwise.
 const SHRINK: f32 = power_of_two(-100) as f32;
-
-/// Whether the backend computes on the CPU, and so hands over its numbers for the price of a copy.
-pub(crate) fn is_on_host<B: Backend>(device: &B::Device) -> bool {
-    let name = B::name(device);
-    let plain = name.trim_start_matches("autodiff<").trim_end_matches('>');
-    matches!(plain, "flex" | "ndarray")
-}
 
 impl UnitRows {
     /// The rows of `embeddings` `[N, D]`, or none where the tensor code has to do the work: on a GPU, in another
@@ -155,7 +129,35 @@ impl UnitRows {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or an eigendecomposition does not converge.
     pub fn set_term(&self, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
-        set_term::term(self, views, differentiate)
+        // On a thread of the pool all the while: going in and out of it takes time.
+        rayon::scope(|_| set_term::term(self, views, differentiate))
+    }
+
+    /// The pairwise term and, if wanted, the set term, at the same time where threads are left.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn both_terms(
+        &self,
+        pairwise: &PairwiseTerm,
+        with_set_term: bool,
+        views: Views,
+        differentiate: bool,
+    ) -> Result<(Term, Option<Term>), ObjectiveError> {
+        let set_term = || with_set_term.then(|| set_term::term(self, views, differentiate)).transpose();
+        let pairwise = || self.pairwise(pairwise, views, differentiate);
+        // A decomposition keeps one thread busy. The pairwise term takes threads that are left; with none left it fills the
+        // gaps where one decomposition waits for another, but for large ones it would hold one up for longer than that.
+        let few = self.count() <= FEW_IMAGES * views.count();
+        let terms = || {
+            if few || rayon::current_num_threads() > views.count() {
+                rayon::join(pairwise, set_term)
+            } else {
+                (pairwise(), set_term())
+            }
+        };
+        let (pairwise, set_term) = rayon::scope(|_| terms());
+        Ok((pairwise?, set_term?))
     }
 
     /// The value `[1]` on the graph of `embeddings`, from which these rows are, with `gradient` with respect to the unit rows.
@@ -198,11 +200,6 @@ impl UnitRows {
         let gradient = Tensor::from_data(TensorData::new(gradient, shape), (&device, DType::F32));
         Ok(with_gradient(value, embeddings, gradient))
     }
-}
-
-/// A number as a tensor `[1]` of f32.
-pub(crate) fn scalar<B: Backend>(value: f64, device: &B::Device) -> Tensor<B, 1> {
-    Tensor::from_data(TensorData::from([value as f32]), (device, DType::F32))
 }
 
 impl Similarity {

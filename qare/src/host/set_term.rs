@@ -12,7 +12,7 @@ use super::strips::Strips;
 use super::vectorized::{Aligned, AlignedArray, vectorized};
 use super::{Term, UnitRows};
 use crate::qare::Pairing;
-use crate::spectrum::set_label;
+use crate::spectrum::SET;
 use crate::{ObjectiveError, SIMILARITY_FLOOR, Views};
 
 /// Eigenvectors are left out where that changes ∂q/∂S by no more than this part of its norm, and may be off by as much.
@@ -27,6 +27,11 @@ struct Set {
     /// s, before any floor.
     similarities: Strips,
     spectrum: Spectrum,
+}
+
+/// The name of view set `set`'s matrix, of `sets`.
+fn set_label(set: usize, sets: usize) -> String {
+    format!("{SET} {} of {sets}", set + 1)
 }
 
 /// As [`Qare::forward`](crate::Qare::forward) defines it.

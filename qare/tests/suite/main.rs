@@ -4,6 +4,7 @@ mod degenerate;
 mod evaluation;
 mod example;
 mod floorless;
+#[cfg(feature = "host")]
 mod fused;
 mod golden;
 mod golden_on_cpu;

@@ -196,13 +196,13 @@ fn degenerate_batches_have_the_values_that_the_formulas_give() {
     let q = scalar(Qare::default().forward(tensor::<F32>(&collapsed), Views::PAIR).unwrap());
     let expected = (2 * images * 2 * images) as f64 / (images * (images - 1)) as f64;
     assert!((q - expected).abs() < 1e-4, "{q}, expected {expected}");
-    let loss = scalar(NtXentConfig::new().init().forward(tensor::<F32>(&collapsed), Views::PAIR).unwrap());
+    let loss = scalar(NtXentConfig::of_reference().init().forward(tensor::<F32>(&collapsed), Views::PAIR).unwrap());
     assert!((loss - ((2 * images - 1) as f64).ln()).abs() < 1e-5);
 
     // A zero row is as far from itself as from the others; the oracle knows no special case.
     let mut rows = random_rows(16, 5, 11);
     rows[6] = vec![0.0; 5];
-    let found = scalar(NtXentConfig::new().init().forward(tensor::<F64>(&rows), Views::PAIR).unwrap());
+    let found = scalar(NtXentConfig::of_reference().init().forward(tensor::<F64>(&rows), Views::PAIR).unwrap());
     assert_close(found, oracle::nt_xent(&oracle::cosine(&rows), 2, 0.5, false), "a zero row");
     let found = scalar(Qare::default().forward(tensor::<F64>(&rows), Views::PAIR).unwrap());
     assert_close(found, oracle::qare(&rows, 2), "a zero row");
