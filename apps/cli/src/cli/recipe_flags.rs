@@ -146,6 +146,13 @@ impl RecipeFlags {
         Layer::try_from(self).map_err(|error| LabError::Usage(format!("a flag cannot stand in a recipe: {error}")))
     }
 
+    /// Flags of the call that decide nothing with the recipe's method.
+    pub fn without_effect(&self, recipe: &Recipe) -> Vec<String> {
+        let given = self.layer().unwrap_or_default();
+        let unused = recipe.unused().into_iter().filter(|name| given.contains_key(*name));
+        unused.map(|name| format!("--{}", name.replace('_', "-"))).collect()
+    }
+
     /// The recipe of a file, if there is one, with what was given on the command line.
     ///
     /// The folders of the images and of the weights to start from are absolute in it.

@@ -15,7 +15,7 @@ use qare_lab::{LabError, Result};
 
 use super::test::test_and_record;
 use crate::backend::{Device, NAME, Training, device_name, devices_of};
-use crate::cli::{ExistingFlags, MachineFlags, PretrainArgs};
+use crate::cli::{ExistingFlags, PretrainArgs, RecipeFlags};
 use crate::dashboard::{Dashboard, Killed, until_killed};
 use crate::output::say;
 use crate::progress::{Bars, PlainProgress};
@@ -23,7 +23,7 @@ use crate::{interrupt, terminal};
 
 pub fn pretrain_command(args: PretrainArgs) -> Result<()> {
     let recipe = args.flags.over(args.config.as_deref())?;
-    let prepared = Prepared::of(&recipe, &args.flags.machine, args.existing)?.announced();
+    let prepared = Prepared::of(&recipe, &args.flags, args.existing)?.announced();
     train(&prepared.run, &prepared.images.splits, &prepared.devices, prepared.no_tui)?;
     Ok(())
 }
@@ -38,12 +38,17 @@ pub struct Prepared {
 
 impl Prepared {
     /// Looks at an existing run and at the devices before the images are read, which may take a while.
-    pub fn of(recipe: &Recipe, machine: &MachineFlags, existing: ExistingFlags) -> Result<Self> {
+    pub fn of(recipe: &Recipe, flags: &RecipeFlags, existing: ExistingFlags) -> Result<Self> {
         recipe.method.built_in()?;
         let run = OpenRun::of(recipe, existing.into())?;
         let devices = devices_of(recipe)?;
         let images = Images::for_training(recipe, &|progress| Bars::shared().show(progress))?;
-        Ok(Self { run, devices, images, no_tui: machine.no_tui })
+        match &flags.without_effect(recipe)[..] {
+            [] => {}
+            [one] => say(format!("note: {one} has no effect on {}", recipe.method)),
+            several => say(format!("note: {} have no effect on {}", several.join(" and "), recipe.method)),
+        }
+        Ok(Self { run, devices, images, no_tui: flags.machine.no_tui })
     }
 
     /// The same, after printing what is to be trained, on what, and where.

@@ -17,8 +17,7 @@ use crate::progress::Bars;
 pub fn run_command(args: RunArgs) -> Result<()> {
     let path = args.recipe.or(args.config).expect("clap asks for one of them");
     let recipe = args.flags.over(Some(&path))?;
-    let Prepared { run, devices, images, no_tui } =
-        &Prepared::of(&recipe, &args.flags.machine, args.existing)?.announced();
+    let Prepared { run, devices, images, no_tui } = &Prepared::of(&recipe, &args.flags, args.existing)?.announced();
     // What the probe needs is looked at before hours are spent on training.
     let elsewhere = if recipe.probed() == recipe.dataset {
         probeable(recipe.dataset, &images.splits)?;

@@ -2,6 +2,7 @@
 
 mod device_choice;
 mod layers;
+mod unused;
 mod validation;
 
 use std::collections::BTreeSet;
@@ -308,11 +309,13 @@ impl Recipe {
             "knn",
             "probe",
         ];
+        let unused = if self.method == other.method { self.unused() } else { Vec::new() };
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         let mut differences: Vec<String> = names
             .into_iter()
-            .filter(|name| !elsewhere.contains(&name.as_str()) && mine.get(*name) != theirs.get(*name))
+            .filter(|name| !elsewhere.contains(&name.as_str()) && !unused.contains(&name.as_str()))
+            .filter(|name| mine.get(*name) != theirs.get(*name))
             // A run can be made longer.
             .filter(|name| *name != "epochs" || self.epochs < other.epochs)
             .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))

@@ -1,0 +1,49 @@
+//! Settings that a method takes no notice of.
+
+use super::Recipe;
+use crate::methods::{Method, MethodName};
+
+/// Settings that some methods of this crate use and others do not, and those that do.
+const USED_BY: [(&str, &[Method]); 9] = [
+    ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
+    ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
+    ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
+    ("temperature", &[Method::Simclr, Method::SimclrQare]),
+    ("margin", &[Method::Sparseclr, Method::SparseclrQare]),
+    ("aggregation", &[Method::Relationnet]),
+    ("clusters", &[Method::Deepcluster]),
+    ("momentum", &[Method::Standard]),
+    ("infomax", &[Method::Deepinfomax]),
+];
+
+impl Recipe {
+    /// The settings that decide nothing with the recipe's method. Of a method of another crate nothing is known.
+    pub fn unused(&self) -> Vec<&'static str> {
+        let MethodName::BuiltIn(method) = &self.method else { return Vec::new() };
+        USED_BY.iter().filter(|(_, users)| !users.contains(method)).map(|(name, _)| *name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_used_is_no_difference_between_runs() {
+        let of = |method: Method, alpha| Recipe { method: method.into(), alpha, ..Recipe::default() };
+        assert!(of(Method::Simclr, 0.3).differences(&of(Method::Simclr, 1.0)).is_empty());
+        assert_eq!(of(Method::SimclrQare, 0.3).differences(&of(Method::SimclrQare, 1.0)).len(), 1);
+        assert!(of(Method::Simclr, 1.0).unused().contains(&"beta"));
+        assert!(!of(Method::Simclr, 1.0).unused().contains(&"temperature"));
+        let own = Recipe { method: MethodName::Own("own".into()), ..Recipe::default() };
+        assert!(own.unused().is_empty());
+    }
+
+    #[test]
+    fn every_setting_of_the_list_is_a_setting() {
+        let table = toml::Table::try_from(Recipe { clusters: Some(3), ..Recipe::default() }).unwrap();
+        for (name, _) in USED_BY {
+            assert!(table.contains_key(name), "{name}");
+        }
+    }
+}
