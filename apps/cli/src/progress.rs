@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use burn_train::metric::{MetricDefinition, MetricId};
+use burn_train::metric::{MetricAttributes, MetricDefinition, MetricId};
 use burn_train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining, ProgressType, TrainingProgress,
@@ -12,7 +12,7 @@ use burn_train::renderer::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use qare_lab::progress::{Progress, Work, duration};
-use qare_lab::training::metrics::{KNN_ACCURACY, LEARNING_RATE, VIEWS_PER_SECOND};
+use qare_lab::training::metrics::{LEARNING_RATE, VIEWS_PER_SECOND};
 
 use crate::output::say;
 use crate::terminal::can_draw_bars;
@@ -74,6 +74,8 @@ impl Bars {
 /// Renders the metrics of the dashboard as text: their means over the epoch so far, and the time left.
 pub struct PlainProgress {
     names: HashMap<MetricId, String>,
+    /// Names of metrics in percent.
+    percents: Vec<String>,
     /// Sum and count of each metric in this epoch, in the order they came.
     sums: Vec<(String, f64, usize)>,
     validation: Vec<(String, f64)>,
@@ -90,6 +92,7 @@ impl PlainProgress {
     pub fn new(epochs_done: usize, epochs: usize) -> Self {
         Self {
             names: HashMap::new(),
+            percents: Vec::new(),
             sums: Vec::new(),
             validation: Vec::new(),
             epoch: 0,
@@ -108,9 +111,18 @@ impl PlainProgress {
         let means = self.sums.iter().map(|(name, sum, count)| (name.as_str(), sum / *count as f64));
         let means = means.chain(self.validation.iter().map(|(name, value)| (name.as_str(), *value)));
         means
-            .map(|(name, value)| format!("{} {}", name.to_lowercase(), figure(name, value)))
+            .map(|(name, value)| format!("{} {}", name.to_lowercase(), self.figure(name, value)))
             .collect::<Vec<_>>()
             .join(", ")
+    }
+
+    fn figure(&self, name: &str, value: f64) -> String {
+        match name {
+            VIEWS_PER_SECOND => format!("{value:.0}"),
+            LEARNING_RATE => format!("{value:.2e}"),
+            _ if self.percents.iter().any(|percent| percent == name) => format!("{value:.2} %"),
+            _ => format!("{value:.4}"),
+        }
     }
 
     fn time_left(&self, done: f64) -> String {
@@ -119,15 +131,6 @@ impl PlainProgress {
             true => duration(elapsed * (1.0 - done) / here),
             false => "?".into(),
         }
-    }
-}
-
-fn figure(name: &str, value: f64) -> String {
-    match name {
-        VIEWS_PER_SECOND => format!("{value:.0}"),
-        KNN_ACCURACY => format!("{value:.2} %"),
-        LEARNING_RATE => format!("{value:.2e}"),
-        _ => format!("{value:.4}"),
     }
 }
 
@@ -198,6 +201,11 @@ impl MetricsRenderer for PlainProgress {
     fn manual_close(&mut self) {}
 
     fn register_metric(&mut self, definition: MetricDefinition) {
+        if let MetricAttributes::Numeric(attributes) = &definition.attributes
+            && attributes.unit.as_deref() == Some("%")
+        {
+            self.percents.push(definition.name.clone());
+        }
         self.names.insert(definition.metric_id, definition.name);
     }
 }

@@ -129,9 +129,9 @@ impl Images {
 pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     let Splits { train, test, .. } = splits;
     let problem = if train.is_empty() || !train.is_labeled() {
-        format!("{dataset} has no labelled training images there")
+        format!("{dataset} has no labelled training images")
     } else if test.is_empty() {
-        format!("{dataset} has {} labelled training images there and none to test on", train.len())
+        format!("{dataset} has {} labelled training images and none to test on", train.len())
     } else if !test.is_labeled() {
         "its test images have no labels; `qare embed --split test` writes their features".to_string()
     } else if train.classes() < 2 {

@@ -61,7 +61,6 @@ impl Cli {
     fn command() -> clap::Command {
         let unused = [
             ("sweep", &["seed", "method", "inner_fs"][..]),
-            ("probe", &["no_tui"]),
             ("test", &["no_tui"]),
             ("embed", &["no_tui"]),
             ("bench", &["no_tui"]),

@@ -57,7 +57,7 @@ impl Prepared {
         let splits = &self.images.splits;
         let (training, images) = match recipe.method.plan(recipe) {
             Some(plan) => (
-                format!("{} epochs of {} × {} views", recipe.epochs, recipe.batch_size, plan.views),
+                format!("{} of {} × {} views", counted(recipe.epochs), recipe.batch_size, plan.views),
                 plan.images(splits).len(),
             ),
             None => ("untrained".to_string(), splits.train.len()),
@@ -95,7 +95,9 @@ impl From<ExistingFlags> for Existing {
 /// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
 pub fn train(run: &OpenRun, splits: &Splits, devices: &[Device], no_tui: bool) -> Result<RunFolder> {
     let recipe = &run.recipe;
-    let trained = watched(&run.folder, no_tui, |options| train_built_in::<Training>(run, splits, devices, options))?;
+    let trained = watched(&resume_hint(&run.folder), no_tui, |options| {
+        train_built_in::<Training>(run, splits, devices, options)
+    })?;
     tell(&trained, recipe);
     let folder = trained.folder;
     let learned_labels = recipe.method.plan(recipe).is_some_and(|plan| plan.labelled);
@@ -109,9 +111,9 @@ pub fn train(run: &OpenRun, splits: &Splits, devices: &[Device], no_tui: bool) -
 /// What `results.json` calls the test of a classifier that was trained with its backbone.
 const SUPERVISED: &str = "supervised";
 
-/// A training under the eyes of whoever called it: in the dashboard or as lines, stopped by Ctrl-C.
+/// A training under the eyes of whoever called it: in the dashboard or as lines, stopped by Ctrl-C. `hint` says how to go on.
 pub fn watched<T>(
-    folder: &RunFolder,
+    hint: &str,
     no_tui: bool,
     training: impl FnOnce(TrainOptions<'_, Training>) -> Result<T>,
 ) -> Result<T> {
@@ -127,9 +129,12 @@ pub fn watched<T>(
     let options = TrainOptions { backend: NAME, interrupter, renderer: Some(&open), backbone: None };
     let done = until_killed(|| training(options));
     interrupt::training_has_ended();
-    done.unwrap_or_else(|Killed| {
-        Err(LabError::Interrupted(format!("killed from the dashboard; {}", resume_hint(folder))))
-    })
+    done.unwrap_or_else(|Killed| Err(LabError::Interrupted(format!("killed from the dashboard; {hint}"))))
+}
+
+/// So many epochs, in words.
+pub fn counted(epochs: usize) -> String {
+    if epochs == 1 { "1 epoch".into() } else { format!("{epochs} epochs") }
 }
 
 /// Prints how training ended.
@@ -140,7 +145,8 @@ fn tell(trained: &Trained, recipe: &Recipe) {
         TrainedEpochs::Complete => {}
         TrainedEpochs::Untrained => say(format!("untrained {} saved in {path}", recipe.backbone)),
         TrainedEpochs::Some { epochs, loss, seconds } => say(format!(
-            "{epochs} epochs in {} ({:.1} s an epoch), final loss {loss:.4}; saved in {path}",
+            "{} in {} ({:.1} s an epoch), final loss {loss:.4}; saved in {path}",
+            counted(epochs),
             duration(seconds),
             seconds / epochs as f64
         )),

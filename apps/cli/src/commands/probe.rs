@@ -1,15 +1,15 @@
 //! `qare probe`: stage 2.
 
 use qare_data::Splits;
+use qare_lab::evaluation::finetune;
 use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, probe};
 use qare_lab::images::Images;
 use qare_lab::progress::duration;
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::Checkpoint;
-use qare_lab::runs::run_folder::RunFolder;
 use qare_lab::{LabError, Result};
 
-use super::pretrain::{Inner, watched};
+use super::pretrain::{Inner, counted, watched};
 use super::{elsewhere, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, Training, device_for, devices_of};
 use crate::cli::ProbeArgs;
@@ -59,16 +59,15 @@ pub fn probe_and_save(
 ) -> Result<ProbeResult<Inner>> {
     let on_progress = |progress: qare_lab::progress::Progress<'_>| Bars::shared().show(progress);
     let tuning_folder = target.tuning_folder();
-    let folder = RunFolder::at(&tuning_folder, recipe);
-    let probed = watched(&folder, no_tui, |training| {
+    let probed = watched(&finetune::hint(&tuning_folder), no_tui, |training| {
         let options = ProbeOptions { on_progress: &on_progress, training, tuning_folder };
         probe::<Training>(checkpoint, recipe, splits, devices, target, options)
     })?;
     // The figures first: they are there even if nothing can be saved.
     let (what, name) = if recipe.probe.finetune { ("fine-tuned", "fine-tuning") } else { ("linear probe", "probe") };
     say(format!(
-        "{name}: {} epochs in {}; saving it as {}",
-        recipe.probe.epochs,
+        "{name}: {} in {}; saving it as {}",
+        counted(recipe.probe.epochs),
         duration(probed.seconds),
         target.weights().display()
     ));

@@ -1,10 +1,10 @@
 //! `qare run`: all three stages.
 
 use qare_lab::Result;
+use qare_lab::evaluation::finetune;
 use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, evaluate_backbone};
 use qare_lab::images::{Images, probeable};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
-use qare_lab::runs::run_folder::RunFolder;
 
 use super::pretrain::{Inner, Prepared, train, watched};
 use super::probe::probe_and_save;
@@ -33,7 +33,7 @@ pub fn run_command(args: RunArgs) -> Result<()> {
     if recipe.compare_untrained {
         let backbone = recipe.backbone.init::<Training>(recipe.seed, &devices[0]);
         let tuning_folder = folder.file("untrained_finetuned");
-        let untrained = watched(&RunFolder::at(&tuning_folder, &recipe), *no_tui, |training| {
+        let untrained = watched(&finetune::hint(&tuning_folder), *no_tui, |training| {
             let options = ProbeOptions { training, ..ProbeOptions::silent(&tuning_folder) };
             evaluate_backbone::<Training>(backbone, splits, &recipe, devices, options)
         })?;

@@ -64,6 +64,9 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
         }
     }
 
+    if table.runs.is_empty() {
+        return Err(LabError::Failed(format!("all {count} runs failed: {}", failed.join("; "))));
+    }
     let name = name_of(&args, &recipes[0]);
     let file = |end: &str| recipes[0].out.join(format!("sweep_{name}{end}"));
     let markdown = table.markdown();

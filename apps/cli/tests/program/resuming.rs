@@ -166,11 +166,19 @@ fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
     let log = killed.read(&format!("{}.log.csv", stem(killed)));
     assert_eq!(log.lines().count(), 7, "{log}");
 
-    // Of other settings or other weights, it begins anew.
+    // One of other settings is in the way.
     let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for(&mut child, || latest().is_some());
     child.kill().unwrap();
     child.wait().unwrap();
+    let before = Snapshot::of(killed.path());
+    fails(&mut call(killed, "2"), 2, &["another fine-tuning", "epochs = 2 (it has 6)", "delete that folder"]);
+    before.assert_unchanged(killed.path());
+    // A damaged one is told; what a kill leaves of one that is done is in nobody's way.
+    fs::write(state.join("latest.json"), "").unwrap();
+    fails(&mut call(killed, "6"), 1, &["damaged", "delete that folder"]);
+    fs::remove_file(state.join("latest.json")).unwrap();
+    fs::remove_file(state.join("recipe.toml")).unwrap();
     let said = succeeds(&mut call(killed, "2"));
-    assert!(!said.contains("resuming"), "{said}");
+    assert!(!said.contains("resuming") && !state.exists(), "{said}");
 }

@@ -13,12 +13,14 @@ use qare_models::{
     Backbone, LinearClassifier, LinearClassifierConfig, NamedTensor, StateDict, WeightsError, named_tensors,
 };
 
+use super::labels;
 use crate::error::{LabError, Result};
 use crate::methods::{Facts, Figure, MethodName, Plan, Pretext, Scope, StepLoss, accuracy};
 use crate::precision::single;
 use crate::recipe::{ProbeRecipe, Recipe};
 use crate::runs::open_run::{Existing, OpenRun};
 use crate::runs::run_folder::RunFolder;
+use crate::runs::run_record::RunRecord;
 use crate::training::optimizer::Rule;
 use crate::training::{TrainOptions, train};
 
@@ -88,11 +90,11 @@ pub type Tuned<B> = (Backbone<B>, LinearClassifier<B>);
 
 /// Trains a backbone and a new classifier on labelled images.
 ///
-/// While it trains, `folder` is its run folder. A fine-tuning that was stopped goes on there, if it is the same one: started
-/// anew it would take the same steps. What is done with goes with [`discard`].
+/// While it trains, `folder` is its run folder. A fine-tuning that was stopped goes on there. What is done with goes with
+/// [`discard`].
 ///
 /// # Errors
-/// Those of [`train`].
+/// If another fine-tuning is there, and those of [`train`].
 pub fn finetune<B: ReplicaBackend>(
     backbone: Backbone<B>,
     splits: &Splits,
@@ -103,18 +105,12 @@ pub fn finetune<B: ReplicaBackend>(
 ) -> Result<Tuned<B::InnerBackend>> {
     let run_recipe = recipe_of(recipe, &backbone);
     let folder = RunFolder::at(folder, &run_recipe);
-    let same = folder.recipe()?.is_some_and(|there| {
-        there.id == run_recipe.id && there.epochs == run_recipe.epochs && run_recipe.differences(&there).is_empty()
-    });
-    let existing = if same { Existing::Resume } else { Existing::Overwrite };
-    let run = OpenRun::at(folder.clone(), &run_recipe, existing)?;
+    let existing = settled(&folder, &run_recipe, splits)?;
+    let run = OpenRun::at(folder.clone(), &run_recipe, existing, "wait for it or stop it")?;
     let classes = splits.train.classes();
     let options = TrainOptions { backbone: Some(backbone), ..options };
     train::<B, FineTuning<B>>(&run, splits, devices, options).map_err(|error| match error {
-        LabError::Interrupted(_) => LabError::Interrupted(format!(
-            "interrupted; the same command goes on after the last whole epoch, kept in {}",
-            folder.path().display()
-        )),
+        LabError::Interrupted(_) => LabError::Interrupted(format!("interrupted; {}", hint(folder.path()))),
         error => error,
     })?;
     let latest = folder.latest()?.ok_or_else(|| LabError::failed("the fine-tuning left no weights"))?;
@@ -124,6 +120,57 @@ pub fn finetune<B: ReplicaBackend>(
     let classifier = LinearClassifierConfig::new(run_recipe.backbone.feature_dim(), classes);
     let classifier = classifier.init::<B::InnerBackend>(run_recipe.seed, device);
     Ok((weights.load_into(backbone, "backbone")?, weights.load_into(classifier, "classifier")?))
+}
+
+/// What a person can do whose fine-tuning in this folder was stopped.
+pub fn hint(folder: &Path) -> String {
+    format!("the same command goes on after the last whole epoch, kept in {}", folder.display())
+}
+
+/// Whether a fine-tuning that is in its folder already goes on, or another takes its place.
+///
+/// # Errors
+/// If the one there is damaged, or has whole epochs and is another one.
+fn settled(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Result<Existing> {
+    let path = folder.path().display();
+    let found = folder.recipe().and_then(|there| Ok((there, folder.latest()?, RunRecord::read(folder)?)));
+    let damaged = |_| {
+        LabError::Failed(format!(
+            "the state of a fine-tuning in {path} is damaged; nothing was changed: delete that folder, and the same command \
+             begins anew"
+        ))
+    };
+    let (Some(there), Some(latest), record) = found.map_err(damaged)? else {
+        let began = folder.recipe().is_ok_and(|recipe| recipe.is_some());
+        if began && folder.latest_weights().is_some_and(|epoch| epoch > 1) {
+            return Err(damaged(LabError::failed("")));
+        }
+        if !began && folder.has_only_own_files() {
+            // What is left of one that is done.
+            let _ = std::fs::remove_dir_all(folder.path());
+        }
+        return Ok(Existing::Overwrite);
+    };
+    let mut differences = recipe.differences(&there);
+    if there.epochs != recipe.epochs {
+        differences.push(format!("epochs = {} (it has {})", recipe.epochs, there.epochs));
+    }
+    if there.id != recipe.id {
+        differences.push("it starts from other weights".into());
+    }
+    if record.is_some_and(|record| record.classes.is_some() && record.classes != labels::names(&splits.train)) {
+        differences.push("it learns other classes".into());
+    }
+    if differences.is_empty() {
+        return Ok(Existing::Resume);
+    }
+    Err(LabError::Usage(format!(
+        "{path} holds another fine-tuning, at epoch {} of {}: {}; nothing was changed: go on with it as it was called, or \
+         delete that folder to begin this one",
+        latest.epoch,
+        there.epochs,
+        differences.join(", ")
+    )))
 }
 
 /// The recipe of a fine-tuning's own run. It is named after the weights that it starts from: others would make another run.
@@ -154,6 +201,8 @@ pub fn discard(folder: &Path) {
     if std::fs::rename(folder.join("log.csv"), &log).is_ok() {
         info!("its losses, epoch by epoch, are in {}", log.display());
     }
-    // Left over, it is in nobody's way.
+    // Deleting takes a while, in which the process may be killed: what is left must not look like a fine-tuning.
+    let _ = std::fs::remove_file(folder.join("latest.json"));
+    let _ = std::fs::remove_file(folder.join("recipe.toml"));
     let _ = std::fs::remove_dir_all(folder);
 }

@@ -277,8 +277,9 @@ impl Checkpoint {
                     None if stage == "probe" => path.join(latest.weights),
                     None => {
                         return Err(LabError::Usage(format!(
-                            "{} has no {stage}: run `qare probe --checkpoint {0}` with the same flags first",
-                            path.display()
+                            "{} has no classifier of that kind ({stage}): run `qare probe --checkpoint {0}{}` first",
+                            path.display(),
+                            flags_of(stage)
                         )));
                     }
                 }
@@ -297,6 +298,13 @@ impl Checkpoint {
             ))),
         }
     }
+}
+
+/// The flags of a probe that leaves a stage of this name.
+fn flags_of(stage: &str) -> String {
+    let finetune = if stage.starts_with("finetune") { " --finetune" } else { "" };
+    let dataset = stage.split_once('_').map_or(String::new(), |(_, dataset)| format!(" --dataset {dataset}"));
+    format!("{finetune}{dataset}")
 }
 
 /// A recipe for weights that say nothing of their run: the backbone is known by its tensors, the dataset has to be told.

@@ -30,11 +30,11 @@ enum Refused {
 }
 
 impl Lock {
-    /// Locks a run folder, which need not be there yet, for training.
+    /// Locks a run folder, which need not be there yet, for training. `advice` says what else a person can do.
     ///
     /// # Errors
     /// If another process holds it; the message names that process.
-    pub fn of_run(folder: &Path) -> Result<Self> {
+    pub fn of_run(folder: &Path, advice: &str) -> Result<Self> {
         let name = folder.file_name().expect("a run has a name").to_string_lossy();
         let parent = folder_of(folder);
         let made = !parent.exists();
@@ -46,8 +46,7 @@ impl Lock {
                 Ok(lock)
             }
             Err(Refused::Held(holder)) => Err(LabError::Usage(format!(
-                "{} is being written by {holder}: nothing was changed; wait for it or stop it, or make another run with \
-                 --id or --out",
+                "{} is being written by {holder}: nothing was changed; {advice}",
                 folder.display()
             ))),
             Err(Refused::Failed(error)) => Err(LabError::io("lock", folder, error)),
@@ -146,20 +145,20 @@ mod tests {
     fn a_run_has_one_writer_who_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("new/run");
-        let lock = Lock::of_run(&run).unwrap();
-        let error = Lock::of_run(&run).unwrap_err();
+        let lock = Lock::of_run(&run, "wait").unwrap();
+        let error = Lock::of_run(&run, "wait").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(lock);
         assert!(!dir.path().join("new").exists(), "what was made for the lock goes with it");
-        drop(Lock::of_run(&run).unwrap());
+        drop(Lock::of_run(&run, "wait").unwrap());
     }
 
     #[test]
     fn a_lock_left_behind_by_a_killed_process_is_free() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".run.lock"), "1\nqare pretrain\n").unwrap();
-        Lock::of_run(&dir.path().join("run")).unwrap();
+        Lock::of_run(&dir.path().join("run"), "wait").unwrap();
     }
 
     #[test]

@@ -37,15 +37,16 @@ impl OpenRun {
     /// # Errors
     /// If another process holds it, or the run that is there is not to be touched or cannot go on with this recipe.
     pub fn of(recipe: &Recipe, existing: Existing) -> Result<Self> {
-        Self::at(RunFolder::of(recipe), recipe, existing)
+        const ADVICE: &str = "wait for it or stop it, or make another run with --id or --out";
+        Self::at(RunFolder::of(recipe), recipe, existing, ADVICE)
     }
 
-    /// The same for another folder.
+    /// The same for another folder. `advice` says what a person can do where another process holds it.
     ///
     /// # Errors
     /// Those of [`OpenRun::of`].
-    pub fn at(folder: RunFolder, recipe: &Recipe, existing: Existing) -> Result<Self> {
-        let lock = Lock::of_run(folder.path())?;
+    pub fn at(folder: RunFolder, recipe: &Recipe, existing: Existing, advice: &str) -> Result<Self> {
+        let lock = Lock::of_run(folder.path(), advice)?;
         let (resume, overwrite) = (existing == Existing::Resume, existing == Existing::Overwrite);
         let resumed = settle_existing(&folder, recipe, resume, overwrite)?;
         Ok(Self { recipe: recipe.clone(), folder, existing, resumed, _lock: lock })

@@ -144,6 +144,12 @@ impl RunFolder {
         (written && path.is_file()) || self.is_own_part(path)
     }
 
+    /// Whether there is nothing but files that a run of this folder writes.
+    pub(crate) fn has_only_own_files(&self) -> bool {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return false };
+        entries.flatten().all(|entry| self.is_own(&entry.path()))
+    }
+
     /// Where a run waits that is being replaced.
     fn aside(&self) -> PathBuf {
         let name = self.path.file_name().expect("a run has a name").to_string_lossy();
