@@ -1,7 +1,7 @@
 //! From the bytes of an image file to its pixels, within bounds of memory and time.
 //!
 //! Width and height are compared with a limit before there is memory for any pixel, and large images are decoded one at a
-//! time. What is missing from a file is an error where it is one in Pillow.
+//! time. What is missing from a file is an error where it is one in Pillow, but for an end marker that no pixel depends on.
 
 use std::io::Cursor;
 use std::sync::Mutex;
@@ -89,7 +89,7 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
             return Err(format!("it goes over its {width}x{height} pixels {scans} times"));
         }
     }
-    jpeg_check::check(file.bytes)?;
+    let checked = jpeg_check::check(file.bytes);
     let decode = |bytes: &[u8]| {
         let size = segments.and_then(|segments| segments.size).unwrap_or_default();
         // Damage in the middle is passed over here as in Pillow. What this decoder refuses, the other may read.
@@ -98,6 +98,12 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
             Err(_) => decode_any(bytes, ImageFormat::Jpeg, file),
         }
     };
+    if let Err(problem) = checked {
+        // Pillow's decoder reads ahead, and wants an end marker that no pixel depends on: without it, it refuses most files.
+        let only_end_missing = segments.is_some_and(|segments| !segments.has_end && !segments.several_scans)
+            && jpeg_check::check(&jpeg_file::with_end(file.bytes)).is_ok();
+        return if only_end_missing { whole_without_end(file.bytes, decode).ok_or(problem) } else { Err(problem) };
+    }
     if segments.is_some_and(|segments| !segments.has_end) {
         // All its pixels are there: only the decoder misses the end marker.
         return decode(&jpeg_file::with_end(file.bytes));
@@ -106,6 +112,23 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
         // Frames of films may leave out the tables that everybody has.
         decode(&jpeg_file::with_usual_tables(file.bytes)).map_err(|_| problem)
     })
+}
+
+/// The image of a file without its end, if that is the same whatever the missing bytes are.
+fn whole_without_end<T: PartialEq>(
+    bytes: &[u8],
+    decode: impl Fn(&[u8]) -> Result<(DynamicImage, T), String>,
+) -> Option<(DynamicImage, T)> {
+    let mut first: Option<(DynamicImage, T)> = None;
+    for bytes in jpeg_file::continued(bytes) {
+        let decoded = decode(&bytes).ok()?;
+        match &first {
+            Some((image, _)) if *image != decoded.0 => return None,
+            Some(_) => {}
+            None => first = Some(decoded),
+        }
+    }
+    first
 }
 
 /// How a JPEG file says that its image is turned. Broken metadata is no broken image.
