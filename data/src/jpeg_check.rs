@@ -14,7 +14,7 @@ mod reader;
 mod resolution;
 mod restarts;
 mod scan;
-mod usual_tables;
+pub(crate) mod usual_tables;
 
 use coding::Coding;
 use headers::{Found, Headers};

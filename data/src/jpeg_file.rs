@@ -1,9 +1,6 @@
 //! What the segments of a JPEG file say, and what a decoder may want besides.
 
-use std::sync::OnceLock;
-
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
+use crate::jpeg_check::usual_tables;
 
 /// What is known of a JPEG file from its segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,35 +58,23 @@ pub(crate) fn segments(bytes: &[u8]) -> Option<Segments> {
 
 /// The file with the usual Huffman tables before its own, for files that do without some of them.
 pub(crate) fn with_usual_tables(bytes: &[u8]) -> Vec<u8> {
-    static TABLES: OnceLock<Vec<u8>> = OnceLock::new();
-    let tables = TABLES.get_or_init(|| {
-        // The encoder has no others.
-        let mut pixel = Vec::new();
-        let encoded = JpegEncoder::new(&mut pixel).encode(&[0; 3], 1, 1, ExtendedColorType::Rgb8);
-        let mut tables = Vec::new();
-        let mut rest = pixel.get(2..).filter(|_| encoded.is_ok()).unwrap_or_default();
-        while let [0xff, marker, high, low, ..] = *rest {
-            let length = 2 + usize::from(u16::from_be_bytes([high, low]));
-            if marker == 0xc4 {
-                tables.extend(&rest[..length.min(rest.len())]);
-            }
-            rest = rest.get(length..).filter(|_| marker != 0xda).unwrap_or_default();
-        }
-        tables
-    });
-    [&bytes[..2], tables, &bytes[2..]].concat()
+    [&bytes[..2], &usual_tables::segments(), &bytes[2..]].concat()
 }
 
 /// What may follow the bytes of a file without an end: all pixels are there if they do not depend on it.
 pub(crate) fn continued(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    // Half of a marker is none.
-    let length = bytes.iter().rposition(|&byte| byte != 0xff).map_or(0, |last| last + 1);
-    [0x00, 0x55, 0xaa, 0xfe].into_iter().map(move |filling| [&bytes[..length], &[filling; 64], b"\xff\xd9"].concat())
+    [0x00, 0x55, 0xaa, 0xfe]
+        .into_iter()
+        .map(move |filling| with_end(&[without_half_marker(bytes), &[filling; 64]].concat()))
 }
 
 /// The file with an end marker, for one without.
 pub(crate) fn with_end(bytes: &[u8]) -> Vec<u8> {
-    // Half of a marker is none.
+    [without_half_marker(bytes), b"\xff\xd9"].concat()
+}
+
+/// Half of a marker is none.
+fn without_half_marker(bytes: &[u8]) -> &[u8] {
     let length = bytes.iter().rposition(|&byte| byte != 0xff).map_or(0, |last| last + 1);
-    [&bytes[..length], b"\xff\xd9"].concat()
+    &bytes[..length]
 }

@@ -84,7 +84,9 @@ pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
 fn eigen(matrix: &[f64], size: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let eigen = faer::MatRef::from_row_major_slice(matrix, size, size).self_adjoint_eigen(faer::Side::Lower).ok()?;
     let values = eigen.S().column_vector().iter().copied().collect();
-    Some((values, eigen.U().col_iter().flat_map(|column| column.iter().copied().collect::<Vec<_>>()).collect()))
+    let mut vectors = Vec::with_capacity(size * size);
+    eigen.U().col_iter().for_each(|column| vectors.extend(column.iter()));
+    Some((values, vectors))
 }
 
 #[cfg(not(feature = "host"))]

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             }
         }
     });
-    progress::Bars::shared().clear();
+    progress::clear();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -30,44 +30,36 @@ pub fn bar(length: u64, template: &str) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), target).with_style(style)
 }
 
-/// Bars of the library's work, one after the other.
-pub struct Bars(Mutex<Option<(Work, ProgressBar)>>);
+/// The bar of the library's work that goes on.
+static BAR: Mutex<Option<(Work, ProgressBar)>> = Mutex::new(None);
 
-impl Bars {
-    /// The program's own.
-    pub fn shared() -> &'static Self {
-        static BARS: Bars = Bars(Mutex::new(None));
-        &BARS
+/// Shows how far some work of the library is.
+pub fn show(progress: Progress<'_>) {
+    let Progress { work, done, total, figure } = progress;
+    let mut shown = BAR.lock().expect("no holder panics");
+    if shown.as_ref().is_none_or(|(of, _)| *of != work) {
+        let template = match work {
+            Work::ReadingImages => "reading images [{bar:25}] {pos}/{len}",
+            Work::ProbeEpochs => "probe epoch {pos}/{len} [{bar:25}] {msg}, {eta} left",
+        };
+        *shown = Some((work, bar(total as u64, template)));
     }
-
-    /// Takes the bar away of work that ended before it was done.
-    pub fn clear(&self) {
-        if let Some((_, bar)) = self.0.lock().expect("no holder panics").take() {
-            bar.finish_and_clear();
-        }
+    let Some((_, bar)) = shown.as_ref() else { return };
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
+    if !figure.is_empty() {
+        bar.set_message(figure.to_string());
     }
+    if done == total {
+        bar.finish_and_clear();
+        *shown = None;
+    }
+}
 
-    /// Shows how far some work is.
-    pub fn show(&self, progress: Progress<'_>) {
-        let Progress { work, done, total, figure } = progress;
-        let mut shown = self.0.lock().expect("no holder panics");
-        if shown.as_ref().is_none_or(|(of, _)| *of != work) {
-            let template = match work {
-                Work::ReadingImages => "reading images [{bar:25}] {pos}/{len}",
-                Work::ProbeEpochs => "probe epoch {pos}/{len} [{bar:25}] {msg}, {eta} left",
-            };
-            *shown = Some((work, bar(total as u64, template)));
-        }
-        let Some((_, bar)) = shown.as_ref() else { return };
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        if !figure.is_empty() {
-            bar.set_message(figure.to_string());
-        }
-        if done == total {
-            bar.finish_and_clear();
-            *shown = None;
-        }
+/// Takes the bar away of work that ended before it was done.
+pub fn clear() {
+    if let Some((_, bar)) = BAR.lock().expect("no holder panics").take() {
+        bar.finish_and_clear();
     }
 }
 

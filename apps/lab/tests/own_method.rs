@@ -1,8 +1,7 @@
 //! The method of the example `own_method`, which is of another crate: it has what the methods of this crate have.
 
-#[allow(dead_code)]
-#[path = "../examples/own_method.rs"]
-mod example;
+#[path = "../examples/own_method/barlow_twins.rs"]
+mod barlow_twins;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -39,7 +38,7 @@ fn recipe(out: &Path, epochs: usize) -> Recipe {
 fn trained(recipe: &Recipe, existing: Existing, options: TrainOptions<'_, B>) -> qare_lab::Result<Trained> {
     let run = OpenRun::of(recipe, existing)?;
     let splits = Images::for_training(recipe, &ignore)?.splits;
-    train::<B, example::BarlowTwins<B>>(&run, &splits, &[Default::default()], options)
+    train::<B, barlow_twins::BarlowTwins<B>>(&run, &splits, &[Default::default()], options)
 }
 
 /// The weights of an epoch, by name.

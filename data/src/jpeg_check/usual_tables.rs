@@ -40,6 +40,17 @@ const COLOR_DETAIL: TableBytes = TableBytes {
     ],
 };
 
+/// Segments that define them.
+pub(crate) fn segments() -> Vec<u8> {
+    // Class (mean or detail) and number.
+    let tables = [(0x00, BRIGHTNESS_MEAN), (0x01, COLOR_MEAN), (0x10, BRIGHTNESS_DETAIL), (0x11, COLOR_DETAIL)];
+    let segment = |(id, TableBytes { counts, symbols }): (u8, TableBytes)| {
+        let length = (2 + 1 + counts.len() + symbols.len()) as u16;
+        [&[0xff, 0xc4], &length.to_be_bytes()[..], &[id], counts, symbols].concat()
+    };
+    tables.into_iter().flat_map(segment).collect()
+}
+
 /// Puts them where there are none.
 pub(super) fn fill_in<'a>(dc: &mut [Option<TableBytes<'a>>; 4], ac: &mut [Option<TableBytes<'a>>; 4]) {
     for (tables, usual) in [(dc, [BRIGHTNESS_MEAN, COLOR_MEAN]), (ac, [BRIGHTNESS_DETAIL, COLOR_DETAIL])] {

@@ -12,7 +12,7 @@ use super::images_of_run;
 use crate::backend::{NAME, Plain, device_for};
 use crate::cli::{EmbedArgs, Part};
 use crate::output::say;
-use crate::progress::Bars;
+use crate::progress::show;
 
 /// Writes the features of a dataset's part, with labels and file names.
 pub fn embed_command(args: EmbedArgs) -> Result<()> {
@@ -66,7 +66,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         skip_broken: args.machine.skip_broken || recipe.skip_broken,
         max_pixels: args.machine.max_pixels.or(recipe.max_pixels),
     }
-    .load(&|progress| Bars::shared().show(progress))?;
+    .load(&show)?;
     let parts: Vec<&ImageSet> = match args.split {
         Part::All => vec![&splits.train, &splits.test],
         Part::Train => vec![&splits.train],

@@ -1,6 +1,5 @@
 //! `qare pretrain`: stage 1.
 
-use burn::tensor::backend::AutodiffBackend;
 use burn_train::Interrupter;
 use burn_train::renderer::MetricsRenderer;
 use qare_data::Splits;
@@ -18,7 +17,7 @@ use crate::backend::{Device, NAME, Training, device_name, devices_of};
 use crate::cli::{ExistingFlags, PretrainArgs, RecipeFlags};
 use crate::dashboard::{Dashboard, Killed, until_killed};
 use crate::output::say;
-use crate::progress::{Bars, PlainProgress};
+use crate::progress::{PlainProgress, show};
 use crate::{interrupt, terminal};
 
 pub fn pretrain_command(args: PretrainArgs) -> Result<()> {
@@ -42,7 +41,7 @@ impl Prepared {
         recipe.method.built_in()?;
         let run = OpenRun::of(recipe, existing.into())?;
         let devices = devices_of(recipe)?;
-        let images = Images::for_training(recipe, &|progress| Bars::shared().show(progress))?;
+        let images = Images::for_training(recipe, &show)?;
         match &flags.without_effect(recipe)[..] {
             [] => {}
             [one] => say(format!("note: {one} has no effect on {}", recipe.method)),
@@ -54,13 +53,10 @@ impl Prepared {
     /// The same, after printing what is to be trained, on what, and where.
     pub fn announced(self) -> Self {
         let recipe = &self.run.recipe;
-        let splits = &self.images.splits;
-        let (training, images) = match recipe.method.plan(recipe) {
-            Some(plan) => (
-                format!("{} of {} × {} views", counted(recipe.epochs), recipe.batch_size, plan.views),
-                plan.images(splits).len(),
-            ),
-            None => ("untrained".to_string(), splits.train.len()),
+        let images = recipe.method.images(recipe, &self.images.splits).len();
+        let training = match recipe.method.plan(recipe) {
+            Some(plan) => format!("{} of {} × {} views", counted(recipe.epochs), recipe.batch_size, plan.views),
+            None => "untrained".to_string(),
         };
         let on = match &recipe.devices()[..] {
             [_] => device_name(&self.devices[0]).map_or(String::new(), |name| format!(" on {name}")),
@@ -152,6 +148,3 @@ fn tell(trained: &Trained, recipe: &Recipe) {
         )),
     }
 }
-
-/// The backend that evaluates.
-pub type Inner = <Training as AutodiffBackend>::InnerBackend;

@@ -9,12 +9,12 @@ use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::Checkpoint;
 use qare_lab::{LabError, Result};
 
-use super::pretrain::{Inner, counted, watched};
+use super::pretrain::{counted, watched};
 use super::{elsewhere, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, Training, device_for, devices_of};
 use crate::cli::ProbeArgs;
 use crate::output::say;
-use crate::progress::Bars;
+use crate::progress::show;
 
 pub fn probe_command(args: ProbeArgs) -> Result<()> {
     let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint, &stated(&args.from))?;
@@ -43,7 +43,7 @@ pub fn probe_command(args: ProbeArgs) -> Result<()> {
         }
     };
     let target = ProbeTarget::of(&checkpoint, &recipe, args.output.as_deref())?;
-    let images = Images::for_probing(&recipe, &|progress| Bars::shared().show(progress))?;
+    let images = Images::for_probing(&recipe, &show)?;
     probe_and_save(&checkpoint, &recipe, &images.splits, &devices, &target, args.from.machine.no_tui)?;
     Ok(())
 }
@@ -56,11 +56,10 @@ pub fn probe_and_save(
     devices: &[Device],
     target: &ProbeTarget,
     no_tui: bool,
-) -> Result<ProbeResult<Inner>> {
-    let on_progress = |progress: qare_lab::progress::Progress<'_>| Bars::shared().show(progress);
+) -> Result<ProbeResult<Plain>> {
     let tuning_folder = target.tuning_folder();
     let probed = watched(&finetune::hint(&tuning_folder), no_tui, |training| {
-        let options = ProbeOptions { on_progress: &on_progress, training, tuning_folder };
+        let options = ProbeOptions { on_progress: &show, training, tuning_folder };
         probe::<Training>(checkpoint, recipe, splits, devices, target, options)
     })?;
     // The figures first: they are there even if nothing can be saved.

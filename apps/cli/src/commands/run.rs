@@ -6,13 +6,13 @@ use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, evalua
 use qare_lab::images::{Images, probeable};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 
-use super::pretrain::{Inner, Prepared, train, watched};
+use super::pretrain::{Prepared, train, watched};
 use super::probe::probe_and_save;
 use super::test::test_and_record;
-use crate::backend::Training;
+use crate::backend::{Plain, Training};
 use crate::cli::RunArgs;
 use crate::output::say;
-use crate::progress::Bars;
+use crate::progress::show;
 
 pub fn run_command(args: RunArgs) -> Result<()> {
     let path = args.recipe.or(args.config).expect("clap asks for one of them");
@@ -23,7 +23,7 @@ pub fn run_command(args: RunArgs) -> Result<()> {
         probeable(recipe.dataset, &images.splits)?;
         None
     } else {
-        Some(Images::for_probing(&recipe, &|progress| Bars::shared().show(progress))?)
+        Some(Images::for_probing(&recipe, &show)?)
     };
     let folder = train(run, &images.splits, devices, *no_tui)?;
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
@@ -37,7 +37,10 @@ pub fn run_command(args: RunArgs) -> Result<()> {
             let options = ProbeOptions { training, ..ProbeOptions::silent(&tuning_folder) };
             evaluate_backbone::<Training>(backbone, splits, &recipe, devices, options)
         })?;
-        let row = |name: &str, result: &ProbeResult<Inner>| {
+        if recipe.probe.finetune {
+            finetune::discard(&tuning_folder);
+        }
+        let row = |name: &str, result: &ProbeResult<Plain>| {
             say(format!("{name:<28}{:>12.2} %{:>8.2} %", result.test.accuracy, result.knn));
         };
         say(format!("\n{:<28}{:>14}{:>10}", "test accuracy", "linear probe", "kNN"));

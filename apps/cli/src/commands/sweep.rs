@@ -21,7 +21,7 @@ use super::probe::probe_and_save;
 use crate::backend::{NAME, devices_of};
 use crate::cli::SweepArgs;
 use crate::output::{complain, say};
-use crate::progress::Bars;
+use crate::progress::show;
 
 /// Runs, or resumes, what is missing of methods × seeds; prints the table, and writes it where the runs are.
 pub fn sweep_command(args: SweepArgs) -> Result<()> {
@@ -133,7 +133,7 @@ impl Data {
     /// The dataset that a recipe trains on.
     fn training(&mut self, recipe: &Recipe) -> Result<&Splits> {
         if self.training.is_none() {
-            self.training = Some(Source::of(recipe, recipe.dataset).load(&|progress| Bars::shared().show(progress))?);
+            self.training = Some(Source::of(recipe, recipe.dataset).load(&show)?);
         }
         Ok(self.training.as_ref().expect("it has just been read"))
     }
@@ -169,7 +169,7 @@ fn results_of(run: &OpenRun, title: &str, data: &mut Data, no_tui: bool) -> Resu
         let splits = data.training(recipe)?;
         if let Some(record) = RunRecord::read(folder)? {
             let splits = Images::taken(recipe, shared(splits)).splits;
-            let images = recipe.method.plan(recipe).map_or(&splits.train, |plan| plan.images(&splits)).len();
+            let images = recipe.method.images(recipe, &splits).len();
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;
         }
     }
@@ -184,7 +184,7 @@ fn results_of(run: &OpenRun, title: &str, data: &mut Data, no_tui: bool) -> Resu
     }
     // What the probe needs is looked at before hours are spent on training.
     if data.probing.is_none() && elsewhere {
-        data.probing = Some(Source::of(recipe, recipe.probed()).load(&|progress| Bars::shared().show(progress))?);
+        data.probing = Some(Source::of(recipe, recipe.probed()).load(&show)?);
     }
     let of_probe = if elsewhere { &data.probing } else { &data.training }.as_ref().expect("it has just been read");
     probeable(recipe.probed(), of_probe)?;

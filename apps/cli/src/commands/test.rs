@@ -7,12 +7,11 @@ use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::Checkpoint;
 use qare_lab::{LabError, Result};
 
-use super::pretrain::Inner;
 use super::{elsewhere, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, device_for};
 use crate::cli::TestArgs;
 use crate::output::say;
-use crate::progress::Bars;
+use crate::progress::show;
 
 pub fn test_command(args: TestArgs) -> Result<()> {
     let flags = &args.from;
@@ -57,7 +56,7 @@ pub fn test_command(args: TestArgs) -> Result<()> {
     }
     let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require::<Plain>(NAME, &device)?;
-    let Images { splits, .. } = Images::for_probing(&recipe, &|progress| Bars::shared().show(progress))?;
+    let Images { splits, .. } = Images::for_probing(&recipe, &show)?;
     if let Some(dir) = recipe.data_dir.as_deref().filter(|_| recipe.probed() == DatasetName::Folder) {
         say(format!("note: testing on {} images in {}", splits.test.len(), dir.display()));
     }
@@ -72,7 +71,7 @@ pub fn test_and_record(
     recipe: &Recipe,
     device: &Device,
 ) -> Result<()> {
-    let tested = test::<Inner>(checkpoint, splits, recipe.precision, recipe.num_workers, device)?;
+    let tested = test::<Plain>(checkpoint, splits, recipe.precision, recipe.num_workers, device)?;
     say(format!("test loss: {:.4}", tested.evaluation.loss));
     say(format!("test accuracy: {:.2} %", tested.evaluation.accuracy));
     if let Some(note) = tested.record(stage)? {

@@ -3,21 +3,19 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::Device;
 use burn::tensor::backend::Backend;
 use log::info;
 use qare_data::{Augmentation, DatasetName, RandomErasing, Splits, ViewBatch};
 use qare_models::replicas::ReplicaBackend;
-use qare_models::{
-    Backbone, LinearClassifier, LinearClassifierConfig, NamedTensor, StateDict, WeightsError, named_tensors,
-};
+use qare_models::{Backbone, LinearClassifier, NamedTensor, StateDict, WeightsError, named_tensors};
 
 use super::labels;
 use crate::error::{LabError, Result};
-use crate::methods::{Facts, Figure, MethodName, Plan, Pretext, Scope, StepLoss, accuracy};
-use crate::precision::single;
+use crate::methods::{Facts, Figure, MethodName, Plan, Pretext, Standard, StepLoss};
 use crate::recipe::{ProbeRecipe, Recipe};
+use crate::runs::checkpoint::{Checkpoint, Stated};
+use crate::runs::lock::Lock;
 use crate::runs::open_run::{Existing, OpenRun};
 use crate::runs::run_folder::RunFolder;
 use crate::runs::run_record::RunRecord;
@@ -34,10 +32,10 @@ const WEIGHT_DECAY: f32 = 1e-5;
 /// What the run of a fine-tuning calls its method.
 const NAME: &str = "finetune";
 
-/// The classifier that is trained together with the backbone: mean cross entropy with the labels.
+/// Supervised training of a backbone that is trained already, with rates of its own.
 #[derive(Module, Debug)]
 pub struct FineTuning<B: Backend> {
-    classifier: LinearClassifier<B>,
+    supervised: Standard<B>,
 }
 
 impl<B: Backend> Pretext<B> for FineTuning<B> {
@@ -53,23 +51,19 @@ impl<B: Backend> Pretext<B> for FineTuning<B> {
     }
 
     fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self> {
-        let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), facts.classes);
-        Ok(Self { classifier: classifier.init(recipe.seed, device) })
+        Ok(Self { supervised: Standard::new(recipe, facts, device)? })
     }
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
-        let logits = single(self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, classes]
-        let accuracy = accuracy(logits.clone(), batch.labels.clone());
-        let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.labels);
-        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
+        self.supervised.forward(backbone, batch)
     }
 
     fn weights(&self) -> Vec<NamedTensor> {
-        named_tensors(&self.classifier, "classifier")
+        self.supervised.weights()
     }
 
     fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
-        Ok(Self { classifier: weights.load_into(self.classifier, "classifier")? })
+        Ok(Self { supervised: self.supervised.load(weights)? })
     }
 }
 
@@ -105,21 +99,18 @@ pub fn finetune<B: ReplicaBackend>(
 ) -> Result<Tuned<B::InnerBackend>> {
     let run_recipe = recipe_of(recipe, &backbone);
     let folder = RunFolder::at(folder, &run_recipe);
+    // What is there is looked at, and perhaps cleared away, only by who holds the lock.
+    let lock = Lock::of_run(folder.path(), "wait for it or stop it")?;
     let existing = settled(&folder, &run_recipe, splits)?;
-    let run = OpenRun::at(folder.clone(), &run_recipe, existing, "wait for it or stop it")?;
-    let classes = splits.train.classes();
+    let run = OpenRun::locked(folder.clone(), lock, &run_recipe, existing)?;
     let options = TrainOptions { backbone: Some(backbone), ..options };
     train::<B, FineTuning<B>>(&run, splits, devices, options).map_err(|error| match error {
         LabError::Interrupted(_) => LabError::Interrupted(format!("interrupted; {}", hint(folder.path()))),
         error => error,
     })?;
-    let latest = folder.latest()?.ok_or_else(|| LabError::failed("the fine-tuning left no weights"))?;
-    let weights = StateDict::read_safetensors(&folder.file(&latest.weights))?;
+    let tuned = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let device = &devices[0];
-    let backbone = run_recipe.backbone.init::<B::InnerBackend>(run_recipe.seed, device);
-    let classifier = LinearClassifierConfig::new(run_recipe.backbone.feature_dim(), classes);
-    let classifier = classifier.init::<B::InnerBackend>(run_recipe.seed, device);
-    Ok((weights.load_into(backbone, "backbone")?, weights.load_into(classifier, "classifier")?))
+    Ok((tuned.backbone(device)?, tuned.classifier(splits.train.classes(), device)?))
 }
 
 /// What a person can do whose fine-tuning in this folder was stopped.

@@ -2,7 +2,6 @@
 
 use burn::tensor::backend::Backend;
 use qare_data::Splits;
-use qare_models::LinearClassifierConfig;
 use serde_json::json;
 
 use super::probe::{self, Evaluation};
@@ -41,8 +40,7 @@ pub fn test<'a, B: Backend>(
     let named = splits.test.class_names();
     // Classifiers of other programs do not tell the names of their classes: their number has to do.
     let known = checkpoint.classes.as_deref().unwrap_or(named);
-    let classifier = LinearClassifierConfig::new(recipe.backbone.feature_dim(), known.len());
-    let classifier = checkpoint.weights.load_into(classifier.init::<B>(recipe.seed, device), "classifier")?;
+    let classifier = checkpoint.classifier::<B>(known.len(), device)?;
     let unwritable = files::check_writable(folder_of(&checkpoint.results_file())).err();
     let normalization = recipe.probed().normalization();
     let features = features::extract(&backbone, &splits.test, normalization, precision, workers, device)?;

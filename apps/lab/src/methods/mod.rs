@@ -27,6 +27,7 @@ pub use floor::Floor;
 pub use name::MethodName;
 pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, accuracy};
 pub use relationnet::Aggregation;
+pub(crate) use standard::Standard;
 
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use qare_data::{ImageSet, Splits};
 use serde::{Deserialize, Serialize};
 
 use super::{Method, Plan};
@@ -35,6 +36,11 @@ impl MethodName {
     /// How a method of this crate trains; `None` for one that trains nothing or is of another crate.
     pub fn plan(&self, recipe: &Recipe) -> Option<Plan> {
         self.built_in().ok()?.plan(recipe)
+    }
+
+    /// The images that the method trains on, of one of this crate.
+    pub fn images<'a>(&self, recipe: &Recipe, splits: &'a Splits) -> &'a ImageSet {
+        self.plan(recipe).map_or(&splits.train, |plan| plan.images(splits))
     }
 }
 

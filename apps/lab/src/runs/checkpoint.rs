@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::backend::Backend;
 use qare_data::DatasetName;
-use qare_models::{Backbone, BackboneName, FoundBackbone, NamedTensor, StateDict, WeightsError, safetensors_bytes};
+use qare_models::{
+    Backbone, BackboneName, FoundBackbone, LinearClassifier, LinearClassifierConfig, NamedTensor, StateDict,
+    WeightsError, safetensors_bytes,
+};
 use serde::{Deserialize, Serialize};
 
 use log::info;
@@ -252,6 +255,15 @@ impl Checkpoint {
     /// The backbone with these weights.
     pub fn backbone<B: Backend>(&self, device: &B::Device) -> Result<Backbone<B>> {
         Ok(self.backbone.init(device))
+    }
+
+    /// The classifier with these weights, of so many classes.
+    ///
+    /// # Errors
+    /// If there is none, or one of another number of classes.
+    pub fn classifier<B: Backend>(&self, classes: usize, device: &B::Device) -> Result<LinearClassifier<B>> {
+        let classifier = LinearClassifierConfig::new(self.recipe.backbone.feature_dim(), classes);
+        Ok(self.weights.load_into(classifier.init::<B>(self.recipe.seed, device), "classifier")?)
     }
 
     /// The classifier of a run folder that a stage of this name left (see [`Recipe::stage`]), or that the run itself

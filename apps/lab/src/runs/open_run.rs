@@ -38,17 +38,17 @@ impl OpenRun {
     /// If another process holds it, or the run that is there is not to be touched or cannot go on with this recipe.
     pub fn of(recipe: &Recipe, existing: Existing) -> Result<Self> {
         const ADVICE: &str = "wait for it or stop it, or make another run with --id or --out";
-        Self::at(RunFolder::of(recipe), recipe, existing, ADVICE)
+        let folder = RunFolder::of(recipe);
+        let lock = Lock::of_run(folder.path(), ADVICE)?;
+        Self::locked(folder, lock, recipe, existing)
     }
 
-    /// The same for another folder. `advice` says what a person can do where another process holds it.
+    /// The same for a folder that is locked already.
     ///
     /// # Errors
     /// Those of [`OpenRun::of`].
-    pub fn at(folder: RunFolder, recipe: &Recipe, existing: Existing, advice: &str) -> Result<Self> {
-        let lock = Lock::of_run(folder.path(), advice)?;
-        let (resume, overwrite) = (existing == Existing::Resume, existing == Existing::Overwrite);
-        let resumed = settle_existing(&folder, recipe, resume, overwrite)?;
+    pub fn locked(folder: RunFolder, lock: Lock, recipe: &Recipe, existing: Existing) -> Result<Self> {
+        let resumed = settle_existing(&folder, recipe, existing)?;
         Ok(Self { recipe: recipe.clone(), folder, existing, resumed, _lock: lock })
     }
 }

@@ -20,6 +20,7 @@ use qare_data::DatasetName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::open_run::Existing;
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 use crate::runs::files::{is_part, write_whole};
@@ -343,15 +344,16 @@ pub fn milestones(epochs: usize) -> Vec<usize> {
 }
 
 /// Refuses, or makes way for, a run whose folder is there already. Returns whether to go on with the one there.
-pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwrite: bool) -> Result<bool> {
+pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, existing: Existing) -> Result<bool> {
+    let resume = existing == Existing::Resume;
     if !folder.exists() && resume {
         not_moved(folder, recipe)?;
     }
-    if !folder.exists() || (overwrite && folder.file("recipe.toml").is_file()) {
+    if !folder.exists() || (existing == Existing::Overwrite && folder.file("recipe.toml").is_file()) {
         return Ok(false);
     }
     let path = folder.path().display();
-    let Some(existing) = folder.recipe()? else {
+    let Some(there) = folder.recipe()? else {
         if folder.never_began() {
             return Ok(false);
         }
@@ -359,13 +361,13 @@ pub fn settle_existing(folder: &RunFolder, recipe: &Recipe, resume: bool, overwr
             "{path} is there and is not a run: nothing was changed; move it away, or choose another --out or --id"
         )));
     };
-    let differences = recipe.differences(&existing);
+    let differences = recipe.differences(&there);
     let others = || if differences.is_empty() { String::new() } else { format!("; {}", differences.join(", ")) };
     if !resume {
         return Err(LabError::Usage(format!(
             "{path} holds a run already (seed {}{}): nothing was changed; --resume goes on with it, --overwrite replaces it, \
              --id or --out makes another",
-            existing.seed,
+            there.seed,
             others()
         )));
     }
@@ -443,18 +445,18 @@ mod tests {
         let recipe = Recipe { out: out.path().into(), ..Default::default() };
         let folder = RunFolder::of(&recipe);
         std::fs::create_dir(folder.path()).unwrap();
-        let settle = |resume, overwrite| settle_existing(&folder, &recipe, resume, overwrite);
+        let settle = |existing| settle_existing(&folder, &recipe, existing);
         for left in ["recipe.toml.part", "recipe.toml.17-0.part", "log.csv.17-1.part"] {
             std::fs::write(folder.file(left), "half").unwrap();
-            for (resume, overwrite) in [(false, false), (true, false), (false, true)] {
-                assert!(!settle(resume, overwrite).unwrap());
+            for existing in [Existing::Refuse, Existing::Resume, Existing::Overwrite] {
+                assert!(!settle(existing).unwrap());
             }
         }
         folder.create(&recipe).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the recipe is left");
         std::fs::remove_file(folder.file("recipe.toml")).unwrap();
         std::fs::write(folder.file("thesis.part"), "irreplaceable").unwrap();
-        assert!(settle(true, false).unwrap_err().to_string().contains("is not a run"));
+        assert!(settle(Existing::Resume).unwrap_err().to_string().contains("is not a run"));
     }
 
     #[test]

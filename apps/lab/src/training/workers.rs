@@ -119,6 +119,16 @@ mod tests {
 
     type Model = PretextModel<Training, Networks<Training>>;
 
+    /// A model of a method on images of three classes, and the views that it wants.
+    fn model_of(method: Method) -> (Model, usize) {
+        let recipe = Recipe { method: method.into(), ..Recipe::default() };
+        let facts = Facts { images: 8, classes: 3 };
+        let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
+        let Plan { figures, views, .. } = method.plan(&recipe).unwrap();
+        let backbone = recipe.backbone.init(1, &any_device());
+        (PretextModel::new(backbone, networks, figures, recipe.precision), views)
+    }
+
     /// A share of four images, with so many channels.
     fn share(rank: usize, channels: usize) -> ViewBatch<Training> {
         let device = any_device();
@@ -172,11 +182,7 @@ mod tests {
     #[test]
     fn shares_that_stand_alone_count_by_their_images() {
         for method in [Method::Relationnet, Method::Deepinfomax, Method::Rotationnet] {
-            let recipe = Recipe { method: method.into(), ..Recipe::default() };
-            let facts = Facts { images: 7, classes: 3 };
-            let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
-            let Plan { figures, views, .. } = recipe.method.plan(&recipe).unwrap();
-            let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+            let (model, views) = model_of(method);
             let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
             let workers = Workers::start(&group, &[any_device(), any_device()]).unwrap();
             let shares = [0, 1].map(|rank| Share::of(Shard { rank, count: 2 }, 7));
@@ -205,11 +211,7 @@ mod tests {
 
     #[test]
     fn a_panic_on_one_device_is_the_failure_of_the_step() {
-        let recipe = Recipe { method: Method::Standard.into(), ..Recipe::default() };
-        let facts = Facts { images: 8, classes: 3 };
-        let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
-        let figures = recipe.method.plan(&recipe).unwrap().figures;
-        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+        let (model, _) = model_of(Method::Standard);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
 
@@ -226,11 +228,7 @@ mod tests {
 
     #[test]
     fn an_overflow_on_one_device_is_one_on_all() {
-        let recipe = Recipe { method: Method::Standard.into(), ..Recipe::default() };
-        let facts = Facts { images: 8, classes: 3 };
-        let networks = Networks::new(&recipe, &facts, &any_device()).unwrap();
-        let figures = recipe.method.plan(&recipe).unwrap().figures;
-        let model = PretextModel::new(recipe.backbone.init(1, &any_device()), networks, figures, recipe.precision);
+        let (model, _) = model_of(Method::Standard);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
         // Views of their own, so that gradients are not zero.

@@ -1,31 +1,14 @@
-//! A method of one's own in the loop of qare: Barlow Twins (Zbontar et al. 2021) on drawn shapes, without any download.
-//!
-//! It gets what the methods of qare have: a run folder with checkpoints, kNN validation, Burn's dashboard (in a terminal),
-//! and the linear probe. Called again, it goes on where it stopped.
-//!
-//!     cargo run --release --package qare-lab --example own_method -- [EPOCHS] [FOLDER]
+//! Barlow Twins (Zbontar et al. 2021) as a method for the loop of qare.
 
-use std::io::IsTerminal;
-
-use burn::backend::Autodiff;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
-use burn_flex::Flex;
-use burn_train::renderer::MetricsRenderer;
-use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use qare::Views;
-use qare_data::{Augmentation, DatasetName, ViewBatch};
-use qare_lab::evaluation::probe::{ProbeOptions, ProbeTarget, probe};
-use qare_lab::images::Images;
-use qare_lab::methods::{Facts, Figure, MethodName, Plan, Pretext, Scope, StepLoss};
+use qare_data::{Augmentation, ViewBatch};
+use qare_lab::Result;
+use qare_lab::methods::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use qare_lab::precision::single;
-use qare_lab::progress::ignore;
 use qare_lab::recipe::Recipe;
-use qare_lab::runs::checkpoint::{Checkpoint, Stated};
-use qare_lab::runs::open_run::{Existing, OpenRun};
-use qare_lab::training::{Silent, TrainOptions, TrainingStart, train};
-use qare_lab::{LabError, Result};
 use qare_models::{
     Backbone, NamedTensor, ProjectionHead, ProjectionHeadConfig, StateDict, WeightsError, named_tensors,
 };
@@ -79,37 +62,4 @@ impl<B: Backend> Pretext<B> for BarlowTwins<B> {
     fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
         Ok(Self { projector: weights.load_into(self.projector, "projector")? })
     }
-}
-
-type B = Autodiff<Flex>;
-
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let epochs = arguments.next().map_or(Ok(10), |epochs| epochs.parse()).map_err(LabError::failed)?;
-    let recipe = Recipe {
-        method: MethodName::Own("barlow_twins".into()),
-        dataset: DatasetName::Shapes,
-        epochs,
-        out: arguments.next().unwrap_or("checkpoint".into()).into(),
-        ..Recipe::default()
-    };
-    let run = OpenRun::of(&recipe, Existing::Resume)?;
-    let splits = Images::for_training(&recipe, &ignore)?.splits;
-    let device = Default::default();
-    let dashboard = |start: TrainingStart| -> Box<dyn MetricsRenderer> {
-        if !std::io::stdout().is_terminal() {
-            return Box::new(Silent);
-        }
-        Box::new(TuiMetricsRendererWrapper::new(start.interrupter, Some(start.epochs_done).filter(|done| *done > 0)))
-    };
-    let options = TrainOptions { backend: "flex", renderer: Some(&dashboard), ..TrainOptions::default() };
-    let trained = train::<B, BarlowTwins<B>>(&run, &splits, &[device], options)?;
-
-    let checkpoint = Checkpoint::of_run_or_file(trained.folder.path(), &Stated::default())?;
-    let target = ProbeTarget::of(&checkpoint, &recipe, None)?;
-    let options = ProbeOptions::silent(&target.tuning_folder());
-    let probed = probe::<B>(&checkpoint, &recipe, &splits, &[device], &target, options)?;
-    probed.save()?;
-    println!("{:?}; linear probe {:.2} %, kNN {:.2} %", trained.epochs, probed.result.test.accuracy, probed.result.knn);
-    Ok(())
 }
