@@ -46,7 +46,7 @@ impl Golden {
 fn golden(kind: &str) -> Vec<Golden> {
     // The program's tests include this file; the golden files stay here.
     let beside =
-        ["tests/golden", "../qare/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        ["tests/golden", "../../qare/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let beside = beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed");
     let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or(beside, PathBuf::from);
     let mut files = Vec::new();
