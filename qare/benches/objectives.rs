@@ -25,7 +25,7 @@ fn objectives(criterion: &mut Criterion) {
         ("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
     ];
     for (name, config) in configs {
-        let objective = config.init();
+        let objective = config.init().unwrap();
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10).measurement_time(Duration::from_secs(2));
         for images in [64, 256] {

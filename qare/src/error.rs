@@ -34,6 +34,39 @@ pub enum ObjectiveError {
         /// The shape of the second.
         second: [usize; 2],
     },
+    /// A number of a configuration is out of its range.
+    #[error("{parameter} is {value}: it has to be {expected}")]
+    InvalidParameter {
+        /// Which number.
+        parameter: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// There is not one label for each row.
+    #[error("{labels} label(s) for {rows} rows of {quantity}: each row needs one")]
+    LabelCount {
+        /// Labels found.
+        labels: usize,
+        /// Rows found.
+        rows: usize,
+        /// What the rows are.
+        quantity: &'static str,
+    },
+    /// Embeddings and reference embeddings are not of one dimension, or there are none of them.
+    #[error(
+        "embeddings of shape {embeddings:?} and references of shape {references:?}: both have to be [rows, D], with rows"
+    )]
+    UnlikeReferences {
+        /// The shape of the embeddings.
+        embeddings: [usize; 2],
+        /// The shape of the references.
+        references: [usize; 2],
+    },
+    /// No row has another of its label to be drawn to.
+    #[error("no row has a positive: of no label are there two rows")]
+    NoPositives,
     /// NaN or infinity where a number was expected.
     #[error(
         "{quantity} holds NaN or infinity: the embeddings have diverged (lower the learning rate, or look for bad input)"
@@ -75,6 +108,12 @@ pub enum ObjectiveError {
     /// The matrices given to the set term do not have the shape [K, B, B] with K, B ≥ 2.
     #[error("view-set similarities have shape {shape:?}: expected [K, B, B] with at least 2 sets of at least 2 images")]
     BadSetShape {
+        /// The shape found.
+        shape: [usize; 3],
+    },
+    /// The matrices given to [`symmetric_eigen`](crate::symmetric_eigen) are not square.
+    #[error("an eigendecomposition of matrices of shape {shape:?}: expected [K, N, N]")]
+    NotSquare {
         /// The shape found.
         shape: [usize; 3],
     },

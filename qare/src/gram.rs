@@ -2,7 +2,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::qare::spectral_bound;
 use crate::similarity::unit_embeddings;
-use crate::spectrum::symmetric_eigen;
+use crate::spectrum::eigen_of;
 use crate::{ObjectiveError, Views};
 
 /// The set term of similarities without a floor, S_k = 1 + Ẑ_k Ẑ_kᵀ, of embeddings `[K·B, D]`.
@@ -20,6 +20,6 @@ pub(crate) fn floorless<B: Backend>(embeddings: Tensor<B, 2>, views: Views) -> R
         true => transposed.matmul(factors),
         false => factors.matmul(transposed),
     };
-    let eigen = symmetric_eigen(matrices.clone(), "the Gram matrix of view set")?;
+    let eigen = eigen_of(matrices.clone(), "the Gram matrix of view set")?;
     spectral_bound(matrices, eigen, images)
 }

@@ -14,13 +14,22 @@ pub(crate) fn row_label(row: usize, views: Views) -> String {
 /// # Errors
 /// When a row of the embeddings `[K·B, D]` holds NaN or infinity.
 pub(crate) fn all_finite<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) -> Result<(), ObjectiveError> {
+    finite_rows(embeddings, |row| row_label(row, views))
+}
+
+/// # Errors
+/// When a row `[N, D]` holds NaN or infinity; `label` says which.
+pub(crate) fn finite_rows<B: Backend>(
+    embeddings: &Tensor<B, 2>,
+    label: impl Fn(usize) -> String,
+) -> Result<(), ObjectiveError> {
     let [rows, dim] = embeddings.dims();
     if dim == 0 {
         return Ok(());
     }
     let numbers = numbers(embeddings.clone());
     match (0..rows).find(|row| !numbers[row * dim..][..dim].iter().all(|x| x.is_finite())) {
-        Some(row) => Err(ObjectiveError::NonFinite { quantity: row_label(row, views) }),
+        Some(row) => Err(ObjectiveError::NonFinite { quantity: label(row) }),
         None => Ok(()),
     }
 }
@@ -28,7 +37,10 @@ pub(crate) fn all_finite<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) ->
 /// # Errors
 /// When a row is so short beside the longest that the gradient of their similarity is more than an f32 can be. (That of
 /// [`Similarity::FlooredCosine`](crate::Similarity::FlooredCosine) is at most one over its floor under lengths.)
-pub(crate) fn gradients_in_range<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) -> Result<(), ObjectiveError> {
+pub(crate) fn gradients_in_range<B: Backend>(
+    embeddings: &Tensor<B, 2>,
+    label: impl Fn(usize) -> String,
+) -> Result<(), ObjectiveError> {
     let [_, dim] = embeddings.dims();
     if embeddings.dtype() != DType::F32 || !B::ad_enabled(&embeddings.device()) || dim == 0 {
         return Ok(());
@@ -41,7 +53,7 @@ pub(crate) fn gradients_in_range<B: Backend>(embeddings: &Tensor<B, 2>, views: V
     let longest = lengths.iter().copied().fold(0.0, f64::max) / SIMILARITY_FLOOR;
     match lengths.iter().position(|length| longest.min(1.0 / length) > 0.01 * f64::from(f32::MAX)) {
         Some(row) => {
-            let quantity = format!("the gradient of {}, of length {:e},", row_label(row, views), lengths[row]);
+            let quantity = format!("the gradient of {}, of length {:e},", label(row), lengths[row]);
             Err(overflow(quantity, DType::F32))
         }
         None => Ok(()),

@@ -60,11 +60,11 @@ mod tests {
         let stacked = random([6, 2, 5]);
         let [first, second] = [0, 1].map(|view| stacked.clone().narrow(1, view, 1).squeeze_dim::<2>(1));
         let rows = stacked.clone().reshape([12, 5]);
-        let objective = ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.5).init();
+        let objective = ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.5).init().unwrap();
         let expected = value(objective.forward(rows.clone(), Views::PAIR).unwrap().loss);
         assert_eq!(value(objective.forward_pair(first.clone(), second.clone()).unwrap().loss), expected);
         assert_eq!(value(objective.forward_stacked(stacked.clone()).unwrap().loss), expected);
-        let nt_xent = NtXentConfig::new().init();
+        let nt_xent = NtXentConfig::new().init().unwrap();
         let expected = value(nt_xent.forward(rows, Views::PAIR).unwrap());
         assert_eq!(value(nt_xent.forward_pair(first, second).unwrap()), expected);
         assert_eq!(value(nt_xent.forward_stacked(stacked).unwrap()), expected);
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn views_that_are_none_are_told() {
-        let nt_xent = NtXentConfig::new().init();
+        let nt_xent = NtXentConfig::new().init().unwrap();
         let error = nt_xent.forward_pair(random([4, 5]), random([3, 5])).unwrap_err();
         assert_eq!(error, ObjectiveError::UnlikeViews { first: [4, 5], second: [3, 5] });
         assert_eq!(nt_xent.forward_stacked(random([4, 1, 5])).unwrap_err(), ObjectiveError::TooFewViews { views: 1 });
@@ -101,7 +101,8 @@ mod tests {
         let all = [(0, 1), (1, 0), (2, 3), (3, 2)].map(|(i, j)| probability(i, j));
         let mean_of_logs = -all.iter().map(|p| p.ln()).sum::<f64>() / 4.0;
         let log_of_mean = -(all.iter().sum::<f64>() / 4.0).ln();
-        let found = |config: NtXentConfig| f64::from(value(config.init().forward(rows.clone(), Views::PAIR).unwrap()));
+        let found =
+            |config: NtXentConfig| f64::from(value(config.init().unwrap().forward(rows.clone(), Views::PAIR).unwrap()));
         assert!((found(NtXentConfig::new()) - mean_of_logs).abs() < 1e-6);
         assert!((found(NtXentConfig::of_reference()) - log_of_mean).abs() < 1e-6);
         assert!(mean_of_logs - log_of_mean > 1e-3);

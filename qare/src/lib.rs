@@ -27,7 +27,7 @@
 //! type B = Autodiff<Flex>;
 //! let device = Default::default();
 //! let embeddings = Tensor::<B, 2>::random([2 * 16, 64], Distribution::Default, &device).require_grad();
-//! let objective = ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.5).init();
+//! let objective = ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.5).init()?;
 //! let output = objective.forward(embeddings.clone(), Views::PAIR)?;
 //! let gradient = embeddings.grad(&output.loss.backward()).unwrap();
 //! assert_eq!(gradient.dims(), [32, 64]);
@@ -36,6 +36,7 @@
 
 #![warn(missing_docs)]
 
+mod contrast;
 mod error;
 mod gradient;
 mod gram;
@@ -47,6 +48,7 @@ mod host;
 mod inspection;
 #[cfg(any(test, not(feature = "host")))]
 mod jacobi;
+mod labelled;
 mod layouts;
 mod nt_xent;
 mod objective;

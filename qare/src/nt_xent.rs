@@ -1,4 +1,5 @@
 use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
@@ -43,15 +44,17 @@ impl NtXentConfig {
 
     /// The loss.
     ///
-    /// # Panics
+    /// # Errors
     /// When the temperature is not a positive number.
-    pub fn init(&self) -> NtXent {
-        assert!(
-            self.temperature > 0.0 && self.temperature.is_finite(),
-            "NT-Xent's temperature is {}: it has to be positive",
-            self.temperature
-        );
-        NtXent { temperature: self.temperature, similarity: self.similarity, reduction: self.reduction }
+    pub fn init(&self) -> Result<NtXent, ObjectiveError> {
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return Err(ObjectiveError::InvalidParameter {
+                parameter: "NT-Xent's temperature",
+                value: self.temperature,
+                expected: "positive and finite",
+            });
+        }
+        Ok(NtXent { temperature: self.temperature, similarity: self.similarity, reduction: self.reduction })
     }
 }
 
@@ -71,11 +74,32 @@ impl NtXentConfig {
 /// loss, but an error. A row of any other finite length, up to the largest of its type, has the loss of its direction.
 ///
 /// Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (2020), eq. 1.
-#[derive(Clone, Debug)]
+#[derive(Module, Clone, Debug)]
+#[module(custom_display)]
 pub struct NtXent {
     pub(crate) temperature: f64,
     pub(crate) similarity: Similarity,
     pub(crate) reduction: NtXentReduction,
+}
+
+impl Default for NtXent {
+    fn default() -> Self {
+        NtXentConfig::new().init().expect("the default temperature is positive")
+    }
+}
+
+impl ModuleDisplay for NtXent {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content
+            .add("temperature", &self.temperature)
+            .add_debug_attribute("similarity", &self.similarity)
+            .add_debug_attribute("reduction", &self.reduction)
+            .optional()
+    }
 }
 
 impl NtXent {
@@ -90,10 +114,11 @@ impl NtXent {
         rows.attach(term, embeddings)
     }
 
-    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    /// [`forward`](Self::forward) in tensor operations alone, as backends of a GPU compute it; the tests compare the two.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
+    #[doc(hidden)]
     pub fn forward_generic<B: Backend>(
         &self,
         embeddings: Tensor<B, 2>,
@@ -128,7 +153,7 @@ impl NtXent {
         if read {
             all_finite(&embeddings, views)?;
             if self.similarity == Similarity::Cosine {
-                gradients_in_range(&embeddings, views)?;
+                gradients_in_range(&embeddings, |row| row_label(row, views))?;
             }
         }
         let (device, t, share) = (embeddings.device(), self.temperature, 1.0 / (views.count() - 1) as f64);

@@ -1,4 +1,5 @@
 use burn::config::Config;
+use burn::module::{Content, Module, ModuleDisplay};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::host::UnitRows;
@@ -14,6 +15,19 @@ pub enum PairwiseConfig {
     NtXent(NtXentConfig),
     /// SparseCLR.
     SparseClr(SparseClrConfig),
+}
+
+impl PairwiseConfig {
+    /// The loss.
+    ///
+    /// # Errors
+    /// When a number of it is out of range.
+    pub fn init(&self) -> Result<PairwiseTerm, ObjectiveError> {
+        Ok(match self {
+            PairwiseConfig::NtXent(config) => PairwiseTerm::NtXent(config.init()?),
+            PairwiseConfig::SparseClr(config) => PairwiseTerm::SparseClr(config.init()?),
+        })
+    }
 }
 
 /// Configuration of [`ContrastiveObjective`]: a pairwise term, and the set term or none.
@@ -61,34 +75,40 @@ impl ContrastiveObjectiveConfig {
 
     /// The objective.
     ///
-    /// # Panics
-    /// When a weight is not finite, or a term's own configuration is out of range.
-    pub fn init(&self) -> ContrastiveObjective {
-        assert!(
-            self.alpha.is_finite() && self.beta.is_finite(),
-            "weights alpha = {} and beta = {} have to be finite",
-            self.alpha,
-            self.beta
-        );
-        ContrastiveObjective {
-            pairwise: match &self.pairwise {
-                PairwiseConfig::NtXent(config) => PairwiseTerm::NtXent(config.init()),
-                PairwiseConfig::SparseClr(config) => PairwiseTerm::SparseClr(config.init()),
-            },
+    /// # Errors
+    /// When a weight is not finite, or a number of a term is out of range.
+    pub fn init(&self) -> Result<ContrastiveObjective, ObjectiveError> {
+        for (parameter, value) in [("the weight alpha", self.alpha), ("the weight beta", self.beta)] {
+            if !value.is_finite() {
+                return Err(ObjectiveError::InvalidParameter { parameter, value, expected: "finite" });
+            }
+        }
+        Ok(ContrastiveObjective {
+            pairwise: self.pairwise.init()?,
             qare: self.qare.as_ref().map(QareConfig::init),
             alpha: self.alpha,
             beta: self.beta,
-        }
+        })
     }
 }
 
 /// A loss over pairs of views.
-#[derive(Clone, Debug)]
+#[derive(Module, Clone, Debug)]
+#[module(custom_display)]
 pub enum PairwiseTerm {
     /// NT-Xent, as SimCLR.
     NtXent(NtXent),
     /// SparseCLR.
     SparseClr(SparseClr),
+}
+
+impl ModuleDisplay for PairwiseTerm {
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        match self {
+            PairwiseTerm::NtXent(loss) => content.add("loss", loss).optional(),
+            PairwiseTerm::SparseClr(loss) => content.add("loss", loss).optional(),
+        }
+    }
 }
 
 impl PairwiseTerm {
@@ -130,12 +150,27 @@ pub struct ObjectiveOutput<B: Backend> {
 ///
 /// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
 /// learning" (ECCV 2022), section 3.4.
-#[derive(Clone, Debug)]
+#[derive(Module, Clone, Debug)]
+#[module(custom_display)]
 pub struct ContrastiveObjective {
     pairwise: PairwiseTerm,
     qare: Option<Qare>,
     alpha: f64,
     beta: f64,
+}
+
+impl ModuleDisplay for ContrastiveObjective {
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let content = match &self.pairwise {
+            PairwiseTerm::NtXent(loss) => content.add("pairwise", loss),
+            PairwiseTerm::SparseClr(loss) => content.add("pairwise", loss),
+        };
+        let content = content.add("alpha", &self.alpha);
+        match &self.qare {
+            Some(qare) => content.add("qare", qare).add("beta", &self.beta).optional(),
+            None => content.optional(),
+        }
+    }
 }
 
 impl ContrastiveObjective {
@@ -170,10 +205,11 @@ impl ContrastiveObjective {
         })
     }
 
-    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    /// [`forward`](Self::forward) in tensor operations alone, as backends of a GPU compute it; the tests compare the two.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
+    #[doc(hidden)]
     pub fn forward_generic<B: Backend>(
         &self,
         embeddings: Tensor<B, 2>,

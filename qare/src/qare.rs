@@ -1,4 +1,5 @@
 use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, DType, Tensor, TensorData, backend::Backend};
 
 use crate::gradient::with_large_gradient;
@@ -7,10 +8,10 @@ use crate::host::UnitRows;
 use crate::inspection::{all_finite, overflow};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
-use crate::spectrum::SET;
+use crate::spectrum::{SET, eigen_of};
 use crate::term::is_on_host;
 use crate::views::diagonal;
-use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
+use crate::{ObjectiveError, Similarity, SymmetricEigen, Views};
 
 /// Configuration of [`Qare`].
 #[derive(Config, Debug)]
@@ -58,7 +59,8 @@ impl QareConfig {
 ///
 /// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
 /// learning" (ECCV 2022), section 3.2; Finke, Burkard, Rendl, "Quadratic assignment problems" (1987).
-#[derive(Clone, Debug)]
+#[derive(Module, Clone, Debug)]
+#[module(custom_display)]
 pub struct Qare {
     similarity_floor: SimilarityFloor,
 }
@@ -66,6 +68,16 @@ pub struct Qare {
 impl Default for Qare {
     fn default() -> Self {
         QareConfig::new().init()
+    }
+}
+
+impl ModuleDisplay for Qare {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.add_debug_attribute("similarity_floor", &self.similarity_floor).optional()
     }
 }
 
@@ -88,10 +100,11 @@ impl Qare {
         rows.attach(term, embeddings)
     }
 
-    /// The same in tensor operations and a decomposition in f64, which is what [`forward`](Self::forward) does off the CPU.
+    /// [`forward`](Self::forward) in tensor operations and a decomposition in f64, as backends of a GPU compute it; the tests compare the two.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
+    #[doc(hidden)]
     pub fn forward_generic<B: Backend>(
         &self,
         embeddings: Tensor<B, 2>,
@@ -136,7 +149,7 @@ impl Qare {
             return Err(ObjectiveError::BadSetShape { shape });
         }
         let similarities = at_least_f32(similarities) + 1.0;
-        let eigen = symmetric_eigen(similarities.clone(), SET)?;
+        let eigen = eigen_of(similarities.clone(), SET)?;
         spectral_bound(similarities, eigen, images)
     }
 }

@@ -39,6 +39,24 @@ impl Similarity {
         self.within(at_least_f32(embeddings)).matrix.cast(dtype)
     }
 
+    /// The similarities of `rows` `[N, D]` with `others` `[M, D]`: `[N, M]`.
+    pub(crate) fn between<B: Backend>(self, rows: Tensor<B, 2>, others: Tensor<B, 2>) -> Tensor<B, 2> {
+        let (rows, others) = (rows.unsqueeze::<3>(), others.unsqueeze::<3>());
+        let matrix = match self {
+            Similarity::Cosine => {
+                let [of_rows, of_others] = [&rows, &others].map(RowScale::of);
+                let [a, b] = [&of_rows, &of_others].map(|lengths| roots_of(lengths).max_dim(1));
+                let largest = a.max_pair(b);
+                CosineRows::new(rows, of_rows, largest.clone()).with(CosineRows::new(others, of_others, largest))
+            }
+            Similarity::FlooredCosine => {
+                let [rows, others] = [rows, others].map(|of| UnitEmbeddings::floored(of).unit);
+                rows.matmul(others.transpose()).clamp_min(SIMILARITY_FLOOR)
+            }
+        };
+        matrix.squeeze_dim(0)
+    }
+
     pub(crate) fn within<B: Backend>(self, embeddings: Tensor<B, 3>) -> Similarities<B> {
         let embeddings = in_order(embeddings);
         match self {
@@ -58,17 +76,44 @@ fn floored_cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
 /// With n = max(‖z‖, μ) in place of the norms and u = z / n, s_ij = (u_i·u_j) min(n_i n_j / 1e-8, 1). That is the same for every
 /// μ for which all pairs with a shorter row than μ have n_i n_j < 1e-8. A μ close to the largest such, 1e-8 / max(‖z‖_max, 1e-4),
 /// keeps the factors of both the similarity and its gradient as near to 1 as can be.
+struct CosineRows<B: Backend> {
+    rows: UnitEmbeddings<B>,
+    /// √(n / 1e-4), with its derivative `[S, N, 1]`.
+    grown: Tensor<B, 3>,
+    /// The same, off the graph.
+    roots: Tensor<B, 3>,
+}
+
+/// √‖z‖ of each row `[S, N, 1]`, off the graph. It is in range wherever the length is that of a row.
+fn roots_of<B: Backend>(lengths: &RowScale<B>) -> Tensor<B, 3> {
+    lengths.norms.clone().sqrt() * lengths.root_unit.clone()
+}
+
+impl<B: Backend> CosineRows<B> {
+    /// Given the largest √‖z‖ of all sets of rows that are compared `[S, 1, 1]`.
+    fn new(embeddings: Tensor<B, 3>, lengths: RowScale<B>, largest: Tensor<B, 3>) -> Self {
+        let root_floor = SIMILARITY_FLOOR.sqrt();
+        let roots = roots_of(&lengths);
+        let least = largest.clamp_min(root_floor.sqrt()).recip() * (0.99 * root_floor); // √μ: [S, 1, 1]
+        let floor = least.clone() / lengths.root_unit.clone();
+        let rows = UnitEmbeddings::new(embeddings, lengths, floor.clone() * floor);
+        let roots = roots.max_pair(least.expand(rows.share.dims())) / root_floor.sqrt();
+        // n grows with z as the radial part of u does, above μ.
+        let grown = roots.clone() * (rows.radial.clone() * 0.5 + 1.0);
+        Self { rows, grown, roots }
+    }
+
+    /// s `[S, N, M]` of these rows with others.
+    fn with(self, other: Self) -> Tensor<B, 3> {
+        let factors = self.grown.matmul(other.grown.transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1)
+        self.rows.unit.matmul(other.rows.unit.transpose()) * (factors.clone() * factors)
+    }
+}
+
 fn cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
-    // n is kept as its root, which is in range wherever n is that of a row.
-    let root_floor = SIMILARITY_FLOOR.sqrt();
     let lengths = RowScale::of(&embeddings);
-    let roots = lengths.norms.clone().sqrt() * lengths.root_unit.clone(); // √‖z‖: [S, N, 1]
-    let least = roots.clone().max_dim(1).clamp_min(root_floor.sqrt()).recip() * (0.99 * root_floor); // √μ: [S, 1, 1]
-    let floor = least.clone() / lengths.root_unit.clone();
-    let rows = UnitEmbeddings::new(embeddings, lengths, floor.clone() * floor);
-    let roots = roots.max_pair(least.expand(rows.share.dims())) / root_floor.sqrt();
-    // n grows with z as the radial part of u does, above μ.
-    let grown = roots.clone() * (rows.radial * 0.5 + 1.0);
+    let largest = roots_of(&lengths).max_dim(1);
+    let CosineRows { rows, grown, roots } = CosineRows::new(embeddings, lengths, largest);
     let factors = grown.clone().matmul(grown.transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1): [S, N, N]
     let own = (roots.clone() * roots).clamp_max(1.0) * rows.share;
     let matrix = rows.unit.clone().matmul(rows.unit.transpose()) * (factors.clone() * factors);

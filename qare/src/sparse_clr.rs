@@ -1,9 +1,10 @@
 use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{IndexingUpdateOp, Tensor, backend::Backend};
 
 use crate::gradient::with_gradient;
 use crate::host::UnitRows;
-use crate::inspection::{all_finite, gradients_in_range, in_range, overflow};
+use crate::inspection::{all_finite, gradients_in_range, in_range, overflow, row_label};
 use crate::rounding::at_least_f32;
 use crate::sparsemax::{Projection, project};
 use crate::summation::sum_rows;
@@ -25,11 +26,14 @@ pub struct SparseClrConfig {
 impl SparseClrConfig {
     /// The loss.
     ///
-    /// # Panics
+    /// # Errors
     /// When the margin is not finite.
-    pub fn init(&self) -> SparseClr {
-        assert!(self.margin.is_finite(), "SparseCLR's margin is {}: it has to be a number", self.margin);
-        SparseClr { margin: self.margin, similarity: self.similarity }
+    pub fn init(&self) -> Result<SparseClr, ObjectiveError> {
+        if !self.margin.is_finite() {
+            let (parameter, value) = ("SparseCLR's margin", self.margin);
+            return Err(ObjectiveError::InvalidParameter { parameter, value, expected: "finite" });
+        }
+        Ok(SparseClr { margin: self.margin, similarity: self.similarity })
     }
 }
 
@@ -47,10 +51,27 @@ impl SparseClrConfig {
 ///
 /// Source: Moskalev, Sosnovik, Fischer, Smeulders, "Contrasting quadratic assignments for set-based representation
 /// learning" (ECCV 2022), section 3.3; Niculae et al., "SparseMAP" (2018).
-#[derive(Clone, Debug)]
+#[derive(Module, Clone, Debug)]
+#[module(custom_display)]
 pub struct SparseClr {
     pub(crate) margin: f64,
     pub(crate) similarity: Similarity,
+}
+
+impl Default for SparseClr {
+    fn default() -> Self {
+        SparseClrConfig::new().init().expect("the default margin is finite")
+    }
+}
+
+impl ModuleDisplay for SparseClr {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new().with_new_line_after_attribute(false).optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        content.add("margin", &self.margin).add_debug_attribute("similarity", &self.similarity).optional()
+    }
 }
 
 impl SparseClr {
@@ -65,10 +86,11 @@ impl SparseClr {
         rows.attach(term, embeddings)
     }
 
-    /// The same in tensor operations alone, which is what [`forward`](Self::forward) does off the CPU.
+    /// [`forward`](Self::forward) in tensor operations alone, as backends of a GPU compute it; the tests compare the two.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
+    #[doc(hidden)]
     pub fn forward_generic<B: Backend>(
         &self,
         embeddings: Tensor<B, 2>,
@@ -82,7 +104,7 @@ impl SparseClr {
         if read {
             all_finite(&embeddings, views)?;
             if self.similarity == Similarity::Cosine {
-                gradients_in_range(&embeddings, views)?;
+                gradients_in_range(&embeddings, |row| row_label(row, views))?;
             }
         }
         let similarity = self.similarity.matrix(embeddings.clone().unsqueeze()).squeeze_dim(0); // [N, N]

@@ -30,15 +30,19 @@ const UNSCALED: std::ops::Range<f64> = 0.5..4096.0;
 /// eigenvalues to 1e-7 of the largest: enough for the regulariser, in which the largest count for most.)
 ///
 /// # Errors
-/// When an entry is NaN or infinite, an eigenvalue is more than an f64 can be, or the solver does not converge. `name` says in the
-/// message what the matrices are.
-///
-/// # Panics
-/// When the matrices are not square.
-pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result<SymmetricEigen<B>, ObjectiveError> {
+/// When the matrices are not square, an entry is NaN or infinite, an eigenvalue is more than an f64 can be, or the solver does not
+/// converge.
+pub fn symmetric_eigen<B: Backend>(matrices: Tensor<B, 3>) -> Result<SymmetricEigen<B>, ObjectiveError> {
+    eigen_of(matrices, "matrix")
+}
+
+/// [`symmetric_eigen`] of matrices that messages call `name`.
+pub(crate) fn eigen_of<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result<SymmetricEigen<B>, ObjectiveError> {
     let (device, dtype) = (matrices.device(), matrices.dtype());
-    let [count, size, width] = matrices.dims();
-    assert_eq!(size, width, "eigendecomposition of {size}×{width} matrices");
+    let shape @ [count, size, width] = matrices.dims();
+    if size != width {
+        return Err(ObjectiveError::NotSquare { shape });
+    }
     let data = matrices.detach().into_data().convert::<f64>();
     let entries = data.as_slice::<f64>().expect("the data has just been converted");
     let label = |k: usize| format!("{name} {} of {count}", k + 1);

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut backbone = BackboneName::Conv4.init::<B>(seed, &device);
     let mut head = ProjectionHeadConfig::new(backbone.feature_dim()).init::<B>(seed, &device);
     let (mut of_backbone, mut of_head) = (adam().init(), adam().init());
-    let objective = ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5).init();
+    let objective = ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5).init()?;
 
     for epoch in 1..=5 {
         let (mut sum, mut steps) = (0.0, 0);

@@ -39,7 +39,7 @@ fn double(objective: &ContrastiveObjective, rows: &Rows, k: usize) -> Outcome {
 
 /// The value to 2e-5, and the gradient to 2e-4 or, where the loss has all but vanished, to as many digits as tensor operations have.
 fn assert_alike(config: &ContrastiveObjectiveConfig, rows: &Rows, k: usize, case: &str) {
-    let objective = config.init();
+    let objective = config.init().unwrap();
     let (value, gradient) = single::<Flex>(&objective, rows, k, Path::Chosen);
     let (expected, expected_gradient) = double(&objective, rows, k);
     let error = (value - expected).abs() / expected.abs().max(0.1);
@@ -119,7 +119,7 @@ fn a_large_batch_equals_tensor_operations() {
 fn the_type_of_the_tensor_chooses_the_path() {
     let rows = rounded(&rows(33, 2, 24, 0.5, 0, 4));
     for config in configs() {
-        let objective = config.init();
+        let objective = config.init().unwrap();
         let of = |dtype, path| {
             let one = evaluate::<NdArray>(&objective, &rows, 2, dtype, path).unwrap();
             assert_eq!(one, evaluate::<NdArray64>(&objective, &rows, 2, dtype, path).unwrap(), "{config}, {dtype:?}");
@@ -151,7 +151,7 @@ fn exponentials_of_any_range_equal_tensor_operations() {
     for reduction in [NtXentReduction::LogOfMean, NtXentReduction::MeanOfLogs] {
         for (temperature, tolerance) in [(0.01, 1e-4), (0.003, 5e-4)] {
             let config = NtXentConfig::new().with_temperature(temperature).with_reduction(reduction);
-            let objective = ContrastiveObjectiveConfig::new(PairwiseConfig::NtXent(config)).init();
+            let objective = ContrastiveObjectiveConfig::new(PairwiseConfig::NtXent(config)).init().unwrap();
             let (expected, expected_gradient) = double(&objective, &rows, 2);
             for path in [Path::Chosen, Path::Tensors] {
                 let (value, gradient) = single::<Flex>(&objective, &rows, 2, path);
@@ -167,7 +167,7 @@ fn exponentials_of_any_range_equal_tensor_operations() {
 #[test]
 fn zero_rows_go_the_way_of_tensor_operations() {
     for config in [ContrastiveObjectiveConfig::simclr(), ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)] {
-        let objective = config.init();
+        let objective = config.init().unwrap();
         let mut rows = rows(6, 2, 5, 0.5, 0, 1);
         rows[2].fill(0.0);
         let chosen = single::<Flex>(&objective, &rows, 2, Path::Chosen);
@@ -184,7 +184,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| single::<Flex>(&config.init(), &rows, 2, Path::Chosen))
+            pool.install(|| single::<Flex>(&config.init().unwrap(), &rows, 2, Path::Chosen))
         };
         let one = with(1);
         assert_eq!(one, with(2));

@@ -117,7 +117,7 @@ impl GoldenLoss {
         let (embeddings, shape) = file.tensor("embeddings");
         Self {
             name: file.path.file_name().unwrap().to_string_lossy().into_owned(),
-            objective: objective.init(),
+            objective: objective.init().unwrap(),
             views: Views::new(file.number("views") as usize).unwrap(),
             embeddings,
             shape,

@@ -76,7 +76,7 @@ fn terms_by_themselves_are_f32_too() {
             assert_eq!(FloatDType::from(found.dtype()), FloatDType::F32);
             assert_eq!(numbers(found, 1.0), numbers(expected, 1.0));
         };
-        let sparse = SparseClrConfig::new().init();
+        let sparse = SparseClrConfig::new().init().unwrap();
         same(sparse.forward(half.clone(), Views::PAIR).unwrap(), sparse.forward(single.clone(), Views::PAIR).unwrap());
         let qare = Qare::default();
         same(qare.forward(half.clone(), Views::PAIR).unwrap(), qare.forward(single.clone(), Views::PAIR).unwrap());

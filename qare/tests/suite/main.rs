@@ -9,6 +9,7 @@ mod fused;
 mod golden;
 mod golden_on_cpu;
 mod half_precision;
+mod labels;
 mod objectives;
 mod oracle;
 mod scales;

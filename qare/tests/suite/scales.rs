@@ -16,7 +16,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let of = |name, config: ContrastiveObjectiveConfig, value| Case { name, objective: config.init(), value };
+    let of = |name, config: ContrastiveObjectiveConfig, value| Case { name, objective: config.init().unwrap(), value };
     let logs = NtXentConfig::new().with_temperature(0.3).with_reduction(NtXentReduction::MeanOfLogs);
     vec![
         of("simclr", ContrastiveObjectiveConfig::simclr(), |z, k| oracle::nt_xent(&oracle::cosine(z), k, 0.5, false)),
@@ -218,7 +218,7 @@ fn half_precision_of_every_scale_it_has() {
 fn gradients_that_no_number_can_hold_are_errors_or_infinite() {
     // ∂s/∂z of a subnormal row that has a similarity with others: one over its length.
     let rows = scaled(&random_rows(36, 4, 8), |i| if i == 2 { 1e-42 } else { 1e37 });
-    let objective = ContrastiveObjectiveConfig::simclr().init();
+    let objective = ContrastiveObjectiveConfig::simclr().init().unwrap();
     let error = evaluate::<Flex>(&objective, &rows, 2, DType::F32, Path::Chosen).unwrap_err();
     assert!(matches!(&error, ObjectiveError::Overflow { .. }), "{error}");
     assert!(error.to_string().contains("row 2"), "{error}");

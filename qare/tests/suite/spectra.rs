@@ -41,7 +41,7 @@ fn decompositions_are_as_good_at_every_scale() {
     for size in [1, 2, 3, 16, 33, 65, 100, 200] {
         for scale in [1e-307, 1e-160, 1e-38, 1e-30, 1e-15, 1e-8, 1e-3, 0.3, 1.0, 1e3, 1e10, 1e15, 1e38, 1e150, 1e300] {
             let matrix = symmetric(size, scale, size as u64);
-            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64), "a matrix").unwrap();
+            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64)).unwrap();
             assert!(eigen.values[0].is_sorted());
             let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
             let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
@@ -60,7 +60,7 @@ fn decompositions_of_f32_matrices() {
                 matrix.into_iter().map(|row| row.into_iter().map(|x| f64::from(x as f32)).collect()).collect()
             };
             let matrix = rounded(symmetric(size, scale, 7));
-            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F32), "a matrix").unwrap();
+            let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F32)).unwrap();
             let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
             let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
             assert!(
@@ -78,7 +78,7 @@ fn spectra_scale_with_the_matrix() {
         let of = |power: i32| {
             let matrix: Rows =
                 symmetric(size, 1.0, 3).iter().map(|row| row.iter().map(|x| x * 2f64.powi(power)).collect()).collect();
-            let eigen = symmetric_eigen(stack(&[matrix], DType::F64), "a matrix").unwrap();
+            let eigen = symmetric_eigen(stack(&[matrix], DType::F64)).unwrap();
             let values: Vec<f64> = eigen.values[0].iter().map(|value| value * 2f64.powi(-power)).collect();
             (values, eigen.vectors.into_data().iter::<f64>().collect::<Vec<_>>())
         };
@@ -105,7 +105,7 @@ fn special_matrices() {
                 .map(|i| (0..size).map(|j| scale * 10f64.powf(-12.0 * i.max(j) as f64 / size as f64)).collect())
                 .collect();
             for (name, matrix) in [("zero", zero), ("identity", identity), ("ones", ones), ("graded", graded)] {
-                let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64), name).unwrap();
+                let eigen = symmetric_eigen(stack(std::slice::from_ref(&matrix), DType::F64)).unwrap();
                 let vectors: Vec<f64> = eigen.vectors.into_data().iter::<f64>().collect();
                 let (residual, skew) = errors(&matrix, &eigen.values[0], &vectors);
                 let residual = if name == "zero" { 0.0 } else { residual };
@@ -123,15 +123,16 @@ fn matrices_that_have_no_spectrum_are_errors_that_say_where() {
     for bad in [f64::NAN, f64::INFINITY] {
         let mut second = symmetric(6, 1.0, 2);
         second[4][2] = bad;
-        let error =
-            symmetric_eigen(stack(&[symmetric(6, 1.0, 1), second], DType::F64), "covariance of group").unwrap_err();
+        let error = symmetric_eigen(stack(&[symmetric(6, 1.0, 1), second], DType::F64)).unwrap_err();
         assert!(matches!(error, ObjectiveError::NonFinite { .. }));
-        for part in ["covariance of group 2 of 2", "row 4, column 2", "NaN or infinity"] {
+        for part in ["matrix 2 of 2", "row 4, column 2", "NaN or infinity"] {
             assert!(error.to_string().contains(part), "{error}");
         }
     }
+    let error = symmetric_eigen(Tensor::<NdArray64, 3>::zeros([2, 3, 4], &Default::default())).unwrap_err();
+    assert_eq!(error, ObjectiveError::NotSquare { shape: [2, 3, 4] });
     // The largest eigenvalue of 200 × 200 ones is 200.
-    let error = symmetric_eigen(stack(&[vec![vec![f64::MAX; 200]; 200]], DType::F64), "a matrix").unwrap_err();
+    let error = symmetric_eigen(stack(&[vec![vec![f64::MAX; 200]; 200]], DType::F64)).unwrap_err();
     assert!(matches!(error, ObjectiveError::Overflow { .. }), "{error}");
 }
 

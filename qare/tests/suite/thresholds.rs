@@ -174,7 +174,7 @@ fn assert_grouped(rows: usize, groups: usize, dim: usize, noise: f64) {
         .map(|own| own.iter().zip(common).map(|(x, c)| f64::from((c + noise * x) as f32)).collect())
         .collect();
     let batch: Rows = (0..rows).map(|row| centres[row / 2 % groups].clone()).collect();
-    let objective = ContrastiveObjectiveConfig::sparseclr().init();
+    let objective = ContrastiveObjectiveConfig::sparseclr().init().unwrap();
     let start = std::time::Instant::now();
     let (value, gradient) = evaluate::<Flex>(&objective, &batch, 2, DType::F32, Path::Chosen).unwrap();
     let seconds = start.elapsed().as_secs_f64();

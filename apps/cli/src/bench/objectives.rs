@@ -26,7 +26,7 @@ struct Term {
 
 fn terms() -> Vec<Term> {
     let objective = |name, config: ContrastiveObjectiveConfig| {
-        let objective = config.init();
+        let objective = config.init().expect("the numbers of these are in range");
         let loss: Loss = Box::new(move |z, views| Ok(objective.forward(z, views)?.loss));
         Term { name, max_batch: None, loss }
     };

@@ -3,7 +3,7 @@
 use qare_data::ImageSet;
 use qare_lab::export::embedding::{UNKNOWN, embed};
 use qare_lab::export::{extension, is_another, trained_on, writable};
-use qare_lab::images::Source;
+use qare_lab::images::{Source, normalization};
 use qare_lab::recipe::SIZES;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
@@ -57,7 +57,11 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     let precision = args.precision.unwrap_or(recipe.precision);
     precision.require::<Plain>(NAME, &device)?;
     let data_dir = images_of_run(&checkpoint.file, args.machine.data_dir, recipe.data_dir.clone())?;
-    // Images are made to look like those trained on: in size, and in what they are normalised with.
+    // As a probe of the same images sees them, unless the call says what foreign weights expect.
+    let normalization = match args.trained_on.filter(|_| checkpoint.foreign) {
+        Some(stated) => stated.normalization(),
+        None => normalization(dataset, trained_on),
+    };
     let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());
     let splits = Source {
         dataset,
@@ -85,7 +89,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     }
 
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
-    let embedded = embed::<Plain>(&checkpoint, &parts, trained_on.normalization(), precision, workers, &device)?;
+    let embedded = embed::<Plain>(&checkpoint, &parts, normalization, precision, workers, &device)?;
     match embedded.unlabelled() {
         0 => {}
         all if all == embedded.rows() => say("note: the images have no labels, and none are written"),

@@ -86,7 +86,7 @@ pub fn evaluate_backbone<B: ReplicaBackend>(
     } else {
         (backbone.valid(), None)
     };
-    let normalization = recipe.probed().normalization();
+    let normalization = recipe.probe_normalization();
     let extract =
         |images| features::extract(&backbone, images, normalization, recipe.precision, recipe.num_workers, device);
     let (train, test) = (extract(&splits.train)?, extract(&splits.test)?);

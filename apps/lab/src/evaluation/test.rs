@@ -42,7 +42,7 @@ pub fn test<'a, B: Backend>(
     let known = checkpoint.classes.as_deref().unwrap_or(named);
     let classifier = checkpoint.classifier::<B>(known.len(), device)?;
     let unwritable = files::check_writable(folder_of(&checkpoint.results_file())).err();
-    let normalization = recipe.probed().normalization();
+    let normalization = recipe.probe_normalization();
     let features = features::extract(&backbone, &splits.test, normalization, precision, workers, device)?;
     let features = labels::as_known(features, named, known, &checkpoint.file.display().to_string())?;
     let evaluation = probe::evaluate(&classifier, &features, device);

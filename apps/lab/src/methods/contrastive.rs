@@ -71,7 +71,8 @@ impl<B: Backend> Pretext<B> for Contrastive<B> {
     fn new(recipe: &Recipe, _facts: &Facts, device: &Device<B>) -> Result<Self> {
         let views = Views::new(recipe.views).map_err(|error| LabError::Usage(error.to_string()))?;
         let head = ProjectionHeadConfig::new(recipe.backbone.feature_dim()).with_output(recipe.outter_fs);
-        Ok(Self { head: head.init(recipe.seed, device), objective: objective(recipe).init(), views })
+        let objective = objective(recipe).init().map_err(|error| LabError::Usage(error.to_string()))?;
+        Ok(Self { head: head.init(recipe.seed, device), objective, views })
     }
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {

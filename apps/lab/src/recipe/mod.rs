@@ -8,7 +8,7 @@ mod validation;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use qare_data::DatasetName;
+use qare_data::{DatasetName, Normalization};
 use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ pub use layers::Layer;
 pub use validation::SIZES;
 
 use crate::error::{LabError, Result};
+use crate::images::normalization;
 use crate::methods::{Aggregation, Floor, Method, MethodName};
 use crate::precision::Precision;
 
@@ -271,6 +272,13 @@ impl Recipe {
     /// The dataset that a probe is trained and tested on.
     pub fn probed(&self) -> DatasetName {
         self.probe.dataset.unwrap_or(self.dataset)
+    }
+
+    /// What the images of a probe are normalised with.
+    pub fn probe_normalization(&self) -> Normalization {
+        // Fine-tuned weights were trained on the probed images last.
+        let trained_on = if self.probe.finetune { self.probed() } else { self.dataset };
+        normalization(self.probed(), trained_on)
     }
 
     /// The seed of a probe's own draws.

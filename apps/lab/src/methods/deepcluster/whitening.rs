@@ -31,8 +31,8 @@ pub fn whitened<B: Backend>(features: &Features, device: &Device<B>) -> Result<F
         .flat_map(|row| row.iter().zip(&mean).map(|(x, m)| (f64::from(*x) - m) as f32));
     let centred = Tensor::<B, 2>::from_data(TensorData::new(centred.collect::<Vec<f32>>(), [rows, dim]), device);
     let covariance = centred.clone().transpose().matmul(centred.clone()) / (rows.max(2) - 1) as f64; // [F, F]
-    let eigen = symmetric_eigen(covariance.unsqueeze::<3>(), "covariance of the features")
-        .map_err(|error| LabError::Failed(format!("the features cannot be clustered: {error}")))?;
+    let eigen = symmetric_eigen(covariance.unsqueeze::<3>())
+        .map_err(|error| LabError::Failed(format!("the features cannot be clustered, their covariance: {error}")))?;
 
     let kept = if dim >= MANY { dim / 2 } else { dim };
     let variances = &eigen.values[0]; // ascending
