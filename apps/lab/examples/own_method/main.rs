@@ -1,7 +1,7 @@
-//! A method of one's own in the loop of qare: Barlow Twins (Zbontar et al. 2021) on drawn shapes, without any download.
+//! A custom method in the training loop of qare: Barlow Twins (Zbontar et al. 2021) on drawn shapes, without any download.
 //!
-//! It gets what the methods of qare have: a run folder with checkpoints, kNN validation, Burn's dashboard (in a terminal),
-//! and the linear probe. Called again, it goes on where it stopped.
+//! Like the built-in methods, it has a run folder with checkpoints, kNN validation, Burn's dashboard (in a terminal),
+//! and the linear probe. A second call resumes the training where the first one stopped.
 //!
 //!     cargo run --release --package qare-lab --example own_method -- [EPOCHS] [FOLDER]
 

@@ -21,7 +21,7 @@ impl Validation {
     /// Draws bank and queries from the training split, and so leaves the test split unseen; returns them with their images. There
     /// are none where labels do not tell images apart: then the images are one that nobody looks at, for the Learner wants some.
     pub fn drawn(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Option<Self>) {
-        if !labels::tell_apart(images) {
+        if !labels::have_several_classes(images) {
             return (images.select(&[0][..images.len().min(1)]), None);
         }
         let order = Draw::new(recipe.seed, Purpose::HeldOut, 0, 0, 0).permutation(images.len());
