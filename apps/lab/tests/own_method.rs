@@ -23,7 +23,7 @@ type B = Autodiff<Flex>;
 
 fn recipe(out: &Path, epochs: usize) -> Recipe {
     Recipe {
-        method: MethodName::Own("barlow_twins".into()),
+        method: MethodName::Custom("barlow_twins".into()),
         dataset: DatasetName::Shapes,
         batch_size: 16,
         epochs,

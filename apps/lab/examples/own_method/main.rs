@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let epochs = arguments.next().map_or(Ok(10), |epochs| epochs.parse()).map_err(LabError::failed)?;
     let recipe = Recipe {
-        method: MethodName::Own("barlow_twins".into()),
+        method: MethodName::Custom("barlow_twins".into()),
         dataset: DatasetName::Shapes,
         epochs,
         out: arguments.next().unwrap_or("checkpoint".into()).into(),

@@ -172,7 +172,7 @@ fn tuning_recipe<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe 
         tensor.values.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
     }
     Recipe {
-        method: MethodName::Own(NAME.into()),
+        method: MethodName::Custom(NAME.into()),
         dataset: recipe.probed(),
         seed: recipe.probe_seed(),
         epochs: recipe.probe.epochs,
