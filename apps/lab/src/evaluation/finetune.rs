@@ -127,7 +127,7 @@ fn check_existing(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Resul
     let found = folder.recipe().and_then(|existing| Ok((existing, folder.latest()?, RunRecord::read(folder)?)));
     let damaged = |_| {
         LabError::Failed(format!(
-            "the state of the fine-tuning in {path} is damaged; nothing was changed: to start again, delete this folder and \
+            "the state of the fine-tuning in {path} is damaged; nothing was changed: to start again, delete that folder and \
              repeat the command"
         ))
     };
@@ -144,7 +144,7 @@ fn check_existing(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Resul
     };
     let mut differences = recipe.differences(&existing);
     if existing.epochs != recipe.epochs {
-        differences.push(format!("epochs = {} (the run has {})", recipe.epochs, existing.epochs));
+        differences.push(format!("epochs = {} (it has {})", recipe.epochs, existing.epochs));
     }
     if existing.id != recipe.id {
         differences.push("it started from different weights".into());
@@ -157,7 +157,7 @@ fn check_existing(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Resul
     }
     Err(LabError::Usage(format!(
         "{path} holds another fine-tuning, at epoch {} of {}: {}; nothing was changed: resume it with its own settings, or \
-         delete this folder to start a new one",
+         delete that folder to start a new one",
         latest.epoch,
         existing.epochs,
         differences.join(", ")

@@ -127,7 +127,7 @@ pub fn writable(output: &Path) -> Result<()> {
 pub fn is_another(output: &Path, checkpoint: &Checkpoint) -> Result<()> {
     match (output.canonicalize(), checkpoint.file.canonicalize()) {
         (Ok(output), Ok(read)) if output == read => Err(LabError::Usage(format!(
-            "--output {}: this is the weights file that is read, and it is not overwritten: choose another name",
+            "--output {}: these are the weights that are read, and they are not overwritten: choose another name",
             output.display()
         ))),
         _ => Ok(()),

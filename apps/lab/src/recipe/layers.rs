@@ -80,7 +80,7 @@ impl Recipe {
         }
         let Some(base) = recipe.base else { return Ok(layer) };
         if depth == 0 {
-            return Err(invalid("the chain of bases is too long, or circular".into()));
+            return Err(invalid("the chain of bases is too long, or the recipe is its own base".into()));
         }
         Ok(merge(Self::layers_below(&folder.join(base), depth - 1)?, layer))
     }

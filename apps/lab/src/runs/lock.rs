@@ -39,7 +39,7 @@ impl Lock {
         let name = folder.file_name().expect("a run has a name").to_string_lossy();
         let parent = folder_of(folder);
         let missing = !parent.exists();
-        std::fs::create_dir_all(parent).map_err(|error| LabError::io("create the run folder", folder, error))?;
+        std::fs::create_dir_all(parent).map_err(|error| LabError::io("make the run folder", folder, error))?;
         let path = parent.join(format!(".{name}.lock"));
         match Self::acquire(&path, false) {
             Ok(mut lock) => {

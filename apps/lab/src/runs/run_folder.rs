@@ -124,8 +124,7 @@ impl RunFolder {
     }
 
     fn write_recipe(&self, recipe: &Recipe) -> Result<()> {
-        std::fs::create_dir_all(&self.path)
-            .map_err(|error| LabError::io("create the run folder", &self.path, error))?;
+        std::fs::create_dir_all(&self.path).map_err(|error| LabError::io("make the run folder", &self.path, error))?;
         self.remove_parts();
         let out = std::path::absolute(&recipe.out).unwrap_or_else(|_| recipe.out.clone());
         let recipe = Recipe { out, ..recipe.clone() };
@@ -424,7 +423,7 @@ fn check_not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
         if other.id == recipe.id && recipe.differences(&other).is_empty() {
             return Err(LabError::Usage(format!(
                 "there is no run of the images in {} to resume, but {} is a run with the same settings of images in {}, a folder \
-                 that no longer exists. If the images were moved, rename the run to {} and resume it; otherwise choose another --id",
+                 that no longer exists. If the images were moved, rename the run to {}, then resume it; otherwise choose another --id",
                 images.display(),
                 run.display(),
                 before.display(),
