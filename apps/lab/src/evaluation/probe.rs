@@ -291,11 +291,11 @@ pub fn settings(recipe: &Recipe) -> serde_json::Value {
     if recipe.probed() == DatasetName::Folder {
         settings["data_dir"] = json!(recipe.data_dir);
     }
-    // The default is left out, so that figures recorded before this setting existed still match.
+    // The key is present only if the recipe sets a size.
     if let Some(size) = recipe.image_size {
         settings["image_size"] = json!(size);
     }
-    // The default is left out for the same reason.
+    // The key is absent for f32, so that figures recorded before this setting existed still match.
     if recipe.precision != Precision::F32 {
         settings["precision"] = json!(recipe.precision);
     }
