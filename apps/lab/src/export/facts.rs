@@ -54,7 +54,7 @@ impl Facts {
         }
         let recipe = &checkpoint.recipe;
         let classes = checkpoint.classes.clone();
-        let of = |dataset: Option<DatasetName>, size, recipe: Option<String>| Self {
+        let facts = |dataset: Option<DatasetName>, size, recipe: Option<String>| Self {
             backbone: checkpoint.recipe.backbone,
             foreign: checkpoint.foreign,
             dataset,
@@ -67,7 +67,7 @@ impl Facts {
         };
         // The recipe of a linear probe does not describe the training of weights of another program.
         if checkpoint.foreign && !is_tuned(checkpoint) {
-            return Ok(of(stated, size.or(stated.and_then(DatasetName::side)), None));
+            return Ok(facts(stated, size.or(stated.and_then(DatasetName::side)), None));
         }
         let (dataset, file) = (trained_on(checkpoint), checkpoint.file.display());
         if let Some(stated) = stated.filter(|stated| *stated != dataset) {
@@ -79,7 +79,7 @@ impl Facts {
                 "--image-size {size}: {file} was trained on images of {trained_at}×{trained_at}"
             )));
         }
-        Ok(of(Some(dataset), Some(trained_at), Some(without_paths(recipe))))
+        Ok(facts(Some(dataset), Some(trained_at), Some(without_paths(recipe))))
     }
 
     /// Returns the metadata as text. Values that are not a single word or number are JSON.
@@ -97,8 +97,8 @@ impl Facts {
             ("input_size", self.size.map(|size| size.to_string())),
             ("resize", Some(self.resize())),
             ("resize_rule", Some(resize_rule().to_string())),
-            ("mean", self.normalization.map(|of| triple(of.mean))),
-            ("std", self.normalization.map(|of| triple(of.std))),
+            ("mean", self.normalization.map(|normalization| triple(normalization.mean))),
+            ("std", self.normalization.map(|normalization| triple(normalization.std))),
             ("dataset", self.dataset.map(|dataset| dataset.to_string())),
             ("classes", self.classes.as_ref().map(|classes| json!(classes).to_string())),
             ("version", Some(VERSION.to_string())),

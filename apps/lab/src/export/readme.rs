@@ -83,7 +83,7 @@ fn document(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
     let triple = |values: [f32; 3]| values.map(|value| value.to_string()).join(", ");
     let unknown = || "not known".to_string();
     let (mean, std) = match facts.normalization {
-        Some(of) => (triple(of.mean), triple(of.std)),
+        Some(normalization) => (triple(normalization.mean), triple(normalization.std)),
         None => (unknown(), unknown()),
     };
     let rows = [

@@ -95,17 +95,17 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let (epoch, first) = (batch.epoch, batch.indices[0]);
         let (maps, features) = backbone.forward_with_maps(batch.images.squeeze_dim(1)); // [B, C, H, W], [B, F]
-        let others = next(maps.clone());
+        let negatives = next(maps.clone());
         let Discriminators { local_d, global_d, prior_d } = &self.discriminators;
         let mut terms = Vec::new();
         if let Some(local) = local_d {
             let joint = local.forward(features.clone(), maps.clone());
-            let marginal = local.forward(features.clone(), others.clone());
+            let marginal = local.forward(features.clone(), negatives.clone());
             terms.push((self.weights.local, jensen_shannon(joint, marginal)));
         }
         if let Some(global) = global_d {
             let joint = global.forward(features.clone(), maps);
-            let marginal = global.forward(features.clone(), others);
+            let marginal = global.forward(features.clone(), negatives);
             terms.push((self.weights.global, jensen_shannon(joint, marginal)));
         }
         if let Some(prior) = prior_d {

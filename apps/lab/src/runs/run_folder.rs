@@ -422,8 +422,9 @@ fn check_not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
         let Some(before) = other.data_dir.as_deref().filter(|dir| *dir != images && !dir.is_dir()) else { continue };
         if other.id == recipe.id && recipe.differences(&other).is_empty() {
             return Err(LabError::Usage(format!(
-                "there is no run of the images in {} to resume, but {} is a run with the same settings of images in {}, a folder \
-                 that no longer exists. If the images were moved, rename the run to {}, then resume it; otherwise choose another --id",
+                "there is no run of the images in {} to resume, but {} is a run with the same settings of images in {}, a \
+                 folder that no longer exists. If the images were moved, rename the run to {}, then resume it; otherwise \
+                 choose another --id",
                 images.display(),
                 run.display(),
                 before.display(),

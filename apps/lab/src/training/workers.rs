@@ -196,7 +196,8 @@ mod tests {
                 let shard = Share::whole(share.images);
                 loss_and_gradient(&model, model.differentiate(ViewBatch { share: shard, ..batch(share, views) }, None))
             });
-            let mean = |of: [f64; 2]| (of[0] * shares[0].images as f64 + of[1] * shares[1].images as f64) / 7.0;
+            let mean =
+                |values: [f64; 2]| (values[0] * shares[0].images as f64 + values[1] * shares[1].images as f64) / 7.0;
             let expected = mean([alone[0].0, alone[1].0]);
             assert!((loss - expected).abs() <= 1e-5 * expected, "{method}: {loss}, not {expected}");
             let largest = gradient.iter().fold(0.0f32, |most, value| most.max(value.abs()));
