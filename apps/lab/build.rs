@@ -1,9 +1,9 @@
-//! Tells the library which commit it is built from.
+//! Sets `QARE_COMMIT`, the commit that the library is built from.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What a run is computed with, seen from the top of the repository.
+/// Sources that affect the results of a run, relative to the root of the repository.
 const SOURCES: [&str; 13] = [
     "Cargo.lock",
     "Cargo.toml",
@@ -25,9 +25,9 @@ fn main() {
     println!("cargo::rustc-env=QARE_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
 }
 
-/// The commit, ending in `-dirty` where sources differ from it. None without git, or outside of the project's own repository.
+/// Returns the commit, with the suffix `-dirty` if the sources differ from it; `None` without git or outside the project's repository.
 fn commit() -> Option<String> {
-    // Unpacked inside of another repository, the sources are of none of its commits.
+    // Sources that are unpacked inside another repository belong to none of its commits.
     if git(&["rev-parse", "--show-prefix"])? != "apps/lab/" {
         return None;
     }
@@ -43,14 +43,14 @@ fn commit() -> Option<String> {
     Some(if git(&status)?.is_empty() { commit } else { format!("{commit}-dirty") })
 }
 
-/// Cargo takes a file that is missing for one that has changed.
+/// Rebuilds when an existing path changes. Cargo treats a missing path as changed, so missing paths are left out.
 fn watch(path: &str) {
     if Path::new(path).exists() {
         println!("cargo::rerun-if-changed={path}");
     }
 }
 
-/// What git says, if there is git and it has no complaint.
+/// Returns the trimmed output of a git command, or `None` if git is missing or fails.
 fn git(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     // A hook of another repository may have set these.

@@ -1,4 +1,4 @@
-//! Dataset → loader → objective → probe, from Rust alone: a training loop of one's own on qare's parts.
+//! Dataset → loader → objective → probe: a custom training loop built from qare's parts.
 //!
 //!     cargo run --release --package qare-lab --example train_and_probe
 
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let loader = ViewLoader::<B>::new(splits.train.clone(), config, EpochCursor::default(), &device)?;
     let mut backbone = BackboneName::Conv4.init::<B>(seed, &device);
     let mut head = ProjectionHeadConfig::new(backbone.feature_dim()).init::<B>(seed, &device);
-    let (mut of_backbone, mut of_head) = (adam().init(), adam().init());
+    let (mut backbone_optimizer, mut head_optimizer) = (adam().init(), adam().init());
     let objective = ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5).init()?;
 
     for epoch in 1..=5 {
@@ -44,10 +44,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             sum += loss.clone().into_scalar();
             steps += 1;
             let mut gradients = loss.backward();
-            let to_backbone = GradientsParams::from_module(&mut gradients, &backbone);
-            let to_head = GradientsParams::from_module(&mut gradients, &head);
-            backbone = of_backbone.step(1e-3, backbone, to_backbone);
-            head = of_head.step(1e-3, head, to_head);
+            let backbone_gradients = GradientsParams::from_module(&mut gradients, &backbone);
+            let head_gradients = GradientsParams::from_module(&mut gradients, &head);
+            backbone = backbone_optimizer.step(1e-3, backbone, backbone_gradients);
+            head = head_optimizer.step(1e-3, head, head_gradients);
         }
         println!("epoch {epoch}: loss {:.4}", sum / steps as f32);
     }

@@ -1,16 +1,16 @@
-//! Self-supervised training and its evaluation, from images to an accuracy, generic over Burn's backends.
+//! Self-supervised training and evaluation, from images to an accuracy, generic over Burn's backends.
 //!
-//! | module | what is there |
+//! | module | contents |
 //! |---|---|
-//! | [`recipe`] | a run described by one value: TOML, and its checks |
-//! | [`methods`] | the trait [`Pretext`](methods::Pretext), and the methods that come with it |
-//! | [`training`] | the one training loop, its state, optimizers, several devices |
+//! | [`recipe`] | the settings of a run: reading TOML, and validation |
+//! | [`methods`] | the trait [`Pretext`](methods::Pretext), and the built-in methods |
+//! | [`training`] | the training loop, its state, optimizers, training on several devices |
 //! | [`evaluation`] | frozen features, kNN, linear probe, fine-tuning, test |
 //! | [`runs`] | run folders: recipe, log, results, checkpoints, locks |
 //! | [`images`] | the images that a recipe names |
-//! | [`export`] | backbones and features for use elsewhere |
+//! | [`export`] | backbones and features for use in other programs |
 //!
-//! Nothing here prints. What a person may want to know goes to the [`log`] facade, work that takes a while reports to
+//! The library prints nothing. Notes and warnings go to the [`log`] facade, long operations report to
 //! [`OnProgress`](progress::OnProgress), and figures are returned.
 
 #![warn(missing_docs)]
@@ -33,7 +33,7 @@ mod version;
 pub use error::{LabError, Result};
 pub use version::{COMMIT, VERSION};
 
-/// The README's example is compiled.
+/// Compiles the example in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,7 +1,7 @@
-//! The recipe's `precision`: the type of number that networks compute with.
+//! The recipe's `precision`: the number type of the networks' computations.
 //!
-//! It is decided in one place: images are cast where they enter a backbone, and layers follow the type of their input. Weights, their
-//! gradients, the optimizer's state, batch normalisation, losses, and features as others use them are f32 always.
+//! Images are cast where they enter a backbone, and each layer computes in the type of its input. Weights, their gradients, the
+//! optimizer's state, batch normalisation, losses and returned features are always f32.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,24 +12,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{LabError, Result};
 
-/// What convolutions and linear layers are computed in.
+/// The number type of convolutions and linear layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// Twenty-four digits in base two.
+    /// 24 significant bits.
     #[default]
     F32,
-    /// Eleven digits in base two, up to 65,504: gradients need a scale, see [`LossScale`](crate::training::loss_scale::LossScale).
+    /// 11 significant bits, largest number 65,504. Training needs a [`LossScale`](crate::training::loss_scale::LossScale).
     F16,
-    /// Eight digits in base two, and the range of f32.
+    /// 8 significant bits and the range of f32.
     Bf16,
 }
 
 impl Precision {
-    /// All of them.
+    /// All precisions.
     pub const ALL: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Bf16];
 
-    /// Its name in recipes and flags.
+    /// Returns the name in recipes and flags.
     pub fn as_str(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
@@ -46,7 +46,7 @@ impl Precision {
         }
     }
 
-    /// Images as a backbone is to be given them.
+    /// Casts images to this precision.
     pub fn of<B: Backend, const D: usize>(self, images: Tensor<B, D>) -> Tensor<B, D> {
         images.cast(self.dtype())
     }
@@ -55,7 +55,10 @@ impl Precision {
         self == Precision::F32 || B::supports_dtype(device, self.dtype().into())
     }
 
-    /// Refuses what a backend of this name cannot compute with on a device.
+    /// Checks that a device supports this precision. `backend` names the backend in the message.
+    ///
+    /// # Errors
+    /// If the device does not support it.
     pub fn require<B: Backend>(self, backend: &str, device: &B::Device) -> Result<()> {
         if self.is_supported::<B>(device) {
             return Ok(());
@@ -66,24 +69,21 @@ impl Precision {
     }
 }
 
-/// What a backend computes in, and what to do about it.
+/// Describes the precisions that a backend supports, with advice.
 fn refusal(backend: &str, supported: &[&str]) -> String {
     match backend {
         "ndarray" => {
-            "the backend ndarray computes in f32 only; build with cuda, vulkan, metal or flex, or take --precision f32"
+            "the backend ndarray computes in f32 only; build with cuda, vulkan, metal or flex, or use --precision f32"
                 .to_string()
         }
         _ if supported.len() == 1 => {
-            format!("the backend {backend} computes in f32 only on this device: take --precision f32")
+            format!("the backend {backend} computes in f32 only on this device: use --precision f32")
         }
-        _ => format!(
-            "the backend {backend} computes in {} on this device, so take one of these",
-            supported.join(" and ")
-        ),
+        _ => format!("the backend {backend} computes in {} on this device: use one of these", supported.join(" and ")),
     }
 }
 
-/// A tensor in f32, which is what losses are computed in.
+/// Casts a tensor to f32, the precision of losses.
 pub fn single<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     tensor.cast(FloatDType::F32)
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_device_lacks_is_refused_by_name() {
+    fn an_unsupported_precision_is_refused_by_name() {
         let device = any_device();
         let require = |precision: Precision| precision.require::<Plain>("own", &device);
         require(Precision::F32).unwrap();
@@ -139,8 +139,8 @@ mod tests {
                 }
             }
         }
-        let told = "the backend vulkan computes in f32 and f16 on this device, so take one of these";
-        assert_eq!(refusal("vulkan", &["f32", "f16"]), told);
+        let expected = "the backend vulkan computes in f32 and f16 on this device: use one of these";
+        assert_eq!(refusal("vulkan", &["f32", "f16"]), expected);
         assert!(refusal("vulkan", &["f32"]).contains("f32 only on this device"));
     }
 }

@@ -1,34 +1,34 @@
-//! How far work is that takes a while.
+//! Progress reports of long operations.
 
-/// Work that takes a while.
+/// A long operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Image files are read and decoded.
+    /// Reading and decoding image files. A part is a file.
     ReadingImages,
-    /// A classifier learns on frozen features, epoch after epoch.
+    /// Training a classifier on frozen features. A part is an epoch.
     ProbeEpochs,
 }
 
-/// A report on some work: `done` of `total` is done.
+/// A progress report: `done` of `total` parts are finished.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// What is worked on.
+    /// The operation.
     pub work: Work,
-    /// Parts that are done; all, when it ends.
+    /// Number of finished parts.
     pub done: usize,
-    /// All parts.
+    /// Number of all parts.
     pub total: usize,
-    /// A figure of the part that was done last, in words.
+    /// A figure of the last finished part as text; may be empty.
     pub figure: &'a str,
 }
 
-/// Hears of progress, from any thread.
+/// Receives progress reports, possibly on several threads.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
-/// Hears nothing.
+/// Ignores progress reports.
 pub fn ignore(_progress: Progress<'_>) {}
 
-/// Seconds as a person reads them: `12s`, `3m05s`, `1h02m`.
+/// Formats seconds as `12s`, `3m05s` or `1h02m`.
 pub fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -43,7 +43,7 @@ mod tests {
     use super::duration;
 
     #[test]
-    fn durations_read_well() {
+    fn durations_have_at_most_two_units() {
         assert_eq!([0.4, 59.0, 61.0, 3725.0].map(duration), ["0s", "59s", "1m01s", "1h02m"]);
     }
 }

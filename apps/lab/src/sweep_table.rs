@@ -1,4 +1,4 @@
-//! Tables of a sweep: a row for each method, and a row for each run; as Markdown, CSV and LaTeX.
+//! Tables of a sweep as Markdown, CSV and LaTeX, with a row for each method or for each run.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 use crate::runs::run_folder::RunFolder;
 
-/// Figures of a run, in the order of the columns.
+/// The figures of a run, in the order of the columns.
 const FIGURES: [Figure; 3] = [
     Figure {
         name: "linear probe",
@@ -24,12 +24,12 @@ const FIGURES: [Figure; 3] = [
     },
 ];
 
-/// From how many seeds on a standard deviation says something.
-const ENOUGH: usize = 3;
+/// Minimum number of seeds for a standard deviation.
+const MIN_SEEDS: usize = 3;
 
 struct Figure {
     name: &'static str,
-    /// Whether every run has it; an untrained backbone took no time.
+    /// Whether every run has the figure. An untrained backbone has no seconds per epoch.
     always: bool,
     read: fn(&Value, &Recipe) -> Option<f64>,
 }
@@ -40,9 +40,9 @@ impl Figure {
     }
 }
 
-/// What one run came to.
+/// Settings and figures of one run.
 pub struct Run {
-    /// Method, dataset, backbone, batch and epochs, as text.
+    /// Method, dataset, backbone, batch size and epochs as text, see [`SETTINGS`].
     settings: [String; 5],
     seed: u64,
     figures: [Option<f64>; FIGURES.len()],
@@ -54,7 +54,7 @@ impl Run {
     /// Reads the figures of a recipe's run.
     ///
     /// # Errors
-    /// If one is missing.
+    /// If a figure that every run has is missing.
     pub fn of(recipe: &Recipe, results: &Value) -> Result<Self> {
         let figures = FIGURES.map(|figure| (figure.read)(results, recipe));
         if let Some((figure, _)) = FIGURES.iter().zip(figures).find(|(figure, value)| figure.always && value.is_none())
@@ -63,7 +63,7 @@ impl Run {
             return Err(LabError::Failed(format!("{} has no {}", folder.path().display(), figure.name)));
         }
         let named = |dataset: DatasetName| match recipe.data_dir.as_deref().and_then(Path::file_name) {
-            // Some characters would start another column, in CSV or Markdown.
+            // These characters would start another column in CSV or Markdown.
             Some(dir) if dataset == DatasetName::Folder => {
                 format!(
                     "{dataset} {}",
@@ -72,9 +72,10 @@ impl Run {
             }
             _ => dataset.to_string(),
         };
-        let dataset = match recipe.probed() == recipe.dataset {
-            true => named(recipe.dataset),
-            false => format!("{} → {}", named(recipe.dataset), named(recipe.probed())),
+        let dataset = if recipe.probed() == recipe.dataset {
+            named(recipe.dataset)
+        } else {
+            format!("{} → {}", named(recipe.dataset), named(recipe.probed()))
         };
         let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
         let settings = [
@@ -88,20 +89,20 @@ impl Run {
     }
 }
 
-/// The runs of a sweep, those of a method one after the other.
+/// The table of a sweep.
 #[derive(Default)]
 pub struct SweepTable {
-    /// Those there are.
+    /// The runs. Runs that differ only in their seed are adjacent.
     pub runs: Vec<Run>,
 }
 
 impl SweepTable {
-    /// The runs that differ in their seed only, together.
+    /// Groups the runs that differ only in their seed.
     fn groups(&self) -> impl Iterator<Item = &[Run]> {
         self.runs.chunk_by(|one, next| one.settings == next.settings)
     }
 
-    /// A row for the runs that differ in their seed only, as Markdown.
+    /// Returns two Markdown tables: means and standard deviations over the seeds, and the figures of each run.
     pub fn markdown(&self) -> String {
         let names: Vec<&str> = SETTINGS.into_iter().chain(FIGURES.iter().map(|figure| figure.name)).collect();
         let mut text = format!("| {} | seeds |\n|{}---|\n", names.join(" | "), "---|".repeat(names.len()));
@@ -123,7 +124,7 @@ impl SweepTable {
         text
     }
 
-    /// A row for each method: means and standard deviations.
+    /// Returns CSV with means and standard deviations over the seeds.
     pub fn csv(&self) -> String {
         let columns = FIGURES.map(|figure| format!("{0}_mean,{0}_std", figure.column())).join(",");
         let mut text = format!("method,seeds,{columns},{}\n", SETTINGS[1..].join(","));
@@ -135,7 +136,7 @@ impl SweepTable {
         text
     }
 
-    /// A row for each run.
+    /// Returns CSV with a row for each run.
     pub fn csv_of_runs(&self) -> String {
         let mut text = format!("{},seed,{}\n", SETTINGS.join(","), FIGURES.map(|figure| figure.column()).join(","));
         for run in &self.runs {
@@ -144,7 +145,7 @@ impl SweepTable {
         text
     }
 
-    /// The table of methods for a paper, with the rules of the package booktabs.
+    /// Returns a LaTeX table with means and standard deviations of the accuracies. It needs the package booktabs.
     pub fn latex(&self) -> String {
         let accuracies = &FIGURES[..2];
         let names = SETTINGS.into_iter().chain(accuracies.iter().map(|figure| figure.name)).collect::<Vec<_>>();
@@ -152,7 +153,7 @@ impl SweepTable {
         text += &format!("\\begin{{tabular}}{{lllrr{}}}\n\\toprule\n", "c".repeat(accuracies.len()));
         text += &format!("{} \\\\\n\\midrule\n", names.join(" & "));
         for runs in self.groups() {
-            let settings = runs[0].settings.clone().map(|text| in_latex(&text));
+            let settings = runs[0].settings.clone().map(|text| escape_latex(&text));
             let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("${mean:.2} \\pm {deviation:.2}$"),
                 (Some(mean), None) => format!("${mean:.2}$"),
@@ -164,9 +165,9 @@ impl SweepTable {
     }
 }
 
-/// A text with the characters that mean something to LaTeX as what they look like.
-fn in_latex(text: &str) -> String {
-    let told = |letter: char| match letter {
+/// Escapes the special characters of LaTeX.
+fn escape_latex(text: &str) -> String {
+    let escape = |letter: char| match letter {
         '_' | '&' | '%' | '#' | '$' | '{' | '}' => format!("\\{letter}"),
         '\\' => "\\textbackslash{}".into(),
         '~' => "\\textasciitilde{}".into(),
@@ -174,7 +175,7 @@ fn in_latex(text: &str) -> String {
         '→' => "$\\to$".into(),
         other => other.to_string(),
     };
-    text.chars().map(told).collect()
+    text.chars().map(escape).collect()
 }
 
 fn seeds(runs: &[Run]) -> String {
@@ -185,7 +186,7 @@ fn number(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| format!("{value:.4}"))
 }
 
-/// Mean and standard deviation of each figure.
+/// Returns mean and standard deviation of each figure.
 fn summaries(runs: &[Run]) -> [(Option<f64>, Option<f64>); FIGURES.len()] {
     std::array::from_fn(|figure| {
         let values: Vec<f64> = runs.iter().filter_map(|run| run.figures[figure]).collect();
@@ -193,12 +194,12 @@ fn summaries(runs: &[Run]) -> [(Option<f64>, Option<f64>); FIGURES.len()] {
     })
 }
 
-/// Mean, and standard deviation (over n − 1) if there are enough values for one.
+/// Returns the mean, and the standard deviation (with divisor n − 1) of at least [`MIN_SEEDS`] values.
 fn summary(values: &[f64]) -> (Option<f64>, Option<f64>) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    ((!values.is_empty()).then_some(mean), (values.len() >= ENOUGH).then(|| (squares / (count - 1.0)).sqrt()))
+    ((!values.is_empty()).then_some(mean), (values.len() >= MIN_SEEDS).then(|| (squares / (count - 1.0)).sqrt()))
 }
 
 #[cfg(test)]
@@ -222,7 +223,7 @@ mod tests {
     fn means_and_deviations_are_those_of_the_sample() {
         let (mean, deviation) = summary(&[47.0, 48.0, 52.0]);
         assert!((mean.unwrap() - 49.0).abs() < 1e-12 && (deviation.unwrap() - 7f64.sqrt()).abs() < 1e-12);
-        assert_eq!(summary(&[3.0, 5.0]), (Some(4.0), None), "two values have no spread to speak of");
+        assert_eq!(summary(&[3.0, 5.0]), (Some(4.0), None), "two values have no standard deviation");
         assert_eq!(summary(&[]), (None, None));
     }
 
@@ -255,11 +256,11 @@ mod tests {
 
     #[test]
     fn latex_is_escaped() {
-        assert_eq!(in_latex("folder a_b & 50% → x"), "folder a\\_b \\& 50\\% $\\to$ x");
+        assert_eq!(escape_latex("folder a_b & 50% → x"), "folder a\\_b \\& 50\\% $\\to$ x");
     }
 
     #[test]
-    fn latex_is_a_whole_tabular() {
+    fn latex_is_a_complete_tabular() {
         let text = table().latex();
         assert!(
             text.contains("simclr\\_qare & cifar10 & conv4 & 128 & 200 & $49.00 \\pm 2.65$ & $40.00 \\pm 0.00$ \\\\"),

@@ -1,4 +1,4 @@
-//! What unit tests compute with.
+//! The backend of the unit tests.
 
 use burn::backend::Autodiff;
 
@@ -7,7 +7,7 @@ pub type Plain = burn_flex::Flex;
 #[cfg(not(feature = "flex"))]
 pub type Plain = burn_ndarray::NdArray;
 
-/// The backend that trains.
+/// The autodiff backend.
 pub type Training = Autodiff<Plain>;
 
 pub fn any_device() -> burn::tensor::Device<Training> {

@@ -1,4 +1,4 @@
-//! The method of the example `own_method`, which is of another crate: it has what the methods of this crate have.
+//! A custom method, that of the example `own_method`, trains, resumes and is probed like a built-in one.
 
 #[path = "../examples/own_method/barlow_twins.rs"]
 mod barlow_twins;
@@ -23,7 +23,7 @@ type B = Autodiff<Flex>;
 
 fn recipe(out: &Path, epochs: usize) -> Recipe {
     Recipe {
-        method: MethodName::Own("barlow_twins".into()),
+        method: MethodName::Custom("barlow_twins".into()),
         dataset: DatasetName::Shapes,
         batch_size: 16,
         epochs,
@@ -41,7 +41,7 @@ fn trained(recipe: &Recipe, existing: Existing, options: TrainOptions<'_, B>) ->
     train::<B, barlow_twins::BarlowTwins<B>>(&run, &splits, &[Default::default()], options)
 }
 
-/// The weights of an epoch, by name.
+/// Returns the weights of an epoch by name.
 fn weights(run: &Trained, epoch: usize) -> Vec<(String, Vec<f32>)> {
     let file = run.folder.file(&run.folder.weights_name(epoch));
     let checkpoint = Checkpoint::read(&file, &Stated::default()).unwrap();
@@ -50,12 +50,12 @@ fn weights(run: &Trained, epoch: usize) -> Vec<(String, Vec<f32>)> {
 }
 
 #[test]
-fn it_goes_on_to_the_weights_it_would_have_had() {
+fn a_resumed_run_ends_with_the_weights_of_an_uninterrupted_run() {
     let (whole_out, stopped_out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let whole = trained(&recipe(whole_out.path(), 3), Existing::Refuse, TrainOptions::default()).unwrap();
     assert!(matches!(whole.epochs, TrainedEpochs::Some { epochs: 3, .. }), "{:?}", whole.epochs);
 
-    // Stopped from outside in its first epoch, then trained, then made longer.
+    // The run is interrupted in its first epoch, then trained, then extended.
     let recipe = recipe(stopped_out.path(), 2);
     let stop = |start: TrainingStart| -> Box<dyn MetricsRenderer> {
         assert_eq!((start.epochs_done, start.epochs), (0, 2));
@@ -83,7 +83,7 @@ fn it_goes_on_to_the_weights_it_would_have_had() {
 }
 
 #[test]
-fn it_is_probed_and_its_log_has_its_figures() {
+fn the_log_has_the_figures_of_the_method_and_the_run_is_probed() {
     let out = tempfile::tempdir().unwrap();
     let recipe = recipe(out.path(), 1);
     let run = trained(&recipe, Existing::Refuse, TrainOptions::default()).unwrap();
@@ -100,7 +100,7 @@ fn it_is_probed_and_its_log_has_its_figures() {
 }
 
 #[test]
-fn names_of_methods_that_are_not_there_are_told() {
+fn an_unknown_built_in_method_is_named_in_the_error() {
     let out = tempfile::tempdir().unwrap();
     let recipe = recipe(out.path(), 1);
     let run = OpenRun::of(&recipe, Existing::Refuse).unwrap();

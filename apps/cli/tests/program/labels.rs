@@ -89,7 +89,7 @@ fn a_run_is_not_resumed_on_other_classes() {
     let before = Snapshot::of(out.path());
     fs::rename(data.path().join("green"), data.path().join("zgreen")).unwrap();
     let mut call = pretrain(data.path(), out.path(), &["--resume", "--epochs", "2"]);
-    fails(&mut call, 2, &["cannot go on", "`green`", "`zgreen`"]);
+    fails(&mut call, 2, &["cannot be resumed", "`green`", "`zgreen`"]);
     before.assert_unchanged(out.path());
     fs::rename(data.path().join("zgreen"), data.path().join("green")).unwrap();
     succeeds(&mut call);

@@ -134,7 +134,7 @@ fn figures_of_foreign_weights_have_a_file_of_their_own() {
     let own = run.weights(1);
     for (command, output) in [("probe", &own), ("embed", &own), ("export", &own)] {
         let mut call = qare(&[command, "--checkpoint", text(run.path()), "--output", text(output)]);
-        fails(&mut call, 2, &["--output", "which stay"]);
+        fails(&mut call, 2, &["--output", "not overwritten"]);
     }
     let net = file("net.safetensors");
     fails(

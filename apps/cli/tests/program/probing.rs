@@ -98,7 +98,7 @@ fn a_checkpoint_that_is_not_there_is_named() {
         let missing = out.path().join("missing");
         fails(&mut qare(&[command, "--checkpoint", text(&missing)]), 2, &[text(&missing), "run folder"]);
     }
-    fails(&mut qare(&["probe", "--checkpoint", text(&out)]), 2, &[text(&out), "no run folder"]);
+    fails(&mut qare(&["probe", "--checkpoint", text(&out)]), 2, &[text(&out), "not a run folder"]);
     fails(&mut qare(&["probe"]), 2, &["--checkpoint"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }

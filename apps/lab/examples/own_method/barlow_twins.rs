@@ -1,4 +1,4 @@
-//! Barlow Twins (Zbontar et al. 2021) as a method for the loop of qare.
+//! Barlow Twins (Zbontar et al. 2021) as a method for the training loop of qare.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -16,13 +16,13 @@ use qare_models::{
 /// Weight of the off-diagonal part of the loss.
 const LAMBDA: f64 = 5e-3;
 
-/// The projector, whose two embeddings of an image should agree while their dimensions stay uncorrelated.
+/// The projector. Its embeddings of two views of an image should agree, and their dimensions should stay uncorrelated.
 #[derive(Module, Debug)]
 pub struct BarlowTwins<B: Backend> {
     projector: ProjectionHead<B>,
 }
 
-/// Zero mean and unit variance of each dimension of `[N, D]`.
+/// Scales each dimension of `[N, D]` to zero mean and unit variance.
 fn standardized<B: Backend>(embeddings: Tensor<B, 2>) -> Tensor<B, 2> {
     let (variance, mean) = embeddings.clone().var_mean(0);
     (embeddings - mean) / (variance + 1e-5).sqrt()

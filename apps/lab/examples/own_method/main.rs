@@ -1,7 +1,7 @@
-//! A method of one's own in the loop of qare: Barlow Twins (Zbontar et al. 2021) on drawn shapes, without any download.
+//! A custom method in the training loop of qare: Barlow Twins (Zbontar et al. 2021) on drawn shapes, without any download.
 //!
-//! It gets what the methods of qare have: a run folder with checkpoints, kNN validation, Burn's dashboard (in a terminal),
-//! and the linear probe. Called again, it goes on where it stopped.
+//! Like the built-in methods, it has a run folder with checkpoints, kNN validation, Burn's dashboard (in a terminal),
+//! and the linear probe. A second call resumes the training where the first one stopped.
 //!
 //!     cargo run --release --package qare-lab --example own_method -- [EPOCHS] [FOLDER]
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let epochs = arguments.next().map_or(Ok(10), |epochs| epochs.parse()).map_err(LabError::failed)?;
     let recipe = Recipe {
-        method: MethodName::Own("barlow_twins".into()),
+        method: MethodName::Custom("barlow_twins".into()),
         dataset: DatasetName::Shapes,
         epochs,
         out: arguments.next().unwrap_or("checkpoint".into()).into(),

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::precision::Precision;
 
-/// Images a forward pass takes at a time: a processor's caches hold what a layer makes of few, a GPU wants many.
+/// Returns the number of images in a forward pass: few on the host, so that activations stay in the CPU caches; many on a GPU.
 pub fn batch_size<B: Backend>() -> usize {
     if computes_on_host::<B>() { 50 } else { 500 }
 }
@@ -17,31 +17,31 @@ pub fn batch_size<B: Backend>() -> usize {
 /// Features of a set of images, on the host.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// One row of `dim` values after the other.
+    /// The features `[N, F]`, row by row.
     pub values: Vec<f32>,
-    /// The number of values of an image.
+    /// The number of features of an image, F.
     pub dim: usize,
     /// The class of each image.
     pub labels: Vec<u16>,
 }
 
 impl Features {
-    /// The number of rows.
+    /// Returns the number of images, N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// All rows as a tensor `[N, F]`.
+    /// Returns the features as a tensor `[N, F]`.
     pub fn tensor<B: Backend>(&self, device: &B::Device) -> Tensor<B, 2> {
         Tensor::from_data(TensorData::new(self.values.clone(), [self.len(), self.dim]), device)
     }
 
-    /// The rows from `start` on, and those before it.
+    /// Splits the rows into those from `start` on and those before `start`.
     pub fn split(self, start: usize) -> (Features, Features) {
         let part = |rows: std::ops::Range<usize>| Features {
             values: self.values[rows.start * self.dim..rows.end * self.dim].to_vec(),
@@ -52,7 +52,7 @@ impl Features {
     }
 }
 
-/// A loader of single, un-augmented images in the order of their set.
+/// Returns a loader of single, un-augmented images in the order of the set.
 pub fn loader<B: Backend>(
     images: ImageSet,
     normalization: Normalization,
@@ -72,19 +72,19 @@ pub fn loader<B: Backend>(
     Ok(ViewLoader::new(images, config, EpochCursor::default(), device)?)
 }
 
-/// A tensor's values on the host, row by row.
+/// Copies the values of a tensor to the host, in row-major order.
 pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().expect("the data has just been converted")
 }
 
-/// Features of a batch of single views `[N, 1, 3, H, W]`.
+/// Computes the features `[N, F]` of a batch of single views `[N, 1, 3, H, W]`, row by row.
 pub fn of_batch<B: Backend>(backbone: &Backbone<B>, images: Tensor<B, 5>, precision: Precision) -> Vec<f32> {
     values(backbone.forward(precision.of(images).squeeze_dim(1))) // [N, F]
 }
 
-/// Features of batches of single views, which `step` computes of each, one row after the other; so many `values` are expected.
+/// Computes features of all batches with `step` and concatenates them. `values` is the expected number of values.
 ///
-/// On the host each thread takes a batch of its own, since not all operations of a network use more than one.
+/// On the host, each thread computes a batch of its own, because not all operations of a network use several threads.
 pub fn of_batches<B: Backend>(
     mut batches: impl Iterator<Item = ViewBatch<B>>,
     step: impl Fn(ViewBatch<B>) -> Vec<f32> + Sync,
@@ -105,7 +105,10 @@ pub fn of_batches<B: Backend>(
     }
 }
 
-/// Features of a whole set of images.
+/// Computes the frozen features of a set of images.
+///
+/// # Errors
+/// If the images cannot be loaded in batches.
 pub fn extract<B: Backend>(
     backbone: &Backbone<B>,
     images: &ImageSet,
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn features_are_those_of_one_forward_pass_in_the_order_of_the_images() {
         let (device, dataset) = (any_device(), DatasetName::Shapes);
-        // A last batch of one image, and batches that are no multiple of the threads.
+        // The last batch has one image, and the number of batches is not a multiple of the number of threads.
         let images = qare_data::load(dataset, &LoadOptions::default())
             .unwrap()
             .test

@@ -1,4 +1,4 @@
-//! Fine-tuning: backbone and classifier learn from labels together, in the loop that everything trains in.
+//! Fine-tuning: supervised training of backbone and classifier together, in the loop of [`train`].
 
 use std::path::Path;
 
@@ -22,17 +22,17 @@ use crate::runs::run_record::RunRecord;
 use crate::training::optimizer::Rule;
 use crate::training::{TrainOptions, train};
 
-/// Rates of Adam at the start; both are divided by ten after half and three quarters of the epochs.
+/// Initial learning rate of the backbone. Both rates are divided by ten after half and three quarters of the epochs.
 pub const BACKBONE_RATE: f64 = 1e-3;
-/// That of the classifier.
+/// Initial learning rate of the classifier.
 pub const CLASSIFIER_RATE: f64 = 1e-4;
 const DROPS: [f64; 2] = [0.5, 0.75];
 const WEIGHT_DECAY: f32 = 1e-5;
 
-/// What the run of a fine-tuning calls its method.
+/// Method name in the recipe of a fine-tuning run.
 const NAME: &str = "finetune";
 
-/// Supervised training of a backbone that is trained already, with rates of its own.
+/// Supervised training of a pretrained backbone, with its own learning rates for backbone and classifier.
 #[derive(Module, Debug)]
 pub struct FineTuning<B: Backend> {
     supervised: Standard<B>,
@@ -67,28 +67,28 @@ impl<B: Backend> Pretext<B> for FineTuning<B> {
     }
 }
 
-/// Affine views, with an erased square where the reference knows one of a size that suits the dataset.
+/// Returns the affine augmentation, with random erasing for the datasets for which the reference sets a size.
 pub fn affine(dataset: DatasetName) -> Augmentation {
     let erase = match dataset {
         DatasetName::Stl10 => Some(RandomErasing::STL10),
         DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(RandomErasing::CIFAR100),
         DatasetName::Cifar10 => Some(RandomErasing::CIFAR10),
-        // The reference has no size for the others.
+        // The reference sets no size for the other datasets.
         _ => None,
     };
     Augmentation::Affine { erase }
 }
 
-/// A backbone and the classifier it was tuned with.
+/// A fine-tuned backbone and its classifier.
 pub type Tuned<B> = (Backbone<B>, LinearClassifier<B>);
 
 /// Trains a backbone and a new classifier on labelled images.
 ///
-/// While it trains, `folder` is its run folder. A fine-tuning that was stopped goes on there. What is done with goes with
-/// [`discard`].
+/// `folder` is the run folder of the fine-tuning. An interrupted fine-tuning resumes from it. Once the weights are saved
+/// elsewhere, [`discard`] deletes it.
 ///
 /// # Errors
-/// If another fine-tuning is there, and those of [`train`].
+/// If the folder holds a different fine-tuning, and the errors of [`train`].
 pub fn finetune<B: ReplicaBackend>(
     backbone: Backbone<B>,
     splits: &Splits,
@@ -97,11 +97,11 @@ pub fn finetune<B: ReplicaBackend>(
     devices: &[B::Device],
     options: TrainOptions<'_, B>,
 ) -> Result<Tuned<B::InnerBackend>> {
-    let run_recipe = recipe_of(recipe, &backbone);
+    let run_recipe = tuning_recipe(recipe, &backbone);
     let folder = RunFolder::at(folder, &run_recipe);
-    // What is there is looked at, and perhaps cleared away, only by who holds the lock.
+    // The check may delete a finished fine-tuning, so it needs the lock.
     let lock = Lock::of_run(folder.path(), "wait for it or stop it")?;
-    let existing = settled(&folder, &run_recipe, splits)?;
+    let existing = check_existing(&folder, &run_recipe, splits)?;
     let run = OpenRun::locked(folder.clone(), lock, &run_recipe, existing)?;
     let options = TrainOptions { backbone: Some(backbone), ..options };
     train::<B, FineTuning<B>>(&run, splits, devices, options).map_err(|error| match error {
@@ -113,65 +113,66 @@ pub fn finetune<B: ReplicaBackend>(
     Ok((tuned.backbone(device)?, tuned.classifier(splits.train.classes(), device)?))
 }
 
-/// What a person can do whose fine-tuning in this folder was stopped.
+/// Returns the advice for a user whose fine-tuning in this folder was interrupted.
 pub fn hint(folder: &Path) -> String {
-    format!("the same command goes on after the last whole epoch, kept in {}", folder.display())
+    format!("the same command resumes after the last finished epoch, saved in {}", folder.display())
 }
 
-/// Whether a fine-tuning that is in its folder already goes on, or another takes its place.
+/// Returns whether to resume the fine-tuning in a folder or to start a new one there. Deletes the rest of a finished one.
 ///
 /// # Errors
-/// If the one there is damaged, or has whole epochs and is another one.
-fn settled(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Result<Existing> {
+/// If the fine-tuning in the folder is damaged, or differs from this one and has finished epochs.
+fn check_existing(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Result<Existing> {
     let path = folder.path().display();
-    let found = folder.recipe().and_then(|there| Ok((there, folder.latest()?, RunRecord::read(folder)?)));
+    let found = folder.recipe().and_then(|existing| Ok((existing, folder.latest()?, RunRecord::read(folder)?)));
     let damaged = |_| {
         LabError::Failed(format!(
-            "the state of a fine-tuning in {path} is damaged; nothing was changed: delete that folder, and the same command \
-             begins anew"
+            "the state of the fine-tuning in {path} is damaged; nothing was changed: to start again, delete that folder and \
+             repeat the command"
         ))
     };
-    let (Some(there), Some(latest), record) = found.map_err(damaged)? else {
-        let began = folder.recipe().is_ok_and(|recipe| recipe.is_some());
-        if began && folder.latest_weights().is_some_and(|epoch| epoch > 1) {
+    let (Some(existing), Some(latest), record) = found.map_err(damaged)? else {
+        let has_recipe = folder.recipe().is_ok_and(|recipe| recipe.is_some());
+        if has_recipe && folder.latest_weights().is_some_and(|epoch| epoch > 1) {
             return Err(damaged(LabError::failed("")));
         }
-        if !began && folder.has_only_own_files() {
-            // What is left of one that is done.
+        if !has_recipe && folder.has_only_own_files() {
+            // The rest of a finished fine-tuning, see `discard`.
             let _ = std::fs::remove_dir_all(folder.path());
         }
         return Ok(Existing::Overwrite);
     };
-    let mut differences = recipe.differences(&there);
-    if there.epochs != recipe.epochs {
-        differences.push(format!("epochs = {} (it has {})", recipe.epochs, there.epochs));
+    let mut differences = recipe.differences(&existing);
+    if existing.epochs != recipe.epochs {
+        differences.push(format!("epochs = {} (it has {})", recipe.epochs, existing.epochs));
     }
-    if there.id != recipe.id {
-        differences.push("it starts from other weights".into());
+    if existing.id != recipe.id {
+        differences.push("it started from different weights".into());
     }
     if record.is_some_and(|record| record.classes.is_some() && record.classes != labels::names(&splits.train)) {
-        differences.push("it learns other classes".into());
+        differences.push("it has different classes".into());
     }
     if differences.is_empty() {
         return Ok(Existing::Resume);
     }
     Err(LabError::Usage(format!(
-        "{path} holds another fine-tuning, at epoch {} of {}: {}; nothing was changed: go on with it as it was called, or \
-         delete that folder to begin this one",
+        "{path} holds another fine-tuning, at epoch {} of {}: {}; nothing was changed: resume it with its own settings, or \
+         delete that folder to start a new one",
         latest.epoch,
-        there.epochs,
+        existing.epochs,
         differences.join(", ")
     )))
 }
 
-/// The recipe of a fine-tuning's own run. It is named after the weights that it starts from: others would make another run.
-fn recipe_of<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe {
+/// Returns the recipe of the fine-tuning run. Its `id` is a checksum of the initial weights, so that different weights make a
+/// different run.
+fn tuning_recipe<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe {
     let mut hasher = crc32fast::Hasher::new();
     for tensor in named_tensors(backbone, "") {
         tensor.values.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
     }
     Recipe {
-        method: MethodName::Own(NAME.into()),
+        method: MethodName::Custom(NAME.into()),
         dataset: recipe.probed(),
         seed: recipe.probe_seed(),
         epochs: recipe.probe.epochs,
@@ -184,15 +185,15 @@ fn recipe_of<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe {
     }
 }
 
-/// Deletes the folder of a fine-tuning whose weights are kept elsewhere, but for its log, which goes beside it.
+/// Deletes the folder of a fine-tuning whose weights are saved elsewhere. Its log is kept beside the folder.
 pub fn discard(folder: &Path) {
     let mut name = folder.file_name().unwrap_or_default().to_os_string();
     name.push(".log.csv");
     let log = folder.with_file_name(name);
     if std::fs::rename(folder.join("log.csv"), &log).is_ok() {
-        info!("its losses, epoch by epoch, are in {}", log.display());
+        info!("the losses of each epoch are in {}", log.display());
     }
-    // Deleting takes a while, in which the process may be killed: what is left must not look like a fine-tuning.
+    // The process may be killed while it deletes. These two files go first, so that the rest does not look like a fine-tuning.
     let _ = std::fs::remove_file(folder.join("latest.json"));
     let _ = std::fs::remove_file(folder.join("recipe.toml"));
     let _ = std::fs::remove_dir_all(folder);

@@ -1,4 +1,4 @@
-//! The weighted k-nearest-neighbour classifier of frozen features.
+//! Weighted k-nearest-neighbour classifier on frozen features.
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
@@ -6,13 +6,15 @@ use rayon::prelude::*;
 use crate::evaluation::features::Features;
 use crate::recipe::KnnRecipe;
 
-/// Queries and rows of the bank that are compared at a time: few enough for their similarities to stay in the caches of a
-/// processor, enough for a product of matrices at full speed.
+/// Queries and bank rows compared at a time: few enough for the similarities to stay in the CPU caches, and enough for a matrix
+/// product at full speed.
 const QUERIES: usize = 512;
 const ROWS: usize = 1024;
 
-/// Accuracy in percent. Each query takes the class with the largest sum of exp(cosine/τ) over its k nearest neighbours
-/// in the bank (up to a common factor; k at most the bank's size); of equal neighbours, and of equal classes, the first is taken.
+/// Computes the kNN accuracy in percent.
+///
+/// A query is assigned the class with the largest sum of exp(cosine/τ) over its k nearest neighbours in the bank, up to a common
+/// factor. k is at most the size of the bank. Ties between neighbours and between classes go to the first one.
 ///
 /// Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (2018), section 3.4.
 pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRecipe, device: &B::Device) -> f64 {
@@ -34,42 +36,43 @@ pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRec
             let similarities = rows.clone().matmul(columns).into_data().convert::<f32>(); // [Q, rows]
             let similarities = similarities.as_slice::<f32>().expect("the data has just been converted");
             let rows = similarities.par_chunks_exact(end - start);
-            nearest.par_iter_mut().zip(rows).for_each(|(nearest, row)| nearest.look_at(row, start));
+            nearest.par_iter_mut().zip(rows).for_each(|(nearest, row)| nearest.update(row, start));
         }
         correct += nearest
             .into_par_iter()
             .zip(labels)
-            .map(|(nearest, label)| (vote(&nearest.found(), &bank.labels, recipe.temperature, classes), label))
+            .map(|(nearest, label)| (vote(&nearest.into_sorted(), &bank.labels, recipe.temperature, classes), label))
             .filter(|(winner, label)| *winner == usize::from(**label))
             .count();
     }
     100.0 * correct as f64 / queries.len() as f64
 }
 
-/// The nearest of the rows seen so far, those with the largest similarities; of equal ones, the first.
+/// The `count` nearest of the rows seen so far: those with the largest similarities, and the first of equal ones.
 struct Nearest {
     count: usize,
-    /// [`rank`] of each candidate above its row number, the latter inverted: a larger number is a nearer row.
+    /// Sort key of each candidate: its [`rank`] in the high half, its inverted row number in the low half. Nearer rows have larger
+    /// keys.
     candidates: Vec<u64>,
-    /// What a later row's rank has to exceed.
+    /// Later rows become candidates only if their rank is larger.
     floor: i32,
 }
 
 impl Nearest {
     fn new(count: usize) -> Self {
-        Self { count, candidates: Vec::with_capacity(Self::room(count)), floor: i32::MIN }
+        Self { count, candidates: Vec::with_capacity(Self::capacity(count)), floor: i32::MIN }
     }
 
-    /// Candidates kept until the best are picked. Few rows of many are candidates, so it is done seldom.
-    fn room(count: usize) -> usize {
+    /// Number of candidates at which the list is pruned. Few rows become candidates, so pruning is rare.
+    fn capacity(count: usize) -> usize {
         2 * count + 64
     }
 
-    /// Takes notice of the next rows' similarities; the first is that of row `start`.
-    fn look_at(&mut self, similarities: &[f32], start: usize) {
+    /// Adds the similarities of the rows from `start` on.
+    fn update(&mut self, similarities: &[f32], start: usize) {
         const STRIDE: usize = 16;
         for (number, stride) in similarities.chunks(STRIDE).enumerate() {
-            // One test for all of them, which are hardly ever near.
+            // One test for a whole stride, because candidates are rare.
             if !stride.iter().fold(false, |near, similarity| near | (rank(*similarity) > self.floor)) {
                 continue;
             }
@@ -77,18 +80,18 @@ impl Nearest {
                 let rank = rank(*similarity);
                 if rank > self.floor {
                     let row = (start + number * STRIDE + place) as u32;
-                    // Flipping the sign makes unsigned numbers of the same order.
+                    // Flipping the sign bit maps signed to unsigned integers in the same order.
                     self.candidates.push(u64::from(rank as u32 ^ (1 << 31)) << 32 | u64::from(!row));
-                    if self.candidates.len() == Self::room(self.count) {
-                        self.pick();
+                    if self.candidates.len() == Self::capacity(self.count) {
+                        self.prune();
                     }
                 }
             }
         }
     }
 
-    /// Keeps the nearest.
-    fn pick(&mut self) {
+    /// Keeps the `count` nearest candidates.
+    fn prune(&mut self) {
         if self.candidates.len() > self.count {
             self.candidates.select_nth_unstable_by(self.count - 1, |a, b| b.cmp(a));
             self.candidates.truncate(self.count);
@@ -96,29 +99,29 @@ impl Nearest {
         }
     }
 
-    /// Rows and their similarities in the order of the rows.
-    fn found(mut self) -> Vec<(usize, f32)> {
-        self.pick();
+    /// Returns the nearest rows and their similarities, sorted by row.
+    fn into_sorted(mut self) -> Vec<(usize, f32)> {
+        self.prune();
         self.candidates.sort_unstable_by_key(|candidate| !(*candidate as u32));
-        let found = |candidate: u64| {
+        let decode = |candidate: u64| {
             let rank = ((candidate >> 32) as u32 ^ (1 << 31)) as i32;
-            (!(candidate as u32) as usize, f32::from_bits(folded(rank) as u32))
+            (!(candidate as u32) as usize, f32::from_bits(flip_negative(rank) as u32))
         };
-        self.candidates.into_iter().map(found).collect()
+        self.candidates.into_iter().map(decode).collect()
     }
 }
 
-/// An integer that is larger for a larger number, in the order of [`f32::total_cmp`].
+/// Maps a number to an integer in the order of [`f32::total_cmp`].
 fn rank(similarity: f32) -> i32 {
-    folded(similarity.to_bits() as i32)
+    flip_negative(similarity.to_bits() as i32)
 }
 
-/// Turns the order of negative numbers around; twice, and they are as they were.
-fn folded(bits: i32) -> i32 {
+/// Reverses the order of negative integers. The function is its own inverse.
+fn flip_negative(bits: i32) -> i32 {
     bits ^ ((bits >> 31) as u32 >> 1) as i32
 }
 
-/// The class that rows with these similarities vote for.
+/// Returns the class with the largest sum of weights exp(similarity/τ); of equal classes, the first.
 fn vote(nearest: &[(usize, f32)], labels: &[u16], temperature: f64, classes: usize) -> usize {
     let largest = nearest.iter().map(|(_, similarity)| *similarity).fold(f32::MIN, f32::max);
     let mut votes = vec![0.0f64; classes];
@@ -158,17 +161,17 @@ mod tests {
         let recipe = KnnRecipe { neighbours: 5, temperature: 0.1, ..Default::default() };
         let found = accuracy::<Plain>(&bank, &queries, &recipe, &any_device());
         assert!((found - 200.0 / 3.0).abs() < 1e-9);
-        // One neighbour and more neighbours than the bank has are fine too.
+        // One neighbour, and more neighbours than the bank has rows.
         for neighbours in [1, 200] {
             let recipe = KnnRecipe { neighbours, ..recipe.clone() };
             assert!((accuracy::<Plain>(&bank, &queries, &recipe, &any_device()) - 200.0 / 3.0).abs() < 1e-9);
         }
     }
 
-    /// Rows and similarities in the order of the rows, of a sort of them all.
-    fn sorted(similarities: &[f32], count: usize) -> Vec<(usize, f32)> {
+    /// The nearest rows by a full sort, in the order of the rows.
+    fn nearest_by_sort(similarities: &[f32], count: usize) -> Vec<(usize, f32)> {
         let mut order: Vec<usize> = (0..similarities.len()).collect();
-        // Stable: of equal ones the first stays first.
+        // The sort is stable, so the first of equal rows stays first.
         order.sort_by(|a, b| similarities[*b].total_cmp(&similarities[*a]));
         order.truncate(count);
         order.sort();
@@ -176,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_are_those_of_a_sort() {
+    fn nearest_rows_equal_a_full_sort() {
         let bits =
             |found: &[(usize, f32)]| found.iter().map(|(row, value)| (*row, value.to_bits())).collect::<Vec<_>>();
-        // Coarse values, so that many are equal; rising and falling ones; zeros of both signs and numbers that are none.
+        // Distinct values; coarse values with many ties; rising and falling values; signed zeros, NaN and infinity.
         let value = |kind: usize, i: usize| match kind {
             0 => ((i * 7919 % 1009) as f32 / 1009.0) * 2.0 - 1.0,
             1 => (i * 7919 % 13) as f32 / 13.0 - 0.5,
@@ -193,18 +196,22 @@ mod tests {
                 for step in [1, 100, 1024, 3001] {
                     let mut nearest = Nearest::new(count);
                     for (part, start) in similarities.chunks(step).zip((0..).step_by(step)) {
-                        nearest.look_at(part, start);
+                        nearest.update(part, start);
                     }
-                    let expected = sorted(&similarities, count);
-                    assert_eq!(bits(&nearest.found()), bits(&expected), "kind {kind}, {count} of parts of {step}");
+                    let expected = nearest_by_sort(&similarities, count);
+                    assert_eq!(
+                        bits(&nearest.into_sorted()),
+                        bits(&expected),
+                        "kind {kind}, {count} of parts of {step}"
+                    );
                 }
             }
         }
     }
 
     #[test]
-    fn accuracy_is_that_of_comparing_one_pair_after_the_other() {
-        // More than one block of queries and of the bank, and neither a whole number of them.
+    fn accuracy_equals_a_pairwise_computation_in_f64() {
+        // More than one block of queries and of bank rows, with an incomplete last block of both.
         let (dim, classes) = (5, 3);
         let features = |rows: usize, seed: u64| {
             let mut draw = qare_data::Draw::new(seed, qare_data::Purpose::View, 0, 0, 0);
@@ -234,7 +241,7 @@ mod tests {
         let expected = 100.0 * right.count() as f64 / queries.len() as f64;
         let found = accuracy::<Plain>(&bank, &queries, &recipe, &any_device());
         assert!((40.0..95.0).contains(&expected), "neither trivial nor chance: {expected}");
-        // In f32 two neighbours may be one too close to call.
+        // Rounding to f32 may swap neighbours of nearly equal similarity.
         assert!((found - expected).abs() < 0.4, "{found} is not {expected}");
     }
 }

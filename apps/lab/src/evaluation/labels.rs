@@ -1,4 +1,4 @@
-//! Labels by name: numbers mean nothing without the classes they stand for.
+//! Class names of labels, and matching of classes by name.
 
 use qare_data::ImageSet;
 
@@ -7,29 +7,30 @@ use log::info;
 use crate::error::{LabError, Result};
 use crate::evaluation::features::Features;
 
-/// Class names that a message spells out.
-const NAMED: usize = 8;
+/// Maximum number of class names in a message.
+const MAX_LISTED: usize = 8;
 
-/// The names of a set's labels, if it has labels.
+/// Returns the class names of a set of images, or `None` if it has no labels.
 pub fn names(images: &ImageSet) -> Option<Vec<String>> {
     images.is_labeled().then(|| images.class_names().to_vec())
 }
 
-/// Whether labels tell these images apart: there are some, and of more than one class.
-pub fn tell_apart(images: &ImageSet) -> bool {
+/// Whether the images have labels of at least two classes.
+pub fn have_several_classes(images: &ImageSet) -> bool {
     images.is_labeled() && images.labels().iter().any(|label| *label != images.labels()[0])
 }
 
-/// How many classes have an image in a set.
+/// Returns the number of classes that have an image in the set.
 pub fn present(images: &ImageSet) -> usize {
     images.labels().iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
-/// Gives the labels of features the numbers that a classifier knows their classes by.
+/// Replaces the labels of features, which index the class names `named`, by those of the same names in `known`, the classes of
+/// a classifier. `what` names the classifier in messages.
 ///
 /// # Errors
-/// If a class is not one of the classifier's.
-pub fn as_known(mut features: Features, named: &[String], known: &[String], what: &str) -> Result<Features> {
+/// If a class that has images is not among the classifier's.
+pub fn match_classes(mut features: Features, named: &[String], known: &[String], what: &str) -> Result<Features> {
     if named == known {
         return Ok(features);
     }
@@ -37,39 +38,39 @@ pub fn as_known(mut features: Features, named: &[String], known: &[String], what
     let present = |label: usize| features.labels.iter().any(|found| usize::from(*found) == label);
     if (0..named.len()).any(|label| places[label].is_none() && present(label)) {
         return Err(LabError::Usage(format!(
-            "{what}: {}; test it on images of the classes it was trained on, or train another with `qare probe`",
-            difference("its classes are", known, "those of the images are", named)
+            "{what}: {}; test it on images of the classes it was trained on, or train another classifier with `qare probe`",
+            difference("its classes are", known, "the classes of the images are", named)
         )));
     }
     info!("note: classes are matched by name: {}", difference("the classifier has", known, "the images have", named));
     for label in &mut features.labels {
-        *label = places[usize::from(*label)].expect("its class is known") as u16;
+        *label = places[usize::from(*label)].expect("the class is known") as u16;
     }
     Ok(features)
 }
 
-/// How two lists of classes differ, in words.
+/// Describes the difference between two lists of classes. `one` and `other` introduce the lists.
 pub fn difference(one: &str, first: &[String], other: &str, second: &[String]) -> String {
     let only = |these: &[String], those: &[String]| -> Vec<String> {
         these.iter().filter(|name| !those.contains(name)).cloned().collect()
     };
     let (gone, new) = (only(first, second), only(second, first));
     if gone.is_empty() && new.is_empty() {
-        return format!("{one} {}, {other} {}, in another order", listed(first), listed(second));
+        return format!("{one} {}, {other} {}, in a different order", listed(first), listed(second));
     }
-    let nothing_shared = gone.len() == first.len();
-    let besides = |names: Vec<String>| match names.as_slice() {
+    let disjoint = gone.len() == first.len();
+    let only_in = |names: Vec<String>| match names.as_slice() {
         [] => String::new(),
-        _ if nothing_shared => String::new(),
+        _ if disjoint => String::new(),
         names => format!(" (only there: {})", listed(names)),
     };
-    format!("{one} {}{}, {other} {}{}", listed(first), besides(gone), listed(second), besides(new))
+    format!("{one} {}{}, {other} {}{}", listed(first), only_in(gone), listed(second), only_in(new))
 }
 
-/// The first names of a list, and how many more there are.
+/// Lists the first names, and the number of further ones.
 pub fn listed(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(NAMED) {
+    let quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MAX_LISTED) {
         0 => quoted.join(", "),
         more => format!("{} and {more} more", quoted.join(", ")),
     }
@@ -90,21 +91,21 @@ mod tests {
     #[test]
     fn labels_follow_their_names() {
         let known = strings(&["blue", "green", "red"]);
-        let mapped = as_known(features(&[0, 1, 0]), &strings(&["red", "blue"]), &known, "m").unwrap();
+        let mapped = match_classes(features(&[0, 1, 0]), &strings(&["red", "blue"]), &known, "m").unwrap();
         assert_eq!(mapped.labels, [2, 0, 2]);
-        let same = as_known(features(&[2, 1]), &known, &known, "m").unwrap();
+        let same = match_classes(features(&[2, 1]), &known, &known, "m").unwrap();
         assert_eq!(same.labels, [2, 1]);
     }
 
     #[test]
-    fn a_class_that_is_not_known_is_refused_unless_it_has_no_images() {
+    fn an_unknown_class_is_refused_unless_it_has_no_images() {
         let (known, named) = (strings(&["green", "red"]), strings(&["rouge", "red"]));
-        let error = as_known(features(&[0, 1]), &named, &known, "classifier.safetensors").unwrap_err();
+        let error = match_classes(features(&[0, 1]), &named, &known, "classifier.safetensors").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         for word in ["classifier.safetensors", "rouge", "green"] {
             assert!(error.to_string().contains(word), "{error}");
         }
-        assert_eq!(as_known(features(&[1, 1]), &named, &known, "m").unwrap().labels, [1, 1]);
+        assert_eq!(match_classes(features(&[1, 1]), &named, &known, "m").unwrap().labels, [1, 1]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a backbone is worth: frozen features, kNN, linear probe, fine-tuning, test.
+//! Evaluation of a backbone: frozen features, kNN, linear probe, fine-tuning, test.
 
 pub mod features;
 pub mod finetune;

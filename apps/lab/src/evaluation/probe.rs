@@ -26,48 +26,48 @@ use crate::runs::files::folder_of;
 use crate::runs::{files, run_folder};
 use crate::training::TrainOptions;
 
-/// Loss (mean cross entropy) and accuracy (percent).
+/// Loss and accuracy of a classifier.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluation {
     /// Mean cross entropy.
     pub loss: f64,
-    /// Percent.
+    /// Accuracy in percent.
     pub accuracy: f64,
 }
 
-/// What the features of a backbone are worth.
+/// The result of a linear probe or of fine-tuning.
 pub struct ProbeResult<B: Backend> {
-    /// As it was, or fine-tuned.
+    /// The backbone, frozen or fine-tuned.
     pub backbone: Backbone<B>,
-    /// What tells the classes by its features.
+    /// The classifier on its features.
     pub classifier: LinearClassifier<B>,
-    /// On the training split.
+    /// Loss and accuracy on the training split.
     pub train: Evaluation,
-    /// On the test split.
+    /// Loss and accuracy on the test split.
     pub test: Evaluation,
-    /// Accuracy in percent of the test split's nearest neighbours in the training split.
+    /// kNN accuracy of the test split in percent, with the training split as the bank.
     pub knn: f64,
 }
 
-/// What a probe depends on besides its recipe and its images.
+/// Options of a probe besides its recipe and its images.
 pub struct ProbeOptions<'a, B: Backend> {
-    /// Hears how far a linear probe is.
+    /// Receives the progress of a linear probe.
     pub on_progress: OnProgress<'a>,
-    /// Of fine-tuning.
+    /// Options of fine-tuning.
     pub training: TrainOptions<'a, B>,
-    /// Where a fine-tuning keeps its state while it goes on.
+    /// The run folder of fine-tuning while it trains.
     pub tuning_folder: PathBuf,
 }
 
 impl<B: Backend> ProbeOptions<'_, B> {
-    /// Of a probe that nobody watches; a fine-tuning keeps its state in this folder.
+    /// Options without progress reports and renderer.
     pub fn silent(tuning_folder: &Path) -> Self {
         Self { on_progress: &ignore, training: TrainOptions::default(), tuning_folder: tuning_folder.to_path_buf() }
     }
 }
 
-/// Computes the features of both splits once, and trains and evaluates a classifier on them; or fine-tunes the backbone
-/// together with one, and evaluates both. Fine-tuning takes all the devices, all else the first.
+/// Trains and evaluates a linear classifier on the frozen features of both splits, which are computed once; or fine-tunes the
+/// backbone together with a classifier. Fine-tuning uses all devices, everything else the first one.
 ///
 /// # Errors
 /// If images cannot be loaded in batches, or fine-tuning fails.
@@ -108,7 +108,7 @@ fn labels<B: Backend>(features: &Features, device: &B::Device) -> Tensor<B, 1, I
     Tensor::from_data(TensorData::new(labels, [features.len()]), device)
 }
 
-/// Loss and accuracy of a classifier on features.
+/// Computes loss and accuracy of a classifier on features.
 pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Features, device: &B::Device) -> Evaluation {
     let logits = classifier.forward(features.tensor(device)); // [N, classes]
     let targets = labels::<B>(features, device);
@@ -118,29 +118,31 @@ pub fn evaluate<B: Backend>(classifier: &LinearClassifier<B>, features: &Feature
     Evaluation { loss: loss.into_scalar().to_f64(), accuracy: 100.0 * correct as f64 / features.len() as f64 }
 }
 
-/// Where a probe and its figures go.
+/// The output files of a probe.
 pub struct ProbeTarget {
-    /// Backbone and classifier.
+    /// File of the backbone and the classifier.
     weights: PathBuf,
-    /// Figures of the probe, of kNN, and of tests of its classifier.
+    /// File of the figures of the probe, of kNN, and of tests of the classifier.
     results: PathBuf,
 }
 
 impl ProbeTarget {
-    /// The file of backbone and classifier.
+    /// Returns the path of the file of backbone and classifier.
     pub fn weights(&self) -> &Path {
         &self.weights
     }
 
-    /// Where a fine-tuning keeps its state while it goes on: a folder of the weights' name.
+    /// Returns the run folder of fine-tuning: the path of the weights without its extension.
     pub fn tuning_folder(&self) -> PathBuf {
         self.weights.with_extension("")
     }
 
-    /// A file that the call names and one for its figures; or files beside the weights that are probed.
+    /// Returns `output` and a results file beside it; without `output`, files beside the weights that are probed.
+    ///
+    /// The checks run before the training, so that no training is lost.
     ///
     /// # Errors
-    /// If files cannot be made there, or do not fit: an hour of training would have been for nothing.
+    /// If `output` is not the name of a `.safetensors` file, the folder is not writable, or the disk has too little space.
     pub fn of(checkpoint: &Checkpoint, recipe: &Recipe, output: Option<&Path>) -> Result<Self> {
         let target = match output {
             Some(output) if extension(output) != "safetensors" => {
@@ -154,10 +156,10 @@ impl ProbeTarget {
                 is_another(output, checkpoint)?;
                 Self { weights: output.to_path_buf(), results: output.with_extension("results.json") }
             }
-            None if other_images(checkpoint, recipe) => {
+            None if has_other_images(checkpoint, recipe) => {
                 return Err(LabError::Usage(format!(
-                    "{} was trained on the images in {}, and this is to be a classifier for those in {}: name a file for it with \
-                     --output FILE.safetensors, for beside the weights is the place of one for their own images",
+                    "{} was trained on the images in {}, and the probe is for the images in {}: name an output file with \
+                     --output FILE.safetensors; the file beside the weights is for a probe of their own images",
                     checkpoint.file.display(),
                     checkpoint.recipe.data_dir.as_deref().unwrap_or(Path::new("")).display(),
                     recipe.data_dir.as_deref().unwrap_or(Path::new("")).display()
@@ -171,7 +173,7 @@ impl ProbeTarget {
         let folder = folder_of(&target.weights);
         files::check_writable(folder).map_err(|error| {
             LabError::Usage(format!(
-                "nothing can be written in {} ({error}): name another place with --output FILE.safetensors",
+                "the folder {} is not writable ({error}): name another place with --output FILE.safetensors",
                 folder.display()
             ))
         })?;
@@ -182,11 +184,11 @@ impl ProbeTarget {
 
 /// A probe of a checkpoint, not yet saved.
 pub struct Probed<'a, B: Backend> {
-    /// What it found.
+    /// Classifier, losses and accuracies.
     pub result: ProbeResult<B>,
-    /// Neighbours that the kNN accuracy asked.
+    /// Number of neighbours of the kNN accuracy.
     pub neighbours: usize,
-    /// How long it took.
+    /// Duration of the probe in seconds.
     pub seconds: f64,
     checkpoint: &'a Checkpoint,
     recipe: &'a Recipe,
@@ -194,10 +196,10 @@ pub struct Probed<'a, B: Backend> {
     classes: &'a [String],
 }
 
-/// Trains the linear probe of a checkpoint, or fine-tunes it.
+/// Trains a linear probe on a checkpoint, or fine-tunes the checkpoint.
 ///
 /// # Errors
-/// If the checkpoint is fine-tuned already, and those of [`evaluate_backbone`].
+/// If the checkpoint is fine-tuned already, and the errors of [`evaluate_backbone`].
 pub fn probe<'a, B: ReplicaBackend>(
     checkpoint: &'a Checkpoint,
     recipe: &'a Recipe,
@@ -209,7 +211,7 @@ pub fn probe<'a, B: ReplicaBackend>(
     let started = std::time::Instant::now();
     if checkpoint.recipe.probe.finetune && checkpoint.weights.has_prefix("classifier") {
         return Err(LabError::Usage(format!(
-            "{} is fine-tuned: probe the weights that it was tuned from",
+            "{} is fine-tuned: probe the weights that the fine-tuning started from",
             checkpoint.file.display()
         )));
     }
@@ -218,8 +220,8 @@ pub fn probe<'a, B: ReplicaBackend>(
         && recipe.probed() == recipe.dataset
     {
         info!(
-            "note: {}; the classifier is for those of these images",
-            labels::difference("the backbone was trained on images of", trained, "these are of", classes)
+            "note: {}; the classifier learns the classes of these images",
+            labels::difference("the backbone was trained on images of", trained, "these images are of", classes)
         );
     }
     let backbone = checkpoint.backbone::<B>(&devices[0])?;
@@ -230,7 +232,7 @@ pub fn probe<'a, B: ReplicaBackend>(
 }
 
 impl<B: Backend> Probed<'_, B> {
-    /// Writes backbone and classifier to their file, and the figures to theirs.
+    /// Writes backbone and classifier to the weights file, and the figures to the results file.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -270,14 +272,14 @@ impl<B: Backend> Probed<'_, B> {
     }
 }
 
-/// Whether a probe is of another folder of images than the weights were trained on, which still is there.
-fn other_images(checkpoint: &Checkpoint, recipe: &Recipe) -> bool {
+/// Whether the probe uses another folder of images than the training, and both folders exist.
+fn has_other_images(checkpoint: &Checkpoint, recipe: &Recipe) -> bool {
     let folder = |recipe: &Recipe| recipe.data_dir.as_deref().and_then(|dir| dir.canonicalize().ok());
     let both = recipe.probed() == DatasetName::Folder && checkpoint.recipe.dataset == DatasetName::Folder;
-    both && folder(&checkpoint.recipe).is_some_and(|own| folder(recipe).is_some_and(|probed| probed != own))
+    both && folder(&checkpoint.recipe).is_some_and(|trained| folder(recipe).is_some_and(|probed| probed != trained))
 }
 
-/// All that a probe's figures depend on besides the weights.
+/// Returns the settings that a probe's figures depend on besides the weights.
 pub fn settings(recipe: &Recipe) -> serde_json::Value {
     let mut settings = json!({
         "seed": recipe.probe_seed(),
@@ -289,35 +291,34 @@ pub fn settings(recipe: &Recipe) -> serde_json::Value {
     if recipe.probed() == DatasetName::Folder {
         settings["data_dir"] = json!(recipe.data_dir);
     }
-    // Few runs have a size of their own; figures of the others say nothing of it.
+    // The key is present only if the recipe sets a size.
     if let Some(size) = recipe.image_size {
         settings["image_size"] = json!(size);
     }
-    // Figures of runs that could only be in f32 say nothing of it.
+    // The key is absent for f32, so that figures recorded before this setting existed still match.
     if recipe.precision != Precision::F32 {
         settings["precision"] = json!(recipe.precision);
     }
     settings
 }
 
-/// Where the probe of some weights is kept.
+/// Returns the default file for the probe of some weights.
 fn probe_path(weights: &Path, recipe: &Recipe, foreign: bool) -> PathBuf {
     let stem = name_of_probed(weights, foreign);
     let suffix = if recipe.probe.finetune { TUNED } else { PROBED };
-    let elsewhere = match recipe.probed() == recipe.dataset {
-        true => String::new(),
-        false => format!("_{}", recipe.probed()),
-    };
-    weights.with_file_name(format!("{stem}{suffix}{elsewhere}.safetensors"))
+    let dataset = if recipe.probed() == recipe.dataset { String::new() } else { format!("_{}", recipe.probed()) };
+    weights.with_file_name(format!("{stem}{suffix}{dataset}.safetensors"))
 }
 
-/// What names of things made of some weights begin with: the name of their file without its extension. Files of other
-/// programs keep theirs, for `m.pt` and `m.pth` are two; `.tar` goes, as in the paper's repository.
+/// Returns the prefix of the names of files derived from some weights: the file name without its extension.
+///
+/// Files of other programs keep the extension, so that the probes of `m.pt` and `m.pth` have different names; only `.tar` is
+/// removed, as in the paper's repository.
 pub fn name_of_probed(weights: &Path, foreign: bool) -> String {
     let name = weights.file_name().expect("a file has a name").to_string_lossy();
-    let own = [PROBED, TUNED].iter().find_map(|suffix| name.split_once(suffix).map(|(start, _)| start));
+    let derived_from = [PROBED, TUNED].iter().find_map(|suffix| name.split_once(suffix).map(|(start, _)| start));
     let stem = || weights.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    match own {
+    match derived_from {
         Some(start) => start.to_string(),
         None if foreign && extension(weights) != "tar" => name.into_owned(),
         None => stem(),
@@ -332,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probes_of_one_run_have_names_of_their_own() {
+    fn each_probe_of_a_run_has_its_own_name() {
         let mut recipe = Recipe::default();
         let name = |weights: &str, recipe: &Recipe| {
             let foreign = !weights.contains("epoch_");

@@ -1,4 +1,4 @@
-//! Stage 3: the linear classifier on the unseen test split.
+//! Stage 3: testing the linear classifier on the test split.
 
 use burn::tensor::backend::Backend;
 use qare_data::Splits;
@@ -12,22 +12,22 @@ use crate::runs::checkpoint::Checkpoint;
 use crate::runs::files::{self, folder_of};
 use crate::runs::run_folder;
 
-/// A classifier's test, not yet recorded.
+/// The result of a test, not yet recorded.
 pub struct Tested<'a> {
     /// Loss and accuracy.
     pub evaluation: Evaluation,
-    /// Images tested on.
+    /// Number of test images.
     pub images: usize,
-    /// Why nothing can be recorded, if that is so.
+    /// The error that prevents recording, if any.
     unwritable: Option<std::io::Error>,
     checkpoint: &'a Checkpoint,
 }
 
-/// Loss and accuracy of a checkpoint's classifier on the test split. Labels of the images are matched with the classifier's by
-/// the names of their classes.
+/// Computes loss and accuracy of a checkpoint's classifier on the test split. Classes of the images are matched with those of
+/// the classifier by name.
 ///
 /// # Errors
-/// If there are images of a class that the classifier does not know.
+/// If there are images of a class that the classifier does not know, or the checkpoint has no classifier of this number of classes.
 pub fn test<'a, B: Backend>(
     checkpoint: &'a Checkpoint,
     splits: &Splits,
@@ -38,22 +38,23 @@ pub fn test<'a, B: Backend>(
     let recipe = &checkpoint.recipe;
     let backbone = checkpoint.backbone::<B>(device)?;
     let named = splits.test.class_names();
-    // Classifiers of other programs do not tell the names of their classes: their number has to do.
+    // Classifiers of other programs have no class names. Their classes are assumed to be those of the images.
     let known = checkpoint.classes.as_deref().unwrap_or(named);
     let classifier = checkpoint.classifier::<B>(known.len(), device)?;
     let unwritable = files::check_writable(folder_of(&checkpoint.results_file())).err();
     let normalization = recipe.probe_normalization();
     let features = features::extract(&backbone, &splits.test, normalization, precision, workers, device)?;
-    let features = labels::as_known(features, named, known, &checkpoint.file.display().to_string())?;
+    let features = labels::match_classes(features, named, known, &checkpoint.file.display().to_string())?;
     let evaluation = probe::evaluate(&classifier, &features, device);
     Ok(Tested { evaluation, images: features.len(), unwritable, checkpoint })
 }
 
 impl Tested<'_> {
-    /// Records the figures under a stage's name. Where nothing can be written, it says why: a test is done all the same.
+    /// Records the figures under the name of a stage. A folder that is not writable is not an error: the reason is returned as a
+    /// note.
     ///
     /// # Errors
-    /// If the figures that are there are damaged.
+    /// If the results file is damaged.
     pub fn record(&self, stage: &str) -> Result<Option<String>> {
         let results = self.checkpoint.results_file();
         if let Some(error) = &self.unwritable {

@@ -1,4 +1,4 @@
-//! Features of images as files.
+//! Writing the features of images to files.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::precision::Precision;
 use crate::runs::checkpoint::Checkpoint;
 use crate::runs::files::write_whole;
 
-/// The name of each image's file, where images have files.
+/// Returns the file name of each image, or `None` if the images do not come from files.
 fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
     parts.iter().flat_map(|images| (0..images.len()).map(|index| images.file_name(index))).collect()
 }
 
-/// The label of an image whose class nobody knows.
+/// The label of an image without a known class.
 pub const UNKNOWN: i64 = -1;
 
-/// Features with what belongs to them.
+/// Frozen features of images, with labels, class names and file names.
 pub struct Embedded<'a> {
-    /// One row of `dim` values after the other.
+    /// The features `[N, F]`, row by row.
     values: Vec<f32>,
     dim: usize,
     labels: Vec<i64>,
@@ -33,7 +33,7 @@ pub struct Embedded<'a> {
     file_names: Option<Vec<&'a str>>,
 }
 
-/// The frozen features of some sets of images, one set after the other.
+/// Computes the frozen features of several sets of images and concatenates them.
 ///
 /// # Errors
 /// If images cannot be loaded in batches.
@@ -54,44 +54,43 @@ pub fn embed<'a, B: Backend>(
         let label = |label: &u16| if images.is_labeled() { i64::from(*label) } else { UNKNOWN };
         labels.extend(more.labels.iter().map(label));
     }
-    // Of a part without labels the names of classes are those of nothing.
+    // Class names are taken from a set that has labels.
     let labelled = parts.iter().find(|images| images.is_labeled()).or(parts.first());
     let class_names = labelled.map_or(&[][..], |images| images.class_names());
     Ok(Embedded { values, dim, labels, class_names, file_names: file_names(parts) })
 }
 
 impl Embedded<'_> {
-    /// The number of images.
+    /// Returns the number of images, N.
     pub fn rows(&self) -> usize {
         self.labels.len()
     }
 
-    /// The number of values of each.
+    /// Returns the number of features of an image, F.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// How many images have no label.
+    /// Returns the number of images without a label.
     pub fn unlabelled(&self) -> usize {
         self.labels.iter().filter(|label| **label == UNKNOWN).count()
     }
 
-    /// The labels, if any image has one.
+    /// Returns the labels, or `None` if no image has one.
     fn known_labels(&self) -> Option<&[i64]> {
         (self.unlabelled() < self.rows()).then_some(&self.labels[..])
     }
 
-    /// All in one file: `features` f32 `[N, F]` and, where there are labels, `labels` i64 `[N]`; names of classes and files as JSON
-    /// in the metadata.
+    /// Writes everything to one file: `features` f32 `[N, F]` and, if there are labels, `labels` i64 `[N]`. Class names and file
+    /// names are JSON in the metadata.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write_safetensors(&self, path: &Path) -> Result<()> {
         write_whole(path, &self.safetensors())
     }
 
-    /// `features` f32 `[N, F]` and, where there are labels, `labels` i64 `[N]` and the names of their classes as JSON in the
-    /// metadata, where the names of the files are.
+    /// Returns the bytes of the file of [`write_safetensors`](Self::write_safetensors).
     fn safetensors(&self) -> Vec<u8> {
         let values: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let labels: Option<Vec<u8>> =
@@ -109,14 +108,14 @@ impl Embedded<'_> {
         safetensors::serialize(tensors, Some(metadata)).expect("names and shapes make valid JSON")
     }
 
-    /// The features as NAME.npy; where there are labels, they as NAME.labels.npy and a line with the name of each class as
-    /// NAME.classes.txt; and a line with its file for each image as NAME.files.txt.
+    /// Writes the features to NAME.npy. If there are labels, writes them to NAME.labels.npy and the class names, one a line, to
+    /// NAME.classes.txt. If the images come from files, writes the file names, one a line, to NAME.files.txt.
     ///
     /// # Errors
-    /// If one of them cannot be written.
+    /// If a file cannot be written.
     pub fn write_npy(&self, path: &Path) -> Result<()> {
         let rows = self.rows() as u64;
-        // A name with a line break would be two.
+        // A line break in a name would split it into two lines.
         let line = |name: &&str| name.replace(['\n', '\r'], "\u{fffd}");
         let lines =
             |lines: &[&str]| format!("{}\n", lines.iter().map(line).collect::<Vec<_>>().join("\n")).into_bytes();

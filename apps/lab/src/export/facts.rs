@@ -1,4 +1,4 @@
-//! What is known about a backbone, and how its images are prepared.
+//! The metadata of an exported backbone, and the preparation of its images.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,30 @@ use crate::recipe::{Recipe, SIZES};
 use crate::runs::checkpoint::{Checkpoint, ORIGIN};
 use crate::version::{COMMIT, VERSION};
 
-/// Settings that are paths of the machine that trained: they mean nothing elsewhere, and may tell more than is meant to be told.
+/// Settings that are paths. They mean nothing on another machine and may reveal private names, so an export leaves them out.
 const PATHS: [&str; 3] = ["checkpoint", "data_dir", "out"];
 
-/// What an export says of its backbone. What is not known is none.
+/// The metadata of an exported backbone. Unknown values are `None`.
 pub struct Facts {
     pub backbone: BackboneName,
-    /// Whether another program trained it first.
+    /// Whether another program trained the backbone, possibly before fine-tuning.
     pub foreign: bool,
     pub dataset: Option<DatasetName>,
-    /// Height and width of its images.
+    /// Height and width of the input images.
     pub size: Option<usize>,
     pub normalization: Option<Normalization>,
-    /// Names of the classes in the images trained on, in the order of their labels.
+    /// Class names of the training images, in the order of the labels.
     pub classes: Option<Vec<String>>,
     /// The settings of the run as TOML, without paths.
     pub recipe: Option<String>,
     pub epoch: Option<usize>,
-    /// What `embed` computes in, unless it is told otherwise.
+    /// The default precision of `embed`.
     pub precision: Precision,
 }
 
-/// The dataset that a backbone was trained on last: fine-tuning sees that of its probe.
+/// Returns the dataset that a backbone was last trained on: the dataset of the probe after fine-tuning, else that of the run.
 pub fn trained_on(checkpoint: &Checkpoint) -> DatasetName {
-    match is_tuned(checkpoint) {
-        true => checkpoint.recipe.probed(),
-        false => checkpoint.recipe.dataset,
-    }
+    if is_tuned(checkpoint) { checkpoint.recipe.probed() } else { checkpoint.recipe.dataset }
 }
 
 fn is_tuned(checkpoint: &Checkpoint) -> bool {
@@ -46,15 +43,18 @@ fn is_tuned(checkpoint: &Checkpoint) -> bool {
 }
 
 impl Facts {
-    /// Of a checkpoint, and of a call that may say what weights of another program do not.
+    /// Collects the metadata of a checkpoint. `stated` and `size` are the values given by the user for weights of another program.
+    ///
+    /// # Errors
+    /// If `stated` or `size` contradicts the checkpoint, or `size` is out of range.
     pub fn of(checkpoint: &Checkpoint, stated: Option<DatasetName>, size: Option<usize>) -> Result<Self> {
         if let Some(size) = size.filter(|size| !SIZES.contains(size)) {
             let (least, most) = SIZES.into_inner();
-            return Err(LabError::Usage(format!("--image-size {size}: it has to be from {least} to {most}")));
+            return Err(LabError::Usage(format!("--image-size {size}: expected a size from {least} to {most}")));
         }
         let recipe = &checkpoint.recipe;
         let classes = checkpoint.classes.clone();
-        let of = |dataset: Option<DatasetName>, size, recipe: Option<String>| Self {
+        let facts = |dataset: Option<DatasetName>, size, recipe: Option<String>| Self {
             backbone: checkpoint.recipe.backbone,
             foreign: checkpoint.foreign,
             dataset,
@@ -65,9 +65,9 @@ impl Facts {
             recipe,
             precision: checkpoint.recipe.precision,
         };
-        // Who only probed the weights of another program did not train them, and knows no more of them than their file.
+        // The recipe of a linear probe does not describe the training of weights of another program.
         if checkpoint.foreign && !is_tuned(checkpoint) {
-            return Ok(of(stated, size.or(stated.and_then(DatasetName::side)), None));
+            return Ok(facts(stated, size.or(stated.and_then(DatasetName::side)), None));
         }
         let (dataset, file) = (trained_on(checkpoint), checkpoint.file.display());
         if let Some(stated) = stated.filter(|stated| *stated != dataset) {
@@ -79,26 +79,26 @@ impl Facts {
                 "--image-size {size}: {file} was trained on images of {trained_at}×{trained_at}"
             )));
         }
-        Ok(of(Some(dataset), Some(trained_at), Some(without_paths(recipe))))
+        Ok(facts(Some(dataset), Some(trained_at), Some(without_paths(recipe))))
     }
 
-    /// The facts as texts, those of more than a word or a number as JSON.
+    /// Returns the metadata as text. Values that are not a single word or number are JSON.
     pub fn metadata(&self, checkpoint: &Checkpoint) -> BTreeMap<&'static str, String> {
-        // As f32 they have the digits that they were written with.
+        // f32 values print with the digits of their source text.
         let triple = |values: [f32; 3]| serde_json::to_string(&values).expect("plain numbers");
-        // By which this program knows its own weights again.
+        // This entry identifies the weights as a file of this program.
         let origin = self.recipe.as_ref().map(|recipe| checkpoint.origin_with(recipe.clone()));
         let entries = [
             (ORIGIN, origin),
-            // By which other programs know that the tensors are PyTorch's.
+            // Other programs recognise PyTorch tensors by this entry.
             ("format", Some("pt".to_string())),
             ("architecture", Some(self.backbone.to_string())),
             ("feature_dim", Some(self.backbone.feature_dim().to_string())),
             ("input_size", self.size.map(|size| size.to_string())),
             ("resize", Some(self.resize())),
             ("resize_rule", Some(resize_rule().to_string())),
-            ("mean", self.normalization.map(|of| triple(of.mean))),
-            ("std", self.normalization.map(|of| triple(of.std))),
+            ("mean", self.normalization.map(|normalization| triple(normalization.mean))),
+            ("std", self.normalization.map(|normalization| triple(normalization.std))),
             ("dataset", self.dataset.map(|dataset| dataset.to_string())),
             ("classes", self.classes.as_ref().map(|classes| json!(classes).to_string())),
             ("version", Some(VERSION.to_string())),
@@ -111,7 +111,7 @@ impl Facts {
         entries.into_iter().filter_map(|(key, text)| Some((key, text?))).collect()
     }
 
-    /// The keys of what is not known.
+    /// Returns the keys whose values are unknown.
     pub fn unknown(&self) -> Vec<&'static str> {
         let known = [
             ("input_size", self.size.is_some()),
@@ -125,23 +125,24 @@ impl Facts {
         known.into_iter().filter(|(_, known)| !known).map(|(key, _)| key).collect()
     }
 
-    /// How an image gets its size, in words.
+    /// Describes how an image is resized.
     pub fn resize(&self) -> String {
         let side = self.size.map_or("input_size".to_string(), |size| size.to_string());
         format!(
-            "The image is turned upright by its EXIF orientation and becomes 8-bit RGB; transparency is dropped. Its shorter side \
-             is resized to {side} pixels (bilinear with antialiasing, in Pillow's arithmetic, widths before heights) and the longer one along with \
-             it, rounded down. The middle {side}×{side} is cut out, a half pixel rounded to the even side. Of an image more than {} \
-             times as long as wide, only the middle of that length is resized. An image of {side}×{side} keeps its pixels.",
+            "The image is rotated upright according to its EXIF orientation and converted to 8-bit RGB; transparency is dropped. \
+             Its shorter side is resized to {side} pixels (bilinear with antialiasing, as in Pillow, width before height) and the \
+             longer side in proportion, rounded down. The central {side}×{side} pixels are cropped; a half-pixel offset is rounded \
+             to even. An image whose long side is more than {} times its short side is first cropped to that ratio around its \
+             centre. An image of {side}×{side} keeps its pixels.",
             LONGEST
         )
     }
 }
 
-/// Beyond so many times its width, the length of an image is cut off before it is resized.
+/// Maximum ratio of the long to the short side. Longer images are cropped to it before they are resized.
 const LONGEST: usize = 16;
 
-/// The same for programs; the size is `input_size`.
+/// The rule of [`Facts::resize`] as JSON for programs. The size is the entry `input_size`.
 fn resize_rule() -> serde_json::Value {
     json!({
         "orientation": "exif",
@@ -157,15 +158,15 @@ fn resize_rule() -> serde_json::Value {
     })
 }
 
-/// The settings as TOML, with a line that names the paths left out.
+/// Returns the settings as TOML without paths. A comment in the first line names the settings left out.
 fn without_paths(recipe: &Recipe) -> String {
     let table = toml::Table::try_from(recipe).expect("a recipe is plain TOML");
     let (table, left_out) = split_off_paths(table, "");
     let text = toml::to_string(&table).expect("a recipe is plain TOML");
-    format!("# Left out, being paths of the machine that trained: {}\n{text}", left_out.join(", "))
+    format!("# Left out, because they are paths on the training machine: {}\n{text}", left_out.join(", "))
 }
 
-/// The settings that are no paths, and the names of those that are.
+/// Splits settings into those that are not paths and the names of those that are.
 fn split_off_paths(table: toml::Table, prefix: &str) -> (toml::Table, Vec<String>) {
     let (mut kept, mut left_out) = (toml::Table::new(), Vec::new());
     for (name, value) in table {

@@ -1,12 +1,12 @@
-//! Texts in the header of a safetensors file, in an order of their own.
+//! Sorted metadata in the header of a safetensors file.
 
 use std::collections::BTreeMap;
 
-/// The contents of a safetensors file with these texts as its metadata, sorted by key: the same export makes the same bytes,
-/// which a map without an order does not.
+/// Adds metadata to the contents of a safetensors file that has none. The metadata is sorted by key, so that equal exports have
+/// equal bytes; the `safetensors` crate writes a hash map in arbitrary order.
 ///
-/// A file is the length of its header as eight bytes, the header (JSON, filled up with spaces to a multiple of eight), and the
-/// tensors, whose places count from the header's end.
+/// The file consists of the length of the header in eight bytes, the header (JSON, padded with spaces to a multiple of eight
+/// bytes), and the tensors, whose offsets are relative to the end of the header.
 pub fn with_metadata(file: &[u8], metadata: &BTreeMap<&str, String>) -> Vec<u8> {
     let (length, rest) = file.split_first_chunk::<8>().expect("a file starts with eight bytes");
     let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_stay_where_texts_are_added() {
+    fn adding_metadata_keeps_the_tensors() {
         let values: Vec<u8> = (0..24).collect();
         let tensors = [("b", 0..16), ("a", 16..24)];
         let views = tensors

@@ -1,4 +1,4 @@
-//! Backbones and features for use elsewhere, with what it takes to use them.
+//! Export of backbones and features for other programs, with the metadata needed to use them.
 
 pub mod embedding;
 mod facts;
@@ -20,33 +20,33 @@ use crate::runs::checkpoint::{Checkpoint, Stated};
 use crate::runs::files::{check_writable, write_whole};
 use crate::runs::run_folder::is_of_run;
 
-/// What is to be exported, and where to.
+/// The source and the destination of an export.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportOptions<'a> {
-    /// A run folder, or a weights file.
+    /// A run folder or a weights file.
     pub checkpoint: &'a Path,
     /// `FILE.safetensors`, for weights under PyTorch's names, or `FILE.mpk`, for a record of Burn.
     pub output: &'a Path,
-    /// The dataset trained on, where the weights do not say it.
+    /// The training dataset, for weights files that do not record it.
     pub trained_on: Option<DatasetName>,
-    /// Height and width of the images trained on, where the weights do not say it.
+    /// Height and width of the training images, for weights files that do not record it.
     pub image_size: Option<usize>,
 }
 
-/// A backbone that has been exported.
+/// The result of an export.
 pub struct Exported {
-    /// What it was taken from.
+    /// The exported checkpoint.
     pub checkpoint: Checkpoint,
-    /// The text about it.
+    /// The path of the README beside the export.
     pub readme: PathBuf,
-    /// Whether the export says how images are to be prepared.
+    /// Whether the export describes the preparation of images completely.
     pub tells_preparation: bool,
 }
 
-/// Writes the backbone of a checkpoint, and a text about it beside. The backbone is on `device` meanwhile.
+/// Writes the backbone of a checkpoint, and a README beside it. The backbone is loaded on `device`.
 ///
 /// # Errors
-/// If the checkpoint is damaged or says otherwise than the call, or a file cannot be written.
+/// If the checkpoint is damaged or contradicts the options, or a file cannot be written.
 pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result<Exported> {
     let ExportOptions { output, trained_on, image_size, .. } = *options;
     let format = extension(output);
@@ -58,8 +58,8 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
     }
     writable(output)?;
     let readme = readme_of(output);
-    replaceable(&readme)?;
-    // Which dataset is of no consequence to reading a backbone.
+    check_replaceable(&readme)?;
+    // Reading weights of another program needs a dataset, but any will do for the backbone.
     let stated = Stated { dataset: trained_on.or(Some(DatasetName::Cifar10)), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(options.checkpoint, &stated)?;
     is_another(output, &checkpoint)?;
@@ -79,18 +79,18 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
     Ok(Exported { checkpoint, readme, tells_preparation })
 }
 
-/// The text beside an export, named after the whole of its name: two exports never share one.
+/// Returns the path of the README beside an export. It contains the full file name, so that two exports never share a README.
 fn readme_of(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_os_string();
     name.push(".README.md");
     output.with_file_name(name)
 }
 
-/// Looks whether a text that is there already is of an export: that of a person stays.
-fn replaceable(readme: &Path) -> Result<()> {
+/// Checks that an existing README was written by an export, so that no other file is overwritten.
+fn check_replaceable(readme: &Path) -> Result<()> {
     match std::fs::read(readme) {
         Ok(bytes) if !bytes.starts_with(readme::MARK.as_bytes()) => Err(LabError::Usage(format!(
-            "{} is there already and is not of an export: move it away, or name another --output",
+            "{} exists and was not written by an export: move it away, or choose another --output",
             readme.display()
         ))),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::io("read", readme, error)),
@@ -98,7 +98,10 @@ fn replaceable(readme: &Path) -> Result<()> {
     }
 }
 
-/// Looks whether a file can be put there, before the work for it is done.
+/// Checks that an output file can be written, before any work is done for it.
+///
+/// # Errors
+/// If `output` is a folder, its folder is missing or not writable, or the file belongs to a run.
 pub fn writable(output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if output.is_dir() || !folder.is_dir() {
@@ -109,27 +112,29 @@ pub fn writable(output: &Path) -> Result<()> {
     }
     if is_of_run(output) {
         return Err(LabError::Usage(format!(
-            "--output {}: that is a file of a run, which stays: choose another name",
+            "--output {}: this file belongs to a run and is not overwritten: choose another name",
             output.display()
         )));
     }
-    check_writable(folder).map_err(|error| {
-        LabError::Usage(format!("--output {}: nothing can be written there: {error}", output.display()))
-    })
+    check_writable(folder)
+        .map_err(|error| LabError::Usage(format!("--output {}: the folder is not writable: {error}", output.display())))
 }
 
-/// Looks whether a file to be written is another than the weights that are read.
+/// Checks that the output file is not the weights file that is read.
+///
+/// # Errors
+/// If both are the same file.
 pub fn is_another(output: &Path, checkpoint: &Checkpoint) -> Result<()> {
     match (output.canonicalize(), checkpoint.file.canonicalize()) {
         (Ok(output), Ok(read)) if output == read => Err(LabError::Usage(format!(
-            "--output {}: those are the weights that are read, which stay: choose another name",
+            "--output {}: these are the weights that are read, and they are not overwritten: choose another name",
             output.display()
         ))),
         _ => Ok(()),
     }
 }
 
-/// The end of a file's name, in small letters.
+/// Returns the extension of a file name in lower case.
 pub fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }

@@ -1,10 +1,10 @@
-//! NumPy's file format, version 1.0, as far as features and labels need it.
+//! Writing NumPy's file format, version 1.0.
 
-/// A number that such a file can hold.
+/// An element type of an array.
 pub trait Number: Copy {
-    /// Its type as NumPy writes it.
+    /// NumPy's name of the type.
     const TYPE: &'static str;
-    /// Appends its bytes.
+    /// Appends the little-endian bytes of the number.
     fn write(self, bytes: &mut Vec<u8>);
 }
 
@@ -22,20 +22,20 @@ impl Number for i64 {
     }
 }
 
-/// Magic number, version and the length of the dictionary that follows.
+/// Length of the magic string, the version and the length field.
 const START: usize = 10;
-/// The numbers begin at a multiple of it.
+/// The data is aligned to this number of bytes.
 const ALIGNMENT: usize = 64;
 
-/// The bytes of a file of numbers in row-major order.
+/// Returns the bytes of a file with an array in row-major order.
 ///
 /// Source: `numpy.lib.format`, "Format Version 1.0".
 ///
 /// # Panics
-/// If there are not as many numbers as the shape says.
+/// If the count of numbers does not match the shape.
 pub fn npy<T: Number>(shape: &[u64], numbers: impl Iterator<Item = T>) -> Vec<u8> {
     let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    // A trailing comma makes a tuple of a single number; before the bracket it has no space after it.
+    // A Python tuple of one number needs a trailing comma.
     let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
     let mut dictionary = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({sizes}), }}", T::TYPE);
     let length = (START + dictionary.len() + 1).next_multiple_of(ALIGNMENT) - START;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_of_numpy() {
+    fn bytes_equal_those_of_numpy() {
         // np.save of np.array([[1, 2, 3], [4, 5, -6]], dtype='f4'), and of np.array([7, -1]).
         let header = |dictionary: &str| format!("{dictionary:117}\n").into_bytes();
         let start = b"\x93NUMPY\x01\x00\x76\x00".to_vec();

@@ -1,17 +1,17 @@
-//! The text beside an export: what the file is, how to use it, and what is not known.
+//! The README beside an export: its contents, its use, and what is unknown.
 
 use super::facts::Facts;
 use crate::precision::Precision;
 use crate::version::{COMMIT, VERSION};
 
-/// How such a text starts, by which it is known as one that the program may replace.
+/// The first line of the README. A file that starts with it may be replaced by the next export.
 pub const MARK: &str =
     "<!-- written by `qare export`, which replaces this file with the next export of that name -->\n";
 
-/// More names of classes than these are only in the metadata.
-const FEW: usize = 100;
+/// Maximum number of class names in the README. The metadata has all of them.
+const MAX_CLASSES: usize = 100;
 
-/// Of weights under PyTorch's names.
+/// Returns the README of weights under PyTorch's names.
 pub fn of_safetensors(facts: &Facts, file: &str) -> String {
     let call = match (facts.size, facts.normalization) {
         (Some(_), Some(_)) => format!("load({file:?})"),
@@ -22,36 +22,35 @@ pub fn of_safetensors(facts: &Facts, file: &str) -> String {
         }
     };
     let width = facts.backbone.feature_dim();
-    let unsaid = match call.contains(", ") {
-        true => {
-            "\nWhat stands there in capitals is not known to this file: SIZE is a number of pixels, MEAN and STD three numbers each, \
-             for red, green and blue from 0 to 1.\n"
-        }
-        false => "",
+    let placeholders = if call.contains(", ") {
+        "\nReplace the words in capitals, which this file does not know: SIZE is a number of pixels, MEAN and STD are three numbers \
+         each, for red, green and blue from 0 to 1.\n"
+    } else {
+        ""
     };
     let precision = match facts.precision {
         Precision::F32 => String::new(),
-        other => format!("; this run computed in {other}, so compare with `qare embed --precision f32`"),
+        other => format!("; the run computed in {other}, so compare with `qare embed --precision f32`"),
     };
     let usage = format!(
         "## Use\n\n\
-         With `models/python/qare_torch.py` of qare beside it (it needs torch, safetensors, numpy and Pillow; for resnet18 and \
-         resnet34 also torchvision):\n\n\
+         Copy `models/python/qare_torch.py` of qare beside this file. It needs torch, safetensors, numpy and Pillow, and for \
+         resnet18 and resnet34 also torchvision.\n\n\
          ```python\n\
          import torch\n\
          from qare_torch import load\n\
          network, preprocess = {call}\n\
          with torch.inference_mode():\n    \
              features = network(preprocess(\"photo.jpg\")[None])  # [1, {width}]\n\
-         ```\n{unsaid}\n\
-         The features are those of `qare embed`{precision}. The tensors have PyTorch's names: any network of the same form loads \
-         them with `load_state_dict(safetensors.torch.load_file({file:?}))`. Everything below is also in the metadata of the \
-         file.\n\n"
+         ```\n{placeholders}\n\
+         The features equal those of `qare embed`{precision}. The tensors have PyTorch's names: any network of the same \
+         architecture loads them with `load_state_dict(safetensors.torch.load_file({file:?}))`. The metadata of the file contains \
+         everything below.\n\n"
     );
-    whole(facts, file, "PyTorch's names and layouts, as safetensors, in f32", &usage)
+    document(facts, file, "PyTorch's names and layouts, as safetensors, in f32", &usage)
 }
 
-/// Of a record of Burn, which has no place for anything but the weights.
+/// Returns the README of a record of Burn, which holds weights only.
 pub fn of_record(facts: &Facts, file: &str) -> String {
     let variant = format!("{:?}", facts.backbone);
     let usage = format!(
@@ -65,25 +64,26 @@ pub fn of_record(facts: &Facts, file: &str) -> String {
          let backbone = BackboneName::{variant}.init::<B>(0, &device).load_file({file:?}, &recorder, &device)?;\n\
          let features = backbone.forward(images); // [N, 3, H, W] -> [N, {}]\n\
          ```\n\n\
-         The file holds weights alone: keep this text with it.\n\n",
+         The file contains weights only: keep this README with it.\n\n",
         facts.backbone.feature_dim()
     );
-    whole(facts, file, "a record of Burn (named MessagePack, full precision)", &usage)
+    document(facts, file, "a record of Burn (named MessagePack, full precision)", &usage)
 }
 
-fn whole(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
+/// Assembles the README around the section on usage.
+fn document(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
     let backbone = facts.backbone;
     let origin = match (facts.foreign, &facts.recipe) {
         (false, _) => "Trained by qare.",
         (true, Some(_)) => {
-            "Weights of another program, fine-tuned by qare: method and seed of the recipe are not theirs."
+            "Weights of another program, fine-tuned by qare. Method and seed of the recipe do not describe their pretraining."
         }
-        (true, None) => "Weights of another program: how they were trained is not known here.",
+        (true, None) => "Weights of another program. How they were trained is not known.",
     };
     let triple = |values: [f32; 3]| values.map(|value| value.to_string()).join(", ");
     let unknown = || "not known".to_string();
     let (mean, std) = match facts.normalization {
-        Some(of) => (triple(of.mean), triple(of.std)),
+        Some(normalization) => (triple(normalization.mean), triple(normalization.std)),
         None => (unknown(), unknown()),
     };
     let rows = [
@@ -104,7 +104,7 @@ fn whole(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
         None => "## Recipe\n\nNot known.\n".to_string(),
     };
     format!(
-        "{MARK}\n# {file}: a {backbone} backbone\n\n{origin} It turns an image into {} features; it is no classifier.\n\n\
+        "{MARK}\n# {file}: a {backbone} backbone\n\n{origin} It maps an image to {} features; it is not a classifier.\n\n\
          | | |\n|---|---|\n{table}\n{usage}\
          ## Preparation of images\n\n{} A value v from 0 to 255 then becomes (v / 255 − mean) / standard deviation, channel by \
          channel. The network takes `[N, 3, H, W]`.\n\n{recipe}",
@@ -113,12 +113,12 @@ fn whole(facts: &Facts, file: &str, format: &str, usage: &str) -> String {
     )
 }
 
-/// The names of the classes, one cell of a table.
+/// Returns the class names as one cell of a Markdown table.
 fn classes(facts: &Facts) -> String {
     match &facts.classes {
         None => "not known".into(),
-        Some(names) if names.len() > FEW => format!("{} (their names are in the metadata)", names.len()),
-        // A name may hold what ends a cell or a line.
+        Some(names) if names.len() > MAX_CLASSES => format!("{} (their names are in the metadata)", names.len()),
+        // Vertical bars and line breaks in a name would break the table.
         Some(names) => {
             names.iter().map(|name| name.replace('|', "\\|").replace(['\n', '\r'], " ")).collect::<Vec<_>>().join(", ")
         }

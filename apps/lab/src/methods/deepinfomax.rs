@@ -1,10 +1,10 @@
-//! `deepinfomax`: features that have much information in common with the maps they come from.
+//! `deepinfomax`: maximises the mutual information between features and the feature maps they are computed from.
 //!
 //! Source: Hjelm et al., "Learning deep representations by mutual information estimation and maximization" (2018), equations 4, 8
 //! and 9 and appendix A.1; the Jensen–Shannon estimator, with the maps of the next image in the batch as negatives.
 //!
-//! The features are those the probe sees. (The reference takes them, for CIFAR ResNets, before the last linear layer, which then
-//! stays untrained.)
+//! The loss uses the same features as the probe. The reference uses, for CIFAR ResNets, the input of the last linear layer, which
+//! then stays untrained.
 
 use burn::module::Module;
 use burn::tensor::activation::log_sigmoid;
@@ -20,7 +20,7 @@ use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::{InfoMaxRecipe, Recipe};
 
-/// The discriminators of those terms whose weight is not 0.
+/// The discriminators of the terms with a positive weight.
 #[derive(Module, Debug)]
 pub struct DeepInfoMax<B: Backend> {
     discriminators: Discriminators<B>,
@@ -30,25 +30,25 @@ pub struct DeepInfoMax<B: Backend> {
     seed: u64,
 }
 
-/// Jensen–Shannon contrast of a discriminator's scores: mean softplus(−joint) + mean softplus(marginal).
+/// Jensen–Shannon loss of a discriminator's scores: mean softplus(−joint) + mean softplus(marginal).
 fn jensen_shannon<B: Backend, const D: usize>(joint: Tensor<B, D>, marginal: Tensor<B, D>) -> Tensor<B, 1> {
     // softplus(x) = −log sigmoid(−x)
     -log_sigmoid(single(joint)).mean() - log_sigmoid(-single(marginal)).mean()
 }
 
-/// What tells features from the prior, as logits of a discriminator: −mean log D(prior) − mean log(1 − D(features)).
+/// Prior-matching loss, given logits of the discriminator D: −mean log D(prior) − mean log(1 − D(features)).
 fn prior_matching<B: Backend>(prior: Tensor<B, 2>, features: Tensor<B, 2>) -> Tensor<B, 1> {
     -log_sigmoid(single(prior)).mean() - log_sigmoid(-single(features)).mean()
 }
 
-/// Each row in the place of the one before it, the first in that of the last.
+/// Rolls the batch by one: row i of the result is row i + 1 of the maps, and the last row is the first.
 fn next<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
     let images = maps.dims()[0];
     Tensor::cat(vec![maps.clone().narrow(0, 1, images - 1), maps.narrow(0, 0, 1)], 0)
 }
 
 impl<B: Backend> DeepInfoMax<B> {
-    /// Uniform in [0, 1), `[B, F]`: a function of seed, epoch and the batch's first image.
+    /// Draws `[B, F]` uniformly from [0, 1), as a function of seed, epoch and the first image of the batch.
     fn prior(&self, epoch: u64, first: usize, shape: [usize; 2], device: &Device<B>) -> Tensor<B, 2> {
         let mut draw = Draw::new(self.seed, Purpose::Prior, epoch, first as u64, 0);
         let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| draw.unit() as f32).collect();
@@ -56,12 +56,12 @@ impl<B: Backend> DeepInfoMax<B> {
     }
 }
 
-/// Where the method differs from the common protocol.
+/// Sets the defaults in which the method differs from the common protocol.
 pub(super) fn set_defaults(recipe: &mut Recipe) {
     recipe.learning_rate = 1e-4;
 }
 
-/// How the method trains.
+/// Returns the training plan of the method.
 pub(super) fn plan(recipe: &Recipe) -> Plan {
     let InfoMaxRecipe { local, global, prior } = recipe.infomax;
     let terms = [("Local", local), ("Global", global), ("Prior", prior)];
@@ -95,17 +95,17 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let (epoch, first) = (batch.epoch, batch.indices[0]);
         let (maps, features) = backbone.forward_with_maps(batch.images.squeeze_dim(1)); // [B, C, H, W], [B, F]
-        let others = next(maps.clone());
+        let negatives = next(maps.clone());
         let Discriminators { local_d, global_d, prior_d } = &self.discriminators;
         let mut terms = Vec::new();
         if let Some(local) = local_d {
             let joint = local.forward(features.clone(), maps.clone());
-            let marginal = local.forward(features.clone(), others.clone());
+            let marginal = local.forward(features.clone(), negatives.clone());
             terms.push((self.weights.local, jensen_shannon(joint, marginal)));
         }
         if let Some(global) = global_d {
             let joint = global.forward(features.clone(), maps);
-            let marginal = global.forward(features.clone(), others);
+            let marginal = global.forward(features.clone(), negatives);
             terms.push((self.weights.global, jensen_shannon(joint, marginal)));
         }
         if let Some(prior) = prior_d {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_losses_equal_their_definitions() {
+    fn losses_equal_their_definitions() {
         let (joint, marginal) = (vec![-3.0f32, 0.5, 2.0, 90.0], vec![1.5f32, -0.25, 0.0, -90.0]);
         let softplus = |x: f64| if x > 30.0 { x } else { x.exp().ln_1p() };
         let mean = |values: &[f32], f: &dyn Fn(f64) -> f64| {
@@ -147,7 +147,7 @@ mod tests {
         let found = jensen_shannon(tensor(joint.clone(), [4]), tensor(marginal.clone(), [4])).into_scalar();
         assert!((f64::from(found) - expected).abs() < 1e-3, "{found} {expected}");
 
-        // By probabilities: −log D(u) − log(1 − D(y)).
+        // Written with probabilities: −log D(u) − log(1 − D(y)).
         let (drawn, made) = (vec![0.3f32, -1.0], vec![0.2f32, 2.0]);
         let probability = |x: f64| 1.0 / (1.0 + (-x).exp());
         let expected = -mean(&drawn, &|x| probability(x).ln()) - mean(&made, &|x| (1.0 - probability(x)).ln());

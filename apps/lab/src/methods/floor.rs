@@ -6,15 +6,15 @@ use std::str::FromStr;
 use qare::SimilarityFloor;
 use serde::{Deserialize, Serialize};
 
-/// What the similarities of the set term are cut off at from below: `"1e-8"`, as the paper's repository has it, or `"none"`.
+/// The lower bound of the similarities in the set term: `"1e-8"`, as in the paper's repository, or `"none"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "&'static str", try_from = "Written")]
+#[serde(into = "&'static str", try_from = "FloorRepr")]
 pub struct Floor(pub SimilarityFloor);
 
-/// How it may be written in a recipe.
+/// A floor as it is written in a recipe.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum FloorRepr {
     Number(f64),
     Name(String),
 }
@@ -40,13 +40,13 @@ impl fmt::Display for Floor {
     }
 }
 
-impl TryFrom<Written> for Floor {
+impl TryFrom<FloorRepr> for Floor {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Number(number) => number.to_string().parse(),
-            Written::Name(name) => name.parse(),
+    fn try_from(repr: FloorRepr) -> Result<Self, String> {
+        match repr {
+            FloorRepr::Number(number) => number.to_string().parse(),
+            FloorRepr::Name(name) => name.parse(),
         }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers_in_files() {
+    fn recipes_name_a_floor_or_give_its_number() {
         let read = |text: &str| toml::from_str::<Holder>(text).map(|holder| holder.floor.0);
         assert_eq!(read("floor = \"none\"").unwrap(), SimilarityFloor::None);
         assert_eq!(read("floor = \"1e-8\"").unwrap(), SimilarityFloor::Epsilon);

@@ -1,6 +1,6 @@
-//! The methods: a file each, and a line each in the list below. docs/new-method.md says how to add one.
+//! The methods: one file each, and one line each in the list below. docs/new-method.md describes how to add a method.
 
-// A program holds one of them, and its tensors are elsewhere: a box would only be in the way.
+// A program holds one `Networks` value, so the size of the largest variant does not matter.
 #![allow(clippy::large_enum_variant)]
 
 mod contrastive;
@@ -32,10 +32,10 @@ pub(crate) use standard::Standard;
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 
-/// Makes of the list of methods their names, the enum [`Method`], and what they train with, the enum [`Networks`].
+/// Defines the enums [`Method`] and [`Networks`] from the list of methods.
 macro_rules! methods {
     ($($variant:ident $name:literal $file:ident::$networks:ident $about:literal;)*) => {
-        /// A method that comes with this crate.
+        /// A built-in method.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub enum Method {
@@ -45,10 +45,10 @@ macro_rules! methods {
         }
 
         impl Method {
-            /// All of them.
+            /// All built-in methods.
             pub const ALL: &[Method] = &[$(Method::$variant,)* Method::Randomweights];
 
-            /// Its name in recipes and flags.
+            /// Returns the name in recipes and flags.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Method::$variant => $name,)*
@@ -56,7 +56,7 @@ macro_rules! methods {
                 }
             }
 
-            /// What it is, in a few words.
+            /// Returns a short description.
             pub fn about(self) -> &'static str {
                 match self {
                     $(Method::$variant => $about,)*
@@ -72,7 +72,7 @@ macro_rules! methods {
                 }
             }
 
-            /// How the method trains; `None` for a backbone that is not trained.
+            /// Returns the training plan, or `None` for `randomweights`, which trains nothing.
             pub fn plan(self, recipe: &Recipe) -> Option<Plan> {
                 match self {
                     $(Method::$variant => Some($file::plan(recipe)),)*
@@ -81,15 +81,17 @@ macro_rules! methods {
             }
         }
 
-        /// The networks of the method that a recipe names, one of [`Method`].
+        /// The networks of the built-in method that a recipe names.
         #[derive(Module, Debug)]
         pub enum Networks<B: Backend> {
             $(#[doc = $about] $variant($file::$networks<B>),)*
         }
 
         impl<B: Backend> Pretext<B> for Networks<B> {
+            /// Returns the training plan of the recipe's method.
+            ///
             /// # Panics
-            /// If the recipe names no method of this crate, or one that trains nothing.
+            /// If the recipe's method is not built in, or trains nothing.
             fn plan(recipe: &Recipe) -> Plan {
                 recipe.method.plan(recipe).expect("the recipe names a method that trains")
             }
@@ -150,7 +152,7 @@ impl FromStr for Method {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        // The paper's repository spells it both ways.
+        // The paper's repository uses both spellings.
         let corrected = name.replace("sparceclr", "sparseclr");
         Method::ALL.iter().copied().find(|method| method.as_str() == corrected).ok_or_else(|| {
             let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();

@@ -1,4 +1,4 @@
-//! What a recipe calls its method.
+//! The name of a method in a recipe.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use super::{Method, Plan};
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 
-/// The name of a method: one that comes with this crate, or one of another crate's own.
+/// The name of a method, built in or of another crate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MethodName {
-    /// One of this crate's.
+    /// A built-in method.
     BuiltIn(Method),
-    /// The name of a method that implements [`Pretext`](super::Pretext) elsewhere.
-    Own(String),
+    /// A method of another crate, which implements [`Pretext`](super::Pretext).
+    Custom(String),
 }
 
 impl MethodName {
-    /// The method of this crate that it is.
+    /// Returns the built-in method of this name.
     ///
     /// # Errors
-    /// If it is none, with the names of those that are.
+    /// If the method is not built in. The message lists the built-in methods.
     pub fn built_in(&self) -> Result<Method> {
         match self {
             Self::BuiltIn(method) => Ok(*method),
-            Self::Own(name) => Err(name.parse::<Method>().map_or_else(LabError::Usage, |_| {
-                LabError::Usage(format!("`{name}` is the name of a method that comes with qare: choose another"))
+            Self::Custom(name) => Err(name.parse::<Method>().map_or_else(LabError::Usage, |_| {
+                LabError::Usage(format!("`{name}` is the name of a built-in method: choose another name"))
             })),
         }
     }
 
-    /// How a method of this crate trains; `None` for one that trains nothing or is of another crate.
+    /// Returns the training plan of a built-in method; `None` for a method that trains nothing or is of another crate.
     pub fn plan(&self, recipe: &Recipe) -> Option<Plan> {
         self.built_in().ok()?.plan(recipe)
     }
 
-    /// The images that the method trains on, of one of this crate.
+    /// Returns the images that a built-in method trains on.
     pub fn images<'a>(&self, recipe: &Recipe, splits: &'a Splits) -> &'a ImageSet {
         self.plan(recipe).map_or(&splits.train, |plan| plan.images(splits))
     }
@@ -60,7 +60,7 @@ impl fmt::Display for MethodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn(method) => f.pad(method.as_str()),
-            Self::Own(name) => f.pad(name),
+            Self::Custom(name) => f.pad(name),
         }
     }
 }
@@ -68,14 +68,14 @@ impl fmt::Display for MethodName {
 impl TryFrom<String> for MethodName {
     type Error = String;
 
-    /// Names of folders and files begin with it: letters, digits, `_` and `-`.
+    /// Accepts letters, digits, `_` and `-`, because names of folders and files start with the name of the method.
     fn try_from(name: String) -> std::result::Result<Self, String> {
         match name.parse::<Method>() {
             Ok(method) => Ok(Self::BuiltIn(method)),
             Err(problem) => {
-                let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+                let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
                 let named = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.len() <= 64;
-                if named && name.chars().all(fits) { Ok(Self::Own(name)) } else { Err(problem) }
+                if named && name.chars().all(allowed) { Ok(Self::Custom(name)) } else { Err(problem) }
             }
         }
     }

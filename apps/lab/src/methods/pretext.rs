@@ -1,4 +1,4 @@
-//! What a method implements, to be trained by the one loop there is.
+//! The trait that a method implements for the training loop, and the types of its interface.
 
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -13,45 +13,45 @@ use crate::training::optimizer::Rule;
 
 /// A method: the networks that it trains on top of a backbone, and its loss on a batch of views.
 ///
-/// [`train`](crate::training::train) trains whatever implements this: a method can live in any crate.
+/// [`train`](crate::training::train) accepts any implementation, so a method can live in any crate.
 pub trait Pretext<B: Backend>: Module<B> + ModuleDisplay {
-    /// Sets the defaults in which the method differs from the common protocol. A recipe or a flag overrides them.
+    /// Sets the defaults in which the method differs from the common protocol. Recipes and flags override them.
     fn set_defaults(_recipe: &mut Recipe) {}
 
-    /// How the method trains.
+    /// Returns the training plan.
     fn plan(recipe: &Recipe) -> Plan;
 
-    /// The networks at the start of training. Their weights are a function of the recipe.
+    /// Initialises the networks. Their weights are a function of the recipe.
     ///
     /// # Errors
-    /// If the method cannot train on these images as the recipe asks.
+    /// If the method cannot train on these images with this recipe.
     fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self>;
 
-    /// The networks at the start of an epoch. What a method keeps from epoch to epoch is in the networks, and nowhere else.
+    /// Prepares the networks for an epoch. The networks hold all the state that a method keeps between epochs.
     ///
     /// # Errors
-    /// If the epoch cannot begin; training ends then.
+    /// If the epoch cannot start. An error ends the training.
     fn begin_epoch(self, _start: &mut EpochStart<'_, B>) -> Result<Self> {
         Ok(self)
     }
 
-    /// The loss of a batch of views `[B, K, 3, H, W]`, or of one device's share of it, and the figures that the plan announces.
+    /// Computes the loss of a batch of views `[B, K, 3, H, W]`, or of one device's share of it, and the figures listed in the plan.
     ///
     /// # Errors
-    /// If there is no loss; training ends then.
+    /// If the loss cannot be computed. An error ends the training.
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>>;
 
-    /// The networks' weights, under the names they have in files.
+    /// Returns the weights of the networks under their names in files.
     fn weights(&self) -> Vec<NamedTensor>;
 
-    /// The networks with the weights of a file.
+    /// Loads the weights of a file into the networks.
     ///
     /// # Errors
-    /// If they are not all there, or do not fit.
+    /// If a weight is missing or has the wrong shape.
     fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError>;
 }
 
-/// A [`Pretext`] on a backend that differentiates: every one that derives [`Module`].
+/// A [`Pretext`] on an autodiff backend. Every `Pretext` that derives [`Module`] implements this trait.
 pub trait Trainable<B: AutodiffBackend>: Pretext<B> + AutodiffModule<B, InnerModule: ModuleDisplay> + 'static {}
 
 impl<B: AutodiffBackend, P> Trainable<B> for P where
@@ -59,31 +59,31 @@ impl<B: AutodiffBackend, P> Trainable<B> for P where
 {
 }
 
-/// How a method trains.
+/// The training plan of a method.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How views are made.
+    /// The augmentation that makes views.
     pub augmentation: Augmentation,
-    /// Views of each image in a batch.
+    /// Number of views of each image in a batch.
     pub views: usize,
-    /// Whether the method learns from labels. Unlabelled images are of no use to it then.
+    /// Whether the method needs labels. Such a method trains on labelled images only.
     pub labelled: bool,
-    /// What becomes of an incomplete last batch.
+    /// Handling of an incomplete last batch.
     pub last_batch: LastBatch,
-    /// Whether, on several devices, each takes its negatives from its own share of the batch, and so needs two images.
+    /// Whether each of several devices takes negatives only from its own share of the batch. A share then needs two images.
     pub local_negatives: bool,
-    /// How weights follow from gradients.
+    /// The update rule of the optimizer.
     pub rule: Rule,
-    /// The backbone's learning rate, as a multiple of the recipe's, which is that of the method's own networks.
+    /// The learning rate of the backbone, relative to the recipe's learning rate, which applies to the method's networks.
     pub backbone_rate: f64,
-    /// Shares of the epochs after each of which the learning rate is divided by ten.
+    /// Fractions of the epochs after which the learning rate is divided by ten.
     pub drops: &'static [f64],
-    /// What a step reports besides its loss.
+    /// The figures that a step reports besides its loss.
     pub figures: Vec<Figure>,
 }
 
 impl Plan {
-    /// Adam at a constant rate; a last batch is used if it has enough images.
+    /// Returns a plan with Adam at a constant learning rate, which uses the last batch if it has enough images.
     pub fn new(augmentation: Augmentation, views: usize) -> Self {
         Self {
             augmentation,
@@ -98,99 +98,100 @@ impl Plan {
         }
     }
 
-    /// The same, with these figures.
+    /// Returns the plan with these figures.
     pub fn with_figures(self, figures: impl IntoIterator<Item = Figure>) -> Self {
         Self { figures: figures.into_iter().collect(), ..self }
     }
 
-    /// The images that the method trains on: unlabelled ones where the dataset has them and labels are not needed.
+    /// Returns the training images: the unlabelled split if the dataset has one and the method needs no labels.
     pub fn images<'a>(&self, splits: &'a Splits) -> &'a ImageSet {
         if self.labelled { &splits.train } else { splits.pretraining() }
     }
 }
 
-/// What becomes of an incomplete last batch.
+/// Handling of an incomplete last batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastBatch {
-    /// It is used, but for a single image: that has nothing to be contrasted with, and no variance to normalise by. On several
-    /// devices, each has to get enough of it, see [`Recipe::least_batch`].
+    /// Use the batch if it has at least [`Recipe::least_batch`] images. A single image has no negatives, and batch normalisation
+    /// of it has no variance.
     IfEnough,
-    /// It is left out.
+    /// Drop the batch.
     Dropped,
 }
 
-/// A number that each step reports.
+/// A figure that each step reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
-    /// As the dashboard shows it; in small letters, with underscores, the column of the log.
+    /// The name in the dashboard. [`column`](Figure::column) derives the column of the log from it.
     pub name: &'static str,
-    /// Its unit, such as %.
+    /// The unit, such as %.
     pub unit: Option<&'static str>,
-    /// Digits after the point.
+    /// Number of decimal places.
     pub precision: usize,
-    /// Whether more of it is better.
+    /// Whether higher values are better.
     pub higher_is_better: bool,
 }
 
 impl Figure {
-    /// A part of the loss.
+    /// Returns a figure for a term of the loss.
     pub const fn term(name: &'static str) -> Self {
         Self { name, unit: None, precision: 4, higher_is_better: false }
     }
 
-    /// Correct answers, in percent.
+    /// Returns a figure for an accuracy in percent.
     pub const fn accuracy(name: &'static str) -> Self {
         Self { name, unit: Some("%"), precision: 2, higher_is_better: true }
     }
 
-    /// Its column in `log.csv`.
+    /// Returns the name of the column in `log.csv`: lower case with underscores.
     pub fn column(&self) -> String {
         self.name.to_lowercase().replace([' ', '-'], "_")
     }
 }
 
-/// What a method may know of the images it trains on.
+/// Size of the training set, for the initialisation of a method.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// How many there are.
+    /// Number of training images.
     pub images: usize,
-    /// Classes of the labelled images.
+    /// Number of classes of the labelled images.
     pub classes: usize,
 }
 
-/// The moment before an epoch.
+/// The arguments of [`Pretext::begin_epoch`].
 pub struct EpochStart<'a, B: Backend> {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Where all randomness starts from.
+    /// The seed of the run.
     pub seed: u64,
-    /// The device that trains; of several, the main one.
+    /// The training device; the main one of several.
     pub device: Device<B>,
     /// Computes the frozen features of all training images, in their order.
     pub features: &'a mut dyn FnMut() -> Result<Features>,
 }
 
-/// What a method makes of a batch, or of a device's share of one.
+/// Loss and figures of a batch, or of a device's share of one.
 pub struct StepLoss<B: Backend> {
-    /// What is minimised, `[1]`.
+    /// The loss, `[1]`.
     pub loss: Tensor<B, 1>,
-    /// Values of the plan's figures, `[1]` each, in its order.
+    /// The figures, `[1]` each, in the order of the plan.
     pub figures: Vec<Tensor<B, 1>>,
-    /// What loss and figures are of.
+    /// The images that loss and figures are computed over.
     pub scope: Scope,
 }
 
-/// What loss and figures are of, where several devices have a share of the batch each.
+/// The images that loss and figures are computed over when several devices share a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scope {
-    /// The whole batch: each device computes the same loss, and the part of its gradient that goes through its own images.
+    /// The whole batch. Each device computes the same loss, and the part of its gradient that flows through the device's own
+    /// images.
     Batch,
-    /// The images of one device, this fraction of the batch: loss and figures are means over them.
+    /// The images of one device, which are this fraction of the batch. Loss and figures are means over them.
     Share(f64),
 }
 
 impl Scope {
-    /// The weights of a device's loss and of its figures in the sums over all devices. `first`: whether it is the first device.
+    /// Returns the weights of a device's loss and of its figures in the sums over all devices. `first` marks the first device.
     pub(crate) fn weights(self, first: bool) -> (f64, f64) {
         match self {
             Scope::Batch => (1.0, if first { 1.0 } else { 0.0 }),
@@ -199,7 +200,7 @@ impl Scope {
     }
 }
 
-/// Right answers in percent: the largest of scores `[N, classes]` is that of the target.
+/// Computes the accuracy in percent, `[1]`: the fraction of rows of the scores `[N, classes]` whose maximum is at the target.
 pub fn accuracy<B: Backend>(scores: Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> Tensor<B, 1> {
     let predicted: Tensor<B, 1, Int> = scores.argmax(1).squeeze_dim(1);
     predicted.equal(targets).float().mean() * 100.0

@@ -1,4 +1,4 @@
-//! `relationnet`: a head learns to tell pairs of views of one image from pairs of views of two.
+//! `relationnet`: a relation head classifies pairs of views as views of the same image or of two images.
 //!
 //! Source: Patacchiola & Storkey, "Self-Supervised Relational Reasoning for Representation Learning" (2020).
 
@@ -19,26 +19,26 @@ use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::Recipe;
 
-/// How the features of two views become one input of the relation head.
+/// Aggregation of the features of two views to one input of the relation head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// One after the other: 2·F numbers.
+    /// Concatenation, 2·F numbers.
     #[default]
     Cat,
-    /// The sum.
+    /// Sum.
     Sum,
-    /// Half the sum.
+    /// Mean.
     Mean,
-    /// The larger number at each place.
+    /// Element-wise maximum.
     Max,
 }
 
 impl Aggregation {
-    /// All of them.
+    /// All aggregations.
     pub const ALL: [Aggregation; 4] = [Aggregation::Cat, Aggregation::Sum, Aggregation::Mean, Aggregation::Max];
 
-    /// Its name in recipes and flags.
+    /// Returns the name in recipes and flags.
     pub fn as_str(self) -> &'static str {
         match self {
             Aggregation::Cat => "cat",
@@ -48,12 +48,12 @@ impl Aggregation {
         }
     }
 
-    /// Numbers of a pair, for features of `features` numbers.
+    /// Returns the width of an aggregated pair, for features of width `features`.
     fn width(self, features: usize) -> usize {
         if self == Aggregation::Cat { 2 * features } else { features }
     }
 
-    /// Rows `[N, F]` joined with rows `[N, F]`.
+    /// Aggregates `[N, F]` and `[N, F]` row by row.
     fn join<B: Backend>(self, first: Tensor<B, 2>, second: Tensor<B, 2>) -> Tensor<B, 2> {
         match self {
             Aggregation::Cat => Tensor::cat(vec![first, second], 1),
@@ -82,7 +82,7 @@ impl FromStr for Aggregation {
     }
 }
 
-/// Relation head, and the pairs it judges.
+/// The relation head and the settings of its pairs.
 #[derive(Module, Debug)]
 pub struct RelationNet<B: Backend> {
     relation: RelationHead<B>,
@@ -94,12 +94,14 @@ pub struct RelationNet<B: Backend> {
 
 /// Exponent of the focal loss.
 const GAMMA: f64 = 2.0;
-/// Weight of positive pairs in the focal loss, and 1 − it of negative ones.
+/// Weight of positive pairs in the focal loss; negative pairs have the weight 1 − α.
 const ALPHA: f64 = 0.5;
 
-/// The rows of each pair in features `[K·B, F]` ordered view after view: of every two views k < l, each image's view k with its
-/// view l (positive), then with view l of the image `shift` places before (negative). The shift is 1 for the first two views
-/// and grows by one with every two; at B it starts again at 1, so that no image meets itself.
+/// Returns the two row indices of each pair, for features `[K·B, F]` ordered by view.
+///
+/// For every two views k < l, view k of each image is paired with view l of the same image (positive), and then with view l of the
+/// image `shift` places before it (negative). The shift is 1 for the first two views and grows by one with each two views. When it
+/// reaches B it starts again at 1, so that no image is paired with itself as a negative.
 fn pairs(views: usize, images: usize) -> (Vec<i64>, Vec<i64>) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let mut shift = 1;
@@ -118,32 +120,34 @@ fn pairs(views: usize, images: usize) -> (Vec<i64>, Vec<i64>) {
     (first, second)
 }
 
-/// Whether each of [`pairs`] is positive: 1 or 0, `[pairs]`.
+/// Returns the targets of [`pairs`], 1 for positive and 0 for negative pairs, `[pairs]`.
 fn targets<B: Backend>(views: usize, images: usize, device: &Device<B>) -> Tensor<B, 1> {
-    let couples = views * (views - 1) / 2;
-    let targets: Vec<f32> = (0..couples).flat_map(|_| [vec![1.0; images], vec![0.0; images]].concat()).collect();
-    Tensor::from_data(TensorData::new(targets, [2 * couples * images]), device)
+    let view_pairs = views * (views - 1) / 2;
+    let targets: Vec<f32> = (0..view_pairs).flat_map(|_| [vec![1.0; images], vec![0.0; images]].concat()).collect();
+    Tensor::from_data(TensorData::new(targets, [2 * view_pairs * images]), device)
 }
 
-/// Mean focal loss of logits `[N]` with targets 0 or 1: α_t·(1 − p_t)^γ·(−log p_t), p_t being the probability given to what is
-/// true, sigmoid of the logit or one minus it, and α_t = α for a target of 1 and 1 − α for 0.
+/// Mean focal loss of logits `[N]` with targets 0 or 1: α_t·(1 − p_t)^γ·(−log p_t).
+///
+/// p_t is the predicted probability of the target, with p = sigmoid(logit): p for the target 1 and 1 − p for 0. Likewise, α_t is α
+/// for the target 1 and 1 − α for 0.
 ///
 /// Source: Lin et al., "Focal Loss for Dense Object Detection" (2017), equation 5; γ = 2 and α = 0.5 as in relationnet.
 fn focal_loss<B: Backend>(logits: Tensor<B, 1>, targets: Tensor<B, 1>) -> Tensor<B, 1> {
-    // The sign makes sigmoid(signed) the probability of what is true.
+    // The sign makes sigmoid(signed) equal to p_t.
     let signed = logits * (targets.clone() * 2.0 - 1.0);
     let missed = sigmoid(-signed.clone()); // 1 − p_t
     let weights = targets * (2.0 * ALPHA - 1.0) + (1.0 - ALPHA);
     (weights * missed.powf_scalar(GAMMA as f32) * -log_sigmoid(signed)).mean()
 }
 
-/// Where the method differs from the common protocol.
+/// Sets the defaults in which the method differs from the common protocol.
 pub(super) fn set_defaults(recipe: &mut Recipe) {
     recipe.views = 32;
     recipe.batch_size = 64;
 }
 
-/// How the method trains.
+/// Returns the training plan of the method.
 pub(super) fn plan(recipe: &Recipe) -> Plan {
     let figures = [Figure::accuracy("Accuracy"), Figure::accuracy("Positive"), Figure::accuracy("Negative")];
     let plan = Plan { local_negatives: true, ..Plan::new(Augmentation::Contrastive, recipe.views) };
@@ -171,7 +175,7 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
         let features = backbone.forward(self.views.rows(batch.images)); // [K·B, F]
         let sets = self.views.sets(features).map_err(LabError::failed)?; // [K, B, F]
         let dtype = sets.dtype();
-        // View after view. A row's gradient is a sum over all its pairs, which is why rows are chosen in f32.
+        // Rows are selected in f32, because the gradient of a row is a sum over all its pairs.
         let features: Tensor<B, 2> = single(sets.flatten(0, 1));
         let device = features.device();
         let (first, second) = pairs(self.views.count(), images);
@@ -185,11 +189,11 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
         let targets = targets::<B>(self.views.count(), images, &device);
         let loss = focal_loss(logits.clone(), targets.clone());
 
-        let said = logits.greater_elem(0.0).float();
-        let hits = said.clone() * targets.clone(); // positive pairs that were told
+        let predicted = logits.greater_elem(0.0).float();
+        let hits = predicted.clone() * targets.clone(); // true positives
         let half = targets.dims()[0] as f64 / 2.0;
         let positive = hits.clone().sum() * (100.0 / half);
-        let negative = (targets.clone() + said - hits).sum() * (-100.0 / half) + 200.0;
+        let negative = (targets.clone() + predicted - hits).sum() * (-100.0 / half) + 200.0;
         let figures = vec![(positive.clone() + negative.clone()) * 0.5, positive, negative];
         Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()) })
     }
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_those_of_a_literal_roll() {
+    fn pairs_equal_those_of_rolled_batches() {
         for (views, images) in [(2, 2), (3, 4), (4, 2), (6, 5)] {
             let (first, second) = pairs(views, images);
             let sets: Vec<Vec<i64>> =
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn negatives_are_never_of_one_image() {
+    fn negatives_are_of_two_images() {
         let images = 7i64;
         let (first, second) = pairs(8, images as usize);
         let targets: Vec<f32> = targets::<Plain>(8, images as usize, &any_device()).into_data().to_vec().unwrap();
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn aggregations_are_what_they_are_called() {
+    fn aggregations_equal_their_definitions() {
         let row = |values: &[f32]| tensor(values).unsqueeze::<2>();
         let (one, other) = (row(&[1.0, -2.0]), row(&[3.0, -5.0]));
         for (aggregation, expected) in [

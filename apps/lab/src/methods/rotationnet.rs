@@ -1,4 +1,4 @@
-//! `rotationnet`: the backbone learns to tell by how much an image was turned.
+//! `rotationnet`: predicts by which multiple of 90 degrees an image was rotated.
 //!
 //! Source: Gidaris, Singh & Komodakis, "Unsupervised Representation Learning by Predicting Image Rotations" (2018).
 
@@ -19,14 +19,13 @@ use crate::recipe::Recipe;
 
 const ROTATIONS: usize = 4;
 
-/// A linear classifier of the four rotations: cross entropy over every image in all four.
+/// A linear classifier of the four rotations, trained with cross entropy on all four rotations of every image.
 #[derive(Module, Debug)]
 pub struct RotationNet<B: Backend> {
     head: LinearClassifier<B>,
 }
 
-/// Images `[N, C, S, S]` turned by 0, 90, 180 and 270 degrees to the left, `[4·N, C, S, S]`: all of a rotation, then all of the
-/// next.
+/// Rotates images `[N, C, S, S]` counter-clockwise by 0, 90, 180 and 270 degrees. Returns `[4·N, C, S, S]`, ordered by rotation.
 fn rotations<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
     let turned = images.clone().swap_dims(2, 3);
     let quarter = turned.clone().flip([2]);
@@ -35,16 +34,16 @@ fn rotations<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
     Tensor::cat(vec![images, quarter, half, three_quarters], 0)
 }
 
-/// The rotation of each row of [`rotations`], `[4·N]`.
+/// Returns the rotation of each row of [`rotations`], `[4·N]`.
 fn targets<B: Backend>(images: usize, device: &Device<B>) -> Tensor<B, 1, Int> {
     let targets: Vec<i64> = (0..ROTATIONS as i64).flat_map(|rotation| vec![rotation; images]).collect();
     Tensor::from_data(TensorData::new(targets, [ROTATIONS * images]), device)
 }
 
-/// The method follows the common protocol.
+/// Does nothing: the method follows the common protocol.
 pub(super) fn set_defaults(_recipe: &mut Recipe) {}
 
-/// How the method trains.
+/// Returns the training plan of the method.
 pub(super) fn plan(_recipe: &Recipe) -> Plan {
     Plan::new(Augmentation::Crop, 1).with_figures([Figure::accuracy("Accuracy")])
 }
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_quarter_turn_moves_each_pixel_to_its_place() {
-        // A 3×3 picture 0 … 8 and another 9 … 17, turned left as one turns a sheet of paper.
+        // Two 3×3 images with the pixels 0 … 8 and 9 … 17, rotated counter-clockwise.
         let pixels: Vec<f32> = (0..18).map(|value| value as f32).collect();
         let images = Tensor::<Plain, 1>::from_data(TensorData::new(pixels, [18]), &any_device()).reshape([2, 1, 3, 3]);
         let turned: Vec<f32> = rotations(images).into_data().to_vec().unwrap();
@@ -99,7 +98,7 @@ mod tests {
                     for column in 0..side {
                         let (mut r, mut c) = (row, column);
                         for _ in 0..rotation {
-                            // Where the pixel was, one quarter before.
+                            // The position of the pixel before a quarter turn.
                             (r, c) = (c, side - 1 - r);
                         }
                         let found = turned[((rotation * 2 + image) * side + row) * side + column];

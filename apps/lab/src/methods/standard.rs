@@ -1,4 +1,4 @@
-//! `standard`: supervised training, the upper bound that self-supervised methods are compared with.
+//! `standard`: supervised training, an upper bound for self-supervised methods.
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -17,18 +17,18 @@ use crate::precision::single;
 use crate::recipe::Recipe;
 use crate::training::optimizer::Rule;
 
-/// A linear classifier on the features: cross entropy with the labels.
+/// A linear classifier on the features, trained with cross entropy on the labels.
 #[derive(Module, Debug)]
 pub struct Standard<B: Backend> {
     classifier: LinearClassifier<B>,
 }
 
-/// Where the method differs from the common protocol.
+/// Sets the defaults in which the method differs from the common protocol.
 pub(super) fn set_defaults(recipe: &mut Recipe) {
     recipe.learning_rate = 0.1;
 }
 
-/// How the method trains.
+/// Returns the training plan of the method.
 pub(super) fn plan(recipe: &Recipe) -> Plan {
     let augmentation = match recipe.dataset {
         DatasetName::Stl10 => affine(recipe.dataset),

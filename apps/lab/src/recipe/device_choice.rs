@@ -1,44 +1,44 @@
-//! `--device`: a number, or the CPU.
+//! The device of a recipe or of `--device`: a number, or the CPU.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which device of the backend.
+/// A device of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "DeviceRepr", into = "DeviceRepr")]
 pub enum DeviceChoice {
     /// The CPU.
     Cpu,
-    /// One of those that `qare devices` numbers, which are GPUs where the backend is for GPUs.
+    /// The number of a device in the list of `qare devices`. On a GPU backend these are GPUs.
     Number(usize),
 }
 
-/// As a recipe has it: `0` or `"cpu"`.
+/// A device as it is written in a recipe: `0` or `"cpu"`.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a device: \"cpu\", or a number of those that `qare devices` lists")]
-enum Written {
+#[serde(untagged, expecting = "expected a device: \"cpu\", or a number from the list of `qare devices`")]
+enum DeviceRepr {
     Number(usize),
     Name(String),
 }
 
-impl TryFrom<Written> for DeviceChoice {
+impl TryFrom<DeviceRepr> for DeviceChoice {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Number(number) => Ok(Self::Number(number)),
-            Written::Name(name) => name.parse(),
+    fn try_from(repr: DeviceRepr) -> Result<Self, String> {
+        match repr {
+            DeviceRepr::Number(number) => Ok(Self::Number(number)),
+            DeviceRepr::Name(name) => name.parse(),
         }
     }
 }
 
-impl From<DeviceChoice> for Written {
+impl From<DeviceChoice> for DeviceRepr {
     fn from(choice: DeviceChoice) -> Self {
         match choice {
-            DeviceChoice::Cpu => Written::Name("cpu".into()),
-            DeviceChoice::Number(number) => Written::Number(number),
+            DeviceChoice::Cpu => DeviceRepr::Name("cpu".into()),
+            DeviceChoice::Number(number) => DeviceRepr::Number(number),
         }
     }
 }
@@ -50,7 +50,7 @@ impl FromStr for DeviceChoice {
         match text {
             "cpu" => Ok(Self::Cpu),
             number => number.parse().map(Self::Number).map_err(|_| {
-                format!("`{text}` is no device: expected cpu, or a number of those that `qare devices` lists")
+                format!("unknown device `{text}`: expected cpu, or a number from the list of `qare devices`")
             }),
         }
     }

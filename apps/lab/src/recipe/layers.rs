@@ -1,4 +1,4 @@
-//! Recipes upon recipes: settings from a file, from those it builds on, from flags, and from the method.
+//! Layers of settings: a recipe file, its bases, flags, and the defaults of the method.
 
 use std::path::Path;
 
@@ -6,36 +6,36 @@ use super::Recipe;
 use crate::error::{LabError, Result};
 use crate::methods::Method;
 
-/// Settings by name, as a recipe's file or the flags give them: not all of them.
+/// A subset of the settings by name, from a recipe file or from flags.
 pub type Layer = toml::Table;
 
-/// The key by which a recipe builds on another.
+/// The key that names the base of a recipe.
 const BASE: &str = "base";
 
-/// The two ways to name devices.
+/// The two settings that name devices.
 const DEVICES: [&str; 2] = ["device", "gpus"];
 
-/// Settings that are paths. A relative one in a recipe's file counts from the file's folder.
+/// Settings that are paths. A relative path in a recipe file is relative to the folder of the file.
 const PATHS: [&str; 3] = ["data_dir", "checkpoint", "out"];
 
-/// A path that stands in a file of this folder. `~/` is the home folder, as in a shell.
-fn resolved(folder: &Path, path: &str) -> String {
+/// Resolves a path in a recipe file in `folder`. `~/` is the home folder, as in a shell.
+fn resolve(folder: &Path, path: &str) -> String {
     let home = path.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
-    let whole = home.unwrap_or_else(|| folder.join(path));
-    // A folder that is no text is refused where the recipe is checked.
-    whole.to_str().map_or_else(|| path.to_string(), str::to_string)
+    let full = home.unwrap_or_else(|| folder.join(path));
+    // `Recipe::validate` refuses a path that is not UTF-8.
+    full.to_str().map_or_else(|| path.to_string(), str::to_string)
 }
 
-/// What both say, `upper` going before; tables are merged in their turn.
-fn merged(lower: Layer, upper: Layer) -> Layer {
-    let (mut lower, upper) = (named(lower), named(upper));
-    // Who names devices, one or several, names all there are.
+/// Merges two layers. Settings of `upper` take precedence; tables are merged recursively.
+fn merge(lower: Layer, upper: Layer) -> Layer {
+    let (mut lower, upper) = (without_aliases(lower), without_aliases(upper));
+    // A layer that sets one of the two settings overrides both.
     if DEVICES.iter().any(|name| upper.contains_key(*name)) {
         lower.retain(|name, _| !DEVICES.contains(&name));
     }
     for (name, value) in upper {
         let value = match (lower.remove(&name), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merged(below, above)),
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => toml::Value::Table(merge(below, above)),
             (_, value) => value,
         };
         lower.insert(name, value);
@@ -43,18 +43,21 @@ fn merged(lower: Layer, upper: Layer) -> Layer {
     lower
 }
 
-/// The same, with settings that have another name under their own.
-fn named(mut layer: Layer) -> Layer {
-    for (other, own) in [("views", "K"), ("gpu", "device"), ("data_size", "batch_size")] {
-        if let Some(value) = layer.remove(other) {
-            layer.insert(own.into(), value);
+/// Replaces aliases by the names of the settings.
+fn without_aliases(mut layer: Layer) -> Layer {
+    for (alias, name) in [("views", "K"), ("gpu", "device"), ("data_size", "batch_size")] {
+        if let Some(value) = layer.remove(alias) {
+            layer.insert(name.into(), value);
         }
     }
     layer
 }
 
 impl Recipe {
-    /// The settings in a recipe's file, over those of the recipe it names as its `base`, if it does.
+    /// Reads the settings of a recipe file, merged with those of its `base`, if it names one.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not a recipe, or there are more than eight bases.
     pub fn layers(path: &Path) -> Result<Layer> {
         Self::layers_below(path, 8)
     }
@@ -62,37 +65,40 @@ impl Recipe {
     fn layers_below(path: &Path, depth: usize) -> Result<Layer> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| LabError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
-        let wrong = |error: String| LabError::Usage(format!("recipe {}: {error}", path.display()));
-        let in_toml = |error: toml::de::Error| wrong(error.to_string().trim_end().to_string());
-        // The whole recipe first: its error names the line of a mistake.
-        let recipe: Recipe = toml::from_str(&text).map_err(in_toml)?;
-        // A table holds integers up to 63 bits, a recipe's numbers may have one more.
-        let mut layer: Layer = text.parse().map_err(in_toml)?;
+        let invalid = |error: String| LabError::Usage(format!("recipe {}: {error}", path.display()));
+        let invalid_toml = |error: toml::de::Error| invalid(error.to_string().trim_end().to_string());
+        // The text is parsed as a recipe first, because this error names the line.
+        let recipe: Recipe = toml::from_str(&text).map_err(invalid_toml)?;
+        // This fails for integers above 2⁶³ − 1, which a recipe accepts and a table does not.
+        let mut layer: Layer = text.parse().map_err(invalid_toml)?;
         layer.remove(BASE);
         let folder = path.parent().unwrap_or(Path::new(""));
         for name in PATHS {
             if let Some(toml::Value::String(path)) = layer.get_mut(name) {
-                *path = resolved(folder, path);
+                *path = resolve(folder, path);
             }
         }
         let Some(base) = recipe.base else { return Ok(layer) };
         if depth == 0 {
-            return Err(wrong("it has too many bases one below the other, or is its own".into()));
+            return Err(invalid("the chain of bases is too long, or the recipe is its own base".into()));
         }
-        Ok(merged(Self::layers_below(&folder.join(base), depth - 1)?, layer))
+        Ok(merge(Self::layers_below(&folder.join(base), depth - 1)?, layer))
     }
 
-    /// The recipe of these settings; the method's defaults fill in what they do not say.
+    /// Merges layers into a recipe. Later layers take precedence, and the defaults of the method fill in the other settings.
+    ///
+    /// # Errors
+    /// If a setting is unknown or of the wrong type, or the method is not built in.
     pub fn of_layers(layers: impl IntoIterator<Item = Layer>) -> std::result::Result<Self, String> {
-        let told = |error: toml::de::Error| error.to_string().trim_end().to_string();
-        let said = layers.into_iter().fold(Layer::new(), merged);
+        let message = |error: toml::de::Error| error.to_string().trim_end().to_string();
+        let settings = layers.into_iter().fold(Layer::new(), merge);
         let mut defaults = Self::default();
-        if let Some(method) = said.get("method") {
-            defaults.method = method.clone().try_into::<Method>().map_err(told)?.into();
+        if let Some(method) = settings.get("method") {
+            defaults.method = method.clone().try_into::<Method>().map_err(message)?.into();
         }
         defaults.method.built_in().map_err(|error| error.to_string())?.set_defaults(&mut defaults);
         let defaults = Layer::try_from(defaults).expect("a recipe is plain TOML");
-        merged(defaults, said).try_into().map_err(told)
+        merge(defaults, settings).try_into().map_err(message)
     }
 }
 
@@ -102,7 +108,7 @@ mod tests {
     use crate::recipe::DeviceChoice;
 
     #[test]
-    fn devices_are_named_in_one_of_two_ways() {
+    fn a_later_layer_overrides_both_device_settings() {
         let of = |layers: &[&str]| {
             let recipe = Recipe::of_layers(layers.iter().map(|text| text.parse().unwrap())).unwrap();
             (recipe.devices(), recipe.validate().is_ok())
@@ -118,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_paths_count_from_the_recipe() {
+    fn relative_paths_are_relative_to_the_recipe() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         std::fs::create_dir(dir.path().join("inner")).unwrap();
@@ -126,7 +132,7 @@ mod tests {
         write("inner/mine.toml", "base = \"../base.toml\"\ncheckpoint = \"w.pt\"\n");
         let layer = Recipe::layers(&dir.path().join("inner/mine.toml")).unwrap();
         let recipe = Recipe::of_layers([layer]).unwrap();
-        let same = |path: Option<std::path::PathBuf>, expected: &str| {
+        let assert_same = |path: Option<std::path::PathBuf>, expected: &str| {
             let (path, expected) = (path.unwrap(), dir.path().join(expected));
             assert_eq!(
                 path.parent().unwrap().canonicalize().unwrap(),
@@ -134,13 +140,13 @@ mod tests {
             );
             assert_eq!(path.file_name(), expected.file_name());
         };
-        same(recipe.data_dir, "images");
-        same(recipe.checkpoint, "inner/w.pt");
+        assert_same(recipe.data_dir, "images");
+        assert_same(recipe.checkpoint, "inner/w.pt");
         assert_eq!(recipe.out, Path::new("/runs"));
     }
 
     #[test]
-    fn an_integer_of_64_bits_is_refused_not_panicked_about() {
+    fn an_integer_beyond_63_bits_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("large.toml");
         for (name, value) in
@@ -154,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_has_settings_of_its_own_until_told_otherwise() {
+    fn layers_override_the_defaults_of_the_method() {
         let of = |text: &str| Recipe::of_layers([text.parse().unwrap()]).unwrap();
         let relationnet = of("method = \"relationnet\"");
         assert_eq!((relationnet.views, relationnet.batch_size), (32, 64));

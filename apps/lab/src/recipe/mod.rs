@@ -1,4 +1,4 @@
-//! A run, described by one value: read from a TOML file, overridden by flags, kept in the run folder.
+//! The recipe: all settings of a run, read from a TOML file, overridden by flags, and saved in the run folder.
 
 mod device_choice;
 mod layers;
@@ -21,28 +21,28 @@ use crate::images::normalization;
 use crate::methods::{Aggregation, Floor, Method, MethodName};
 use crate::precision::Precision;
 
-/// Everything that a run depends on. The defaults are the protocol of the paper's repository.
+/// All settings of a run. The defaults are the protocol of the paper's repository.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
-    /// In a file: another recipe, found from the file's folder, whose settings hold where this one says nothing.
+    /// In a file: another recipe, relative to the folder of the file, whose settings are used where this recipe has none.
     #[serde(skip_serializing)]
     pub base: Option<PathBuf>,
-    /// Images to train on.
+    /// Dataset to train on.
     pub dataset: DatasetName,
-    /// How to train.
+    /// Training method.
     pub method: MethodName,
-    /// What to train.
+    /// Backbone to train.
     pub backbone: BackboneName,
-    /// Where all randomness starts from.
+    /// Seed of all random draws.
     pub seed: u64,
-    /// Images in a batch; `data_size` in the paper's repository.
+    /// Number of images in a batch; `data_size` in the paper's repository.
     #[serde(alias = "data_size")]
     pub batch_size: usize,
-    /// Views of each image, the seed's K.
+    /// Number of views of each image; `K` in the paper's repository.
     #[serde(rename = "K", alias = "views")]
     pub views: usize,
-    /// Epochs of training.
+    /// Number of training epochs.
     pub epochs: usize,
     /// Weight of the pairwise term of the `*_qare` methods.
     pub alpha: f64,
@@ -52,64 +52,64 @@ pub struct Recipe {
     pub temperature: f64,
     /// Margin of SparseCLR.
     pub margin: f64,
-    /// What the similarities of the set term are cut off at from below: "1e-8" or "none", which makes its cost linear in B.
+    /// Lower bound of the similarities in the set term: "1e-8", or "none", which makes the cost of the term linear in B.
     pub similarity_floor: Floor,
-    /// How `relationnet` joins the features of two views.
+    /// Aggregation of the features of two views in `relationnet`.
     pub aggregation: Aggregation,
-    /// How many clusters `deepcluster` makes; ten for each class, if nothing is said.
+    /// Number of clusters of `deepcluster`; by default ten for each class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<usize>,
-    /// The learning rate at the start.
+    /// Initial learning rate.
     pub learning_rate: f64,
-    /// Momentum of SGD, with which `standard` trains.
+    /// Momentum of SGD, the optimizer of `standard`.
     pub momentum: f64,
-    /// Dimensions of an embedding, at the head's end.
+    /// Number of dimensions of an embedding, the output of the projection head.
     pub outter_fs: usize,
-    /// What convolutions and linear layers are computed in: "f32", "f16" or "bf16".
+    /// Number type of convolutions and linear layers: "f32", "f16" or "bf16".
     pub precision: Precision,
-    /// Threads that prepare batches.
+    /// Number of threads that prepare batches.
     pub num_workers: usize,
-    /// Device of the backend: a number, or "cpu"; the first one, if nothing is said.
+    /// Device of the backend: a number, or "cpu"; by default the first one.
     #[serde(alias = "gpu", skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
-    /// Devices to train on together, instead of `device`: each on its share of every batch, the main one first.
+    /// Devices that share each batch, instead of `device`; the main one first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Vec<DeviceChoice>>,
-    /// On several devices: batch normalisation takes its statistics from each device's own share of the batch.
+    /// On several devices, compute the statistics of batch normalisation over each device's share of the batch.
     pub local_batch_norm: bool,
-    /// Height and width that the images of a folder are brought to.
+    /// Height and width to which the images of a folder are resized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
-    /// Train and probe on this many images of the training split instead of all: a stratified part, drawn with the seed.
+    /// Train and probe on this number of images of the training split: a stratified sample, drawn with the seed. By default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Test on this many images of the test split instead of all: a stratified part, drawn with the seed.
+    /// Test on this number of images of the test split: a stratified sample, drawn with the seed. By default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
     /// Weights to start from: a run folder, or a weights file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
-    /// Where the dataset's files are.
+    /// Folder of the dataset's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Leave out image files that cannot be decoded, instead of failing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_broken: bool,
-    /// The most pixels an image file may announce.
+    /// Maximum number of pixels that the header of an image file may declare.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,
-    /// Where run folders are made.
+    /// Folder in which run folders are created.
     pub out: PathBuf,
-    /// Ends the run folder's name, to tell runs apart that share all else.
+    /// Suffix of the run folder's name, to distinguish runs with equal settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Whether `run` also evaluates the untrained backbone, to compare with.
+    /// Whether `run` also evaluates the untrained backbone, for comparison.
     pub compare_untrained: bool,
-    /// Of `deepinfomax`.
+    /// Settings of `deepinfomax`.
     pub infomax: InfoMaxRecipe,
-    /// Of kNN accuracies.
+    /// Settings of kNN accuracies.
     pub knn: KnnRecipe,
-    /// Of the linear probe, or fine-tuning.
+    /// Settings of the linear probe and of fine-tuning.
     pub probe: ProbeRecipe,
 }
 
@@ -117,49 +117,49 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InfoMaxRecipe {
-    /// Information between features and each place of the first maps.
+    /// Mutual information of the features and each position of the feature maps.
     pub local: f64,
-    /// Information between features and the first maps as a whole.
+    /// Mutual information of the features and the feature maps as a whole.
     pub global: f64,
-    /// Matching the features with a uniform distribution.
+    /// Matching of the features to a uniform prior.
     pub prior: f64,
 }
 
-/// The k-nearest-neighbour accuracy.
+/// Settings of the k-nearest-neighbour accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KnnRecipe {
-    /// How many neighbours vote; `k`.
+    /// Number of neighbours, k.
     pub neighbours: usize,
-    /// What similarities are divided by before they weigh the votes.
+    /// Temperature τ of the votes exp(cosine/τ).
     pub temperature: f64,
-    /// During training: how many images of the training split are queries, held out of the bank (training sees them,
-    /// without their labels) …
+    /// Number of queries of the validation during training, drawn from the training split and held out of the bank. Training sees
+    /// these images, without their labels.
     pub held_out: usize,
-    /// … against how many others.
+    /// Number of images in the bank of the validation during training.
     pub bank: usize,
 }
 
-/// The linear probe, or fine-tuning.
+/// Settings of the linear probe and of fine-tuning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeRecipe {
-    /// Of the probe's own draws; the run's where there is none.
+    /// Seed of the probe; by default that of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Epochs of the classifier.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Images in a batch.
+    /// Number of images in a batch.
     #[serde(alias = "data_size")]
     pub batch_size: usize,
-    /// The learning rate of a linear probe.
+    /// Learning rate of the linear probe.
     pub learning_rate: f64,
-    /// Another dataset than the one trained on.
+    /// Dataset of the probe; by default that of the training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
-    /// Train the backbone too.
+    /// Fine-tune the backbone together with the classifier.
     pub finetune: bool,
-    /// In fine-tuning, train on affine views with erased squares.
+    /// In fine-tuning, train on affine views with random erasing.
     pub augment: bool,
 }
 
@@ -185,7 +185,7 @@ impl Default for Recipe {
             momentum: 0.9,
             outter_fs: 64,
             precision: Precision::F32,
-            // One core is left to the training itself.
+            // One core is left for the training.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
             device: None,
             gpus: None,
@@ -233,32 +233,35 @@ impl Default for ProbeRecipe {
     }
 }
 
-/// A path as it is from anywhere.
+/// Makes a path absolute.
+///
+/// # Errors
+/// If the path is empty or the current folder is unknown.
 pub fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
-    let whole = |path: PathBuf| std::path::absolute(&path).map_err(|error| LabError::io("find", &path, error));
-    path.map(whole).transpose()
+    let make_absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| LabError::io("find", &path, error));
+    path.map(make_absolute).transpose()
 }
 
 impl Recipe {
-    /// Reads a recipe as a run folder keeps it.
+    /// Parses a recipe in the format of a run folder's `recipe.toml`.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
     }
 
-    /// The recipe as a run folder keeps it.
+    /// Formats the recipe for a run folder's `recipe.toml`.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is plain TOML")
     }
 
-    /// The devices that it trains on, the main one first.
+    /// Returns the training devices, the main one first.
     pub fn devices(&self) -> Vec<Option<DeviceChoice>> {
         match &self.gpus {
-            Some(several) => several.iter().copied().map(Some).collect(),
+            Some(devices) => devices.iter().copied().map(Some).collect(),
             None => vec![self.device],
         }
     }
 
-    /// The device for all that is no training.
+    /// Returns the main device, which computes everything but training.
     pub fn main_device(&self) -> Option<DeviceChoice> {
         self.devices().first().copied().flatten()
     }
@@ -324,11 +327,11 @@ impl Recipe {
             .into_iter()
             .filter(|name| !elsewhere.contains(&name.as_str()) && !unused.contains(&name.as_str()))
             .filter(|name| mine.get(*name) != theirs.get(*name))
-            // A run can be made longer.
+            // A run can be extended to more epochs.
             .filter(|name| *name != "epochs" || self.epochs < other.epochs)
             .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))
             .collect();
-        // Where a device sees nothing but its share of a batch, their number decides what is learned.
+        // If a device sees only its share of a batch, the number of devices changes the result.
         let (mine, theirs) = (self.devices().len(), other.devices().len());
         if mine != theirs && (self.sees_shares() || other.sees_shares()) {
             differences.push(format!("gpus names {mine} (the run has {theirs})"));
@@ -336,11 +339,11 @@ impl Recipe {
         differences
     }
 
-    /// Whether, on several devices, something of the method is decided by a device's own share of the batch.
+    /// Whether a device's loss depends on its own share of the batch only, for example through its negatives.
     fn sees_shares(&self) -> bool {
-        // Of another crate's method nothing is known.
-        let own = matches!(self.method, MethodName::Own(_));
-        self.local_batch_norm || own || self.method.plan(self).is_some_and(|plan| plan.local_negatives)
+        // The plan of a method of another crate is unknown here, so the answer is yes.
+        let custom = matches!(self.method, MethodName::Custom(_));
+        self.local_batch_norm || custom || self.method.plan(self).is_some_and(|plan| plan.local_negatives)
     }
 }
 
@@ -349,25 +352,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recipe_survives_its_own_file() {
+    fn a_recipe_is_unchanged_by_writing_and_reading() {
         let recipe = Recipe { alpha: 0.7, data_dir: Some("/data".into()), ..Default::default() };
         assert_eq!(Recipe::parse(&recipe.to_toml()).unwrap(), recipe);
         assert_eq!(Recipe::of_layers([]).unwrap(), Recipe::default());
     }
 
     #[test]
-    fn unknown_keys_and_names_are_told() {
+    fn unknown_keys_and_names_are_errors() {
         assert!(Recipe::parse("epoch = 3").unwrap_err().contains("epoch"));
         let of = |text: &str| Recipe::of_layers([text.parse().unwrap()]);
         assert!(of("method = \"moco\"").unwrap_err().contains("sparseclr_qare"));
         assert!(Recipe::parse("method = \"mo/co\"").unwrap_err().contains("sparseclr_qare"));
-        // Of a run folder, it may be another crate's.
-        assert_eq!(Recipe::parse("method = \"moco\"").unwrap().method, MethodName::Own("moco".into()));
+        // In a run folder, an unknown method may be of another crate.
+        assert_eq!(Recipe::parse("method = \"moco\"").unwrap().method, MethodName::Custom("moco".into()));
         assert_eq!(Recipe::parse("method = \"sparceclr\"").unwrap().method, Method::Sparseclr);
     }
 
     #[test]
-    fn only_what_decides_the_weights_is_a_difference() {
+    fn only_settings_that_affect_the_weights_are_differences() {
         let recipe = Recipe::default();
         let other =
             Recipe { num_workers: 7, gpus: Some(vec![DeviceChoice::Number(0); 2]), beta: 0.5, ..recipe.clone() };

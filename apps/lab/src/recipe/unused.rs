@@ -1,9 +1,9 @@
-//! Settings that a method takes no notice of.
+//! Settings that a method does not use.
 
 use super::Recipe;
 use crate::methods::{Method, MethodName};
 
-/// Settings that some methods of this crate use and others do not, and those that do.
+/// Settings that only some built-in methods use, and these methods.
 const USED_BY: [(&str, &[Method]); 9] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
@@ -17,7 +17,7 @@ const USED_BY: [(&str, &[Method]); 9] = [
 ];
 
 impl Recipe {
-    /// The settings that decide nothing with the recipe's method. Of a method of another crate nothing is known.
+    /// Returns the settings that the recipe's method does not use. For a method of another crate the list is empty.
     pub fn unused(&self) -> Vec<&'static str> {
         let MethodName::BuiltIn(method) = &self.method else { return Vec::new() };
         USED_BY.iter().filter(|(_, users)| !users.contains(method)).map(|(name, _)| *name).collect()
@@ -29,18 +29,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_used_is_no_difference_between_runs() {
+    fn unused_settings_are_no_differences() {
         let of = |method: Method, alpha| Recipe { method: method.into(), alpha, ..Recipe::default() };
         assert!(of(Method::Simclr, 0.3).differences(&of(Method::Simclr, 1.0)).is_empty());
         assert_eq!(of(Method::SimclrQare, 0.3).differences(&of(Method::SimclrQare, 1.0)).len(), 1);
         assert!(of(Method::Simclr, 1.0).unused().contains(&"beta"));
         assert!(!of(Method::Simclr, 1.0).unused().contains(&"temperature"));
-        let own = Recipe { method: MethodName::Own("own".into()), ..Recipe::default() };
-        assert!(own.unused().is_empty());
+        let custom = Recipe { method: MethodName::Custom("own".into()), ..Recipe::default() };
+        assert!(custom.unused().is_empty());
     }
 
     #[test]
-    fn every_setting_of_the_list_is_a_setting() {
+    fn every_listed_setting_exists() {
         let table = toml::Table::try_from(Recipe { clusters: Some(3), ..Recipe::default() }).unwrap();
         for (name, _) in USED_BY {
             assert!(table.contains_key(name), "{name}");

@@ -1,4 +1,4 @@
-//! Whether a run can work with the numbers of a recipe.
+//! Validation of the settings of a recipe.
 
 use qare_data::DatasetName;
 
@@ -6,18 +6,21 @@ use super::{InfoMaxRecipe, Recipe};
 use crate::error::{LabError, Result};
 use crate::methods::Method;
 
-/// Heights and widths that images can be brought to, in pixels.
+/// Valid heights and widths of images, in pixels.
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
 
-/// Bytes that a run's name has room for, besides all else that it says.
-const LONGEST_ID: usize = 100;
+/// Maximum length of `id` in bytes, which leaves room for the rest of the run folder's name.
+const MAX_ID_BYTES: usize = 100;
 
-/// The setting under both of its names: a person may have written either.
+/// The setting under both of its names, because the user may have written either.
 const BATCH_SIZE: &str = "batch_size/data_size";
 const PROBE_BATCH_SIZE: &str = "probe.batch_size/probe.data_size";
 
 impl Recipe {
-    /// Whether every number is one that a run can work with.
+    /// Checks that all settings are valid and consistent.
+    ///
+    /// # Errors
+    /// If a setting is out of range or contradicts another one.
     pub fn validate(&self) -> Result<()> {
         let counts = [
             (BATCH_SIZE, self.batch_size, 2),
@@ -35,13 +38,13 @@ impl Recipe {
         ];
         for (name, value, least) in counts {
             if value < least {
-                return Err(LabError::Usage(format!("{name} is {value}: it has to be at least {least}")));
+                return Err(LabError::Usage(format!("{name} is {value}: it must be at least {least}")));
             }
         }
         if self.max_pixels == Some(0) {
-            return Err(LabError::Usage("max_pixels is 0: it has to be at least 1".into()));
+            return Err(LabError::Usage("max_pixels is 0: it must be at least 1".into()));
         }
-        // Beyond these it is a slip of the finger, which should not end in an allocation that fails.
+        // Larger values are typing errors. Without the bounds they would end in failed allocations.
         let bounds = [
             (BATCH_SIZE, self.batch_size, 1 << 20),
             ("K", self.views, 1024),
@@ -54,30 +57,29 @@ impl Recipe {
         ];
         for (name, value, most) in bounds {
             if value > most {
-                return Err(LabError::Usage(format!("{name} is {value}: it has to be at most {most}")));
+                return Err(LabError::Usage(format!("{name} is {value}: it must be at most {most}")));
             }
         }
         for (name, seed) in [("seed", Some(self.seed)), ("probe.seed", self.probe.seed)] {
             if seed.is_some_and(|seed| seed > i64::MAX as u64) {
                 return Err(LabError::Usage(format!(
-                    "{name} has to be at most {}, which is what TOML can hold",
+                    "{name} must be at most {}, the largest integer of TOML",
                     i64::MAX
                 )));
             }
         }
         for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
             if path.to_str().is_none() {
-                return Err(LabError::Usage(format!(
-                    "{}: a path has to be UTF-8, to stand in a recipe",
-                    path.display()
-                )));
+                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.display())));
             }
         }
         if self.checkpoint.is_some() && self.method == Method::Randomweights {
-            return Err(LabError::Usage("randomweights starts from no checkpoint: leave --checkpoint out".into()));
+            return Err(LabError::Usage(
+                "randomweights does not start from a checkpoint: leave out --checkpoint".into(),
+            ));
         }
         if self.train_images.is_some_and(|images| images < 2) {
-            return Err(LabError::Usage("train_images has to be at least 2: training needs two images".into()));
+            return Err(LabError::Usage("train_images must be at least 2: training needs two images".into()));
         }
         let positive = [
             ("temperature", self.temperature),
@@ -87,7 +89,7 @@ impl Recipe {
         ];
         for (name, value) in positive {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(LabError::Usage(format!("{name} is {value}: it has to be a positive number")));
+                return Err(LabError::Usage(format!("{name} is {value}: it must be a positive number")));
             }
         }
         let InfoMaxRecipe { local, global, prior } = self.infomax;
@@ -96,23 +98,23 @@ impl Recipe {
         let terms = [("infomax.local", local), ("infomax.global", global), ("infomax.prior", prior)];
         for (name, value) in weights.into_iter().chain(terms) {
             if !(value >= 0.0 && value.is_finite()) {
-                return Err(LabError::Usage(format!("{name} is {value}: it has to be zero or a positive number")));
+                return Err(LabError::Usage(format!("{name} is {value}: it must be zero or a positive number")));
             }
         }
         if self.method == Method::Deepinfomax && terms.iter().all(|(_, weight)| *weight == 0.0) {
             return Err(LabError::Usage(
-                "infomax: at least one of local, global and prior has to have a weight".into(),
+                "infomax: at least one of the weights local, global and prior must be positive".into(),
             ));
         }
         if [Method::SimclrQare, Method::SparseclrQare].iter().any(|method| self.method == *method)
             && self.alpha == 0.0
             && self.beta == 0.0
         {
-            return Err(LabError::Usage("alpha and beta are both 0: there would be nothing to minimise".into()));
+            return Err(LabError::Usage("alpha and beta are both 0: the loss would be zero".into()));
         }
         if self.probe.augment && !self.probe.finetune {
             return Err(LabError::Usage(
-                "augment goes with finetune: a linear probe is trained on the frozen features of images as they are"
+                "augment needs finetune: a linear probe is trained on the frozen features of un-augmented images"
                     .into(),
             ));
         }
@@ -127,11 +129,11 @@ impl Recipe {
         }
         if let Some(gpus) = &self.gpus {
             if gpus.is_empty() {
-                return Err(LabError::Usage("gpus is empty: name at least one device, or leave it out".into()));
+                return Err(LabError::Usage("gpus is empty: name at least one device, or leave out gpus".into()));
             }
             if let Some(device) = self.device {
                 return Err(LabError::Usage(format!(
-                    "device is {device}, and there are gpus: name devices in one of the two"
+                    "device is {device}, and gpus is set as well: use only one of the two"
                 )));
             }
         }
@@ -139,22 +141,22 @@ impl Recipe {
         if self.batch_size < least {
             let each = if least > devices { "two images" } else { "one image" };
             return Err(LabError::Usage(format!(
-                "{BATCH_SIZE} is {}: on {devices} devices {} needs {least} images in a batch, {each} for each",
+                "{BATCH_SIZE} is {}: on {devices} devices {} needs {least} images in a batch, {each} for each device",
                 self.batch_size, self.method
             )));
         }
         if self.momentum >= 1.0 {
-            return Err(LabError::Usage(format!("momentum is {}: it has to be below 1", self.momentum)));
+            return Err(LabError::Usage(format!("momentum is {}: it must be below 1", self.momentum)));
         }
-        if self.id.as_deref().is_some_and(|id| id.len() > LONGEST_ID) {
+        if self.id.as_deref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
             return Err(LabError::Usage(format!(
-                "id has more than {LONGEST_ID} bytes: it ends the run folder's name, which a file system has to hold"
+                "id has more than {MAX_ID_BYTES} bytes: it is part of the run folder's name, whose length is limited"
             )));
         }
-        let unfit = |c: char| c == '/' || c == '\\' || c.is_control();
-        if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(unfit)) {
+        let forbidden = |c: char| c == '/' || c == '\\' || c.is_control();
+        if self.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.contains(forbidden)) {
             return Err(LabError::Usage(
-                "id has to be a name, not empty and without slashes and line breaks: it ends the run folder's name"
+                "id must not be empty and must not contain slashes or line breaks: it is part of the run folder's name"
                     .into(),
             ));
         }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_out_of_range_are_told() {
+    fn settings_out_of_range_are_errors() {
         for text in [
             "batch_size = 0",
             "K = 1",

@@ -1,4 +1,4 @@
-//! Writing a run's weights, and reading them again.
+//! Checkpoints: writing and reading weights with their origin.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,27 +24,27 @@ use crate::runs::run_record::RunRecord;
 use crate::training::loss_scale::LossScale;
 use crate::training::model::PretextModel;
 
-/// What a weights file says of itself, under one key of the safetensors metadata.
+/// The origin of weights, a JSON value in the metadata of a safetensors file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Origin {
     recipe: String,
     epoch: usize,
-    /// Whether the backbone is of another program, so that seed and method of the recipe mean nothing.
+    /// Whether the backbone is of another program, so that seed and method of the recipe do not apply.
     #[serde(default)]
     foreign: bool,
-    /// Names of the labels: of the classifier, if there is one, or else of the images trained on.
+    /// Class names of the classifier, or, without a classifier, of the training images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classes: Option<Vec<String>>,
 }
 
-/// The key of the metadata under which weights say where they come from.
+/// The metadata key of the origin of weights.
 pub const ORIGIN: &str = "qare";
 
 fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Result<()> {
     let epoch = origin.epoch;
     if let Some(bad) = tensors.iter().find(|tensor| tensor.values.iter().any(|value| !value.is_finite())) {
         return Err(LabError::Failed(format!(
-            "the weights of epoch {epoch} are not saved: `{}` holds NaN or infinity, training has diverged",
+            "the weights of epoch {epoch} are not saved: `{}` contains NaN or infinity, training has diverged",
             bad.name
         )));
     }
@@ -52,49 +52,52 @@ fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Origin) -> Re
     write_whole(path, &safetensors_bytes(tensors, Some(HashMap::from([(ORIGIN.to_string(), origin)]))))
 }
 
-/// Weights with where they come from.
+/// Weights with their origin.
 pub struct Checkpoint {
-    /// The run's folder.
+    /// The folder of the weights file, which may be a run folder.
     pub folder: PathBuf,
     /// The weights file.
     pub file: PathBuf,
-    /// What the weights were trained by.
+    /// The recipe of the training.
     pub recipe: Recipe,
-    /// Whole epochs they were trained for.
+    /// Number of training epochs.
     pub epoch: usize,
-    /// Whether the backbone is of another program: then method and seed of the recipe mean nothing.
+    /// Whether the backbone is of another program. Method and seed of the recipe do not apply then.
     pub foreign: bool,
-    /// Names of the labels of the classifier, or of the images trained on, if they are known.
+    /// Class names of the classifier, or, without a classifier, of the training images, if known.
     pub classes: Option<Vec<String>>,
     /// All tensors of the file.
     pub weights: StateDict,
     backbone: FoundBackbone,
 }
 
-/// What a call says of a weights file: checked against what the file says, and necessary where it says nothing.
+/// Properties of a weights file as stated by the user, for files of other programs, which do not record them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stated {
-    /// The dataset trained on.
+    /// The training dataset.
     pub dataset: Option<DatasetName>,
-    /// The method trained with.
+    /// The training method.
     pub method: Option<Method>,
     /// The backbone.
     pub backbone: Option<BackboneName>,
 }
 
-/// Weights that a run can start from.
-pub struct Initial {
+/// Weights that a run starts from.
+pub struct StartingWeights {
     weights: StateDict,
-    /// What trained them, if they tell.
+    /// The method that trained them, if known.
     method: Option<MethodName>,
-    /// Names of the labels that they were trained with, if they tell.
+    /// The class names that they were trained with, if known.
     classes: Option<Vec<String>>,
 }
 
-impl Initial {
-    /// The model of a recipe with this backbone, and with the networks of its method where they are there and, for a method
-    /// that learns `classes`, of the same ones; says which.
-    pub fn put_into<B: Backend, P: Pretext<B>>(
+impl StartingWeights {
+    /// Loads the backbone into a model, and the networks of the method if the file has them. For a method that learns `classes`, the
+    /// networks are loaded only if they learned the same classes. Logs which weights are loaded.
+    ///
+    /// # Errors
+    /// If the backbone does not fit, or the weights are damaged or not finite.
+    pub fn load_into<B: Backend, P: Pretext<B>>(
         &self,
         model: PretextModel<B, P>,
         recipe: &Recipe,
@@ -102,15 +105,15 @@ impl Initial {
     ) -> Result<PretextModel<B, P>> {
         let path = self.weights.path().display();
         let found = self.weights.find_backbone(Some(recipe.backbone)).map_err(|error| match error {
-            // A sound file that does not fit is the wrong one.
+            // The file is readable but does not fit, so the call is wrong.
             WeightsError::NoBackbone { .. } => LabError::Usage(format!("--checkpoint: {error}")),
             error => error.into(),
         })?;
         let model = model.with_backbone(&found)?;
-        // Networks of other methods may have the same names. Files of other programs do not tell the method.
+        // Networks of another method may have the same names, so the method is compared, if it is known.
         let complete = match &self.method {
             Some(method) if *method != recipe.method => None,
-            // A classifier of other classes is none of these.
+            // The classifier of other classes is not used.
             _ if classes.is_some() && self.classes.is_some() && self.classes.as_deref() != classes => None,
             _ => match model.clone().with_networks(&self.weights) {
                 Err(error @ (WeightsError::NotFinite { .. } | WeightsError::Damaged { .. })) => {
@@ -120,26 +123,26 @@ impl Initial {
             },
         };
         match complete {
-            Some(_) => info!("starting from backbone and {} of {path}: {found}", recipe.method),
+            Some(_) => info!("starting from the backbone and {} of {path}: {found}", recipe.method),
             None => info!("starting from the backbone of {path}: {found}"),
         }
         Ok(complete.unwrap_or(model))
     }
 }
 
-/// Any weights that can be started from: the latest of a run folder, or those in a file of ours or of PyTorch.
-pub fn weights_of(path: &Path) -> Result<Initial> {
-    let file = match path.is_dir() {
-        true => path.join(latest(path)?.weights),
-        false => path.to_path_buf(),
-    };
+/// Reads the weights that a run starts from: the latest of a run folder, or those in a file of this program or of PyTorch.
+///
+/// # Errors
+/// If the folder has no finished epoch, or the file is missing or damaged.
+pub fn starting_weights(path: &Path) -> Result<StartingWeights> {
+    let file = if path.is_dir() { path.join(latest(path)?.weights) } else { path.to_path_buf() };
     let weights = read_file(&file)?;
     let origin = origin(&file, &weights)?.filter(|(origin, _)| !origin.foreign);
     let (method, classes) = origin.map_or((None, None), |(origin, recipe)| (Some(recipe.method), origin.classes));
-    Ok(Initial { weights, method, classes })
+    Ok(StartingWeights { weights, method, classes })
 }
 
-/// What a weights file says of itself, if it says anything.
+/// Reads the origin of weights and its recipe, if the file has one.
 fn origin(file: &Path, weights: &StateDict) -> Result<Option<(Origin, Recipe)>> {
     let damaged = |error: String| LabError::Failed(format!("{} is damaged: {error}", file.display()));
     let Some(origin) = weights.metadata().get(ORIGIN) else { return Ok(None) };
@@ -162,14 +165,17 @@ fn read_file(file: &Path) -> Result<StateDict> {
 fn latest(folder: &Path) -> Result<Latest> {
     run_folder::latest(folder)?.ok_or_else(|| {
         LabError::Usage(format!(
-            "{} has no finished epoch: it is no run folder, or its training was stopped before one",
+            "{} has no finished epoch: it is not a run folder, or its training was stopped during the first epoch",
             folder.display()
         ))
     })
 }
 
 impl Checkpoint {
-    /// Of a weights file of ours, or of another that the call says enough about.
+    /// Reads a weights file of this program, or of another program with the properties in `stated`.
+    ///
+    /// # Errors
+    /// If the file is missing or damaged, has no known backbone, or has no origin and `stated` has no dataset.
     pub fn read(file: &Path, stated: &Stated) -> Result<Self> {
         let weights = read_file(file)?;
         let folder = match file.parent() {
@@ -189,7 +195,10 @@ impl Checkpoint {
         Ok(Self { folder, file: file.to_path_buf(), recipe, epoch, foreign, classes, weights, backbone })
     }
 
-    /// The latest weights of a run folder, or the weights in a file.
+    /// Reads the latest weights of a run folder, or the weights in a file.
+    ///
+    /// # Errors
+    /// If the folder has no finished epoch, and the errors of [`Checkpoint::read`].
     pub fn of_run_or_file(path: &Path, stated: &Stated) -> Result<Self> {
         if !path.is_dir() {
             return Self::read(path, stated);
@@ -197,7 +206,10 @@ impl Checkpoint {
         Self::read(&path.join(latest(path)?.weights), stated)
     }
 
-    /// Writes weights that were made of these, and a classifier of these classes, with where they come from.
+    /// Writes weights derived from these, with a classifier of `classes`, and their origin.
+    ///
+    /// # Errors
+    /// If a weight is NaN or infinite, or the file cannot be written.
     pub fn write_derived(
         &self,
         path: &Path,
@@ -213,14 +225,14 @@ impl Checkpoint {
         )
     }
 
-    /// What a copy of these weights says of where they come from, with the text of a recipe in the place of theirs.
+    /// Returns the origin of these weights as JSON, with the text of another recipe.
     pub fn origin_with(&self, recipe: String) -> String {
         let origin = Origin { recipe, epoch: self.epoch, foreign: self.foreign, classes: self.classes.clone() };
         serde_json::to_string(&origin).expect("plain data")
     }
 
-    /// Where figures of these weights go: the results of their run, or, beside weights that are in no run folder, a file
-    /// of their own.
+    /// Returns the results file for figures of these weights: that of the run folder, or, outside of a run folder, a file beside the
+    /// weights.
     pub fn results_file(&self) -> PathBuf {
         if self.is_in_run() {
             return run_folder::results_file(&self.folder);
@@ -228,74 +240,77 @@ impl Checkpoint {
         self.folder.join(format!("{}.results.json", name_of_probed(&self.file, self.foreign)))
     }
 
-    /// Bytes that the weights take in a file.
+    /// Returns the size of all weights in bytes as f32.
     pub fn weight_bytes(&self) -> u64 {
         let shapes = self.weights.names().filter_map(|name| self.weights.shape(name));
         shapes.map(|shape| 4 * shape.iter().product::<usize>() as u64).sum()
     }
 
-    /// Whether the weights are in the folder of a run, and of that run.
+    /// Whether the weights are in a run folder and are not of another program.
     pub fn is_in_run(&self) -> bool {
         !self.foreign && self.folder.join("recipe.toml").is_file()
     }
 
-    /// What `results.json` calls a stage done to these weights: its plain name is for the latest of a run and their
-    /// classifiers, others have the file's name with it.
+    /// Returns the key of a stage of these weights in `results.json`: the name of the stage for the latest weights of a run and
+    /// files derived from them; otherwise the name of the stage with the name of the file.
+    ///
+    /// # Errors
+    /// If `latest.json` is damaged.
     pub fn stage(&self, name: &str) -> Result<String> {
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         let latest = run_folder::latest(&self.folder)?.map(|latest| latest.weights);
         let stem = |name: &str| name.rsplit_once('.').map_or(name.to_string(), |(stem, _)| stem.to_string());
-        let belongs = |latest: String| file.strip_prefix(&stem(&latest)).is_some_and(|end| end.starts_with(['.', '_']));
-        Ok(match latest.is_some_and(belongs) || !self.is_in_run() {
-            true => name.to_string(),
-            false => format!("{name}:{}", stem(&file)),
-        })
+        let derived = |latest: String| file.strip_prefix(&stem(&latest)).is_some_and(|end| end.starts_with(['.', '_']));
+        let is_latest = latest.is_some_and(derived) || !self.is_in_run();
+        Ok(if is_latest { name.to_string() } else { format!("{name}:{}", stem(&file)) })
     }
 
-    /// The backbone with these weights.
+    /// Loads the backbone on a device.
     pub fn backbone<B: Backend>(&self, device: &B::Device) -> Result<Backbone<B>> {
         Ok(self.backbone.init(device))
     }
 
-    /// The classifier with these weights, of so many classes.
+    /// Loads the classifier on a device.
     ///
     /// # Errors
-    /// If there is none, or one of another number of classes.
+    /// If there is no classifier, or it has another number of classes.
     pub fn classifier<B: Backend>(&self, classes: usize, device: &B::Device) -> Result<LinearClassifier<B>> {
         let classifier = LinearClassifierConfig::new(self.recipe.backbone.feature_dim(), classes);
         Ok(self.weights.load_into(classifier.init::<B>(self.recipe.seed, device), "classifier")?)
     }
 
-    /// The classifier of a run folder that a stage of this name left (see [`Recipe::stage`]), or that the run itself
-    /// trained; or the one in a file.
+    /// Reads weights with a classifier: those in a file, those that a stage wrote to a run folder (see [`Recipe::stage`]), or those
+    /// of a supervised run.
+    ///
+    /// # Errors
+    /// If there is no classifier, or it was trained on an earlier epoch of the run.
     pub fn of_probe(path: &Path, stage: &str, stated: &Stated) -> Result<Self> {
-        let file = match path.is_dir() {
-            false => path.to_path_buf(),
-            true => {
-                let results = serde_json::Value::Object(run_folder::results(&run_folder::results_file(path))?);
-                let latest = latest(path)?;
-                match results[stage]["checkpoint"].as_str() {
-                    Some(name) if results[stage]["epoch"] == latest.epoch => path.join(name),
-                    Some(name) => {
-                        return Err(LabError::Usage(format!(
-                            "the linear probe of {} is of epoch {}, and the run is at {}: run `qare probe --checkpoint \
-                             {0}` first, or name the file to test ({name})",
-                            path.display(),
-                            results[stage]["epoch"],
-                            latest.epoch
-                        )));
-                    }
-                    // A supervised run has a classifier of its own.
-                    None if stage == "probe" => path.join(latest.weights),
-                    None => {
-                        return Err(LabError::Usage(format!(
-                            "{} has no classifier of that kind ({stage}): run `qare probe --checkpoint {0}{}` first",
-                            path.display(),
-                            flags_of(stage)
-                        )));
-                    }
+        let file = if path.is_dir() {
+            let results = serde_json::Value::Object(run_folder::results(&run_folder::results_file(path))?);
+            let latest = latest(path)?;
+            match results[stage]["checkpoint"].as_str() {
+                Some(name) if results[stage]["epoch"] == latest.epoch => path.join(name),
+                Some(name) => {
+                    return Err(LabError::Usage(format!(
+                        "the linear probe of {} is of epoch {}, and the run is at {}: run `qare probe --checkpoint \
+                         {0}` first, or name the file to test ({name})",
+                        path.display(),
+                        results[stage]["epoch"],
+                        latest.epoch
+                    )));
+                }
+                // The weights of a supervised run contain a classifier.
+                None if stage == "probe" => path.join(latest.weights),
+                None => {
+                    return Err(LabError::Usage(format!(
+                        "{} has no classifier for the stage `{stage}`: run `qare probe --checkpoint {0}{}` first",
+                        path.display(),
+                        flags_of(stage)
+                    )));
                 }
             }
+        } else {
+            path.to_path_buf()
         };
         let checkpoint = Self::read(&file, stated)?;
         match (checkpoint.weights.has_prefix("classifier"), path.is_dir()) {
@@ -305,26 +320,26 @@ impl Checkpoint {
                 path.display()
             ))),
             (false, false) => Err(LabError::Usage(format!(
-                "{} has no classifier: run `qare probe --checkpoint {0}` first, and test what that writes",
+                "{} has no classifier: run `qare probe --checkpoint {0}` first, and test the file that it writes",
                 file.display()
             ))),
         }
     }
 }
 
-/// The flags of a probe that leaves a stage of this name.
+/// Returns the flags of `qare probe` for a stage.
 fn flags_of(stage: &str) -> String {
     let finetune = if stage.starts_with("finetune") { " --finetune" } else { "" };
     let dataset = stage.split_once('_').map_or(String::new(), |(_, dataset)| format!(" --dataset {dataset}"));
     format!("{finetune}{dataset}")
 }
 
-/// A recipe for weights that say nothing of their run: the backbone is known by its tensors, the dataset has to be told.
-/// Says what is taken of the file.
+/// Returns a recipe for weights without an origin. The backbone is recognised by its tensors; the dataset must be stated. Logs which
+/// tensors of the file are used.
 fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<(Recipe, FoundBackbone)> {
     let Some(dataset) = stated.dataset else {
         return Err(LabError::Usage(format!(
-            "{} does not say which run it is from: name the dataset with --dataset",
+            "{} does not say which run it is from: name its dataset with --dataset",
             file.display()
         )));
     };
@@ -334,53 +349,59 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<(Recipe,
     Ok((Recipe { dataset, backbone: found.name(), method, ..Default::default() }, found))
 }
 
-/// The file with the state of the optimizer after the last whole epoch of a run.
+/// Returns the file with the state of the optimizer after the last finished epoch of a run.
+///
+/// # Errors
+/// If the run has saved no state.
 pub fn optimizer_file(folder: &RunFolder, latest: &Latest) -> Result<PathBuf> {
     latest.optimizer.as_deref().map(|name| folder.file(name)).ok_or_else(|| {
         LabError::Failed(format!(
-            "{} names no file with the state of the optimizer, without which the run cannot go on; --checkpoint {} starts \
-             another run from its weights",
+            "{} names no file with the state of the optimizer, so the run cannot be resumed; --checkpoint {} starts another run \
+             from its weights",
             folder.file("latest.json").display(),
             folder.file(&latest.weights).display()
         ))
     })
 }
 
-/// What a run needs to go on, besides its weights.
+/// The state, besides the weights, that a run needs to resume.
 pub struct Resumable<'a> {
     /// The optimizer's state.
     pub optimizer: &'a [u8],
-    /// Of a run in f16.
+    /// The loss scale of a run in f16.
     pub loss_scale: Option<LossScale>,
 }
 
-/// Keeps the weights of a run while it trains.
+/// Writes the checkpoints of a run.
 pub struct CheckpointWriter {
-    /// The run.
+    /// The folder of the run.
     pub folder: RunFolder,
-    /// What is trained.
+    /// The recipe of the run.
     pub recipe: Recipe,
     record: RunRecord,
-    /// Epochs whose weights stay.
+    /// Epochs whose weights are kept.
     kept: Vec<usize>,
-    /// Whether the record is in the folder.
+    /// Whether the record has been written.
     recorded: AtomicBool,
 }
 
 impl CheckpointWriter {
-    /// Of a run with this record, which goes into its folder with the first epoch that is saved. Of a run that is made longer,
-    /// the weights that its shorter form kept stay.
+    /// Creates a writer. The record is written with the first saved epoch. If the run was extended, the weights kept by its shorter
+    /// version stay.
     pub fn new(folder: &RunFolder, recipe: &Recipe, record: RunRecord) -> Self {
         let kept = record.epochs.iter().flat_map(|epochs| milestones(*epochs)).collect();
         Self { folder: folder.clone(), recipe: recipe.clone(), record, kept, recorded: AtomicBool::new(false) }
     }
 
-    /// How many epochs the run was to have before it was made longer.
-    pub fn shorter(&self) -> Option<usize> {
+    /// Returns the number of epochs before the last extension of the run, if there was one.
+    pub fn epochs_before_extension(&self) -> Option<usize> {
         self.record.epochs.iter().rev().nth(1).copied()
     }
 
-    /// Saves an epoch, and lets go of the one before unless it is one to keep.
+    /// Saves an epoch, and deletes the previous one unless its weights are kept.
+    ///
+    /// # Errors
+    /// If a weight is NaN or infinite, or a file cannot be written.
     pub fn save(&self, epoch: usize, weights: &[NamedTensor], state: Option<Resumable>) -> Result<()> {
         let before = self.folder.latest()?;
         let name = self.folder.weights_name(epoch);
@@ -401,7 +422,7 @@ impl CheckpointWriter {
 
         if let Some(before) = before.filter(|before| before.epoch != epoch && !self.kept.contains(&before.epoch)) {
             for name in [Some(before.weights), before.optimizer].into_iter().flatten() {
-                // Left over, it is in nobody's way.
+                // A leftover file does no harm, so an error is ignored.
                 let _ = std::fs::remove_file(self.folder.file(&name));
             }
         }

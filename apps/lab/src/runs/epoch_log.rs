@@ -6,29 +6,31 @@ use crate::error::{LabError, Result};
 use crate::methods::Figure;
 use crate::runs::files::{read_text, write_whole};
 
+/// Columns before the method's figures.
 const BEFORE: &str = "epoch,loss,score";
+/// Columns after the method's figures.
 const AFTER: &str = "learning_rate,views_per_second,seconds";
 
-/// Figures of one epoch.
+/// The figures of one epoch.
 #[derive(Clone, Debug)]
 pub struct EpochRow {
-    /// The epoch.
+    /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Mean over the epoch's steps.
+    /// Mean loss over the steps of the epoch.
     pub loss: f64,
-    /// kNN accuracy on the held-out part, in percent, where labels tell images apart.
+    /// kNN accuracy of the held-out images in percent, if the run has a validation.
     pub score: Option<f64>,
-    /// Means of the method's own figures.
+    /// Means of the method's figures over the steps of the epoch.
     pub method: Vec<f64>,
-    /// That of the last step.
+    /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Views trained on in a second.
+    /// Number of views per second of training.
     pub views_per_second: f64,
-    /// Training and validation.
+    /// Duration of training and validation in seconds.
     pub seconds: f64,
 }
 
-/// The log of a run: rows of this process after those of earlier ones.
+/// The log of a run: the rows of earlier processes and of this one.
 pub struct EpochLog {
     path: PathBuf,
     header: String,
@@ -36,10 +38,10 @@ pub struct EpochLog {
 }
 
 impl EpochLog {
-    /// Goes on after the rows of epochs up to `epoch`; rows of epochs that were not saved go.
+    /// Continues the log after the rows of the epochs up to `epoch`. Later rows belong to epochs that were not saved and are dropped.
     ///
     /// # Errors
-    /// If the file of a run that goes on does not have a row for each epoch so far.
+    /// If the log file of a resumed run does not have a valid row for each of these epochs.
     pub fn after(path: PathBuf, figures: &[Figure], epoch: usize) -> Result<Self> {
         let columns: Vec<String> = figures.iter().map(|figure| format!("{},", figure.column())).collect();
         let header = format!("{BEFORE},{}{AFTER}", columns.concat());
@@ -47,7 +49,10 @@ impl EpochLog {
         Ok(Self { path, header, lines })
     }
 
-    /// Adds a row.
+    /// Adds a row and writes the file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn push(&mut self, row: &EpochRow) -> Result<()> {
         let EpochRow { epoch, loss, score, method, learning_rate, views_per_second, seconds } = row;
         let score = score.map_or(String::new(), |score| format!("{score:.2}"));
@@ -60,25 +65,26 @@ impl EpochLog {
         write_whole(&self.path, text.as_bytes())
     }
 
-    /// Seconds of all epochs together, those of earlier processes too.
+    /// Returns the total duration of all epochs in seconds, including those of earlier processes.
     pub fn total_seconds(&self) -> f64 {
         self.lines.iter().filter_map(|line| line.rsplit(',').next()?.parse::<f64>().ok()).sum()
     }
 }
 
-/// The rows of the epochs up to `epoch` in a file with this header.
+/// Reads the rows of the epochs up to `epoch` from a file with this header.
 fn rows(path: &Path, header: &str, epoch: usize) -> Result<Vec<String>> {
     if !path.is_file() {
         return Err(LabError::Failed(format!(
-            "{} is missing, which has a row for each of the {epoch} epochs so far; nothing was changed: put it back, or start \
-             another run from the weights with --checkpoint",
+            "{} is missing: it should have a row for each of the {epoch} finished epochs; nothing was changed: put it back from a \
+             copy, or start another run from the weights with --checkpoint",
             path.display()
         )));
     }
     let text = read_text(path)?;
     let damaged = |line: usize, problem: String| {
         Err(LabError::Failed(format!(
-            "{} is damaged: line {line}: {problem}; nothing was changed: put it right, or start another run from the weights with --checkpoint",
+            "{} is damaged: line {line}: {problem}; nothing was changed: repair it, or start another run from the weights with \
+             --checkpoint",
             path.display()
         )))
     };
@@ -93,18 +99,18 @@ fn rows(path: &Path, header: &str, epoch: usize) -> Result<Vec<String>> {
         let fields: Vec<&str> = line.split(',').collect();
         let numbers = fields.iter().all(|field| field.is_empty() || field.parse::<f64>().is_ok());
         if fields.len() != columns || !numbers || fields[0].parse() != Ok(place + 1) {
-            let expected = format!("expected {columns} numbers, the first {}", place + 1);
+            let expected = format!("expected {columns} numbers, the first of them {}", place + 1);
             return damaged(place + 2, format!("{expected}, found `{}`", start_of(line)));
         }
         rows.push(line.to_string());
     }
     match rows.len() {
         count if count == epoch => Ok(rows),
-        count => damaged(count + 2, format!("expected the row of epoch {}, of {epoch} that were trained", count + 1)),
+        count => damaged(count + 2, format!("expected the row of epoch {}; {epoch} epochs are finished", count + 1)),
     }
 }
 
-/// So much of a line as a message can hold.
+/// Returns the start of a line, short enough for a message.
 fn start_of(line: &str) -> String {
     line.chars().take(60).collect()
 }
@@ -114,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_of_a_run_that_goes_on_is_checked() {
+    fn the_log_of_a_resumed_run_is_checked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.csv");
         let row = |epoch| EpochRow {
@@ -133,7 +139,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             EpochLog::after(path.clone(), &[], epoch).map(|log| (log.lines.len(), log.total_seconds()))
         };
-        // The row of an epoch that was not saved goes.
+        // The row of an epoch that was not saved is dropped.
         assert_eq!(after(&whole, 2).unwrap(), (2, 3.0));
         assert_eq!(after(&whole, 0).unwrap(), (0, 0.0));
         let lines: Vec<&str> = whole.lines().collect();

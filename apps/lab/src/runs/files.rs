@@ -1,4 +1,4 @@
-//! Files that are whole or absent: written beside their place, then renamed to it.
+//! Atomic file writes: a file is written under a temporary name beside its path, then renamed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{LabError, Result};
 
-/// Ends the name of a file that is still being written.
+/// Extension of a temporary file.
 const PART: &str = "part";
 
-/// Writes a file as a whole. After an error the old one, if there was one, is untouched.
+/// Writes a file atomically. After an error, an existing file is unchanged.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     let beside = beside(path);
     let written = File::create_new(&beside).and_then(|mut file| {
@@ -23,7 +26,7 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     })
 }
 
-/// A name beside `path` that no other write uses, in this process or another.
+/// Returns a temporary name beside `path` that is unique among all processes.
 fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let mut name = path.file_name().expect("a file has a name").to_os_string();
@@ -31,10 +34,10 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Makes a rename in a folder outlast a loss of power.
+/// Syncs the folder of a file, so that a rename survives a power failure.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    // Some network file systems know no such thing: then the rename is as safe as it can be.
+    // Some network file systems cannot sync a folder, so an error is ignored.
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     Ok(())
 }
@@ -44,32 +47,35 @@ fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file; `.` for a bare file name.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Whether a file's name is that of an unfinished write, whose process may be gone.
+/// Whether a file has the name of a temporary file. Its process may have been killed.
 pub fn is_part(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == PART)
 }
 
-/// Checks that a file can be made in a folder, before the work for it is done.
+/// Checks that a file can be created in a folder.
+///
+/// # Errors
+/// If it cannot.
 pub fn check_writable(folder: &Path) -> io::Result<()> {
     let probe = beside(&folder.join(".qare"));
     File::create_new(&probe)?;
     std::fs::remove_file(&probe)
 }
 
-/// Checks that so many bytes more fit where a folder is, as far as the system tells.
+/// Checks that the file system of a folder has room for a number of bytes. Passes if the system does not report free space.
 ///
 /// # Errors
-/// If they do not.
+/// If there is too little space.
 pub fn check_space(folder: &Path, bytes: u64) -> Result<()> {
     match free_space(folder).filter(|free| *free < bytes) {
         None => Ok(()),
         Some(free) => Err(LabError::Failed(format!(
-            "{} has room for {:.1} MB, and {:.1} MB are to be written there: make room, or choose another place",
+            "{} has room for {:.1} MB, but {:.1} MB are needed: free some space, or choose another folder",
             folder.display(),
             free as f64 / 1e6,
             bytes as f64 / 1e6
@@ -77,14 +83,14 @@ pub fn check_space(folder: &Path, bytes: u64) -> Result<()> {
     }
 }
 
-/// Bytes that this user may still write where a folder is.
+/// Returns the free bytes of the file system of a folder.
 #[cfg(unix)]
 fn free_space(folder: &Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
 
     let name = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
     let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the name ends in a zero byte, and what the pointer leads to is only read once it has been filled in.
+    // SAFETY: the name is zero-terminated, and `found` is read only after `statvfs` has initialised it.
     let found = unsafe { (libc::statvfs(name.as_ptr(), found.as_mut_ptr()) == 0).then(|| found.assume_init()) }?;
     #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
     Some(found.f_bavail as u64 * found.f_frsize as u64)
@@ -120,7 +126,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn what_does_not_fit_is_told_before() {
+    fn too_little_space_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         check_space(dir.path(), 1).unwrap();
         let error = check_space(dir.path(), u64::MAX).unwrap_err();
@@ -129,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_one_file_at_once_do_not_share_a_name() {
+    fn temporary_names_are_unique() {
         let path = Path::new("run/results.json");
         let names = [beside(path), beside(path)];
         assert_ne!(names[0], names[1]);

@@ -1,7 +1,7 @@
-//! Locks that keep two processes from writing one place at once.
+//! Locks that keep two processes from writing the same folder or file.
 //!
-//! A lock is a file that the operating system knows to be locked, so that it ends with its process, however that ends.
-//! The file says who holds it, and goes when the lock does.
+//! A lock is an advisory lock of the operating system on a file, so it ends with its process, even after a crash. The file contains
+//! the id and the command of the process, and is deleted with the lock.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -13,36 +13,37 @@ use log::warn;
 use crate::error::{LabError, Result};
 use crate::runs::files::folder_of;
 
-/// The right to write somewhere, until it is dropped.
+/// An exclusive lock, released when it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    /// `None` where the file system knows no locks.
+    /// `None` if the file system does not support locks.
     file: Option<File>,
-    /// A folder that was made for the lock's file, and goes with it while it is empty.
-    made: Option<PathBuf>,
+    /// A folder that was created for the lock file. It is deleted with the lock if it is empty.
+    created: Option<PathBuf>,
 }
 
-/// Why there is no lock.
+/// The reason why a lock was not acquired.
 enum Refused {
+    /// Another process holds the lock; its description.
     Held(String),
     Failed(io::Error),
 }
 
 impl Lock {
-    /// Locks a run folder, which need not be there yet, for training. `advice` says what else a person can do.
+    /// Locks a run folder, which need not exist. `advice` ends the message if another process holds the lock.
     ///
     /// # Errors
-    /// If another process holds it; the message names that process.
+    /// If another process holds the lock; the message names the process. If the lock file cannot be created.
     pub fn of_run(folder: &Path, advice: &str) -> Result<Self> {
         let name = folder.file_name().expect("a run has a name").to_string_lossy();
         let parent = folder_of(folder);
-        let made = !parent.exists();
+        let missing = !parent.exists();
         std::fs::create_dir_all(parent).map_err(|error| LabError::io("make the run folder", folder, error))?;
         let path = parent.join(format!(".{name}.lock"));
-        match Self::take(&path, false) {
+        match Self::acquire(&path, false) {
             Ok(mut lock) => {
-                lock.made = made.then(|| parent.to_path_buf());
+                lock.created = missing.then(|| parent.to_path_buf());
                 Ok(lock)
             }
             Err(Refused::Held(holder)) => Err(LabError::Usage(format!(
@@ -53,18 +54,21 @@ impl Lock {
         }
     }
 
-    /// Locks a file for the moment that it takes to read it and write it anew; waits for whoever does so just now.
+    /// Locks a file for a short read and write. Waits while another process holds the lock.
+    ///
+    /// # Errors
+    /// If the lock file cannot be created.
     pub fn of_file(file: &Path) -> Result<Self> {
         let name = file.file_name().expect("a file has a name").to_string_lossy();
         let path = folder_of(file).join(format!(".{name}.lock"));
-        Self::take(&path, true).map_err(|refused| match refused {
+        Self::acquire(&path, true).map_err(|refused| match refused {
             Refused::Held(holder) => LabError::Failed(format!("{} is being written by {holder}", file.display())),
             Refused::Failed(error) => LabError::io("write", file, error),
         })
     }
 
-    fn take(path: &Path, wait: bool) -> std::result::Result<Self, Refused> {
-        let lock = |file| Self { path: path.to_path_buf(), file, made: None };
+    fn acquire(path: &Path, wait: bool) -> std::result::Result<Self, Refused> {
+        let lock = |file| Self { path: path.to_path_buf(), file, created: None };
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let mut file = open.map_err(Refused::Failed)?;
@@ -74,13 +78,13 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&mut file))),
                 Err(TryLockError::Error(error)) => {
                     warn!(
-                        "note: {} cannot be locked ({error}): see to it that no other process writes there",
+                        "note: {} cannot be locked ({error}): make sure that no other process writes there",
                         folder_of(path).display()
                     );
                     return Ok(lock(None));
                 }
             }
-            // Whoever held it before may have removed the file: then another process may lock a new one.
+            // The previous holder may have deleted the file after it was opened here. Another process can then lock a new file.
             if is_at(&file, path) {
                 let _ = file.set_len(0).and_then(|()| file.write_all(signature().as_bytes()));
                 return Ok(lock(Some(file)));
@@ -92,16 +96,16 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // While it is still locked, so that the file removed is this one.
+            // The file is deleted while it is locked, so that the path still refers to this file.
             let _ = std::fs::remove_file(&self.path);
         }
-        if let Some(folder) = &self.made {
+        if let Some(folder) = &self.created {
             let _ = std::fs::remove_dir(folder);
         }
     }
 }
 
-/// Whether an open file is the one at a path.
+/// Whether a path refers to an open file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -110,22 +114,22 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata().map(id), path.metadata().map(id)), (Ok(file), Ok(path)) if file == path)
 }
 
-/// An open file cannot be removed there.
+/// Always true, because these systems do not delete open files.
 #[cfg(not(unix))]
 fn is_at(_file: &File, _path: &Path) -> bool {
     true
 }
 
-/// What a lock's file says of its process.
+/// Returns the contents of a lock file: process id and command.
 fn signature() -> String {
     let command: Vec<String> = std::env::args().collect();
     format!("{}\n{}\n", std::process::id(), command.join(" "))
 }
 
-/// Who holds a lock, in words.
+/// Describes the process that holds a lock.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
-    // Where reading is refused too, the process stays unnamed.
+    // Some systems refuse to read a locked file. The process is then not named.
     let _ = file.read_to_string(&mut text);
     let mut lines = text.lines();
     let (Some(process), Some(command)) = (lines.next(), lines.next()) else { return "another process".into() };
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_one_writer_who_is_named() {
+    fn a_run_has_one_writer_and_errors_name_it() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("new/run");
         let lock = Lock::of_run(&run, "wait").unwrap();
@@ -150,12 +154,12 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(lock);
-        assert!(!dir.path().join("new").exists(), "what was made for the lock goes with it");
+        assert!(!dir.path().join("new").exists(), "the folder created for the lock is deleted with it");
         drop(Lock::of_run(&run, "wait").unwrap());
     }
 
     #[test]
-    fn a_lock_left_behind_by_a_killed_process_is_free() {
+    fn a_lock_file_of_a_killed_process_is_free() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".run.lock"), "1\nqare pretrain\n").unwrap();
         Lock::of_run(&dir.path().join("run"), "wait").unwrap();

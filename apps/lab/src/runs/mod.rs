@@ -1,4 +1,4 @@
-//! Run folders: what is in them, who may write there, and weights with where they come from.
+//! Run folders: their files, their locks, and checkpoints.
 
 pub mod checkpoint;
 pub mod epoch_log;

@@ -1,41 +1,41 @@
-//! A run that this process may write.
+//! A run folder that is locked for this process.
 
 use super::lock::Lock;
-use super::run_folder::{RunFolder, settle_existing};
+use super::run_folder::{RunFolder, check_existing};
 use crate::error::Result;
 use crate::recipe::Recipe;
 
-/// What to do about a run that is in the folder already.
+/// Handling of an existing run in the folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// Leave it alone, and refuse to train.
+    /// Keep it, and refuse to train.
     #[default]
     Refuse,
-    /// Go on after its last whole epoch; begin where there is none.
+    /// Resume it after its last finished epoch. Without an existing run, start one.
     Resume,
-    /// Delete it, and begin anew.
+    /// Delete it, and start again.
     Overwrite,
 }
 
-/// A run's folder, locked for this process until this is dropped, and settled with what was there before.
+/// A run whose folder is checked, and locked for this process until the value is dropped.
 #[derive(Debug)]
 pub struct OpenRun {
-    /// What is to be run.
+    /// The recipe of the run.
     pub recipe: Recipe,
-    /// Where.
+    /// The folder of the run.
     pub folder: RunFolder,
-    /// What was asked for.
+    /// The requested handling of an existing run.
     pub existing: Existing,
-    /// Whether a run is there that goes on.
+    /// Whether an existing run is resumed.
     pub resumed: bool,
     _lock: Lock,
 }
 
 impl OpenRun {
-    /// Locks the folder that a recipe's name and settings decide. Nothing is written yet but the lock.
+    /// Locks the run folder of a recipe. Writes nothing but the lock file.
     ///
     /// # Errors
-    /// If another process holds it, or the run that is there is not to be touched or cannot go on with this recipe.
+    /// If another process holds the lock, `existing` forbids to change the existing run, or that run cannot resume with this recipe.
     pub fn of(recipe: &Recipe, existing: Existing) -> Result<Self> {
         const ADVICE: &str = "wait for it or stop it, or make another run with --id or --out";
         let folder = RunFolder::of(recipe);
@@ -43,12 +43,12 @@ impl OpenRun {
         Self::locked(folder, lock, recipe, existing)
     }
 
-    /// The same for a folder that is locked already.
+    /// Opens a run in a folder that is already locked.
     ///
     /// # Errors
-    /// Those of [`OpenRun::of`].
+    /// The errors of [`OpenRun::of`].
     pub fn locked(folder: RunFolder, lock: Lock, recipe: &Recipe, existing: Existing) -> Result<Self> {
-        let resumed = settle_existing(&folder, recipe, existing)?;
+        let resumed = check_existing(&folder, recipe, existing)?;
         Ok(Self { recipe: recipe.clone(), folder, existing, resumed, _lock: lock })
     }
 }

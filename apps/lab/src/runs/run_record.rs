@@ -1,4 +1,4 @@
-//! The entry `run` of `results.json`: where a run's weights and figures come from.
+//! The entry `run` of `results.json`: the processes and images that a run's weights and figures come from.
 
 use std::path::PathBuf;
 
@@ -15,55 +15,55 @@ use crate::recipe::Recipe;
 use crate::runs::run_folder::{self, RunFolder, results_file};
 use crate::version::{COMMIT, VERSION};
 
-/// What is known of a run besides its recipe.
+/// The origin of a run's weights and figures, besides its recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// The process that began the run.
+    /// The process that started the run.
     #[serde(flatten)]
     pub began: Process,
-    /// Processes that went on with it.
+    /// The processes that resumed the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub continued: Vec<Process>,
-    /// The run's.
+    /// Seed of the run.
     pub seed: u64,
-    /// The probe's.
+    /// Seed of the probe.
     pub probe_seed: u64,
-    /// The dataset's name.
+    /// Name of the dataset.
     pub dataset: String,
-    /// The absolute folder of the images.
+    /// Absolute path of the folder of the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Images trained on.
+    /// Number of training images.
     pub images: usize,
-    /// Broken images that were left out.
+    /// Number of broken images that were left out.
     #[serde(default)]
     pub skipped: usize,
-    /// Names of the labels, if the images trained on or their siblings have labels.
+    /// Class names, if the training split has labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-    /// How many epochs the run was to have, first and after each extension.
+    /// Planned number of epochs: at the start, and after each extension.
     pub epochs: Vec<usize>,
 }
 
 /// One process of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {
-    /// Of this crate.
+    /// Version of this crate.
     pub version: String,
-    /// Of the sources.
+    /// Commit of the sources.
     pub commit: String,
-    /// What it computed on.
+    /// Name of the backend.
     pub backend: String,
-    /// How it was called.
+    /// Command line.
     pub command: Vec<String>,
-    /// When it started, in UTC.
+    /// Start time in UTC.
     pub started: String,
-    /// Whole epochs there were when it started.
+    /// Number of finished epochs at the start of the process.
     pub after_epoch: usize,
 }
 
 impl Process {
-    fn this(backend: &str, after_epoch: usize) -> Self {
+    fn current(backend: &str, after_epoch: usize) -> Self {
         Self {
             version: VERSION.into(),
             commit: COMMIT.into(),
@@ -76,10 +76,10 @@ impl Process {
 }
 
 impl RunRecord {
-    /// The record of a run that this process begins on so many images of these splits.
+    /// Creates the record of a run that this process starts on a number of training images.
     pub fn begun(recipe: &Recipe, splits: &Splits, images: usize, backend: &str) -> Self {
         Self {
-            began: Process::this(backend, 0),
+            began: Process::current(backend, 0),
             continued: Vec::new(),
             seed: recipe.seed,
             probe_seed: recipe.probe_seed(),
@@ -92,45 +92,56 @@ impl RunRecord {
         }
     }
 
-    /// The record in a run folder; runs of version 0.1.0 have none.
+    /// Reads the record in a run folder. Runs of version 0.1.0 have none.
+    ///
+    /// # Errors
+    /// If the results file is damaged.
     pub fn read(folder: &RunFolder) -> Result<Option<Self>> {
         let path = results_file(folder.path());
         let record = run_folder::results(&path)?.remove(ENTRY).map(serde_json::from_value).transpose();
         record.map_err(|error| run_folder::damaged_results(&path, &format!("`{ENTRY}`: {error}")))
     }
 
-    /// Puts the record into a run folder.
+    /// Writes the record to a run folder.
+    ///
+    /// # Errors
+    /// If the results file is damaged or cannot be written.
     pub fn write(&self, folder: &RunFolder) -> Result<()> {
         let record = serde_json::to_value(self).expect("plain data");
         run_folder::record(&results_file(folder.path()), [(ENTRY.into(), record)])
     }
 
-    /// The record of the same run as this process goes on with it, on the images of now.
+    /// Extends the record by this process, which resumes the run. `current` is the record of a run on the current images.
     ///
     /// # Errors
-    /// If the labels no longer mean what they meant when the run began.
-    pub fn continued(&self, now: &Self, after_epoch: usize) -> Result<Self> {
-        if let (Some(then), Some(now)) = (&self.classes, &now.classes)
-            && then != now
+    /// If the classes of the images have changed since the run started.
+    pub fn continued(&self, current: &Self, after_epoch: usize) -> Result<Self> {
+        if let (Some(before), Some(now)) = (&self.classes, &current.classes)
+            && before != now
         {
             return Err(LabError::Usage(format!(
-                "the run cannot go on: {}; put the class folders back, or start another run with --id",
-                labels::difference("it was trained on", then, "the images are now", now)
+                "the run cannot be resumed: {}; restore the class folders, or start another run with --id",
+                labels::difference("it was trained on the classes", before, "the images now have", now)
             )));
         }
-        if self.images != now.images {
-            info!("note: the run began with {} images, and goes on with {}", self.images, now.images);
+        if self.images != current.images {
+            info!("note: the run started with {} images and resumes with {}", self.images, current.images);
         }
-        let mut record =
-            Self { data_dir: now.data_dir.clone(), skipped: now.skipped, probe_seed: now.probe_seed, ..self.clone() };
-        record.continued.push(Process::this(&now.began.backend, after_epoch));
-        if record.epochs.last() != now.epochs.last() {
-            record.epochs.extend(&now.epochs);
+        let mut record = Self {
+            data_dir: current.data_dir.clone(),
+            skipped: current.skipped,
+            probe_seed: current.probe_seed,
+            ..self.clone()
+        };
+        record.continued.push(Process::current(&current.began.backend, after_epoch));
+        if record.epochs.last() != current.epochs.last() {
+            record.epochs.extend(&current.epochs);
         }
         Ok(record)
     }
 }
 
+/// Key of the record in `results.json`.
 const ENTRY: &str = "run";
 
 #[cfg(test)]
@@ -147,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_on_only_while_labels_mean_the_same() {
+    fn a_run_resumes_only_with_the_same_classes() {
         let run = record(&["green", "red"], 2);
         let error = run.continued(&record(&["red", "zgreen"], 2), 1).unwrap_err();
         assert_eq!(error.exit_code(), 2);
@@ -157,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_survives_its_own_file() {
+    fn a_record_is_unchanged_by_writing_and_reading() {
         let run = record(&["a", "b"], 3);
         let text = serde_json::to_string(&run).unwrap();
         assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), run);

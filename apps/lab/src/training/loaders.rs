@@ -1,4 +1,4 @@
-//! The loaders that a recipe's training reads its batches from.
+//! The data loaders of training.
 
 use burn::tensor::backend::Backend;
 use qare_data::{EpochCursor, ImageSet, LoaderConfig, Shard, ViewLoader};
@@ -7,7 +7,10 @@ use crate::error::Result;
 use crate::methods::{LastBatch, Plan};
 use crate::recipe::Recipe;
 
-/// A loader for each device, of its share of the batches.
+/// Returns one loader for each device. It loads the device's share of each batch.
+///
+/// # Errors
+/// If the images cannot be loaded in batches of this size.
 pub fn training_loaders<B: Backend>(
     recipe: &Recipe,
     plan: &Plan,

@@ -1,8 +1,8 @@
-//! Dynamic loss scaling: f16 has no numbers between 0 and 6e-8, where many gradients are.
+//! Dynamic loss scaling for f16, whose smallest positive number is 6e-8. Many gradients are smaller.
 //!
-//! The loss is multiplied by a scale before it is differentiated, and the gradients of the weights, which are f32, are divided by it.
-//! A scale that makes a gradient overflow is halved, and that step is left out; after many steps in a row without, it is doubled.
-//! Scales are powers of two, so that nothing is rounded by them.
+//! The loss is multiplied by a scale before it is differentiated, and the f32 gradients of the weights are divided by the scale.
+//! If a gradient overflows, the step is skipped and the scale is halved. After many steps in a row without overflow, the scale is
+//! doubled. Scales are powers of two, so that scaling does not round.
 //!
 //! Source: Micikevicius et al., "Mixed Precision Training" (2018), section 3.2.
 
@@ -16,53 +16,53 @@ use serde::{Deserialize, Serialize};
 use crate::error::{LabError, Result};
 use crate::precision::Precision;
 
-/// The scale that training starts with.
-const FIRST: f64 = 65_536.0;
-/// Good steps after which it is doubled.
-const PATIENCE: usize = 2000;
-/// The least scale: where gradients overflow without one, smaller numbers will not help.
-const LEAST: f64 = 1.0;
+/// Scale at the start of training.
+const INITIAL_SCALE: f64 = 65_536.0;
+/// Number of steps in a row without overflow after which the scale is doubled.
+const GROWTH_INTERVAL: usize = 2000;
+/// Smallest scale. If gradients overflow without scaling, a smaller scale does not help.
+const MIN_SCALE: f64 = 1.0;
 
-/// What a loss is multiplied by before it is differentiated; part of the state of a training.
+/// The factor of the loss before differentiation. It is part of the training state.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
     scale: f64,
-    /// Steps since it last changed.
+    /// Number of steps in a row without overflow since the last change of the scale.
     good_steps: usize,
 }
 
 impl LossScale {
-    const START: Self = Self { scale: FIRST, good_steps: 0 };
+    const START: Self = Self { scale: INITIAL_SCALE, good_steps: 0 };
 
-    /// The scale that a training starts with; `None` where the precision needs none.
+    /// Returns the scale at the start of training; `None` for a precision that needs no scaling.
     pub fn start(precision: Precision) -> Option<Self> {
         (precision == Precision::F16).then_some(Self::START)
     }
 
-    /// The factor.
+    /// Returns the factor of the loss.
     pub fn factor(self) -> f64 {
         self.scale
     }
 
-    /// The scale after a step, given whether its gradients were finite.
+    /// Returns the scale after a step. `finite` says whether the gradients of the step were finite.
     ///
     /// # Errors
-    /// When they are not finite at the least scale either.
+    /// If the gradients are not finite at the smallest scale.
     pub fn after(self, finite: bool) -> Result<Self> {
         match (finite, self.good_steps + 1) {
-            (false, _) if self.scale <= LEAST => Err(LabError::Failed(format!(
-                "gradients are not finite even where the loss is multiplied by no more than {LEAST}: they are out of the range of \
-                 f16, or training has diverged (use --precision bf16 or f32, or lower the learning rate)"
+            (false, _) if self.scale <= MIN_SCALE => Err(LabError::Failed(format!(
+                "gradients are not finite at the smallest loss scale, {MIN_SCALE}: they are out of the range of f16, or training \
+                 has diverged (use --precision bf16 or f32, or lower the learning rate)"
             ))),
             (false, _) => Ok(Self { scale: self.scale / 2.0, good_steps: 0 }),
-            (true, PATIENCE) => Ok(Self { scale: self.scale * 2.0, good_steps: 0 }),
+            (true, GROWTH_INTERVAL) => Ok(Self { scale: self.scale * 2.0, good_steps: 0 }),
             (true, good_steps) => Ok(Self { good_steps, ..self }),
         }
     }
 }
 
-/// Differentiates a loss `[1]` that is multiplied by `scale` first, and divides the gradients by it.
+/// Multiplies a loss `[1]` by `scale` and differentiates it. [`Differentiated::of`] divides the gradients by the scale.
 pub fn differentiate<B: AutodiffBackend>(loss: Tensor<B, 1>, scale: Option<f64>) -> Differentiated<B> {
     let loss = match scale {
         Some(scale) => loss * scale,
@@ -71,17 +71,17 @@ pub fn differentiate<B: AutodiffBackend>(loss: Tensor<B, 1>, scale: Option<f64>)
     Differentiated { gradients: loss.backward(), inverse: scale.map(f64::recip), sums: Vec::new() }
 }
 
-/// A loss that has been differentiated: its gradients for one module after the other, and then whether they are finite.
+/// The gradients of a loss.
 pub struct Differentiated<B: AutodiffBackend> {
     gradients: B::Gradients,
-    /// What the gradients are multiplied by.
+    /// Inverse of the scale, the factor of the gradients.
     inverse: Option<f64>,
-    /// Σ|g| of each parameter so far, `[1]`: not finite if one of its gradients is not.
+    /// Σ|g| of each parameter so far, `[1]`, which is finite only if all its gradients are.
     sums: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
 impl<B: AutodiffBackend> Differentiated<B> {
-    /// The gradients of a module's parameters.
+    /// Takes the gradients of a module's parameters, divided by the scale.
     pub fn of<M: AutodiffModule<B>>(&mut self, module: &M) -> GradientsParams {
         let gradients = GradientsParams::from_module(&mut self.gradients, module);
         let Some(inverse) = self.inverse else { return gradients };
@@ -90,14 +90,14 @@ impl<B: AutodiffBackend> Differentiated<B> {
         unscaled.gradients
     }
 
-    /// Whether a step may be taken with the gradients: not if the scale made some of them overflow. Reads one number from the
-    /// device; without a scale none, and the answer is yes.
+    /// Whether all gradients taken so far are finite. Reads one number from the device. Without a scale, returns true and reads
+    /// nothing.
     pub fn are_finite(self) -> bool {
         self.sums.is_empty() || Tensor::cat(self.sums, 0).sum().into_scalar().to_f64().is_finite()
     }
 }
 
-/// Divides the gradients of a module's parameters by the scale.
+/// Visitor that divides the gradients of a module's parameters by the scale.
 struct Unscaled<'a, B: AutodiffBackend> {
     gradients: GradientsParams,
     inverse: f64,
@@ -123,7 +123,7 @@ mod tests {
     /// A module of one parameter `[2]`.
     type Weights = Param<Tensor<Training, 1>>;
 
-    /// The gradient of Σ factors·w, if a step may be taken with it.
+    /// The gradient of Σ factors·w, or `None` if it is not finite.
     fn step(scale: Option<LossScale>, factors: [f32; 2]) -> Option<Vec<f32>> {
         let weights: Weights = Param::from_data(TensorData::from([1.0f32, 2.0]), &any_device());
         let factors = Tensor::<Training, 1>::from_floats(factors, &any_device());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_the_loss_to_the_bit() {
+    fn scaling_does_not_change_gradients() {
         let factors = [0.1, -3e-9];
         for precision in Precision::ALL {
             assert_eq!(step(LossScale::start(precision), factors), Some(factors.to_vec()), "{precision}");
@@ -157,23 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_that_serves_for_long_is_doubled() {
+    fn a_scale_without_overflow_for_many_steps_is_doubled() {
         let mut state = LossScale { scale: 8.0, good_steps: 0 };
-        for _ in 1..PATIENCE {
+        for _ in 1..GROWTH_INTERVAL {
             state = state.after(true).unwrap();
         }
-        assert_eq!(state, LossScale { scale: 8.0, good_steps: PATIENCE - 1 });
+        assert_eq!(state, LossScale { scale: 8.0, good_steps: GROWTH_INTERVAL - 1 });
         assert_eq!(state.after(true).unwrap(), LossScale { scale: 16.0, good_steps: 0 });
         assert_eq!(state.after(false).unwrap(), LossScale { scale: 4.0, good_steps: 0 });
     }
 
     #[test]
-    fn gradients_that_are_never_finite_are_a_failure() {
+    fn gradients_that_are_never_finite_are_an_error() {
         let mut scale = LossScale::START;
         for _ in 0..16 {
             scale = scale.after(false).unwrap();
         }
-        assert_eq!(scale.scale, LEAST);
+        assert_eq!(scale.scale, MIN_SCALE);
         assert!(scale.after(false).unwrap_err().to_string().contains("not finite"));
     }
 }

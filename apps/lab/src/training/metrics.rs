@@ -1,4 +1,4 @@
-//! The numbers of the dashboard, as metrics of burn-train.
+//! Metrics of burn-train for the dashboard.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use burn_train::metric::{
 use crate::methods::Figure;
 use crate::training::step::{StepFigures, ValidationOutput};
 
-/// A number read off each step's figures, and its mean over the epoch.
+/// A metric that reads one number from the figures of each step, and its mean over the epoch.
 #[derive(Clone)]
 pub struct FigureMetric<T> {
     name: MetricName,
@@ -33,33 +33,33 @@ impl<T> FigureMetric<T> {
     }
 }
 
-/// Name of the metric of what is minimised.
+/// Name of the metric of the loss.
 pub const LOSS: &str = "Loss";
-/// Name of the metric of speed.
+/// Name of the metric of the training speed.
 pub const VIEWS_PER_SECOND: &str = "Views/s";
-/// Burn's own name of its metric.
+/// Name of Burn's metric of the learning rate.
 pub const LEARNING_RATE: &str = "Learning Rate";
-/// Name of the metric of a validation.
+/// Name of the metric of the validation.
 pub const KNN_ACCURACY: &str = "kNN accuracy";
 
-/// What is minimised.
+/// Returns the metric of the loss.
 pub fn loss() -> FigureMetric<StepFigures> {
     FigureMetric::new(LOSS, 4, false, |figures: &StepFigures| figures.loss)
 }
 
-/// The figure at this place of a method's plan.
-pub fn of_method(place: usize, figure: &Figure) -> FigureMetric<StepFigures> {
-    let read = move |figures: &StepFigures| figures.method.get(place).copied().unwrap_or(f64::NAN);
+/// Returns the metric of a figure of the method, given its index in the plan.
+pub fn of_method(index: usize, figure: &Figure) -> FigureMetric<StepFigures> {
+    let read = move |figures: &StepFigures| figures.method.get(index).copied().unwrap_or(f64::NAN);
     let metric = FigureMetric::new(figure.name, figure.precision, figure.higher_is_better, read);
     FigureMetric { unit: figure.unit, ..metric }
 }
 
-/// Views trained on in a second.
+/// Returns the metric of the training speed in views per second.
 pub fn views_per_second() -> FigureMetric<StepFigures> {
     FigureMetric::new(VIEWS_PER_SECOND, 0, true, |figures: &StepFigures| figures.views_per_second)
 }
 
-/// k-nearest-neighbour accuracy of frozen features on the held-out part.
+/// Returns the metric of the kNN accuracy of the held-out images.
 pub fn knn_accuracy() -> FigureMetric<ValidationOutput> {
     let metric = FigureMetric::new(KNN_ACCURACY, 2, true, |output: &ValidationOutput| output.knn_accuracy);
     FigureMetric { unit: Some("%"), ..metric }

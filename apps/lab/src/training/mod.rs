@@ -1,7 +1,7 @@
 //! Stage 1: training a backbone.
 //!
-//! [`train`] takes any method through one loop, on burn-train's Learner: with its dashboard or another renderer, its metrics, a
-//! kNN accuracy after each epoch, and a checkpoint from which the run goes on to the bit.
+//! [`train`] trains any method on burn-train's Learner, with its metrics, its dashboard or another renderer, a kNN accuracy after
+//! each epoch, and a checkpoint from which the run resumes bit for bit.
 
 mod loaders;
 pub mod loss_scale;
@@ -34,30 +34,30 @@ pub use self::renderer::{OpenRenderer, Silent, TrainingStart};
 use self::loaders::training_loaders;
 use self::model::PretextModel;
 use self::optimizer::with_stable_ids;
-use self::renderer::Chosen;
+use self::renderer::BoxedRenderer;
 use self::schedule::StepDecay;
 use self::state::TrainingState;
-use self::strategy::{Exchange, Outcome, Owned, PretrainStrategy};
+use self::strategy::{LoopCell, LoopState, Outcome, PretrainStrategy};
 use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::{Facts, Networks, Plan, Trainable};
-use crate::runs::checkpoint::{CheckpointWriter, weights_of};
+use crate::runs::checkpoint::{CheckpointWriter, starting_weights};
 use crate::runs::epoch_log::EpochLog;
 use crate::runs::files;
 use crate::runs::open_run::{Existing, OpenRun};
 use crate::runs::run_folder::{self, Latest, RunFolder, results_file};
 use crate::runs::run_record::RunRecord;
 
-/// What a training depends on besides its recipe and its images.
+/// Options of training besides the recipe and the images.
 pub struct TrainOptions<'a, B: Backend> {
-    /// What `results.json` calls the backend.
+    /// Name of the backend in `results.json`.
     pub backend: &'a str,
     /// Stops the training between two steps, from another thread.
     pub interrupter: Interrupter,
-    /// Who shows the training; nobody, if there is none.
+    /// Opens the renderer; by default [`Silent`].
     pub renderer: Option<OpenRenderer<'a>>,
-    /// The backbone to start from, instead of a new one.
+    /// The backbone to start from; by default a newly initialised one.
     pub backbone: Option<Backbone<B>>,
 }
 
@@ -67,37 +67,37 @@ impl<B: Backend> Default for TrainOptions<'_, B> {
     }
 }
 
-/// A run that has been trained.
+/// The result of training.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// Where it is.
+    /// The folder of the run.
     pub folder: RunFolder,
-    /// What this process trained.
+    /// The epochs that this process trained.
     pub epochs: TrainedEpochs,
 }
 
-/// What a process did to a run.
+/// The epochs that a process trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrainedEpochs {
-    /// Nothing: all epochs were there.
+    /// None: the run was complete.
     Complete,
-    /// Nothing: it is an untrained backbone.
+    /// None: the run is an untrained backbone.
     Untrained,
-    /// Epochs.
+    /// At least one epoch.
     Some {
-        /// All there are now.
+        /// Number of finished epochs of the run.
         epochs: usize,
-        /// The mean loss of the last.
+        /// Mean loss of the last epoch.
         loss: f64,
-        /// Seconds of all epochs, those of earlier processes too.
+        /// Duration of all epochs in seconds, including those of earlier processes.
         seconds: f64,
     },
 }
 
-/// Trains, or goes on training, the method of this crate that the recipe names, or saves an untrained backbone.
+/// Trains or resumes the built-in method that the recipe names. For `randomweights`, saves an untrained backbone.
 ///
 /// # Errors
-/// Those of [`train`], and if the recipe names no method of this crate.
+/// The errors of [`train`], and if the recipe's method is not built in.
 pub fn train_built_in<B: ReplicaBackend>(
     run: &OpenRun,
     splits: &Splits,
@@ -111,8 +111,9 @@ pub fn train_built_in<B: ReplicaBackend>(
     }
 }
 
-/// Trains, or goes on training, a backbone with the method `P` on these devices, the main one first. A backend for the host
-/// computes on one device, as often as it is named.
+/// Trains or resumes a backbone with the method `P`. The first device is the main one.
+///
+/// On a host backend all entries of `devices` are the same device, and each computes its share of a batch.
 ///
 /// # Errors
 /// If the images do not suit the method, a file of the run is damaged or cannot be written, training diverges, or the
@@ -130,7 +131,7 @@ where
     let OpenRun { recipe, folder, .. } = run;
     if devices.is_empty() || devices.len() != recipe.devices().len() {
         let named = recipe.devices().len();
-        return Err(LabError::Usage(format!("the recipe names {named} device(s), and {} are given", devices.len())));
+        return Err(LabError::Usage(format!("the recipe names {named} device(s), but {} are given", devices.len())));
     }
     let plan = P::plan(recipe);
     let device = &devices[0];
@@ -141,7 +142,7 @@ where
     }
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
     let images = training_images(run, &plan, splits)?;
-    let record = record_of(run, splits, images.len(), epochs_done, options.backend)?;
+    let record = run_record(run, splits, images.len(), epochs_done, options.backend)?;
     let checkpoints = CheckpointWriter::new(folder, recipe, record);
     let facts = Facts { images: images.len(), classes: splits.train.classes() };
     let networks = P::new(recipe, &facts, device)?;
@@ -149,7 +150,7 @@ where
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
         let classes = plan.labelled.then(|| images.class_names());
-        model = weights_of(path)?.put_into(model, recipe, classes)?;
+        model = starting_weights(path)?.load_into(model, recipe, classes)?;
     }
     let mut state = TrainingState::new(model, &plan, recipe.precision);
     if let Some(latest) = &latest {
@@ -158,23 +159,23 @@ where
 
     let loaders = training_loaders::<B>(recipe, &plan, images, devices)?;
     let steps = loaders[0].num_batches();
-    let (held_out, validation) = Validation::drawn(recipe, &splits.train);
+    let (held_out, validation) = Validation::draw(recipe, &splits.train);
     if validation.is_none() {
         let labeled = splits.train.is_labeled();
         let why = if labeled { "all labelled images are of one class" } else { "the images have no labels" };
-        info!("note: no kNN accuracy is shown: {why}");
+        info!("note: no kNN accuracy is computed: {why}");
     }
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(held_out, normalization, recipe.num_workers, device)?;
     let log = EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?;
 
-    // What does not decide the weights may have changed since the run began.
-    make_folder(run)?;
-    // Weights, and two moments of each.
+    // This updates the recipe of a resumed run, whose settings that do not affect the weights may have changed.
+    create_folder(run)?;
+    // Each weight is saved with two moments.
     files::check_space(folder.path(), 3 * 4 * Module::<B>::num_params(&state.model) as u64)?;
-    if let Some(before) = checkpoints.shorter().filter(|_| epochs_done > 0 && !plan.drops.is_empty()) {
+    if let Some(before) = checkpoints.epochs_before_extension().filter(|_| epochs_done > 0 && !plan.drops.is_empty()) {
         info!(
-            "note: the learning rate goes on as in a run of {} epochs; so far it was that of a run of {before}",
+            "note: the learning rate now follows the schedule of {} epochs; the finished epochs followed that of {before}",
             recipe.epochs
         );
     }
@@ -189,11 +190,11 @@ where
 
     let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
     let learner = Learner::new(state.model.clone(), state.optimizer.adaptor(), schedule.clone());
-    let exchange = Arc::new(Mutex::new(Exchange::Owned(Box::new(Owned { state, schedule, log }))));
+    let cell = Arc::new(Mutex::new(LoopCell::Ready(Box::new(LoopState { state, schedule, log }))));
     let train = Arc::new(loaders[0].clone());
     let has_score = validation.is_some();
     let strategy = PretrainStrategy {
-        exchange: exchange.clone(),
+        cell: cell.clone(),
         images: images.clone(),
         loaders,
         devices: devices.to_vec(),
@@ -210,8 +211,8 @@ where
         .with_metric_logger(InMemoryMetricLogger::default())
         .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
         .metric_train_numeric(metrics::loss());
-    for (place, figure) in plan.figures.iter().enumerate() {
-        training = training.metric_train_numeric(metrics::of_method(place, figure));
+    for (index, figure) in plan.figures.iter().enumerate() {
+        training = training.metric_train_numeric(metrics::of_method(index, figure));
     }
     training =
         training.metric_train_numeric(LearningRateMetric::new()).metric_train_numeric(metrics::views_per_second());
@@ -224,23 +225,23 @@ where
     let start = TrainingStart { epochs_done, epochs: recipe.epochs, interrupter: interrupter.clone() };
     let renderer = options.renderer.map_or_else(|| Box::new(Silent) as Box<_>, |open| open(start));
     // Dropping the result closes the dashboard.
-    drop(training.renderer(Chosen(renderer)).launch(learner));
+    drop(training.renderer(BoxedRenderer(renderer)).launch(learner));
 
-    let ended = std::mem::replace(&mut *exchange.lock().expect("no holder panicked"), Exchange::Taken);
-    let Exchange::Ended(outcome) = ended else {
+    let ended = std::mem::replace(&mut *cell.lock().expect("no holder panicked"), LoopCell::Running);
+    let LoopCell::Ended(outcome) = ended else {
         return Err(LabError::Failed("the training ended without an outcome".into()));
     };
     finish(folder, outcome?, interrupter.should_stop())
 }
 
-/// The last whole epoch of a run that goes on, if it has one.
+/// Returns the last finished epoch of a resumed run, if there is one.
 fn last_epoch(run: &OpenRun) -> Result<Option<Latest>> {
     let OpenRun { folder, resumed, existing, .. } = run;
     let latest = if *resumed { folder.latest()? } else { None };
     if let Some(epoch) = folder.latest_weights().filter(|epoch| *resumed && latest.is_none() && *epoch > 1) {
         return Err(LabError::Failed(format!(
-            "{} is missing, and there are weights of epoch {epoch}: the run is damaged; nothing was changed: put the file back, \
-             or start another run from the weights with --checkpoint",
+            "{} is missing, but there are weights of epoch {epoch}: the run is damaged; nothing was changed: put the file back \
+             from a copy, or start another run from the weights with --checkpoint",
             folder.file("latest.json").display()
         )));
     }
@@ -250,8 +251,8 @@ fn last_epoch(run: &OpenRun) -> Result<Option<Latest>> {
     Ok(latest)
 }
 
-/// The record of a run as this process goes on with it.
-fn record_of(run: &OpenRun, splits: &Splits, images: usize, epochs_done: usize, backend: &str) -> Result<RunRecord> {
+/// Returns the record of the run, extended by this process.
+fn run_record(run: &OpenRun, splits: &Splits, images: usize, epochs_done: usize, backend: &str) -> Result<RunRecord> {
     let record = RunRecord::begun(&run.recipe, splits, images, backend);
     match if run.resumed { RunRecord::read(&run.folder)? } else { None } {
         Some(before) => before.continued(&record, epochs_done),
@@ -259,7 +260,7 @@ fn record_of(run: &OpenRun, splits: &Splits, images: usize, epochs_done: usize, 
     }
 }
 
-/// Saves a backbone as it is before training.
+/// Saves an untrained backbone.
 fn save_untrained<B: ReplicaBackend>(
     run: &OpenRun,
     splits: &Splits,
@@ -272,16 +273,16 @@ fn save_untrained<B: ReplicaBackend>(
         info!("{} is complete: nothing to train", folder.path().display());
         return Ok(trained(TrainedEpochs::Complete));
     }
-    let record = record_of(run, splits, splits.train.len(), 0, options.backend)?;
+    let record = run_record(run, splits, splits.train.len(), 0, options.backend)?;
     let backbone = options.backbone.unwrap_or_else(|| recipe.backbone.init::<B>(recipe.seed, &devices[0]));
-    make_folder(run)?;
+    create_folder(run)?;
     CheckpointWriter::new(folder, recipe, record).save(0, &named_tensors(&backbone, "backbone"), None)?;
     let figures = json!({ "epochs": 0, "seed": recipe.seed });
     run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
     Ok(trained(TrainedEpochs::Untrained))
 }
 
-/// What a training comes to.
+/// Converts the outcome of the loop into the result of training.
 fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained> {
     let path = folder.path().display();
     if outcome.interrupted {
@@ -292,20 +293,21 @@ fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained
         None => TrainedEpochs::Complete,
     };
     if stopped {
-        // After the last step: all is trained and saved, but whoever asked to stop wants no further stage.
+        // The interrupt came after the last step. The run is complete, and the error keeps the program from starting another stage.
         return Err(LabError::Interrupted(format!("interrupted; {path} is trained")));
     }
     Ok(Trained { folder: folder.clone(), epochs })
 }
 
-/// What a person whose training was stopped can do.
+/// Returns the advice for a user whose training was interrupted.
 pub fn resume_hint(folder: &RunFolder) -> String {
-    format!("--resume goes on after the last whole epoch, in {}", folder.path().display())
+    format!("--resume continues after the last finished epoch, in {}", folder.path().display())
 }
 
-fn make_folder(run: &OpenRun) -> Result<()> {
+/// Creates the run folder, or replaces the existing run.
+fn create_folder(run: &OpenRun) -> Result<()> {
     let OpenRun { recipe, folder, existing, resumed, .. } = run;
-    // What a killed start left is no run to be replaced.
+    // A folder without a recipe holds no run to replace.
     if *existing == Existing::Overwrite && !resumed && folder.file("recipe.toml").is_file() {
         folder.replace(recipe)
     } else {
@@ -313,28 +315,30 @@ fn make_folder(run: &OpenRun) -> Result<()> {
     }
 }
 
-/// The images a run trains on, if they are enough to, and of the kind that the method needs.
+/// Returns the training images.
+///
+/// # Errors
+/// If there are too few images, or they lack the labels that the method needs.
 fn training_images<'a>(run: &OpenRun, plan: &Plan, splits: &'a Splits) -> Result<&'a ImageSet> {
     let recipe = &run.recipe;
     let images = plan.images(splits);
     let (least, devices) = (recipe.least_batch(), recipe.devices().len());
     if images.len() < least {
-        let place = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
+        let on_devices = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
         return Err(LabError::Usage(format!(
-            "{} cannot train on {} image(s): training{place} needs at least {least}",
+            "{} cannot train on {} image(s): training{on_devices} needs at least {least}",
             recipe.method,
             images.len()
         )));
     }
     if plan.labelled && (!images.is_labeled() || images.classes() < 2) {
-        let problem =
-            if images.is_labeled() { "has images of one class only" } else { "has images without labels only" };
-        return Err(LabError::Usage(format!("{} learns from labels, and {} {problem}", recipe.method, recipe.dataset)));
+        let problem = if images.is_labeled() { "has images of one class only" } else { "has no labels" };
+        return Err(LabError::Usage(format!("{} learns from labels, but {} {problem}", recipe.method, recipe.dataset)));
     }
     Ok(images)
 }
 
-/// What differs on several devices from one.
+/// Returns notes on how training on several devices differs from training on one.
 fn notes_on_devices(run: &OpenRun, plan: &Plan, devices: usize) -> Vec<String> {
     let recipe = &run.recipe;
     let share = recipe.batch_size / devices;
@@ -345,6 +349,6 @@ fn notes_on_devices(run: &OpenRun, plan: &Plan, devices: usize) -> Vec<String> {
     let note =
         |what: &str| format!("note: {} on {devices} devices: {what} each device's own {share} images", recipe.method);
     let negatives = plan.local_negatives.then(|| note("negatives come from"));
-    let statistics = recipe.local_batch_norm.then(|| note("statistics of batch normalisation are of"));
+    let statistics = recipe.local_batch_norm.then(|| note("statistics of batch normalisation are computed over"));
     negatives.into_iter().chain(statistics).collect()
 }

@@ -1,4 +1,4 @@
-//! Backbone and method as one model.
+//! The model of training: a backbone with the networks of a method.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -15,14 +15,14 @@ use crate::evaluation::features;
 use crate::methods::{EpochStart, Figure, Pretext, Trainable};
 use crate::precision::Precision;
 
-/// A backbone, and what a method trains on top of it.
+/// A backbone with the networks of a method.
 #[derive(Module, Debug)]
 pub struct PretextModel<B: Backend, P: Module<B>> {
-    /// What is wanted in the end.
+    /// The backbone, the result of training.
     pub backbone: Backbone<B>,
-    /// The method's own networks, with all that it keeps from epoch to epoch.
+    /// The networks of the method, with all the state that it keeps between epochs.
     pub networks: P,
-    /// Names of the figures that a step reports.
+    /// The figures that a step reports.
     #[module(skip)]
     figures: Vec<Figure>,
     #[module(skip)]
@@ -30,47 +30,47 @@ pub struct PretextModel<B: Backend, P: Module<B>> {
 }
 
 impl<B: Backend, P: Pretext<B>> PretextModel<B, P> {
-    /// Of a backbone and a method that reports these figures.
+    /// Combines a backbone with the networks of a method that reports these figures.
     pub fn new(backbone: Backbone<B>, networks: P, figures: Vec<Figure>, precision: Precision) -> Self {
         Self { backbone, networks, figures, precision }
     }
 
-    /// The model at the start of an epoch.
+    /// Prepares the model for an epoch.
     ///
     /// # Errors
-    /// Those of [`Pretext::begin_epoch`].
+    /// The errors of [`Pretext::begin_epoch`].
     pub fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Self> {
         Ok(Self { networks: self.networks.begin_epoch(start)?, ..self })
     }
 
-    /// All weights under their names in files.
+    /// Returns all weights under their names in files.
     pub fn weights(&self) -> Vec<NamedTensor> {
         let mut tensors = named_tensors(&self.backbone, "backbone");
         tensors.extend(self.networks.weights());
         tensors
     }
 
-    /// The model with all the weights of one like it.
+    /// Loads all weights of a file.
     ///
     /// # Errors
-    /// If they are not all there, or do not fit.
+    /// If a weight is missing or has the wrong shape.
     pub fn with_weights(mut self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
         self.backbone = weights.load_into(self.backbone, "backbone")?;
         self.with_networks(weights)
     }
 
-    /// The model with these weights of the method's networks.
+    /// Loads the weights of the method's networks.
     ///
     /// # Errors
-    /// If they are not all there, or do not fit.
+    /// If a weight is missing or has the wrong shape.
     pub fn with_networks(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
         Ok(Self { networks: self.networks.load(weights)?, ..self })
     }
 
-    /// The model with this backbone.
+    /// Loads the weights of the backbone.
     ///
     /// # Errors
-    /// If it is another one.
+    /// If they are of another backbone.
     pub fn with_backbone(mut self, found: &FoundBackbone) -> std::result::Result<Self, WeightsError> {
         self.backbone = found.load_into(self.backbone)?;
         Ok(self)
@@ -78,23 +78,23 @@ impl<B: Backend, P: Pretext<B>> PretextModel<B, P> {
 }
 
 impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
-    /// Figures and gradients of a batch, or of one device's share of it; the loss is multiplied by `scale` while it is
-    /// differentiated.
+    /// Computes figures and gradients of a batch, or of one device's share of it. The loss is multiplied by `scale` for the
+    /// differentiation, and the gradients are divided by it.
     ///
     /// # Errors
-    /// If the method has no loss for the batch, or loss and figures are not finite.
+    /// If the method cannot compute a loss for the batch, or a figure is NaN or infinite.
     pub fn differentiate(&self, batch: ViewBatch<B>, scale: Option<f64>) -> Result<Step> {
         let views = batch.indices.len() * batch.images.dims()[1];
         let first = batch.share.shard.rank == 0;
         let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };
         let output = self.networks.forward(&self.backbone, batch)?;
-        // Of one device both weights are 1.
-        let (of_loss, of_figures) = output.scope.weights(first);
-        let weighted = if of_loss == 1.0 { output.loss.clone() } else { output.loss.clone() * of_loss };
+        // On a single device both weights are 1.
+        let (loss_weight, figure_weight) = output.scope.weights(first);
+        let weighted = if loss_weight == 1.0 { output.loss.clone() } else { output.loss.clone() * loss_weight };
         let mut differentiated = differentiate(weighted, scale);
         let gradients = differentiated.of(self);
-        let number = |value: Tensor<B, 1>| match of_figures {
-            // The first device reports it.
+        let number = |value: Tensor<B, 1>| match figure_weight {
+            // The first device reports the figure, so this one does not read it.
             0.0 => 0.0,
             weight => weight * value.into_scalar().to_f64(),
         };
@@ -113,7 +113,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainStep for PretextModel<B, P> {
     type Input = ViewBatch<B>;
     type Output = StepOutput;
 
-    /// A step in which nothing is scaled. One that fails has no gradients, so that it changes nothing.
+    /// Computes a step without loss scaling. A failed step has no gradients, so that it changes nothing.
     fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
         match self.differentiate(batch, None) {
             Ok(step) => TrainOutput { grads: step.gradients, item: StepOutput::Done(step.figures) },
@@ -126,7 +126,7 @@ impl<B: Backend, P: Module<B>> InferenceStep for PretextModel<B, P> {
     type Input = ViewBatch<B>;
     type Output = ValidationOutput;
 
-    /// The frozen features of a batch of single views.
+    /// Computes the frozen features of a batch of single views.
     fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
         let features = features::of_batch(&self.backbone, batch.images, self.precision);
         ValidationOutput { features, knn_accuracy: 0.0 }

@@ -1,4 +1,4 @@
-//! Adam and SGD as the reference sets them, with a state that can be saved and found again.
+//! Adam and SGD with the settings of the reference, and saving and loading of their state.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Rec
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Tensor};
 
-/// What Adam keeps of its mean of gradients in a step. This and the next two are PyTorch's, which are not Burn's.
+/// Adam's β₁, the decay of the mean gradient. This and the next two constants are PyTorch's defaults, which differ from Burn's.
 pub const BETA_1: f32 = 0.9;
-/// What it keeps of its mean of squares.
+/// Adam's β₂, the decay of the mean squared gradient.
 pub const BETA_2: f32 = 0.999;
-/// What is added to the root of the mean square.
+/// Adam's ε, added to the root of the mean squared gradient.
 pub const EPSILON: f32 = 1e-8;
 
-/// Adam with PyTorch's constants.
+/// Returns Adam with PyTorch's constants.
 pub fn adam() -> AdamConfig {
     AdamConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON)
 }
 
-/// How weights follow from gradients.
+/// The update rule of an optimizer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Adam with PyTorch's constants. Weight decay is added to the gradient, as in PyTorch's Adam.
+    /// Adam with PyTorch's constants. Weight decay is L2 regularisation, g ← g + weight_decay·w, as in PyTorch's Adam.
     Adam {
-        /// What the weights are multiplied by in the sum; 0 for none.
+        /// The factor of the weights; 0 for no weight decay.
         weight_decay: f32,
     },
-    /// v ← momentum·v + g, w ← w − rate·v.
+    /// SGD: v ← momentum·v + g, w ← w − rate·v.
     Sgd {
-        /// The share of v that stays.
+        /// The factor of v.
         momentum: f64,
     },
 }
@@ -52,7 +52,7 @@ impl Rule {
     }
 }
 
-/// A [`Rule`] at work.
+/// The optimizer of Burn that implements a [`Rule`].
 #[derive(Clone)]
 pub enum Update<B: Backend> {
     /// Adam.
@@ -61,7 +61,7 @@ pub enum Update<B: Backend> {
     Sgd(Sgd<B>),
 }
 
-/// What an [`Update`] remembers of a parameter: the state of one of the two.
+/// The state of an [`Update`] for one parameter. One of the two fields is set.
 #[derive(Record, Clone)]
 pub struct UpdateState<B: Backend, const D: usize> {
     adam: Option<AdamState<B, D>>,
@@ -98,10 +98,10 @@ impl<B: Backend> SimpleOptimizer<B> for Update<B> {
     }
 }
 
-/// An optimizer of Burn's that follows a rule.
+/// An [`Update`] as an optimizer of a module.
 pub type Adaptor<M, B> = OptimizerAdaptor<Update<<B as AutodiffBackend>::InnerBackend>, M, B>;
 
-/// An optimizer of a model's weights.
+/// The optimizer of a model.
 #[derive(Clone)]
 pub struct ModelOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
     rule: Rule,
@@ -109,7 +109,7 @@ pub struct ModelOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
-    /// One that remembers nothing yet.
+    /// Creates an optimizer without state.
     pub fn new(rule: Rule) -> Self {
         let update = match rule {
             Rule::Adam { weight_decay } => {
@@ -117,7 +117,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
                 Update::Adam(adam().with_weight_decay(decay).build())
             }
             Rule::Sgd { momentum } => {
-                // PyTorch has no dampening, Burn would have.
+                // PyTorch's default is no dampening; Burn's is not.
                 let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
                 Update::Sgd(SgdConfig::new().with_momentum(Some(momentum)).build())
             }
@@ -125,20 +125,20 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
         Self { rule, optimizer: OptimizerAdaptor::from(update) }
     }
 
-    /// The optimizer as Burn's Learner takes it.
+    /// Returns the optimizer in the form that Burn's Learner takes.
     pub(crate) fn adaptor(&self) -> Adaptor<M, B> {
         self.optimizer.clone()
     }
 
-    /// The model after a step with these gradients.
+    /// Takes a step with these gradients and returns the model.
     pub fn step(&mut self, rate: LearningRate, model: M, gradients: GradientsParams) -> M {
         self.optimizer.step(rate, model, gradients)
     }
 
-    /// What it remembers of every parameter of `model`, exactly.
+    /// Serialises the state for every parameter of `model` in full precision.
     pub fn to_bytes(&self, model: &M) -> Vec<u8> {
         let states = self.optimizer.to_record().into_item::<FullPrecisionSettings>();
-        // A hash map has another order in each process: the same state would be other bytes.
+        // The order of a hash map differs between processes. Sorting makes the bytes of equal states equal.
         let in_order: BTreeMap<_, _> = states.into_iter().collect();
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
         let record = BurnRecord::new::<NamedMpkBytesRecorder<FullPrecisionSettings>>(in_order);
@@ -149,15 +149,15 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
         bytes
     }
 
-    /// The optimizer with a state of [`ModelOptimizer::to_bytes`].
+    /// Loads a state written by [`ModelOptimizer::to_bytes`].
     ///
     /// # Errors
-    /// If the state is damaged, or of another kind of model.
+    /// If the state is damaged, or is of another rule or model.
     pub fn with_bytes(self, bytes: &[u8], model: &M, device: &B::Device) -> Result<Self, String> {
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let (found, state) = bytes.split_at(start);
         if found != header(self.rule, model, state).as_bytes() {
-            return Err("it is no state of this optimizer for this network, or its checksum is wrong".into());
+            return Err("it is not a state of this optimizer for this network, or its checksum is wrong".into());
         }
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
         let record: <Adaptor<M, B> as Optimizer<M, B>>::Record =
@@ -166,25 +166,25 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
     }
 }
 
-/// Takes the gradients of a part of a model out of those of the whole.
-pub fn take_gradients<B: AutodiffBackend, M: Module<B>>(part: &M, of: &mut GradientsParams) -> GradientsParams {
-    struct Taken<'a> {
-        of: &'a mut GradientsParams,
-        taken: GradientsParams,
+/// Removes the gradients of a part of a model from `all` and returns them.
+pub fn take_gradients<B: AutodiffBackend, M: Module<B>>(part: &M, all: &mut GradientsParams) -> GradientsParams {
+    struct Collector<'a> {
+        all: &'a mut GradientsParams,
+        collected: GradientsParams,
     }
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Taken<'_> {
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            if let Some(gradient) = self.of.remove::<B::InnerBackend, D>(param.id) {
-                self.taken.register(param.id, gradient);
+            if let Some(gradient) = self.all.remove::<B::InnerBackend, D>(param.id) {
+                self.collected.register(param.id, gradient);
             }
         }
     }
-    let mut taken = Taken { of, taken: GradientsParams::new() };
-    part.visit(&mut taken);
-    taken.taken
+    let mut collector = Collector { all, collected: GradientsParams::new() };
+    part.visit(&mut collector);
+    collector.collected
 }
 
-/// The first line of a saved state: its checksum, and the shapes of the parameters that it is for.
+/// Returns the first line of a saved state: the rule, a checksum of the state, and the shapes of the parameters.
 fn header<B: Backend, M: Module<B>>(rule: Rule, model: &M, state: &[u8]) -> String {
     struct Shapes(String);
     impl<B: Backend> ModuleVisitor<B> for Shapes {
@@ -197,8 +197,9 @@ fn header<B: Backend, M: Module<B>>(rule: Rule, model: &M, state: &[u8]) -> Stri
     format!("{} {:08x}{}\n", rule.name(), crc32fast::hash(state), shapes.0)
 }
 
-/// Numbers the parameters in the order of the module, instead of at random: an optimizer's state is kept by their
-/// ids, and has to find them again in the next process.
+/// Replaces the random ids of parameters by their numbers in the order of the module.
+///
+/// The state of an optimizer is keyed by parameter id, so a resumed process needs the same ids.
 pub fn with_stable_ids<B: Backend, M: Module<B>>(module: M) -> M {
     module.map(&mut Numbering { next: 1 })
 }

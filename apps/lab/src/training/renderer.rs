@@ -1,4 +1,4 @@
-//! Who shows a training while it goes on.
+//! Renderers, which show the progress of training.
 
 use std::error::Error;
 
@@ -9,27 +9,27 @@ use burn_train::renderer::{
 };
 use burn_train::{Interrupter, LearnerSummary};
 
-/// What is known of a training when it starts.
+/// The arguments of [`OpenRenderer`].
 #[derive(Clone)]
 pub struct TrainingStart {
-    /// Whole epochs that there are already.
+    /// Number of finished epochs.
     pub epochs_done: usize,
-    /// All epochs.
+    /// Number of all epochs.
     pub epochs: usize,
     /// Stops the training between two steps.
     pub interrupter: Interrupter,
 }
 
-/// Makes a renderer when the training starts: Burn's dashboard, lines of text, or anything else.
+/// Creates the renderer when training starts, for example Burn's dashboard.
 pub type OpenRenderer<'a> = &'a dyn Fn(TrainingStart) -> Box<dyn MetricsRenderer>;
 
-/// Shows nothing.
+/// A renderer that shows nothing.
 pub struct Silent;
 
 /// A renderer that is chosen at run time.
-pub(super) struct Chosen(pub Box<dyn MetricsRenderer>);
+pub(super) struct BoxedRenderer(pub Box<dyn MetricsRenderer>);
 
-impl MetricsRenderer for Chosen {
+impl MetricsRenderer for BoxedRenderer {
     fn manual_close(&mut self) {
         self.0.manual_close();
     }
@@ -39,7 +39,7 @@ impl MetricsRenderer for Chosen {
     }
 }
 
-impl MetricsRendererTraining for Chosen {
+impl MetricsRendererTraining for BoxedRenderer {
     fn update_train(&mut self, state: MetricState) {
         self.0.update_train(state);
     }
@@ -61,7 +61,7 @@ impl MetricsRendererTraining for Chosen {
     }
 }
 
-impl MetricsRendererEvaluation for Chosen {
+impl MetricsRendererEvaluation for BoxedRenderer {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
         self.0.update_test(name, state);
     }

@@ -1,30 +1,30 @@
-//! The learning rate: constant, or divided by ten at some steps.
+//! The learning rate schedule: constant, or step decay.
 
 use burn::lr_scheduler::LrScheduler;
 use burn::optim::LearningRate;
 use burn::tensor::backend::Backend;
 
-/// A rate that is a tenth of what it was from certain steps on.
+/// A learning rate that is divided by ten at certain steps.
 #[derive(Clone, Debug)]
 pub struct StepDecay {
     rate: LearningRate,
-    /// Steps, counted from 0, from which on the rate is another ten times smaller.
+    /// Steps, counted from 0, at which the rate is divided by ten.
     drops: Vec<usize>,
     /// The next step.
     step: usize,
 }
 
 impl StepDecay {
-    /// For `epochs` epochs of `steps` steps, the rate dropping after these shares of the epochs (rounded down); starts after
-    /// `epochs_done`.
-    pub fn new(rate: LearningRate, shares: &[f64], epochs: usize, steps: usize, epochs_done: usize) -> Self {
-        let drops = shares.iter().map(|share| (share * epochs as f64) as usize);
-        // Of an only epoch no share is over before it begins.
+    /// Creates a schedule for `epochs` epochs of `steps` steps each, in which the rate drops after these fractions of the epochs,
+    /// rounded down. The first step is that after `epochs_done` epochs.
+    pub fn new(rate: LearningRate, fractions: &[f64], epochs: usize, steps: usize, epochs_done: usize) -> Self {
+        let drops = fractions.iter().map(|fraction| (fraction * epochs as f64) as usize);
+        // With few epochs a fraction rounds to 0. The rate does not drop before the first epoch.
         let drops = drops.filter(|epoch| *epoch > 0).map(|epoch| epoch * steps).collect();
         Self { rate, drops, step: epochs_done * steps }
     }
 
-    /// The rate of step `step`.
+    /// Returns the learning rate of a step, counted from 0.
     pub fn at(&self, step: usize) -> LearningRate {
         let drops = self.drops.iter().filter(|drop| step >= **drop).count();
         self.rate * 0.1f64.powi(drops as i32)
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_at_half_and_three_quarters_and_goes_on_where_it_was() {
+    fn the_rate_drops_at_the_fractions_and_resumes() {
         let rates = |from: usize, steps: usize| {
             let mut schedule = StepDecay::new(0.1, &[0.5, 0.75], 5, 3, from);
             (0..steps).map(|_| schedule.step()).collect::<Vec<f64>>()

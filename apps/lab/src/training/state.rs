@@ -1,4 +1,4 @@
-//! All that changes while a run trains.
+//! The training state.
 
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::ViewBatch;
@@ -14,25 +14,24 @@ use crate::precision::Precision;
 use crate::runs::checkpoint::{CheckpointWriter, Resumable, optimizer_file};
 use crate::runs::run_folder::{Latest, RunFolder};
 
-/// All that changes while a run trains. The loop owns it, and a run folder keeps it: a run that goes on from a saved state
-/// takes the same steps as one that was never stopped.
+/// Everything that changes during training. A run that resumes from a saved state takes the same steps as an uninterrupted run.
 ///
-/// Randomness is no part of it: every draw is a function of the run's seed and of the epoch.
+/// The state has no random number generator, because every draw is a function of the run's seed and of the epoch.
 pub struct TrainingState<B: AutodiffBackend, P: Trainable<B>> {
-    /// Whole epochs so far.
+    /// Number of finished epochs.
     pub epoch: usize,
     /// Backbone and networks of the method.
     pub model: PretextModel<B, P>,
-    /// What the optimizer remembers of every weight.
+    /// The optimizer with its state.
     pub optimizer: ModelOptimizer<PretextModel<B, P>, B>,
-    /// What the loss is multiplied by, in f16.
+    /// The loss scale of a run in f16.
     pub loss_scale: Option<LossScale>,
-    /// The backbone's learning rate, as a multiple of that of the method's networks.
+    /// The learning rate of the backbone, relative to that of the method's networks.
     backbone_rate: f64,
 }
 
 impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
-    /// The state before the first epoch.
+    /// Creates the state before the first epoch.
     pub fn new(model: PretextModel<B, P>, plan: &Plan, precision: Precision) -> Self {
         Self {
             epoch: 0,
@@ -43,7 +42,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         }
     }
 
-    /// The state after the last whole epoch of a run, put into one of the same shape.
+    /// Loads the state after the last finished epoch of a run.
     ///
     /// # Errors
     /// If a file of the run is missing or damaged.
@@ -53,7 +52,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         let path = optimizer_file(folder, latest)?;
         let unusable = |problem: String| {
             LabError::Failed(format!(
-                "{} {problem}; nothing was changed: put it back, or start another run from the weights with --checkpoint {}",
+                "{} {problem}; nothing was changed: put it back from a copy, or start another run from the weights with \
+                 --checkpoint {}",
                 path.display(),
                 weights.display()
             ))
@@ -65,36 +65,36 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         Ok(Self { epoch: latest.epoch, model, optimizer, loss_scale, ..self })
     }
 
-    /// Keeps the state in the folder of its run.
+    /// Saves the state to the run folder.
     ///
     /// # Errors
-    /// If a weight is not finite, or a file cannot be written.
+    /// If a weight is NaN or infinite, or a file cannot be written.
     pub fn save(&self, writer: &CheckpointWriter) -> Result<()> {
         let resumable = Resumable { optimizer: &self.optimizer.to_bytes(&self.model), loss_scale: self.loss_scale };
         writer.save(self.epoch, &self.model.weights(), Some(resumable))
     }
 
-    /// The state at the start of an epoch, as the method wants it.
+    /// Prepares the model for an epoch.
     ///
     /// # Errors
-    /// Those of the method.
+    /// The errors of the method.
     pub fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Self> {
         Ok(Self { model: self.model.begin_epoch(start)?, ..self })
     }
 
-    /// Figures and gradients of a batch.
+    /// Computes figures and gradients of a batch.
     ///
     /// # Errors
-    /// If there are none.
+    /// The errors of [`PretextModel::differentiate`].
     pub fn differentiate(&self, batch: ViewBatch<B>) -> Result<Step> {
         self.model.differentiate(batch, self.loss_scale.map(LossScale::factor))
     }
 
-    /// The state after a step at a learning rate, and what is reported of it. A step whose gradients are not finite changes
-    /// nothing but the loss scale.
+    /// Applies a step at a learning rate, and returns the new state and the figures of the step. A step whose gradients are not finite
+    /// changes only the loss scale.
     ///
     /// # Errors
-    /// If gradients are not finite at the least loss scale either.
+    /// If the gradients are not finite at the smallest loss scale.
     pub fn after(mut self, step: Step, rate: f64) -> Result<(Self, StepFigures)> {
         let Step { mut gradients, figures, finite } = step;
         self.loss_scale = self.loss_scale.map(|scale| scale.after(finite)).transpose()?;
@@ -103,8 +103,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         }
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
-            let of_backbone = take_gradients(&model.backbone, &mut gradients);
-            model = self.optimizer.step(rate * self.backbone_rate, model, of_backbone);
+            let backbone_gradients = take_gradients(&model.backbone, &mut gradients);
+            model = self.optimizer.step(rate * self.backbone_rate, model, backbone_gradients);
         }
         let model = self.optimizer.step(rate, model, gradients);
         Ok((Self { model, ..self }, figures))

@@ -1,4 +1,4 @@
-//! What a step of training or validation hands to metrics and renderers: plain numbers.
+//! The results of training and validation steps, as plain numbers for metrics and renderers.
 
 use burn::optim::GradientsParams;
 use burn_train::ItemLazy;
@@ -10,45 +10,45 @@ use crate::methods::Figure;
 /// The figures of one training step.
 #[derive(Clone, Debug, Default)]
 pub struct StepFigures {
-    /// What is minimised.
+    /// The loss.
     pub loss: f64,
-    /// Those that the method's plan announces, in its order.
+    /// The figures of the method, in the order of its plan.
     pub method: Vec<f64>,
-    /// Views in the batch.
+    /// Number of views in the batch.
     pub views: usize,
-    /// Views trained on in a second, the loader's time included.
+    /// Views per second, including the time of the loader.
     pub views_per_second: f64,
 }
 
 impl StepFigures {
-    /// Refuses figures, whose names these are, that are not finite.
+    /// Checks that all figures are finite. `names` are the figures of the method's plan.
     pub(crate) fn check(&self, names: &[Figure]) -> Result<()> {
         let named = names.iter().map(|figure| figure.name).zip(self.method.iter().copied());
         match [("loss", self.loss)].into_iter().chain(named).find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
             Some((name, value)) => Err(LabError::Failed(format!(
-                "{name} is {value}: training has diverged (lower the learning rate, or look for bad input)"
+                "{name} is {value}: training has diverged (lower the learning rate, or check the images)"
             ))),
         }
     }
 }
 
-/// A batch that has been differentiated.
+/// Gradients and figures of a batch.
 pub struct Step {
     /// Gradients of all weights.
     pub gradients: GradientsParams,
-    /// What is reported of it.
+    /// The figures of the batch.
     pub figures: StepFigures,
-    /// Whether the gradients are finite; they may not be where the loss was scaled.
+    /// Whether the gradients are finite. Loss scaling may make them overflow.
     pub finite: bool,
 }
 
-/// How a training step ended.
+/// The output of a training step.
 #[derive(Clone, Debug)]
 pub enum StepOutput {
-    /// It was taken.
+    /// The figures of the step.
     Done(StepFigures),
-    /// The step could not be taken; its gradients are void.
+    /// The error of a failed step, which has no gradients.
     Failed(String),
 }
 
@@ -69,12 +69,12 @@ impl Adaptor<StepFigures> for StepOutput {
     }
 }
 
-/// Features of a batch on the way to a validation, and in the end its result.
+/// The output of a validation: the features of a batch, or the accuracy over all batches.
 #[derive(Clone, Debug, Default)]
 pub struct ValidationOutput {
-    /// Features of the batch's images, one row after the other.
+    /// Features of the images of a batch, row by row.
     pub features: Vec<f32>,
-    /// k-nearest-neighbour accuracy of the held-out part, in percent.
+    /// kNN accuracy of the held-out images in percent.
     pub knn_accuracy: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The training loop, as a strategy of burn-train's Learner: everything that trains a backbone trains here.
+//! The training loop, a training strategy of burn-train's Learner.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -28,56 +28,55 @@ use crate::runs::checkpoint::CheckpointWriter;
 use crate::runs::epoch_log::{EpochLog, EpochRow};
 use crate::runs::run_folder::{self, results_file};
 
-/// How training ended.
+/// The outcome of the loop.
 pub(super) struct Outcome {
-    /// The last whole epoch of this process.
+    /// The last epoch that this process finished.
     pub last: Option<EpochRow>,
-    /// Whether somebody stopped it in the middle of an epoch.
+    /// Whether the loop was interrupted during an epoch.
     pub interrupted: bool,
-    /// Seconds of all epochs, those of earlier processes too.
+    /// Duration of all epochs in seconds, including those of earlier processes.
     pub seconds: f64,
 }
 
-/// What goes into the loop, and what comes out of it. The Learner owns the strategy and hands nothing back, so that the two
-/// are exchanged through this one cell.
-pub(super) enum Exchange<B: AutodiffBackend, P: Trainable<B>> {
-    /// Before: what the loop is to own.
-    Owned(Box<Owned<B, P>>),
-    /// Meanwhile.
-    Taken,
-    /// Afterwards.
+/// Input and outcome of the loop. The Learner owns the strategy and returns nothing from it, so both pass through a shared cell.
+pub(super) enum LoopCell<B: AutodiffBackend, P: Trainable<B>> {
+    /// The input, before the loop runs.
+    Ready(Box<LoopState<B, P>>),
+    /// The loop has taken the input.
+    Running,
+    /// The outcome, after the loop has ended.
     Ended(Result<Outcome>),
 }
 
-/// What changes while the loop runs.
-pub(super) struct Owned<B: AutodiffBackend, P: Trainable<B>> {
+/// The state that the loop owns and changes.
+pub(super) struct LoopState<B: AutodiffBackend, P: Trainable<B>> {
     pub state: TrainingState<B, P>,
     pub schedule: StepDecay,
     pub log: EpochLog,
 }
 
-/// Trains epoch after epoch: prepares each, validates, logs and saves after each, and stops for an interrupt or for figures that
-/// are not finite. Whatever was saved before stays whole.
+/// Trains all epochs. Each epoch is prepared by the method, trained, validated, logged and saved. An interrupt or a figure that is
+/// not finite ends the training; earlier checkpoints stay valid.
 ///
-/// The Learner's own copy of model and optimizer is not used: it keeps its optimizer to itself, and a run that can be resumed
-/// has to save it.
+/// The Learner's copies of model and optimizer are not used, because the Learner does not give access to its optimizer, whose state
+/// must be saved.
 pub(super) struct PretrainStrategy<B: AutodiffBackend, P: Trainable<B>> {
-    pub exchange: Arc<Mutex<Exchange<B, P>>>,
-    /// The images trained on, for methods that look at all of them before an epoch.
+    pub cell: Arc<Mutex<LoopCell<B, P>>>,
+    /// The training images, for methods that use all of their features before an epoch.
     pub images: ImageSet,
-    /// A loader for each device, of its share of the batches; the main one first.
+    /// One loader for each device, of its share of the batches; that of the main device first.
     pub loaders: Vec<ViewLoader<B>>,
     pub devices: Vec<B::Device>,
-    /// Of several devices.
+    /// The group of several devices; `None` for one device.
     pub group: Option<ReplicaGroup>,
-    /// `None` where labels do not tell images apart.
+    /// `None` without labels of at least two classes.
     pub validation: Option<Validation>,
     pub checkpoints: CheckpointWriter,
-    /// What `results.json` calls the backend.
+    /// Name of the backend in `results.json`.
     pub backend: String,
 }
 
-/// Means over the steps of an epoch.
+/// Sums over the steps of an epoch, and finally their means.
 #[derive(Default)]
 struct EpochMeans {
     steps: usize,
@@ -85,7 +84,7 @@ struct EpochMeans {
     method: Vec<f64>,
     views: usize,
     seconds: f64,
-    /// Of the last step.
+    /// Learning rate of the last step.
     learning_rate: f64,
 }
 
@@ -98,15 +97,15 @@ impl EpochMeans {
         self.method.iter_mut().zip(&figures.method).for_each(|(sum, value)| *sum += value);
     }
 
-    fn over_steps(self, seconds: f64) -> Self {
+    fn divided_by_steps(self, seconds: f64) -> Self {
         let steps = self.steps.max(1) as f64;
         let method = self.method.iter().map(|sum| sum / steps).collect();
         Self { loss: self.loss / steps, method, seconds, ..self }
     }
 }
 
-/// What the loop shows itself to, and hears from.
-struct Stage<'a, LC: LearningComponentsTypes> {
+/// The Learner's interfaces during an epoch.
+struct EpochContext<'a, LC: LearningComponentsTypes> {
     progress: Progress,
     events: &'a mut SupervisedTrainingEventProcessor<LC>,
     interrupter: &'a Interrupter,
@@ -131,20 +130,20 @@ where
         _starting_epoch: usize,
     ) -> (TrainingModel<LC>, SupervisedTrainingEventProcessor<LC>) {
         let mut events = components.event_processor;
-        let taken = std::mem::replace(&mut *self.exchange.lock().expect("no holder panicked"), Exchange::Taken);
-        if let Exchange::Owned(owned) = taken {
-            let ended = self.run::<LC>(*owned, components.num_epochs, &valid, &mut events, &components.interrupter);
-            *self.exchange.lock().expect("no holder panicked") = Exchange::Ended(ended);
+        let input = std::mem::replace(&mut *self.cell.lock().expect("no holder panicked"), LoopCell::Running);
+        if let LoopCell::Ready(input) = input {
+            let outcome = self.run::<LC>(*input, components.num_epochs, &valid, &mut events, &components.interrupter);
+            *self.cell.lock().expect("no holder panicked") = LoopCell::Ended(outcome);
         }
         (learner.model(), events)
     }
 }
 
 impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
-    /// All epochs that are left.
+    /// Trains the remaining epochs.
     fn run<LC>(
         &self,
-        owned: Owned<B, P>,
+        input: LoopState<B, P>,
         epochs: usize,
         valid: &ValidLoader<LC>,
         events: &mut SupervisedTrainingEventProcessor<LC>,
@@ -157,22 +156,22 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
                 InferenceModel = PretextModel<B::InnerBackend, P::InnerModule>,
             >,
     {
-        let Owned { mut state, mut schedule, mut log } = owned;
+        let LoopState { mut state, mut schedule, mut log } = input;
         let workers = self.group.as_ref().map(|group| Workers::start(group, &self.devices)).transpose()?;
         let mut outcome = Outcome { last: None, interrupted: false, seconds: log.total_seconds() };
         while state.epoch < epochs {
             let epoch = state.epoch + 1;
             let started = Instant::now();
-            let mut stage: Stage<'_, LC> =
-                Stage { progress: Progress::new(epoch, epochs), events: &mut *events, interrupter };
+            let mut context: EpochContext<'_, LC> =
+                EpochContext { progress: Progress::new(epoch, epochs), events: &mut *events, interrupter };
             state = self.begin_epoch(state, epoch)?;
-            let Some((trained, means)) = self.train_epoch(state, &mut schedule, workers.as_ref(), &mut stage)? else {
+            let Some((trained, means)) = self.train_epoch(state, &mut schedule, workers.as_ref(), &mut context)? else {
                 outcome.interrupted = true;
                 break;
             };
             state = trained;
             state.epoch = epoch;
-            let score = self.validate(&state.model, valid, &mut stage);
+            let score = self.validate(&state.model, valid, &mut context);
             let row = EpochRow {
                 epoch,
                 loss: means.loss,
@@ -201,35 +200,37 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         state.begin_epoch(&mut EpochStart { epoch, seed: recipe.seed, device, features: &mut compute })
     }
 
-    /// The state after an epoch; nothing if it was interrupted.
+    /// Trains an epoch and returns the state and the means over its steps; `None` if the epoch was interrupted.
     fn train_epoch<LC>(
         &self,
         mut state: TrainingState<B, P>,
         schedule: &mut StepDecay,
         workers: Option<&Workers<B, P>>,
-        stage: &mut Stage<'_, LC>,
+        context: &mut EpochContext<'_, LC>,
     ) -> Result<Option<(TrainingState<B, P>, EpochMeans)>>
     where
         LC: LearningComponentsTypes<Backend = B, TrainingModel = PretextModel<B, P>>,
     {
-        let epoch = stage.progress.items_processed;
+        let epoch = context.progress.items_processed;
         let mut means = EpochMeans::default();
         let started = Instant::now();
         let mut step_started = started;
-        // One batch, or a share of it for each device.
+        // Each loader yields a batch, or on several devices the share of one device.
         let mut loaders: Vec<_> = self.loaders.iter().map(|loader| loader.epoch(epoch as u64)).collect();
         while let Some(mut shares) = loaders.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
             means.learning_rate = schedule.step();
             let step = match workers {
                 None => state.differentiate(shares.remove(0)),
-                Some(workers) => workers.differentiate(&state.model, shares, state.loss_scale.map(|it| it.factor())),
+                Some(workers) => {
+                    workers.differentiate(&state.model, shares, state.loss_scale.map(|scale| scale.factor()))
+                }
             };
-            let taken = step.and_then(|step| state.after(step, means.learning_rate));
-            let (after, figures) = taken.map_err(|error| {
+            let result = step.and_then(|step| state.after(step, means.learning_rate));
+            let (next_state, figures) = result.map_err(|error| {
                 let step = means.steps + 1;
-                LabError::Failed(format!("step {step} of epoch {epoch}: {error}; {}", self.kept()))
+                LabError::Failed(format!("step {step} of epoch {epoch}: {error}; {}", self.checkpoint_note()))
             })?;
-            state = after;
+            state = next_state;
             means.add(&figures);
 
             let now = Instant::now();
@@ -237,22 +238,22 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             step_started = now;
             let figures = StepOutput::Done(StepFigures { views_per_second, ..figures });
             let (items, steps, rate) = (loaders[0].progress(), Some(means.steps), Some(means.learning_rate));
-            let item = TrainingItem::new(figures, items, stage.progress.clone(), steps, rate);
-            stage.events.process_train(LearnerEvent::ProcessedItem(item));
-            if stage.interrupter.should_stop() {
+            let item = TrainingItem::new(figures, items, context.progress.clone(), steps, rate);
+            context.events.process_train(LearnerEvent::ProcessedItem(item));
+            if context.interrupter.should_stop() {
                 return Ok(None);
             }
         }
-        stage.events.process_train(LearnerEvent::EndEpoch(epoch));
-        Ok(Some((state, means.over_steps(started.elapsed().as_secs_f64()))))
+        context.events.process_train(LearnerEvent::EndEpoch(epoch));
+        Ok(Some((state, means.divided_by_steps(started.elapsed().as_secs_f64()))))
     }
 
-    /// The kNN accuracy of the held-out part, in percent, if there is one.
+    /// Computes the kNN accuracy of the held-out images in percent, if there is a validation.
     fn validate<LC>(
         &self,
         model: &PretextModel<B, P>,
         valid: &ValidLoader<LC>,
-        stage: &mut Stage<'_, LC>,
+        context: &mut EpochContext<'_, LC>,
     ) -> Option<f64>
     where
         LC: LearningComponentsTypes<
@@ -267,15 +268,15 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             let step = |batch: ViewBatch<_>| features::of_batch(&backbone, batch.images, precision);
             validation.accuracy(&mut *batches, step, &self.devices[0])
         });
-        // Without an accuracy the epoch ends all the same.
+        // Renderers need the end of the validation epoch even without an accuracy.
         let output = ValidationOutput { features: Vec::new(), knn_accuracy: knn_accuracy.unwrap_or(f64::NAN) };
-        let item = TrainingItem::new(output, batches.progress(), stage.progress.clone(), None, None);
-        stage.events.process_valid(LearnerEvent::ProcessedItem(item));
-        stage.events.process_valid(LearnerEvent::EndEpoch(stage.progress.items_processed));
+        let item = TrainingItem::new(output, batches.progress(), context.progress.clone(), None, None);
+        context.events.process_valid(LearnerEvent::ProcessedItem(item));
+        context.events.process_valid(LearnerEvent::EndEpoch(context.progress.items_processed));
         knn_accuracy
     }
 
-    /// Saves what an epoch came to. The checkpoint goes last: until it is there, the epoch has not been.
+    /// Saves the figures and the state of an epoch. The checkpoint is written last, because it marks the epoch as finished.
     fn save(&self, state: &TrainingState<B, P>, log: &mut EpochLog, row: &EpochRow) -> Result<()> {
         let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
         log.push(row)?;
@@ -297,8 +298,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         state.save(&self.checkpoints)
     }
 
-    /// What is left to a user whose training failed.
-    fn kept(&self) -> String {
+    /// Describes the checkpoint that remains after a failure.
+    fn checkpoint_note(&self) -> String {
         let folder = &self.checkpoints.folder;
         match folder.latest() {
             Ok(Some(latest)) => {

@@ -8,20 +8,22 @@ use crate::evaluation::features::{self, Features};
 use crate::evaluation::{knn, labels};
 use crate::recipe::{KnnRecipe, Recipe};
 
-/// The labelled images of a validation: first a bank, then the held-out queries.
+/// The labels and settings of the validation. Its images are the bank, followed by the held-out queries.
 pub struct Validation {
     labels: Vec<u16>,
-    /// How many of them are the bank.
+    /// Number of images in the bank.
     bank: usize,
     feature_dim: usize,
     recipe: KnnRecipe,
 }
 
 impl Validation {
-    /// Draws bank and queries from the training split, and so leaves the test split unseen; returns them with their images. There
-    /// are none where labels do not tell images apart: then the images are one that nobody looks at, for the Learner wants some.
-    pub fn drawn(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Option<Self>) {
-        if !labels::tell_apart(images) {
+    /// Draws bank and queries from the training split, so that the test split stays unseen. Returns their images and the validation.
+    ///
+    /// Without labels of at least two classes there is no validation. The images are then a single unused one, because the Learner
+    /// needs a loader.
+    pub fn draw(recipe: &Recipe, images: &ImageSet) -> (ImageSet, Option<Self>) {
+        if !labels::have_several_classes(images) {
             return (images.select(&[0][..images.len().min(1)]), None);
         }
         let order = Draw::new(recipe.seed, Purpose::HeldOut, 0, 0, 0).permutation(images.len());
@@ -35,7 +37,7 @@ impl Validation {
         (images, Some(validation))
     }
 
-    /// The accuracy in percent, given what computes the features of a batch.
+    /// Computes the kNN accuracy in percent. `step` computes the features of a batch.
     pub fn accuracy<B: Backend>(
         &self,
         batches: &mut dyn DataLoaderIterator<ViewBatch<B>>,

@@ -1,7 +1,7 @@
-//! Training steps on several devices: a thread for each, which works on its share of the batch.
+//! Training steps on several devices, with one thread for each device.
 //!
-//! Burn's own `MultiDevicesTrainStep` does nearly this. But it copies the model to a device outside of anything that catches a
-//! panic, waits for ever for a thread that has ended so, and does not tell two threads on one device apart.
+//! This replaces Burn's `MultiDevicesTrainStep`, which copies the model to a device without catching panics, waits forever for a
+//! thread that has panicked, and does not distinguish two threads on one device.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -17,15 +17,15 @@ use super::step::{Step, StepFigures};
 use crate::error::{LabError, Result};
 use crate::methods::{Pretext, Trainable};
 
-/// What a device is given: the model, its share of the batch, and the loss scale.
+/// The input of a thread: the model, the device's share of the batch, and the loss scale.
 type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<f64>);
 
-/// A device's part of a step, by its rank.
+/// The output of a thread: the rank of the device, and its part of the step.
 type Part = (usize, std::result::Result<Step, ReplicaError>);
 
-/// The threads.
+/// The threads of several devices.
 pub struct Workers<B: AutodiffBackend, P: Pretext<B>> {
-    /// Where gradients are summed.
+    /// The main device, on which gradients are summed.
     main: B::Device,
     shares: Vec<Sender<Work<B, P>>>,
     parts: Receiver<Part>,
@@ -33,10 +33,10 @@ pub struct Workers<B: AutodiffBackend, P: Pretext<B>> {
 }
 
 impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
-    /// A thread for each device, as the members of a group. The first device is the main one.
+    /// Starts one thread for each device, as a member of the group. The first device is the main one.
     ///
     /// # Errors
-    /// If the system has no more threads.
+    /// If a thread cannot be started.
     pub fn start(group: &ReplicaGroup, devices: &[B::Device]) -> Result<Self> {
         let (done, parts) = channel();
         let (mut shares, mut threads) = (Vec::new(), Vec::new());
@@ -59,11 +59,11 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         Ok(Self { main: devices[0].clone(), shares, parts, threads })
     }
 
-    /// The sums of what all devices make of their shares of a batch, in the order of the devices, whichever is done first. The
-    /// gradients are finite if those of all devices are.
+    /// Computes a step on all devices, and sums gradients and figures in the order of the devices, so that the result does not depend
+    /// on timing. The gradients are finite if those of all devices are.
     ///
     /// # Errors
-    /// If a step fails or panics on one of them, with the reason of the first that did.
+    /// If the step fails or panics on a device. The error is that of the first device that failed.
     pub fn differentiate(
         &self,
         model: &PretextModel<B, P>,
@@ -71,9 +71,9 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         scale: Option<f64>,
     ) -> Result<Step> {
         for (device, share) in self.shares.iter().zip(shares) {
-            device.send((model.clone(), share, scale)).expect("the thread works until this is dropped");
+            device.send((model.clone(), share, scale)).expect("the thread runs until `self` is dropped");
         }
-        let parts = self.shares.iter().map(|_| self.parts.recv().expect("a step that fails says so"));
+        let parts = self.shares.iter().map(|_| self.parts.recv().expect("every thread sends a result"));
         let mut parts: Vec<Part> = parts.collect();
         parts.sort_by_key(|(rank, _)| *rank);
 
@@ -94,10 +94,10 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
 
 impl<B: AutodiffBackend, P: Pretext<B>> Drop for Workers<B, P> {
     fn drop(&mut self) {
-        // They end when there is no more to come.
+        // Closing the channels ends the threads.
         self.shares.clear();
         for thread in self.threads.drain(..) {
-            // Panics in steps are told with the step.
+            // Panics in a step are reported by `differentiate`.
             let _ = thread.join();
         }
     }
@@ -119,7 +119,7 @@ mod tests {
 
     type Model = PretextModel<Training, Networks<Training>>;
 
-    /// A model of a method on images of three classes, and the views that it wants.
+    /// The model of a method on images of three classes, and its number of views.
     fn model_of(method: Method) -> (Model, usize) {
         let recipe = Recipe { method: method.into(), ..Recipe::default() };
         let facts = Facts { images: 8, classes: 3 };
@@ -129,7 +129,7 @@ mod tests {
         (PretextModel::new(backbone, networks, figures, recipe.precision), views)
     }
 
-    /// A share of four images, with so many channels.
+    /// The share of a device in a batch of eight images, with a given number of channels.
     fn share(rank: usize, channels: usize) -> ViewBatch<Training> {
         let device = any_device();
         let share = Share::of(Shard { rank, count: 2 }, 8);
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// Views of so many images from one on, each image of a brightness of its own.
+    /// The views of a share. Each image has its own pattern.
     fn batch(share: Share, views: usize) -> ViewBatch<Training> {
         let side = 32;
         let size = 3 * side * side;
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The gradients of all weights, one after the other.
+    /// Visitor that concatenates the gradients of all weights.
     struct Flat<'a>(&'a GradientsParams, Vec<f32>);
 
     impl ModuleVisitor<Training> for Flat<'_> {
@@ -170,17 +170,17 @@ mod tests {
         }
     }
 
-    /// Loss and gradient of a step.
-    fn told(model: &Model, output: Result<Step>) -> (f64, Vec<f32>) {
+    /// Returns loss and gradient of a step.
+    fn loss_and_gradient(model: &Model, output: Result<Step>) -> (f64, Vec<f32>) {
         let Step { gradients, figures, .. } = output.unwrap();
         let mut gradient = Flat(&gradients, Vec::new());
         model.visit(&mut gradient);
         (figures.loss, gradient.1)
     }
 
-    /// Where a device sees nothing but its share, loss and gradient are the means of those of the shares, by their images.
+    /// If a device sees only its share, loss and gradient are the means over the shares, weighted by their numbers of images.
     #[test]
-    fn shares_that_stand_alone_count_by_their_images() {
+    fn independent_shares_are_weighted_by_their_images() {
         for method in [Method::Relationnet, Method::Deepinfomax, Method::Rotationnet] {
             let (model, views) = model_of(method);
             let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
@@ -188,13 +188,16 @@ mod tests {
             let shares = [0, 1].map(|rank| Share::of(Shard { rank, count: 2 }, 7));
             assert_ne!(shares[0].images, shares[1].images);
 
-            let (loss, gradient) =
-                told(&model, workers.differentiate(&model, shares.map(|share| batch(share, views)).into(), None));
+            let (loss, gradient) = loss_and_gradient(
+                &model,
+                workers.differentiate(&model, shares.map(|share| batch(share, views)).into(), None),
+            );
             let alone = shares.map(|share| {
                 let shard = Share::whole(share.images);
-                told(&model, model.differentiate(ViewBatch { share: shard, ..batch(share, views) }, None))
+                loss_and_gradient(&model, model.differentiate(ViewBatch { share: shard, ..batch(share, views) }, None))
             });
-            let mean = |of: [f64; 2]| (of[0] * shares[0].images as f64 + of[1] * shares[1].images as f64) / 7.0;
+            let mean =
+                |values: [f64; 2]| (values[0] * shares[0].images as f64 + values[1] * shares[1].images as f64) / 7.0;
             let expected = mean([alone[0].0, alone[1].0]);
             assert!((loss - expected).abs() <= 1e-5 * expected, "{method}: {loss}, not {expected}");
             let largest = gradient.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -210,18 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_on_one_device_is_the_failure_of_the_step() {
+    fn a_panic_on_one_device_is_an_error_of_the_step() {
         let (model, _) = model_of(Method::Standard);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Whole);
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
 
-        let sound = devices.differentiate(&model, vec![share(0, 3), share(1, 3)], None).unwrap();
-        assert_eq!((sound.figures.views, sound.finite), (8, true));
-        assert!(!sound.gradients.is_empty());
-        // The network takes three channels.
+        let step = devices.differentiate(&model, vec![share(0, 3), share(1, 3)], None).unwrap();
+        assert_eq!((step.figures.views, step.finite), (8, true));
+        assert!(!step.gradients.is_empty());
+        // The network expects three channels, so the second device panics.
         for _ in 0..2 {
-            let broken = devices.differentiate(&model, vec![share(0, 3), share(1, 5)], None);
-            let message = broken.err().unwrap().to_string();
+            let failed = devices.differentiate(&model, vec![share(0, 3), share(1, 5)], None);
+            let message = failed.err().unwrap().to_string();
             assert!(message.starts_with("panic: "), "{message}");
         }
     }
@@ -231,7 +234,7 @@ mod tests {
         let (model, _) = model_of(Method::Standard);
         let group = ReplicaGroup::new::<Training>(2, BatchStatistics::Share);
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
-        // Views of their own, so that gradients are not zero.
+        // Distinct views give gradients that are not zero.
         let shares = || [0, 1].map(|rank| batch(Share::of(Shard { rank, count: 2 }, 8), 1)).to_vec();
         for (scale, finite) in [(None, true), (Some(1024.0), true), (Some(1e38), false)] {
             assert_eq!(devices.differentiate(&model, shares(), scale).unwrap().finite, finite, "{scale:?}");

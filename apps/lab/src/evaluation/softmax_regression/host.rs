@@ -1,7 +1,7 @@
-//! Softmax regression in loops over plain numbers, for few weights on backends whose tensors are those anyway.
+//! Softmax regression in loops over `f32` slices, for few weights on backends whose tensors are in host memory.
 //!
-//! One thread does it all, so the result does not depend on how many there are. The bias is the weight of one more feature
-//! that is always 1, and features and classes are filled up with zeros to whole tiles, which then stay zero.
+//! Everything runs on one thread, so the result does not depend on the number of threads. The bias is the weight of an additional
+//! feature that is always 1. Features and classes are padded with zeros to complete tiles; the padding stays zero.
 
 use std::marker::PhantomData;
 
@@ -9,32 +9,33 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use qare_models::LinearClassifier;
 
-use super::{Learning, tensor};
+use super::{Trainer, tensor};
 use crate::evaluation::features::{Features, values};
 use crate::training::optimizer::{BETA_1, BETA_2, EPSILON};
 
-/// Rows and columns of a tile: its sums stay in registers.
+/// Rows and columns of a tile. The sums of a tile stay in registers.
 const TILE: usize = 4;
 
-pub struct HostLearning<'a, B: Backend> {
+pub struct HostTrainer<'a, B: Backend> {
     features: &'a Features,
     classes: usize,
-    /// Features and the one that is always 1, in whole tiles.
+    /// Number of features plus one for the bias, padded to complete tiles.
     inputs: usize,
-    /// Classes in whole tiles.
+    /// Number of classes, padded to complete tiles.
     outputs: usize,
-    /// `[inputs, outputs]`, and so are their gradient and Adam's means of it and of its square.
+    /// `[inputs, outputs]`, like `gradient` and the moments.
     weight: Vec<f32>,
     gradient: Vec<f32>,
+    /// Adam's running mean of the gradient.
     moment_1: Vec<f32>,
+    /// Adam's running mean of the squared gradient.
     moment_2: Vec<f32>,
     steps: i32,
     device: B::Device,
     backend: PhantomData<B>,
 }
 
-/// The features of a batch and what is made of them; a row more than whole tiles of rows begins another one, whose other rows
-/// are zeros.
+/// The features and residuals of a batch. Rows are padded with zeros to complete tiles.
 #[derive(Default)]
 struct Batch {
     /// `[rows, inputs]`
@@ -43,7 +44,7 @@ struct Batch {
     residual: Vec<f32>,
 }
 
-impl<'a, B: Backend> HostLearning<'a, B> {
+impl<'a, B: Backend> HostTrainer<'a, B> {
     pub fn new(features: &'a Features, initial: &LinearClassifier<B>) -> Self {
         let [classes, dim] = initial.weight.dims();
         let (inputs, outputs) = ((dim + 1).next_multiple_of(TILE), classes.next_multiple_of(TILE));
@@ -70,7 +71,8 @@ impl<'a, B: Backend> HostLearning<'a, B> {
         }
     }
 
-    /// Fills the batch with these rows, and with (p − y) / rows of each. Returns their mean cross entropy, if asked for.
+    /// Fills the batch with the features of these rows and their residuals (p − y) / rows. Returns the mean cross entropy if
+    /// `with_loss`, and 0 otherwise.
     fn residual(&self, rows: &[usize], with_loss: bool, Batch { x, residual }: &mut Batch) -> f64 {
         let dim = self.features.dim;
         let padded = rows.len().next_multiple_of(TILE);
@@ -96,7 +98,7 @@ impl<'a, B: Backend> HostLearning<'a, B> {
         loss
     }
 
-    /// Adam, as Burn computes it.
+    /// Takes a step of Adam, with the operations in Burn's order.
     fn step(&mut self, rate: f32) {
         self.steps += 1;
         let correction = (1.0 - BETA_2.powi(self.steps)).sqrt();
@@ -110,7 +112,7 @@ impl<'a, B: Backend> HostLearning<'a, B> {
     }
 }
 
-impl<B: Backend> Learning<B> for HostLearning<'_, B> {
+impl<B: Backend> Trainer<B> for HostTrainer<'_, B> {
     fn epoch(&mut self, order: &[usize], batch: usize, rate: f64) -> f64 {
         let (mut loss, mut buffers) = (f64::NAN, Batch::default());
         let last = order.len().div_ceil(batch).saturating_sub(1);
@@ -124,14 +126,14 @@ impl<B: Backend> Learning<B> for HostLearning<'_, B> {
 
     fn into_weights(self: Box<Self>) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let dim = self.features.dim;
-        let of = |class: usize, feature: usize| self.weight[feature * self.outputs + class];
-        let weight = (0..self.classes).flat_map(|class| (0..dim).map(move |feature| of(class, feature))).collect();
-        let bias = (0..self.classes).map(|class| of(class, dim)).collect();
+        let at = |class: usize, feature: usize| self.weight[feature * self.outputs + class];
+        let weight = (0..self.classes).flat_map(|class| (0..dim).map(move |feature| at(class, feature))).collect();
+        let bias = (0..self.classes).map(|class| at(class, dim)).collect();
         (tensor(weight, [self.classes, dim], &self.device), tensor(bias, [self.classes], &self.device))
     }
 }
 
-/// `x` `[rows, inputs]` · `weight` `[inputs, outputs]`, all of them multiples of [`TILE`].
+/// out = `x` `[rows, inputs]` · `weight` `[inputs, outputs]`. All sizes are multiples of [`TILE`].
 fn logits(x: &[f32], weight: &[f32], inputs: usize, outputs: usize, out: &mut [f32]) {
     for (x, out) in x.chunks_exact(TILE * inputs).zip(out.chunks_exact_mut(TILE * outputs)) {
         let (x0, x) = x.split_at(inputs);
@@ -150,7 +152,7 @@ fn logits(x: &[f32], weight: &[f32], inputs: usize, outputs: usize, out: &mut [f
     }
 }
 
-/// `x`ᵀ `[inputs, rows]` · `residual` `[rows, outputs]`, inputs and outputs being multiples of [`TILE`].
+/// out = `x`ᵀ `[inputs, rows]` · `residual` `[rows, outputs]`. `inputs` and `outputs` are multiples of [`TILE`].
 fn weight_gradient(x: &[f32], residual: &[f32], inputs: usize, outputs: usize, out: &mut [f32]) {
     for (row, out) in (0..inputs).step_by(TILE).zip(out.chunks_exact_mut(TILE * outputs)) {
         for column in (0..outputs).step_by(TILE) {
@@ -177,7 +179,7 @@ fn add_product(sums: &mut [[f32; TILE]; TILE], left: [f32; TILE], right: &[f32])
     }
 }
 
-/// From logits to probabilities.
+/// Replaces logits by probabilities.
 fn softmax(row: &mut [f32]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;

@@ -7,12 +7,12 @@ use burn::tensor::cast::ToElement;
 use burn::tensor::{Int, Tensor, TensorData};
 use qare_models::LinearClassifier;
 
-use super::Learning;
+use super::Trainer;
 use crate::evaluation::features::Features;
 use crate::training::optimizer::adam;
 
-/// The bias is the weight of one more feature, which is always 1.
-pub struct TensorLearning<B: Backend> {
+/// The training state as tensors. The bias is the weight of an additional feature that is always 1.
+pub struct TensorTrainer<B: Backend> {
     /// `[N, F + 1]`
     inputs: Tensor<B, 2>,
     /// `[N]`
@@ -25,7 +25,7 @@ pub struct TensorLearning<B: Backend> {
     state: Option<AdamState<B, 2>>,
 }
 
-impl<B: Backend> TensorLearning<B> {
+impl<B: Backend> TensorTrainer<B> {
     pub fn new(features: &Features, initial: &LinearClassifier<B>) -> Self {
         let (weight, bias) = (initial.weight.val(), initial.bias.val());
         let (device, [classes, _]) = (weight.device(), weight.dims());
@@ -42,7 +42,7 @@ impl<B: Backend> TensorLearning<B> {
     }
 }
 
-impl<B: Backend> Learning<B> for TensorLearning<B> {
+impl<B: Backend> Trainer<B> for TensorTrainer<B> {
     fn epoch(&mut self, order: &[usize], batch: usize, rate: f64) -> f64 {
         let indices: Vec<i64> = order.iter().map(|index| *index as i64).collect();
         let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [order.len()]), &self.inputs.device());
@@ -56,8 +56,8 @@ impl<B: Backend> Learning<B> for TensorLearning<B> {
             let y = self.one_hot.clone().select(0, labels.clone().slice([rows.clone()])); // [batch, classes]
             let logits = x.clone().matmul(self.weight.clone().transpose()); // [batch, classes]
             if rows.end == order.len() {
-                let of_classes = log_softmax(logits.clone(), 1) * y.clone();
-                loss = -of_classes.sum().into_scalar().to_f64() / count;
+                let log_likelihood = log_softmax(logits.clone(), 1) * y.clone();
+                loss = -log_likelihood.sum().into_scalar().to_f64() / count;
             }
             let residual = (softmax(logits, 1) - y).div_scalar(count); // [batch, classes]
             let gradient = residual.transpose().matmul(x); // [classes, F + 1]

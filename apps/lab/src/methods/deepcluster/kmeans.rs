@@ -7,31 +7,33 @@ use rayon::prelude::*;
 
 use crate::evaluation::features::Features;
 
-/// Points compared with all centres at a time.
+/// Number of points compared with all centres at a time.
 const CHUNK: usize = 8192;
 
-/// How points are clustered.
+/// Settings of k-means.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub clusters: usize,
-    /// Of how many starts the best one is taken.
+    /// Number of runs from different initial centres, of which the best is used.
     pub starts: usize,
-    /// Rounds of assigning and averaging, if nothing comes to rest before.
+    /// Maximum number of iterations of Lloyd's algorithm.
     pub iterations: usize,
     pub seed: u64,
     pub epoch: usize,
 }
 
 impl Settings {
-    /// Those of deepcluster, in an epoch of a run.
+    /// Returns the settings of deepcluster in an epoch of a run. The caller sets the number of clusters.
     pub fn of(seed: u64, epoch: usize) -> Self {
         Self { clusters: 1, starts: 5, iterations: 30, seed, epoch }
     }
 }
 
-/// The cluster of each point, by Lloyd's algorithm from k-means++ centres: of several starts the one with the smallest sum of
-/// squared distances to the centres. A centre that loses all its points moves to the point farthest from its own. Distances
-/// to the centres are computed on the device.
+/// Returns the cluster of each point.
+///
+/// Runs Lloyd's algorithm from several k-means++ initialisations, and uses the result with the smallest sum of squared distances to
+/// the centres. A centre without points moves to the point farthest from its centre. Distances to the centres are computed on the
+/// device.
 ///
 /// Source: Arthur & Vassilvitskii, "k-means++: The Advantages of Careful Seeding" (2007).
 ///
@@ -63,7 +65,8 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The first centre is any point, each other one a point drawn in proportion to its squared distance from the centres so far.
+/// Draws initial centres by k-means++: the first uniformly from the points, each further one with a probability proportional to the
+/// squared distance from the nearest centre so far.
 fn plus_plus(points: &Features, clusters: usize, draw: &mut Draw) -> Vec<f32> {
     let mut centres = row(points, draw.below(points.len())).to_vec();
     let mut nearest = vec![f32::INFINITY; points.len()];
@@ -79,14 +82,14 @@ fn plus_plus(points: &Features, clusters: usize, draw: &mut Draw) -> Vec<f32> {
             rest -= f64::from(*distance);
             rest < 0.0
         });
-        // All points may coincide with centres.
+        // Without a positive distance, all points coincide with centres.
         let chosen = chosen.unwrap_or_else(|| draw.below(points.len()));
         centres.extend_from_slice(row(points, chosen));
     }
     centres
 }
 
-/// Assigns and averages in turn.
+/// Runs Lloyd's algorithm until the assignment stays the same, or for `iterations` iterations.
 fn lloyd<B: Backend>(points: &Features, tensor: &Tensor<B, 2>, mut centres: Vec<f32>, iterations: usize) -> Clustering {
     let mut assigned = nearest(points, tensor, &centres);
     for _ in 0..iterations {
@@ -105,7 +108,7 @@ fn lloyd<B: Backend>(points: &Features, tensor: &Tensor<B, 2>, mut centres: Vec<
     Clustering { assigned, inertia }
 }
 
-/// The nearest centre of each point: the largest x·c − |c|²/2.
+/// Returns the nearest centre of each point: the one with the largest x·c − |c|²/2.
 fn nearest<B: Backend>(points: &Features, tensor: &Tensor<B, 2>, centres: &[f32]) -> Vec<u32> {
     let (dim, clusters) = (points.dim, centres.len() / points.dim);
     let device = tensor.device();
@@ -123,7 +126,7 @@ fn nearest<B: Backend>(points: &Features, tensor: &Tensor<B, 2>, centres: &[f32]
     found
 }
 
-/// The mean of each cluster's points.
+/// Returns the mean of the points of each cluster; for an empty cluster, a point far from its centre.
 fn means(points: &Features, assigned: &[u32], centres: &[f32]) -> Vec<f32> {
     let dim = points.dim;
     let mut sums = vec![0.0f64; centres.len()];
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn small_problems_are_solved_as_by_trying_everything() {
+    fn small_problems_are_solved_optimally() {
         for seed in 0..6 {
             let points = cloud(9, seed);
             let best = (0..3usize.pow(9))
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_point_ends_at_its_nearest_centre_and_a_round_equals_the_literal_one() {
+    fn one_iteration_equals_its_definition() {
         let points = cloud(400, 9);
         let centres: Vec<f32> = (0..7).flat_map(|index| row(&points, index * 31).to_vec()).collect();
         let tensor = points.tensor::<Plain>(&any_device());
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_points_are_no_trouble_and_draws_repeat() {
+    fn equal_points_are_clustered_and_results_are_reproducible() {
         let same = points(&[[2.0, 2.0]; 12]);
         let settings = Settings { clusters: 4, ..Settings::of(1, 1) };
         assert!(kmeans::<Plain>(&same, &settings, &any_device()).iter().all(|cluster| *cluster < 4));

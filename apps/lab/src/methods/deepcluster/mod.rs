@@ -1,4 +1,4 @@
-//! `deepcluster`: before each epoch the features are clustered, and the clusters are the epoch's labels.
+//! `deepcluster`: clusters the features before each epoch, and uses the clusters as labels of the epoch.
 //!
 //! Source: Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features" (2018).
 
@@ -24,10 +24,10 @@ use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::Recipe;
 
-/// Standard deviation of the last layer's weights when an epoch begins.
+/// Standard deviation of the reinitialised weights of the last layer at the start of an epoch.
 const NEW_OUTPUT_STD: f64 = 0.01;
 
-/// The head that tells clusters, and the clusters of the epoch.
+/// The head that predicts clusters, and the clusters of the epoch.
 #[derive(Module, Debug)]
 pub struct DeepCluster<B: Backend> {
     head: ProjectionHead<B>,
@@ -37,31 +37,32 @@ pub struct DeepCluster<B: Backend> {
     clusters: Arc<Clusters>,
 }
 
-/// The cluster of each image, and what it weighs in the loss.
+/// The cluster of each image, and the weight of each cluster in the loss.
 #[derive(Debug, Default)]
 struct Clusters {
-    of: Vec<u32>,
-    /// 1 − the cluster's share of the images.
+    /// The cluster of each image.
+    assigned: Vec<u32>,
+    /// 1 − the fraction of the images in the cluster, for each cluster.
     weights: Vec<f32>,
 }
 
 impl Clusters {
-    fn new(of: Vec<u32>, count: usize) -> Self {
+    fn new(assigned: Vec<u32>, count: usize) -> Self {
         let mut sizes = vec![0usize; count];
-        for cluster in &of {
+        for cluster in &assigned {
             sizes[*cluster as usize] += 1;
         }
-        let weights = sizes.iter().map(|size| 1.0 - *size as f32 / of.len() as f32).collect();
-        Self { of, weights }
+        let weights = sizes.iter().map(|size| 1.0 - *size as f32 / assigned.len() as f32).collect();
+        Self { assigned, weights }
     }
 
-    /// Of an image.
+    /// Returns the weight of an image.
     fn weight(&self, image: usize) -> f32 {
-        self.weights[self.of[image] as usize]
+        self.weights[self.assigned[image] as usize]
     }
 }
 
-/// Cross entropy of logits `[N, clusters]`, a weighted mean: Σ w_y·(−log softmax(logits)_y) / Σ w_y.
+/// Weighted mean cross entropy of logits `[N, clusters]`: Σ w_y·(−log softmax(logits)_y) / Σ w_y.
 fn weighted_cross_entropy<B: Backend>(
     logits: Tensor<B, 2>,
     targets: Tensor<B, 1, Int>,
@@ -69,14 +70,14 @@ fn weighted_cross_entropy<B: Backend>(
 ) -> Tensor<B, 1> {
     let weights = weights.select(0, targets.clone()); // [N]
     let log_likelihood: Tensor<B, 1> = log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1)).squeeze_dim(1);
-    // Where all images are of one cluster there is nothing to tell apart, and all weights are 0.
+    // If all images are in one cluster, all weights are 0, and the bound avoids a division by zero.
     -(log_likelihood * weights.clone()).sum() / weights.sum().clamp_min(1e-12)
 }
 
-/// The method follows the common protocol.
+/// Does nothing: the method follows the common protocol.
 pub(super) fn set_defaults(_recipe: &mut Recipe) {}
 
-/// How the method trains.
+/// Returns the training plan of the method.
 pub(super) fn plan(_recipe: &Recipe) -> Plan {
     Plan::new(Augmentation::Crop, 1).with_figures([Figure::accuracy("Accuracy")])
 }
@@ -94,7 +95,7 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
         let count = recipe.clusters.unwrap_or(10 * facts.classes);
         if count > facts.images {
             return Err(LabError::Usage(format!(
-                "deepcluster cannot make {count} clusters of {} images: choose fewer (--clusters), or more images",
+                "deepcluster cannot make {count} clusters of {} images: choose fewer clusters (--clusters) or use more images",
                 facts.images
             )));
         }
@@ -102,7 +103,7 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
         Ok(Self { head: head.init(recipe.seed, device), count, clusters: Arc::default() })
     }
 
-    /// Clusters whitened features. Labels being new ones then, the head's last layer starts anew.
+    /// Clusters whitened features. The clusters of two epochs are unrelated, so the last layer of the head is reinitialised.
     fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Self> {
         let features = (start.features)()?;
         let device = start.device.clone();
@@ -119,18 +120,18 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
         let clusters = &self.clusters;
         let logits = single(self.head.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, clusters]
         let device = logits.device();
-        let targets: Vec<i64> = batch.indices.iter().map(|index| i64::from(clusters.of[*index])).collect();
+        let targets: Vec<i64> = batch.indices.iter().map(|index| i64::from(clusters.assigned[*index])).collect();
         let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(targets, [batch.indices.len()]), &device);
         let weights = TensorData::new(clusters.weights.clone(), [self.count]);
         let accuracy = accuracy(logits.clone(), targets.clone());
         let mut loss = weighted_cross_entropy(logits, targets, Tensor::from_data(weights, &device));
         let share = batch.share.fraction();
         if let Some(replica) = Replica::current() {
-            // A weighted mean, whose parts count by the weights of their images and not by their number.
-            let own: f64 = batch.indices.iter().map(|index| f64::from(clusters.weight(*index))).sum();
-            let all = replica.all_gather(vec![own]).map_err(LabError::failed)?;
-            let all: f64 = all.iter().flatten().sum();
-            loss = loss * (own / all.max(1e-12) / share);
+            // The loss is a weighted mean, so a share counts by the weights of its images instead of their number.
+            let weight: f64 = batch.indices.iter().map(|index| f64::from(clusters.weight(*index))).sum();
+            let weights = replica.all_gather(vec![weight]).map_err(LabError::failed)?;
+            let total: f64 = weights.iter().flatten().sum();
+            loss = loss * (weight / total.max(1e-12) / share);
         }
         Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(share) })
     }

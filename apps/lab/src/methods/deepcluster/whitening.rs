@@ -1,4 +1,4 @@
-//! PCA whitening, then unit length: what is clustered.
+//! PCA whitening and scaling to unit length, which prepare features for clustering.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,17 +7,19 @@ use qare::symmetric_eigen;
 use crate::error::{LabError, Result};
 use crate::evaluation::features::{Features, values};
 
-/// Features of this many dimensions and more keep half of their components.
+/// Features with at least this number of dimensions keep half of their components.
 const MANY: usize = 512;
 
-/// Directions whose variance is below this share of the largest hold rounding errors only.
+/// Components whose variance is below this fraction of the largest variance hold rounding errors only.
 const NEGLIGIBLE: f64 = 1e-9;
 
-/// Rows z / |z| with z = (x − mean)·U·diag(λ)^−½: U are the principal components (all of them; the first half from 512
-/// dimensions on), λ their variances (over N − 1). Components without variance are 0.
+/// Whitens features and scales each row to unit length: z / |z| with z = (x − mean)·U·diag(λ)^−½.
+///
+/// The columns of U are the principal components, and λ their variances with divisor N − 1. From 512 dimensions on, only the half of
+/// the components with the largest variances is used. Components without variance become 0.
 ///
 /// # Errors
-/// When a feature is not a number.
+/// If a feature is NaN or infinite.
 pub fn whitened<B: Backend>(features: &Features, device: &Device<B>) -> Result<Features> {
     let (rows, dim) = (features.len(), features.dim);
     let mut mean = vec![0.0f64; dim];
@@ -37,12 +39,11 @@ pub fn whitened<B: Backend>(features: &Features, device: &Device<B>) -> Result<F
     let kept = if dim >= MANY { dim / 2 } else { dim };
     let variances = &eigen.values[0]; // ascending
     let largest = variances.last().copied().unwrap_or_default();
-    let scale = variances.iter().map(|variance| match *variance > NEGLIGIBLE * largest {
-        true => variance.powf(-0.5) as f32,
-        false => 0.0,
-    });
+    let scale = variances
+        .iter()
+        .map(|variance| if *variance > NEGLIGIBLE * largest { variance.powf(-0.5) as f32 } else { 0.0 });
     let scale = Tensor::<B, 2>::from_data(TensorData::new(scale.collect::<Vec<f32>>(), [dim, 1]), device);
-    let components = eigen.vectors.squeeze_dim::<2>(0) * scale; // row j belongs to the variance j
+    let components = eigen.vectors.squeeze_dim::<2>(0) * scale; // row j is the component of variance j
     let components = components.narrow(0, dim - kept, kept);
     let z = centred.matmul(components.transpose()); // [N, kept]
     let norms = (z.clone() * z.clone()).sum_dim(1).sqrt().clamp_min(1e-12);
@@ -55,7 +56,7 @@ mod tests {
     use crate::test_backend::{Plain, any_device};
     use qare_data::{Draw, Purpose};
 
-    /// Correlated features of very different sizes.
+    /// Correlated features of very different scales.
     fn features(rows: usize, dim: usize) -> Features {
         let mut draw = Draw::new(3, Purpose::Picture, 0, 0, 0);
         let mut values = Vec::new();
@@ -75,7 +76,7 @@ mod tests {
         for row in found.values.chunks_exact(dim) {
             assert!((row.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
         }
-        // Directions of whitened rows are spread evenly: the second moment of unit rows is the identity over dim.
+        // Whitened rows point evenly in all directions: the second moment of the unit rows is the identity divided by `dim`.
         for i in 0..dim {
             for j in 0..=i {
                 let moment: f32 = found.values.chunks_exact(dim).map(|row| row[i] * row[j]).sum::<f32>() / rows as f32;
@@ -86,8 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn angles_equal_those_of_the_mahalanobis_product() {
-        // Whatever basis the solver takes, cosines of whitened rows are x·C⁻¹·y / (|x| |y|), with C of two dimensions inverted by hand.
+    fn cosines_equal_those_of_the_mahalanobis_product() {
+        // In any basis of the eigensolver, the cosine of two whitened rows is x·C⁻¹·y / (|x| |y|), with the norms of the same
+        // product. The test inverts the 2×2 matrix C directly.
         let features = features(50, 2);
         let n = features.len() as f64;
         let mean = [0, 1].map(|j| features.values.chunks_exact(2).map(|row| f64::from(row[j])).sum::<f64>() / n);
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn many_dimensions_are_halved_and_idle_ones_do_no_harm() {
+    fn many_dimensions_are_halved_and_constant_ones_are_ignored() {
         let mut wide = features(40, MANY);
         wide.values.chunks_exact_mut(MANY).for_each(|row| row[7] = 1.0);
         let found = whitened::<Plain>(&wide, &any_device()).unwrap();
