@@ -155,7 +155,7 @@ fn a_sweep_does_not_mix_classes() {
         call
     };
     succeeds(&mut sweep());
-    assert!(succeeds(&mut sweep()).contains("is there already"));
+    assert!(succeeds(&mut sweep()).contains("already complete"));
     fs::rename(data.path().join("red"), data.path().join("rouge")).unwrap();
     let output = sweep().output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -34,7 +34,7 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
     // One is half-way: trained, not probed.
     let said = sweep("simclr,randomweights", "1,2,1");
     assert_eq!(folder("simclr", 1).read("log.csv"), first, "what is there is not run again");
-    assert_eq!(said.matches("is there already").count(), 1, "{said}");
+    assert_eq!(said.matches("already complete").count(), 1, "{said}");
 
     let accuracy = |seed| folder("simclr", seed).results()["probe"]["test_accuracy"].as_f64().unwrap();
     let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
@@ -57,12 +57,12 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
     assert!(read("sweep_small.tex").contains(&format!("${mean:.2} \\pm {deviation:.2}$")));
 
     let said = sweep("simclr,randomweights", "2,1");
-    assert_eq!(said.matches("is there already").count(), 4, "{said}");
+    assert_eq!(said.matches("already complete").count(), 4, "{said}");
 
     // With another probe it is not there already, but trained.
     fs::write(&recipe, settings.replace("[probe]\nepochs = 2", "[probe]\nepochs = 3")).unwrap();
     let said = sweep("simclr,randomweights", "1,2");
-    assert!(!said.contains("is there already"), "{said}");
+    assert!(!said.contains("already complete"), "{said}");
     assert_eq!(said.matches("is complete").count(), 0, "{said}");
     assert_eq!(folder("simclr", 1).read("log.csv"), first);
     assert_eq!(folder("simclr", 2).results()["probe"]["epochs"], 3);
