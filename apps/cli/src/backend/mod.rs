@@ -1,4 +1,4 @@
-//! The backend, selected by a Cargo feature, and its devices. No other module of the program names a backend.
+//! Selects the backend by Cargo feature and opens its devices.
 
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod panics;

@@ -13,10 +13,12 @@ use qare_lab::{LabError, Result};
 
 pub type Plain = burn_wgpu::Wgpu;
 
-pub const NAME: &str = match (cfg!(feature = "vulkan"), cfg!(feature = "metal")) {
-    (true, _) => "vulkan",
-    (_, true) => "metal",
-    _ => "wgpu",
+pub const NAME: &str = if cfg!(feature = "vulkan") {
+    "vulkan"
+} else if cfg!(feature = "metal") {
+    "metal"
+} else {
+    "wgpu"
 };
 
 /// CubeCL's variable for the default device. It applies if the call names no device.
@@ -146,8 +148,8 @@ fn default_device(adapters: &[Adapter], gpus: usize) -> Result<Device> {
             return Ok(adapters[0].device.clone());
         }
         return Err(LabError::Failed(format!(
-            "the {NAME} backend found no GPU, only {}; install the GPU's driver, or compute on the CPU with the build with \
-             default features, or, slower, with --device cpu",
+            "the {NAME} backend found no GPU, only {}; install the GPU's driver, or compute on the CPU: with the build with \
+             default features or, slower, with --device cpu",
             list(adapters)
         )));
     };

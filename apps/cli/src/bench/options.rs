@@ -71,10 +71,10 @@ impl Options {
             ("--steps", self.steps, 1),
         ];
         if let Some((flag, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
-            return Err(LabError::Usage(format!("{flag} {value}: it has to be at least {least}")));
+            return Err(LabError::Usage(format!("{flag} {value}: must be at least {least}")));
         }
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return Err(LabError::Usage(format!("--seconds {}: it has to be a number above 0", self.seconds)));
+            return Err(LabError::Usage(format!("--seconds {}: must be a number above 0", self.seconds)));
         }
         if let Some(dir) = self.data_dir.as_deref().filter(|dir| !dir.is_dir()) {
             return Err(LabError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));

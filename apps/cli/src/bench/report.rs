@@ -90,9 +90,11 @@ impl Report {
 /// If the folder does not exist, or the path is a folder.
 pub fn writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.is_dir(), path.is_dir() || path.file_name().is_none()) {
-        (true, false) => Ok(()),
-        (false, _) => Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display()))),
-        (_, true) => Err(LabError::Usage(format!("{}: is a folder, expected the name of a file", path.display()))),
+    if !folder.is_dir() {
+        return Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display())));
     }
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(LabError::Usage(format!("{}: is a folder, expected the name of a file", path.display())));
+    }
+    Ok(())
 }

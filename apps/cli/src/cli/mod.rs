@@ -139,7 +139,7 @@ pub struct FetchArgs {
 pub struct CheckArgs {
     /// Folder that holds unpacked datasets
     pub dir: PathBuf,
-    /// The most pixels that an image file may announce; one with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken
     #[arg(long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
     /// Leave out image files that cannot be decoded: count and name them, but do not fail
@@ -152,7 +152,7 @@ pub struct SweepArgs {
     /// Recipe that all runs share; without one, the flags describe the runs
     #[arg(value_name = "RECIPE")]
     pub recipe: Option<PathBuf>,
-    /// The same, as a flag
+    /// The recipe, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub config: Option<PathBuf>,
     /// Seeds of the runs, such as 1,2,3
@@ -241,7 +241,7 @@ pub struct MachineFlags {
     #[arg(help_heading = IMAGES, long, alias = "skip_broken")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_broken: bool,
-    /// The most pixels that an image file may announce; one with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken
     #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,
@@ -280,7 +280,7 @@ pub struct RunArgs {
     /// Recipe of the run
     #[arg(value_name = "RECIPE", required_unless_present = "config")]
     pub recipe: Option<PathBuf>,
-    /// The same, as a flag
+    /// The recipe, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -309,7 +309,7 @@ pub struct CheckpointFlags {
     /// Method of the run; only checked
     #[arg(long)]
     pub method: Option<Method>,
-    /// Backbone of the run; only checked, but names the backbone of a file that does not say
+    /// Backbone of the run or of the weights; only checked
     #[arg(long)]
     pub backbone: Option<BackboneName>,
     /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]

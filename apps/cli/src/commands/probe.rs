@@ -65,7 +65,7 @@ pub fn probe_and_save(
     // Printed before saving, so that the figures are not lost if saving fails.
     let (what, name) = if recipe.probe.finetune { ("fine-tuned", "fine-tuning") } else { ("linear probe", "probe") };
     print_line(format!(
-        "{name}: {} in {}; saving it as {}",
+        "{name}: {} in {}; saving as {}",
         count_epochs(recipe.probe.epochs),
         duration(probed.seconds),
         target.weights().display()
