@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Measures this program and PyTorch on this machine, part by part in turn, and prints the ratios.
+# Measures qare and PyTorch on this machine, alternating part by part, and prints the ratios.
 #
 #   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
-#                         [--out DIR] [--add] [PARTS…] [-- FLAGS that both programs understand, such as --backbones conv4]
+#                         [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
 #
-# Parts: views loader objectives step probe epoch memory (all of them, unless some are named). PYTHON names the Python that
-# has torch and torchvision (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda
-# and measures PyTorch twice, eager and with torch.compile. DIR gets the figures as JSON, ratios.md and times.svg; with --add
-# it keeps what it holds of other parts.
+# Parts: views loader objectives step probe epoch memory (default: all). PYTHON names a Python with torch and torchvision
+# (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda and measures PyTorch twice,
+# eager and with torch.compile. --out DIR receives the figures as JSON, ratios.md and times.svg; --add keeps the figures of
+# other parts that it already holds.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
 
 usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
-# A path as it was meant where the call was made.
+# Resolves a path relative to the caller's folder.
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# All that has to be seen on a GPU, in one command: the tests, the quickstart, whole runs on CIFAR-10, and benchmarks.
+# Checks a GPU in one command: tests, quickstart, benchmarks, and complete runs on CIFAR-10.
 #
 #   apps/bench/gpu.sh --data-dir DIR [--features cuda|vulkan|metal|wgpu] [--seeds 1,2,3] [--epochs 200]
 #                     [--backbones conv4,resnet32] [--methods simclr,…] [--precision f32] [--device N]
 #                     [--program FILE] [--tests FILE] [--out DIR]
 #
-# DIR has CIFAR-10 (qare data fetch cifar10 --data-dir DIR). Seeds are done one after the other, all methods and backbones of the
-# first before the second, so that it can be stopped at any time; called again, it goes on where it was. OUT (gpu-results, if
-# nothing is said) gets results.md, with accuracies and seconds an epoch, and the runs. With --program and --tests a program and a
-# test binary `backend` that were built elsewhere are run instead of built: a machine with a GPU need not have Rust. Tests take the
-# GPU that is the default one (CUDA_VISIBLE_DEVICES chooses on NVIDIA's).
+# DIR holds CIFAR-10 (qare data fetch cifar10 --data-dir DIR). The script finishes all methods and backbones of a seed before the
+# next seed. It can be stopped at any time, and continues when called again. --out DIR (default: gpu-results) receives the runs and
+# results.md, with accuracies and seconds per epoch. --program and --tests name a program and a test binary `backend` that were built
+# elsewhere, so the machine with the GPU needs no Rust. Tests use the default GPU (CUDA_VISIBLE_DEVICES selects an NVIDIA GPU).
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -60,7 +59,7 @@ if [[ -n $tests ]]; then
     QARE_GOLDEN_DIR=$golden "$tests"
 else
     cargo test "${build[@]}" --test backend
-    step "every method against the figures of flex, devices, several devices, half precision"
+    step "figures of every method compared with flex, devices, several devices, half precision"
     cargo test "${build[@]}" --test program -- agreeing:: device_flag:: several_devices:: half_precision::
 fi
 
@@ -70,7 +69,7 @@ name=$(sed -n '1s/^backend //p' "$out/devices.txt")
 step "quickstart"
 "$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"} | tee "$out/quickstart.log"
 
-step "growth of device memory over 500 steps, and seconds of a step"
+step "growth of device memory over 500 steps, times of steps"
 "$program" bench memory step loader --json "$out/bench.json" ${flags[@]+"${flags[@]}"}
 
 failed=0
@@ -79,7 +78,7 @@ for seed in ${seeds//,/ }; do
     done_seeds=${done_seeds:+$done_seeds,}$seed
     for backbone in ${backbones//,/ }; do
         step "CIFAR-10, $backbone, $epochs epochs, batch 128, seeds $done_seeds"
-        # A sweep skips the runs that are whole already, those of the seeds before.
+        # A sweep skips complete runs, such as those of earlier seeds.
         "$program" sweep configs/cifar10/simclr.toml --methods "$methods" --seeds "$done_seeds" --backbone "$backbone" \
             --epochs "$epochs" --data-size 128 --data-dir "$data" --out "$out/$backbone" --no-tui \
             ${flags[@]+"${flags[@]}"} || failed=1
@@ -96,4 +95,4 @@ for seed in ${seeds//,/ }; do
 done
 step "results"
 cat "$out/results.md"
-((failed == 0)) || { echo "error: not every run was finished: see above, and call it again" >&2; exit 1; }
+((failed == 0)) || { echo "error: some runs failed: see above, then run this script again" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Compares what `qare embed` and the Python module make of the same images, for several backbones; fails where they differ.
+"""Compares the features of `qare embed` and of the Python module on the same images, for several backbones. Fails if they differ.
 
     cargo build --release
     python models/python/check_export.py [--program target/release/qare] [--keep DIR]
@@ -22,12 +22,12 @@ from safetensors import safe_open
 
 from qare_torch import load
 
-# How far apart features may be: sums in f32 run in another order.
+# Largest relative difference of features. Sums in f32 run in another order.
 BOUND = 1e-5
 
 
 def picture(width, height, generator):
-    """Something with the detail of a photograph: noise at several scales."""
+    """An image with the detail of a photograph: noise at several scales."""
     values = np.full((height, width, 3), 120.0)
     for scale in (2, 8, 32, 128):
         shape = (max(2, height // (256 // scale)), max(2, width // (256 // scale)), 3)
@@ -82,8 +82,8 @@ def qare(program, *arguments):
     return done.stdout
 
 
-def of_qare(program, checkpoint, images, output, *flags):
-    """Features by file name."""
+def embed(program, checkpoint, images, output, *flags):
+    """Returns the features by `qare embed`, by file name."""
     qare(program, "embed", "--checkpoint", checkpoint, "--dataset", "folder", "--data-dir", images, "--output", output, *flags)
     with safe_open(output, framework="np") as file:
         names = json.loads(file.metadata()["file_names"])
@@ -91,7 +91,7 @@ def of_qare(program, checkpoint, images, output, *flags):
 
 
 def difference(expected, images, network, preprocess):
-    """The worst relative difference, with the name of its image."""
+    """Returns the largest relative difference and the name of its image."""
     worst = (0.0, "")
     with torch.inference_mode():
         for name, features in expected.items():
@@ -100,8 +100,8 @@ def difference(expected, images, network, preprocess):
     return worst
 
 
-def foreign(file):
-    """A resnet18 of torchvision, with statistics that are none of an untrained network."""
+def write_torchvision_weights(file):
+    """Writes the weights of a resnet18 of torchvision, with running statistics unlike those of an untrained network."""
     torch.manual_seed(1)
     network = torchvision.models.resnet18(weights=None)
     for module in network.modules():
@@ -115,7 +115,7 @@ def foreign(file):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/release/qare", help="the built program")
-    parser.add_argument("--keep", type=pathlib.Path, help="folder to work in, which is kept")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for all files, kept at the end (default: a temporary folder)")
     arguments = parser.parse_args()
     work = arguments.keep or pathlib.Path(tempfile.mkdtemp())
     program, images = pathlib.Path(arguments.program).resolve(), work / "images"
@@ -130,7 +130,7 @@ def main():
         qare(program, "pretrain", *settings, *flags)
         compared.append((f"{backbone} trained on {dataset}", next(out.iterdir()), [], []))
     torchvision_file = work / "torchvision.pth"
-    foreign(torchvision_file)
+    write_torchvision_weights(torchvision_file)
     stated = ["--trained-on", "folder", "--image-size", 96]
     compared.append(("resnet18 of torchvision", torchvision_file, stated, stated))
 
@@ -140,21 +140,21 @@ def main():
         exported = work / f"{number}.safetensors"
         qare(program, "export", "--checkpoint", checkpoint, "--output", exported, *export_flags)
         network, preprocess = load(exported)
-        expected = of_qare(program, checkpoint, images, work / f"{number}.features.safetensors", *embed_flags)
+        expected = embed(program, checkpoint, images, work / f"{number}.features.safetensors", *embed_flags)
         assert len(expected) == count, f"{len(expected)} of {count} images were embedded"
         worst, image = difference(expected, images, network, preprocess)
         failed |= not worst <= BOUND
         print(f"{name}: {count} images of {preprocess.size}×{preprocess.size}, worst difference {worst:.1e} ({image})")
 
-    # Who does not say how images are prepared is asked, and gets the same.
-    unsaid = work / "unsaid.safetensors"
-    qare(program, "export", "--checkpoint", torchvision_file, "--output", unsaid)
+    # `load` refuses a file that does not say how images are prepared, unless the call does.
+    bare = work / "bare.safetensors"
+    qare(program, "export", "--checkpoint", torchvision_file, "--output", bare)
     try:
-        load(unsaid)
-        sys.exit(f"{unsaid} was loaded, without knowing how its images are prepared")
+        load(bare)
+        sys.exit(f"{bare} was loaded although it does not say how its images are prepared")
     except ValueError as error:
-        print(f"as it should, it asks: {error}")
-    network, given = load(unsaid, size=96, mean=preprocess.mean, std=preprocess.std)
+        print(f"refused as expected: {error}")
+    network, given = load(bare, size=96, mean=preprocess.mean, std=preprocess.std)
     assert difference(expected, images, network, given)[0] == worst
     if failed:
         sys.exit(f"features differ by more than {BOUND:g}")

@@ -1,4 +1,4 @@
-"""Backbones that `qare export` writes, in PyTorch, and its preparation of images.
+"""Loads backbones that `qare export` writes, in PyTorch, and prepares images as qare does.
 
     import torch
     from qare_torch import load
@@ -6,7 +6,7 @@
     with torch.inference_mode():
         features = network(preprocess("photo.jpg")[None])  # [1, 64]
 
-The features are those of `qare embed`; `check_export.py` beside this file compares the two. It needs torch,
+The features equal those of `qare embed`; `check_export.py` beside this file compares them. This module needs torch,
 safetensors, numpy and Pillow, and torchvision for `resnet18` and `resnet34`.
 """
 
@@ -32,7 +32,7 @@ class ConvBlock(nn.Module):
 
 
 class Conv4(nn.Module):
-    """Four convolutions; images [N, 3, H, W] of at least 8 pixels a side become features [N, 64]."""
+    """Four convolutions. Maps images [N, 3, H, W] with sides of at least 8 pixels to features [N, 64]."""
 
     feature_dim = 64
 
@@ -66,7 +66,7 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """A ResNet for small images with so many blocks a stage; images [N, 3, H, W] become features [N, 64]."""
+    """A ResNet for small images with `blocks` blocks per stage. Maps images [N, 3, H, W] to features [N, 64]."""
 
     feature_dim = 64
 
@@ -87,7 +87,7 @@ class CifarResNet(nn.Module):
         return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
-def _of_torchvision(name):
+def _torchvision_backbone(name):
     import torchvision
 
     network = getattr(torchvision.models, name)(weights=None)
@@ -96,30 +96,30 @@ def _of_torchvision(name):
     return network
 
 
-# Blocks a stage of the networks for small images.
+# Blocks per stage of the ResNets for small images.
 CIFAR_BLOCKS = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
 ARCHITECTURES = ["conv4", *CIFAR_BLOCKS, "resnet18", "resnet34"]
 
 
 def backbone(architecture):
-    """An untrained network by the name that qare has for it. Its attribute `feature_dim` is the number of features."""
+    """Returns an untrained network by qare's name. Its attribute `feature_dim` is the number of features."""
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"unknown architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
+        raise ValueError(f"unknown architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
     if architecture == "conv4":
         return Conv4()
     if architecture in CIFAR_BLOCKS:
         return CifarResNet(CIFAR_BLOCKS[architecture])
-    return _of_torchvision(architecture)
+    return _torchvision_backbone(architecture)
 
 
 class Preprocess:
-    """Turns an image, as a path or a PIL image, into a tensor [3, size, size], as qare does before it embeds one.
+    """Turns an image (a path or a PIL image) into a tensor [3, size, size], as qare does before it embeds the image.
 
-    Of an instance, `pixels` gives the 8-bit pixels [size, size, 3] before they are normalised.
+    The method `pixels` returns the 8-bit pixels [size, size, 3] before normalisation.
     """
 
-    # Of an image more than so many times as long as wide, only the middle of that length counts.
-    LONGEST = 16
+    # A longer image is first cropped to this aspect ratio, at the centre.
+    MAX_ASPECT = 16
 
     def __init__(self, size, mean, std):
         self.size = int(size)
@@ -142,11 +142,11 @@ class Preprocess:
         size = self.size
         if image.size == (size, size):
             return image
-        longest = self.LONGEST * min(image.size)
+        longest = self.MAX_ASPECT * min(image.size)
         image = _middle(image, [min(length, longest) for length in image.size])
         width, height = image.size
         resized = (size, size * height // width) if width <= height else (size * width // height, size)
-        # In one go, Pillow may take columns first, which rounds differently.
+        # The horizontal pass comes first. A single call may start with the vertical one, which rounds differently.
         for length in ((resized[0], height), resized):
             image = image.resize(length, Image.Resampling.BILINEAR)
         return _middle(image, (size, size))
@@ -157,7 +157,7 @@ def _middle(image, size):
     return image.crop((left, top, left + size[0], top + size[1]))
 
 
-# By the number that EXIF has for it.
+# By EXIF orientation.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -174,7 +174,7 @@ def _upright(image):
     exif = image.info.get("exif")
     if exif is None:
         return image
-    # Pillow's own function would also look into other metadata.
+    # `ImageOps.exif_transpose` would also read other metadata.
     found = Image.Exif()
     try:
         found.load(exif)
@@ -186,17 +186,17 @@ def _upright(image):
 
 def _rgb(image):
     if image.mode.startswith("I;16") or image.mode == "I":
-        # Pillow would cut off what is brighter than 255 of 65535.
+        # Pillow's conversion clips 16-bit values at 255.
         gray = (np.array(image).astype(np.int64) + 128) // 257
         image = Image.fromarray(gray.clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 
 
 def metadata(path):
-    """What an export says of itself, as a dictionary; missing keys are not known, and `unknown` lists them.
+    """Returns the metadata of an export as a dictionary. Unknown values are missing, and `unknown` lists their keys.
 
-    `architecture`, `feature_dim`, `input_size`, `resize` (words) and `resize_rule` (a dictionary), `mean`, `std`, `dataset`,
-    `classes` (names in the order of their labels), `version` and `commit` of the program that exported, `recipe` (TOML), `epoch`,
+    Keys: `architecture`, `feature_dim`, `input_size`, `resize` (words) and `resize_rule` (a dictionary), `mean`, `std`, `dataset`,
+    `classes` (names in the order of their labels), `version` and `commit` of the exporting program, `recipe` (TOML), `epoch`,
     `foreign` (whether another program trained the weights).
     """
     with safe_open(path, framework="pt") as file:
@@ -210,18 +210,18 @@ _STRUCTURED = {"feature_dim", "input_size", "resize_rule", "mean", "std", "class
 
 
 def load(path, size=None, mean=None, std=None):
-    """The network of an exported file, in evaluation mode and frozen, and the preparation of its images.
+    """Loads an exported file. Returns the frozen network in evaluation mode, and the preprocessing of its images.
 
-    `size`, `mean` and `std` go before what the file says, and have to be given where it does not know them.
+    `size`, `mean` and `std` override the values in the file, and are required if the file lacks them.
     """
-    said = metadata(path)
+    stored = metadata(path)
     wanted = {"size": (size, "input_size"), "mean": (mean, "mean"), "std": (std, "std")}
-    settings = {name: said.get(key) if given is None else given for name, (given, key) in wanted.items()}
+    settings = {name: stored.get(key) if given is None else given for name, (given, key) in wanted.items()}
     unknown = [name for name, value in settings.items() if value is None]
     if unknown:
         given = ", ".join(f"{name}=..." for name in unknown)
         raise ValueError(f"{path} does not say how its images are prepared: load(path, {given})")
-    network = backbone(said["architecture"])
+    network = backbone(stored["architecture"])
     with safe_open(path, framework="pt") as file:
         network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
     return network.eval().requires_grad_(False), Preprocess(**settings)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The work of `qare bench` in PyTorch and torchvision, for comparison: python bench.py [PARTS] --json FILE
+"""Measures the work of `qare bench` in PyTorch and torchvision: python bench.py [PARTS] --json FILE
 
-Parts: views loader objectives step probe epoch memory all. `qare bench --compare OURS.json THIS.json` prints the ratios.
+Parts: views loader objectives step probe epoch memory all. `qare bench --compare QARE.json FILE` prints the ratios.
 """
 
 import argparse
@@ -15,27 +15,27 @@ import torchvision
 
 from networks import BACKBONES
 from parts import PARTS, Bench
-from timing import Clock, Figures, Others
+from timing import Clock, Figures, OtherProcesses
 
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=["all"], choices=[*PARTS, "all"], metavar="PARTS")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer runs")
-    parser.add_argument("--json", metavar="FILE", help="file to write the figures to")
-    parser.add_argument("--add", action="store_true", help="keep what the file holds of other parts")
+    parser.add_argument("--quick", action="store_true", help="use smaller sizes and fewer runs")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--add", action="store_true", help="keep the figures of other parts that the file already holds")
     parser.add_argument("--data-dir", metavar="DIR", help="folder that holds cifar-10-batches-bin")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--compile", action="store_true", help="torch.compile on objectives and steps")
+    parser.add_argument("--compile", action="store_true", help="apply torch.compile to objectives and steps")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--num-workers", type=int, default=None, help="of the DataLoader (default: threads)")
-    parser.add_argument("--backbones", default=None, help="of the steps, such as conv4,resnet8")
-    parser.add_argument("--batches", default=None, help="images in a batch of loader and steps, such as 128,256")
+    parser.add_argument("--num-workers", type=int, default=None, help="workers of the DataLoader (default: --threads)")
+    parser.add_argument("--backbones", default=None, help="backbones of the steps, such as conv4,resnet8")
+    parser.add_argument("--batches", default=None, help="batch sizes of loader and steps, such as 128,256")
     parser.add_argument("--max-batch", type=int, default=None, help="largest B of the objectives")
     parser.add_argument("--max-views", type=int, default=None, help="largest K of the objectives")
-    parser.add_argument("--images", type=int, default=None, help="images of probe and epoch")
-    parser.add_argument("--steps", type=int, default=None, help="steps of the memory part")
-    parser.add_argument("--seconds", type=float, default=None, help="time for the runs of one figure")
+    parser.add_argument("--images", type=int, default=None, help="number of images for probe and epoch")
+    parser.add_argument("--steps", type=int, default=None, help="number of steps of the part memory")
+    parser.add_argument("--seconds", type=float, default=None, help="seconds to spend on the runs of each figure")
     chosen = parser.parse_args()
     quick = chosen.quick
     defaults = {
@@ -56,7 +56,7 @@ def options():
     chosen.batches = [int(batch) for batch in chosen.batches.split(",")]
     unknown = [name for name in chosen.backbones if name not in BACKBONES]
     if unknown:
-        parser.error(f"unknown backbone {unknown[0]}; known here are {', '.join(BACKBONES)}")
+        parser.error(f"unknown backbone {unknown[0]}; expected one of {', '.join(BACKBONES)}")
     if chosen.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch finds no NVIDIA GPU")
     return chosen
@@ -95,9 +95,9 @@ def main():
     bench = Bench(chosen, Clock(chosen.seconds, 2 if chosen.quick else 3, synchronize, compiles), figures)
     for part in PARTS:
         if part in chosen.parts or "all" in chosen.parts:
-            others = Others()
+            others = OtherProcesses()
             getattr(bench, part)()
-            others.tell(part, figures)
+            others.report(part, figures)
             if chosen.json:
                 figures.write(chosen.json, head(chosen), chosen.add)
 

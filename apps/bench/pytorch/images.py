@@ -1,4 +1,4 @@
-"""Images, and what torchvision makes of them."""
+"""Images, their views by torchvision, and the loader."""
 
 import os
 
@@ -29,7 +29,7 @@ PLAIN = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, ST
 
 
 class Views(Dataset):
-    """K views of each image, from pixels [N, H, W, 3] in memory."""
+    """Dataset of K views of each image, from pixels [N, H, W, 3] in memory."""
 
     def __init__(self, pixels, labels, transform, views):
         self.pixels, self.labels, self.transform, self.views = pixels, labels, transform, views
@@ -54,7 +54,7 @@ def random_pixels(count, side, seed=0):
 
 
 def cifar10(folder):
-    """The training images of CIFAR-10's official binary files: pixels [50000, 32, 32, 3] and labels."""
+    """Loads CIFAR-10's training images from the official binary files: pixels [50000, 32, 32, 3] and labels."""
     folder = os.path.join(folder, "cifar-10-batches-bin")
     files = [os.path.join(folder, f"data_batch_{number}.bin") for number in range(1, 6)]
     records = numpy.concatenate([numpy.fromfile(file, numpy.uint8).reshape(-1, 3073) for file in files])

@@ -1,4 +1,4 @@
-"""The objectives on embeddings [K·B, D], row i·K + k being view k of image i. Plain PyTorch, differentiated by autograd."""
+"""The objectives in plain PyTorch, differentiated by autograd. Row i·K + k of the embeddings [K·B, D] is view k of image i."""
 
 import torch
 from torch.nn import functional as F
@@ -18,7 +18,7 @@ def floored_cosine(z):
 
 
 def other_views(rows, views, device):
-    """Whether row j is another view of row i's image: [N, N]."""
+    """Boolean matrix [N, N]: entry (i, j) tells whether row j is another view of row i's image."""
     image = torch.arange(rows, device=device) // views
     return (image[:, None] == image[None, :]) & ~torch.eye(rows, dtype=torch.bool, device=device)
 
@@ -35,8 +35,8 @@ def sparse_clr(similarities, views):
     rows = len(similarities)
     positive = other_views(rows, views, similarities.device)
     shifted = similarities - MARGIN * positive
-    itself = torch.eye(rows, dtype=torch.bool, device=similarities.device)
-    negatives = shifted[~itself].view(rows, rows - 1)
+    diagonal = torch.eye(rows, dtype=torch.bool, device=similarities.device)
+    negatives = shifted[~diagonal].view(rows, rows - 1)
     with torch.no_grad():  # the support of sparsemax, by sorting
         ordered = negatives.sort(dim=1, descending=True).values
         ranks = torch.arange(1, rows, device=ordered.device, dtype=ordered.dtype)
@@ -51,7 +51,7 @@ def sparse_clr(similarities, views):
 
 
 def set_term(z, views, similarity=floored_cosine):
-    """QARe: mean over pairs of view sets of ⟨λ(S_k), λ(S_l)⟩ / (B(B−1)), S_k = 1 + floored cosine similarities."""
+    """QARe: the mean over pairs of view sets of ⟨λ(S_k), λ(S_l)⟩ / (B(B−1)), with S_k = 1 + floored cosine similarities."""
     images = len(z) // views
     sets = z.view(images, views, -1).transpose(0, 1)
     eigenvalues = torch.linalg.eigh(1 + similarity(sets)).eigenvalues  # [K, B], ascending
@@ -65,7 +65,7 @@ def set_term_without_floor(z, views):
 
 
 def objective(method):
-    """The loss of embeddings and a number of views, with both weights 1."""
+    """Returns the loss of a method as a function of embeddings and number of views, with α = β = 1."""
     pairwise = nt_xent if method.startswith("simclr") else sparse_clr
     if method.endswith("_qare"):
         return lambda z, views: pairwise(floored_cosine(z), views) + set_term(z, views)

@@ -1,4 +1,4 @@
-"""The parts of the benchmark: the same work as `qare bench`, under the same keys."""
+"""The parts of the benchmark. They do the same work as `qare bench`, under the same keys."""
 
 import resource
 import statistics
@@ -22,7 +22,7 @@ class Bench:
     def compiled(self, function):
         if not self.options.compile:
             return function
-        # Every size is compiled for itself: what is measured is the best that the compiler does.
+        # Every size is compiled separately, which gives the compiler's best result.
         torch._dynamo.reset()
         return torch.compile(function, dynamic=False)
 
@@ -57,7 +57,7 @@ class Bench:
                 for views, _ in loader:
                     views.to(self.device)
 
-            # Includes the start of the workers, as each epoch does.
+            # A run includes the start of the workers, as an epoch does.
             runs = self.clock.measure(work)
             key = f"loader.B{batch}.K2"
             self.figures.seconds(key, f"loader, batch of {batch} × 2 views", runs, count // batch, "batches")
@@ -114,7 +114,7 @@ class Bench:
             loss = loss_of_views(views)
             loss.backward()
             optimizer.step()
-            return loss.item()  # the reference logs it after every step
+            return loss.item()  # the reference logs the loss after every step
 
         return encoder, step
 
@@ -131,7 +131,7 @@ class Bench:
         for method, times in zip(methods, runs):
             key = f"step.{backbone}.B{batch}.{method}"
             self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "steps")
-        # Of runs that followed each other, so that the machine's drift is not part of it.
+        # Pairs of consecutive runs, so that the machine's drift cancels.
         share = 100 * statistics.median((whole - without) / whole for without, whole in zip(*runs[1:]))
         self.figures.number(f"step.{backbone}.B{batch}.qare_share", f"share of QARe, {backbone}, B = {batch}", "%", share)
 
@@ -195,7 +195,7 @@ class Bench:
 
     def epoch(self):
         if not self.options.data_dir:
-            print("epoch: left out, it needs --data-dir DIR with CIFAR-10")
+            print("epoch: skipped, needs --data-dir DIR with CIFAR-10")
             return
         pixels, labels = images.cifar10(self.options.data_dir)
         pixels, labels = pixels[: self.options.images], labels[: self.options.images]
@@ -204,7 +204,7 @@ class Bench:
         pin = self.device.type == "cuda"
         loader = images.loader(data, batch, self.options.num_workers, True, pin)
         encoder, step = self.stepper(backbone, batch, method)
-        if self.clock.compiles:  # what cuDNN and the compiler do once is not part of an epoch
+        if self.clock.compiles:  # one-time work of cuDNN and the compiler is not part of an epoch
             step(torch.randn(2 * batch, 3, 32, 32, device=self.device))
         self.clock.synchronize()
         start = time.perf_counter()

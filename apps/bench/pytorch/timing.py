@@ -1,4 +1,4 @@
-"""Measuring, and the figures that come of it, in the form that `qare bench --compare` reads."""
+"""Times work, and writes the figures in the form that `qare bench --compare` reads."""
 
 import gc
 import json
@@ -6,16 +6,16 @@ import os
 import statistics
 import time
 
-# A run this long needs no warm-up: what a first run costs more is small beside it.
-LONG = 10.0
+# Seconds from which a run needs no warm-up: the extra cost of a first run is small beside it.
+LONG_RUN = 10.0
 
 
 class Clock:
-    """Times a piece of work: one run to warm up, then as many as fit into the budget, at least `least`."""
+    """Times work: one warm-up run, then as many runs as the budget allows, at least `least`."""
 
     def __init__(self, seconds, least, synchronize, compiles):
         self.seconds, self.least, self.synchronize = seconds, least, synchronize
-        # Whether a first run compiles or tries out kernels, so that it tells nothing of the next.
+        # Whether the first run compiles or autotunes kernels, so that its time is not representative.
         self.compiles = compiles
 
     def once(self, work):
@@ -29,12 +29,12 @@ class Clock:
         return self.measure_in_turn([work])[0]
 
     def measure_in_turn(self, works):
-        """Several pieces of work, their runs taking turns, so that a change of the machine's speed meets all of them."""
+        """Times several pieces of work. Their runs are interleaved, so that a change of the machine's speed affects all alike."""
         if self.compiles:
             for work in works:
                 work()
         first = [self.once(work) for work in works]
-        if max(first) >= LONG:
+        if max(first) >= LONG_RUN:
             return [[seconds] for seconds in first]
         runs = [[] for _ in works]
         spent = 0.0
@@ -47,36 +47,36 @@ class Clock:
 
 
 def ticks():
-    """Of the system's clock, on Linux: of all cores, of those working, and of this process with its ended children."""
+    """Processor times on Linux in clock ticks: all time of all cores, their busy time, and this process's with ended children."""
     try:
         with open("/proc/stat", encoding="ascii") as file:
             cores = [int(word) for word in file.readline().split()[1:9]]
         with open("/proc/self/stat", encoding="utf-8") as file:
-            own = sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:15])
+            process = sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:15])
     except OSError:
         return None
-    return sum(cores), sum(cores) - cores[3] - cores[4], own
+    return sum(cores), sum(cores) - cores[3] - cores[4], process
 
 
-class Others:
-    """What other processes take of the processor: figures of a busy machine are worth little."""
+class OtherProcesses:
+    """Measures the processor time of other processes. Figures of a busy machine are not reliable."""
 
     def __init__(self):
         self.start = ticks()
 
-    def tell(self, part, figures):
+    def report(self, part, figures):
         now = ticks()
         if self.start is None or now is None or now[0] - self.start[0] < 100:
             return
-        passed, working, own = (after - before for before, after in zip(self.start, now))
-        share = max(0.0, 100 * (working - own) / passed)
+        total, busy, process = (after - before for before, after in zip(self.start, now))
+        share = max(0.0, 100 * (busy - process) / total)
         figures.number(f"others.{part}", f"other processes' share of the processor, {part}", "%", share)
         if share > 5:
-            print(f"note: other processes took {share:.0f} % of the processor meanwhile; these figures are worth little")
+            print(f"note: other processes took {share:.0f} % of the processor meanwhile; these figures are not reliable")
 
 
 class Figures:
-    """Named results. `amount` of `of` is the work that one run does."""
+    """Collects figures. In `seconds`, a run does `amount` units of work, and `of` names the unit."""
 
     def __init__(self):
         self.figures = []
@@ -93,13 +93,13 @@ class Figures:
 
     def add(self, figure):
         self.figures.append(figure)
-        print(f"{figure['label']:<60} {told(figure)}", flush=True)
+        print(f"{figure['label']:<60} {formatted(figure)}", flush=True)
 
     def find(self, key):
         return next((figure for figure in self.figures if figure["key"] == key), None)
 
     def write(self, path, head, add):
-        """Writes them as JSON; with `add` beside those of other parts that the file holds already."""
+        """Writes the figures as JSON. With `add`, keeps the figures of other parts that the file already holds."""
         figures = self.figures
         if add and os.path.exists(path):
             with open(path, encoding="utf-8") as file:
@@ -111,7 +111,7 @@ class Figures:
         os.replace(path + ".part", path)
 
 
-def told(figure):
+def formatted(figure):
     value, unit = figure["median"], figure["unit"]
     if unit == "s":
         scale, name = (1, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")

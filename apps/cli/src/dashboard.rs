@@ -1,4 +1,4 @@
-//! Burn's dashboard, with its rougher edges taken off.
+//! Burn's dashboard, adapted so that Ctrl-C works, the accuracy is shown first, and training keeps the processor.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,109 +14,110 @@ use burn_train::renderer::{
 use burn_train::{Interrupter, LearnerSummary};
 
 #[cfg(unix)]
-use crate::terminal::{KeptSettings, give_back_when_killed};
+use crate::terminal::{SavedSettings, restore_on_signal};
 use qare_lab::training::metrics::KNN_ACCURACY;
 
-/// Somebody chose to kill the training, in the dashboard's menu.
+/// The user killed the training from the dashboard's menu.
 pub struct Killed;
 
-/// What burn-train panics with then.
-const KILL: &str = "Killing training from user input";
+/// The message that burn-train panics with when the user kills the training.
+const KILL_MESSAGE: &str = "Killing training from user input";
 
 static KILLED: AtomicBool = AtomicBool::new(false);
 
-/// Burn's dashboard, in which Ctrl-C works, and the accuracy stands first.
+/// A renderer that wraps Burn's dashboard.
 pub struct Dashboard {
-    burns: TuiMetricsRendererWrapper,
+    inner: TuiMetricsRendererWrapper,
     #[cfg(unix)]
-    _kept: KeptSettings,
+    _settings: SavedSettings,
 }
 
-/// How long the dashboard's thread may take to get the terminal.
+/// The longest wait for the dashboard's thread to switch the terminal to raw mode.
 #[cfg(unix)]
-const TO_OPEN: Duration = Duration::from_secs(2);
+const RAW_MODE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Dashboard {
-    /// The dashboard of a run that goes on after `epochs_done` epochs.
+    /// Opens the dashboard of a run that continues after `epochs_done` epochs.
     pub fn open(interrupter: Interrupter, epochs_done: usize) -> Self {
         #[cfg(unix)]
-        let kept = KeptSettings::note();
+        let settings = SavedSettings::save();
         #[cfg(unix)]
-        give_back_when_killed();
-        let burns = TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done));
+        restore_on_signal();
+        let inner = TuiMetricsRendererWrapper::new(interrupter, (epochs_done > 0).then_some(epochs_done));
         #[cfg(target_os = "linux")]
-        yield_to_training();
+        lower_renderer_priority();
         #[cfg(unix)]
-        kept.let_signals_through(TO_OPEN);
+        settings.enable_signals(RAW_MODE_TIMEOUT);
         Self {
-            burns,
+            inner,
             #[cfg(unix)]
-            _kept: kept,
+            _settings: settings,
         }
     }
 }
 
 impl MetricsRenderer for Dashboard {
     fn manual_close(&mut self) {
-        self.burns.manual_close();
+        self.inner.manual_close();
     }
 
     fn register_metric(&mut self, definition: MetricDefinition) {
         let (id, name) = (definition.metric_id.clone(), definition.name.clone());
-        self.burns.register_metric(definition);
+        self.inner.register_metric(definition);
         if name == KNN_ACCURACY {
-            // Metrics stand in the order in which they first have a value, and a small terminal shows the first two.
+            // The dashboard orders metrics by their first value, and a small terminal shows only two of them. A text value
+            // now puts the accuracy first.
             let text = "after the first epoch".to_string();
-            self.burns.update_valid(MetricState::Generic(entry(id, text)));
+            self.inner.update_valid(MetricState::Generic(entry(id, text)));
         }
     }
 }
 
-/// A metric whose value is a text.
+/// A metric entry with a text as its value.
 fn entry(id: MetricId, text: String) -> MetricEntry {
     MetricEntry::new(id, SerializedEntry::new(text.clone(), text))
 }
 
 impl MetricsRendererTraining for Dashboard {
     fn update_train(&mut self, state: MetricState) {
-        self.burns.update_train(state);
+        self.inner.update_train(state);
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.burns.update_valid(state);
+        self.inner.update_valid(state);
     }
 
     fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        self.burns.render_train(item, indicators);
+        self.inner.render_train(item, indicators);
     }
 
     fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        self.burns.render_valid(item, indicators);
+        self.inner.render_valid(item, indicators);
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn std::error::Error>> {
-        self.burns.on_train_end(summary)
+        self.inner.on_train_end(summary)
     }
 }
 
 impl MetricsRendererEvaluation for Dashboard {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.burns.update_test(name, state);
+        self.inner.update_test(name, state);
     }
 
     fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
-        self.burns.render_test(item, indicators);
+        self.inner.render_test(item, indicators);
     }
 }
 
-/// Gives the dashboard's thread the lowest priority. It polls without a pause, and on a machine with few cores would
-/// take one of them from training.
+/// Gives the dashboard's thread the lowest priority. It polls without a pause and would otherwise take a core from
+/// training.
 #[cfg(target_os = "linux")]
-fn yield_to_training() {
-    // The thread names itself, once it runs.
+fn lower_renderer_priority() {
+    // The thread sets its name only once it runs.
     for _ in 0..100 {
         if let Some(id) = renderer_thread() {
-            // SAFETY: takes three numbers; at worst it fails, and the thread stays as it is.
+            // SAFETY: the call takes three integers; if it fails, the priority is unchanged.
             unsafe { libc::setpriority(libc::PRIO_PROCESS, id, 19) };
             return;
         }
@@ -124,7 +125,7 @@ fn yield_to_training() {
     }
 }
 
-/// The system's number of the thread that draws.
+/// The system's id of the thread that draws the dashboard.
 #[cfg(target_os = "linux")]
 fn renderer_thread() -> Option<libc::id_t> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?.flatten();
@@ -134,12 +135,14 @@ fn renderer_thread() -> Option<libc::id_t> {
     threads.filter(|thread| named(&thread.path())).find_map(|thread| thread.file_name().to_str()?.parse().ok())
 }
 
-/// Runs a training. Killing it from the dashboard is a panic of burn-train's in one thread, and of whatever then misses
-/// that thread: those are kept quiet, and told from panics of any other kind.
-pub fn until_killed<R>(training: impl FnOnce() -> R) -> Result<R, Killed> {
+/// Runs a training and returns [`Killed`] if the user kills it from the dashboard.
+///
+/// burn-train panics on a kill, first in one thread and then in those that wait for it. The messages of these panics are
+/// not printed. Any other panic is resumed.
+pub fn catch_kill<R>(training: impl FnOnce() -> R) -> Result<R, Killed> {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str().is_some_and(|message| message.contains(KILL)) {
+        if panic.payload_as_str().is_some_and(|message| message.contains(KILL_MESSAGE)) {
             KILLED.store(true, Ordering::SeqCst);
         }
         if !KILLED.load(Ordering::SeqCst) {
@@ -147,8 +150,5 @@ pub fn until_killed<R>(training: impl FnOnce() -> R) -> Result<R, Killed> {
         }
     }));
     let result = catch_unwind(AssertUnwindSafe(training));
-    result.map_err(|panic| match KILLED.load(Ordering::SeqCst) {
-        true => Killed,
-        false => resume_unwind(panic),
-    })
+    result.map_err(|panic| if KILLED.load(Ordering::SeqCst) { Killed } else { resume_unwind(panic) })
 }

@@ -1,45 +1,45 @@
-//! Ctrl-C.
+//! Ctrl-C: the first one stops a training between two steps.
 
 use std::sync::Mutex;
 
 use burn_train::Interrupter;
 
-/// Of the training that is going on, if one is.
+/// The interrupter of the current training, if there is one.
 static TRAINING: Mutex<Option<Interrupter>> = Mutex::new(None);
 
-/// What a shell expects of a program that ended by Ctrl-C.
+/// Exit code of a program that Ctrl-C ended, by the convention of shells.
 const INTERRUPTED: i32 = 130;
 
-/// From now on the first Ctrl-C stops training between two steps, a second one at once.
+/// Lets the first Ctrl-C stop the training between two steps, and a second one end the program at once.
 pub fn stop_on_ctrl_c(interrupter: &Interrupter) {
     *TRAINING.lock().expect("nothing panics here") = Some(interrupter.clone());
-    // A process has one handler: of a second training, it is this one still.
+    // A process has one handler, so this fails for a second training, which the first handler serves too.
     let _ = ctrlc::set_handler(|| {
         let training = TRAINING.lock().expect("nothing panics here");
         match training.as_ref().filter(|interrupter| !interrupter.should_stop()) {
             Some(interrupter) => {
-                tell("stopping after this step; Ctrl-C again to stop at once");
+                show("stopping after this step; Ctrl-C again to stop at once");
                 interrupter.stop(Some("Ctrl-C"));
             }
             None => {
                 #[cfg(unix)]
-                crate::terminal::give_back();
+                crate::terminal::restore();
                 std::process::exit(INTERRUPTED)
             }
         }
     });
 }
 
-/// Says something to whoever pressed Ctrl-C, in the dashboard if there is one.
-fn tell(words: &str) {
+/// Shows a message in the dashboard if one is open, and else on standard error.
+fn show(message: &str) {
     #[cfg(unix)]
-    if crate::terminal::is_taken() {
-        return crate::terminal::say_below(words);
+    if crate::terminal::dashboard_is_open() {
+        return crate::terminal::show_on_last_line(message);
     }
-    crate::output::complain(words);
+    crate::output::eprint_line(message);
 }
 
-/// From now on Ctrl-C ends the program again.
+/// Lets Ctrl-C end the program again.
 pub fn training_has_ended() {
     *TRAINING.lock().expect("nothing panics here") = None;
 }

@@ -1,4 +1,4 @@
-//! `qare`: contrastive training, linear probe and test, from images to an accuracy.
+//! The program `qare`: contrastive training, linear probe and test.
 
 mod backend;
 mod bench;
@@ -13,36 +13,36 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    backend::at_start();
-    output::print_notes();
-    quiet_decoders();
-    let done = cli::Cli::read().and_then(|cli| match cli {
-        // Help, or the version.
-        None => output::delivered(),
+    backend::init();
+    output::init_log();
+    silence_decoder_panics();
+    let result = cli::Cli::read().and_then(|cli| match cli {
+        // Help or the version, already printed.
+        None => output::check_written(),
         Some(cli) => {
             let only_prints = cli.command.only_prints();
             commands::execute(cli.command)?;
-            match output::delivered() {
+            match output::check_written() {
                 Err(error) if !only_prints => {
-                    output::complain(format!("note: {error}"));
+                    output::eprint_line(format!("note: {error}"));
                     Ok(())
                 }
-                delivered => delivered,
+                result => result,
             }
         }
     });
     progress::clear();
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(format!("error: {error}"));
+            output::eprint_line(format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// From now on nothing is reported of panics that become errors of an image file.
-fn quiet_decoders() {
+/// Silences the panic messages of image decoders: each of these panics becomes an error that names the file.
+fn silence_decoder_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !qare_data::is_decoding() {

@@ -5,41 +5,48 @@ use std::sync::Mutex;
 
 use qare_lab::{LabError, Result};
 
-/// What standard output refused first, if it did.
-static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
+/// The first error of writing to standard output, if there was one.
+static WRITE_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Writes a line to standard output. A failure stops nothing: [`delivered`] tells of it when the work is done.
-pub fn say(line: impl std::fmt::Display) {
+/// Writes a line to standard output.
+///
+/// An error does not stop the work; [`check_written`] returns it at the end.
+pub fn print_line(line: impl std::fmt::Display) {
     let mut out = io::stdout();
     if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
-        refused(error);
+        record_write_error(error);
     }
 }
 
-/// Writes a line to standard error, if it can be written.
-pub fn complain(line: impl std::fmt::Display) {
+/// Writes a line to standard error. Errors are ignored.
+pub fn eprint_line(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Keeps what standard output refused. A reader that went away, as `head` does, has what it wanted.
-pub fn refused(error: io::Error) {
+/// Records an error of writing to standard output.
+///
+/// A broken pipe is not an error: a reader such as `head` closes the pipe once it has read enough.
+pub fn record_write_error(error: io::Error) {
     if error.kind() != ErrorKind::BrokenPipe {
-        REFUSED.lock().expect("no holder panics").get_or_insert(error);
+        WRITE_ERROR.lock().expect("no holder panics").get_or_insert(error);
     }
 }
 
-/// An error if something that was said did not reach standard output.
-pub fn delivered() -> Result<()> {
-    match REFUSED.lock().expect("no holder panics").take() {
+/// Checks that every line reached standard output.
+///
+/// # Errors
+/// If a line could not be written.
+pub fn check_written() -> Result<()> {
+    match WRITE_ERROR.lock().expect("no holder panics").take() {
         None => Ok(()),
         Some(error) => Err(LabError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }
 
-/// What the library notes: plain notes go to standard output, warnings to standard error.
-struct Notes;
+/// Logger for `qare-lab`: notes go to standard output, warnings to standard error.
+struct LabLogger;
 
-impl log::Log for Notes {
+impl log::Log for LabLogger {
     fn enabled(&self, metadata: &log::Metadata) -> bool {
         metadata.target().starts_with("qare_lab") && metadata.level() <= log::Level::Info
     }
@@ -49,17 +56,17 @@ impl log::Log for Notes {
             return;
         }
         match record.level() {
-            log::Level::Info => say(record.args()),
-            _ => complain(record.args()),
+            log::Level::Info => print_line(record.args()),
+            _ => eprint_line(record.args()),
         }
     }
 
     fn flush(&self) {}
 }
 
-/// From now on the library's notes are printed.
-pub fn print_notes() {
-    // There is no other logger in this program.
-    let _ = log::set_logger(&Notes);
+/// Installs the logger that prints the notes of `qare-lab`.
+pub fn init_log() {
+    // Fails only if a logger is installed already, and this program has no other.
+    let _ = log::set_logger(&LabLogger);
     log::set_max_level(log::LevelFilter::Info);
 }

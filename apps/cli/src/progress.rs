@@ -1,4 +1,4 @@
-//! Training progress without the dashboard: a bar in a terminal, plain lines elsewhere.
+//! Training progress without the dashboard: a progress bar in a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,26 +14,23 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use qare_lab::progress::{Progress, Work, duration};
 use qare_lab::training::metrics::{LEARNING_RATE, VIEWS_PER_SECOND};
 
-use crate::output::say;
+use crate::output::print_line;
 use crate::terminal::can_draw_bars;
 
-/// Between two plain lines within an epoch.
-const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Interval between two plain lines within an epoch.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A bar on standard error if that is a terminal, else one that is not drawn.
+/// A progress bar on standard error; hidden if standard error is no terminal.
 pub fn bar(length: u64, template: &str) -> ProgressBar {
-    let target = match can_draw_bars() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
+    let target = if can_draw_bars() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> ");
     ProgressBar::with_draw_target(Some(length), target).with_style(style)
 }
 
-/// The bar of the library's work that goes on.
+/// The bar of the library's current work, if there is any.
 static BAR: Mutex<Option<(Work, ProgressBar)>> = Mutex::new(None);
 
-/// Shows how far some work of the library is.
+/// Shows the progress of work in the library.
 pub fn show(progress: Progress<'_>) {
     let Progress { work, done, total, figure } = progress;
     let mut shown = BAR.lock().expect("no holder panics");
@@ -56,31 +53,31 @@ pub fn show(progress: Progress<'_>) {
     }
 }
 
-/// Takes the bar away of work that ended before it was done.
+/// Removes the bar of work that ended early.
 pub fn clear() {
     if let Some((_, bar)) = BAR.lock().expect("no holder panics").take() {
         bar.finish_and_clear();
     }
 }
 
-/// Renders the metrics of the dashboard as text: their means over the epoch so far, and the time left.
+/// A renderer that prints the dashboard's metrics as text: their means over the epoch so far, and the time left.
 pub struct PlainProgress {
     names: HashMap<MetricId, String>,
     /// Names of metrics in percent.
     percents: Vec<String>,
-    /// Sum and count of each metric in this epoch, in the order they came.
+    /// Sum and count of each metric in this epoch, in order of arrival.
     sums: Vec<(String, f64, usize)>,
     validation: Vec<(String, f64)>,
     epoch: usize,
     bar: ProgressBar,
     started: Instant,
-    /// Share of the whole run that was done when this process began.
+    /// Fraction of the run that was done before this process started.
     done_before: f64,
     last_line: Instant,
 }
 
 impl PlainProgress {
-    /// For a run that goes on after `epochs_done` of `epochs`.
+    /// Progress of a run that continues after `epochs_done` of `epochs`.
     pub fn new(epochs_done: usize, epochs: usize) -> Self {
         Self {
             names: HashMap::new(),
@@ -119,10 +116,7 @@ impl PlainProgress {
 
     fn time_left(&self, done: f64) -> String {
         let (here, elapsed) = (done - self.done_before, self.started.elapsed().as_secs_f64());
-        match here > 0.0 {
-            true => duration(elapsed * (1.0 - done) / here),
-            false => "?".into(),
-        }
+        if here > 0.0 { duration(elapsed * (1.0 - done) / here) } else { "?".into() }
     }
 }
 
@@ -158,9 +152,9 @@ impl MetricsRendererTraining for PlainProgress {
             self.bar.set_prefix(prefix);
             self.bar.set_position(items.items_processed as u64);
             self.bar.set_message(message);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
+        } else if self.last_line.elapsed() >= LINE_INTERVAL {
             self.last_line = Instant::now();
-            say(format!("{prefix} {:3.0} %: {message}", 100.0 * share));
+            print_line(format!("{prefix} {:3.0} %: {message}", 100.0 * share));
         }
     }
 
@@ -168,7 +162,7 @@ impl MetricsRendererTraining for PlainProgress {
         let epochs = item.global_progress.items_total;
         let left = self.time_left(self.epoch as f64 / epochs as f64);
         let line = format!("epoch {}/{epochs}: {}, {left} left", self.epoch, self.figures());
-        self.bar.suspend(|| say(line));
+        self.bar.suspend(|| print_line(line));
         self.sums.clear();
         self.validation.clear();
         self.last_line = Instant::now();

@@ -1,19 +1,19 @@
-//! What the terminal can do, and Ctrl-C in it while Burn's dashboard has it.
+//! The terminal's abilities, and its settings while Burn's dashboard is open.
 
 use std::io::IsTerminal;
 
-/// Whether standard output is a terminal that a dashboard can be drawn on.
+/// Whether the dashboard can be drawn on standard output.
 pub fn can_draw() -> bool {
-    std::io::stdout().is_terminal() && understands_codes()
+    std::io::stdout().is_terminal() && interprets_escape_codes()
 }
 
-/// Whether standard error is a terminal that a bar can be drawn on.
+/// Whether a progress bar can be drawn on standard error.
 pub fn can_draw_bars() -> bool {
-    std::io::stderr().is_terminal() && understands_codes()
+    std::io::stderr().is_terminal() && interprets_escape_codes()
 }
 
-/// Whether the terminal moves its cursor when told to. One of no type, or of type `dumb`, prints the codes instead.
-fn understands_codes() -> bool {
+/// Whether the terminal interprets escape codes. A terminal without a type, or of type `dumb`, prints them.
+fn interprets_escape_codes() -> bool {
     cfg!(windows) || std::env::var("TERM").is_ok_and(|name| moves_cursor(&name))
 }
 
@@ -22,7 +22,7 @@ fn moves_cursor(name: &str) -> bool {
 }
 
 #[cfg(unix)]
-pub use signals::KeptSettings;
+pub use signals::SavedSettings;
 
 #[cfg(unix)]
 mod signals {
@@ -35,36 +35,37 @@ mod signals {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    /// The terminal as it was, while the dashboard has it.
-    static BEFORE: Mutex<Option<libc::termios>> = Mutex::new(None);
+    /// The terminal's settings before the dashboard opened, while it is open.
+    static SAVED: Mutex<Option<libc::termios>> = Mutex::new(None);
 
-    /// Ends the alternate screen, shows the cursor.
-    const LEAVE: &[u8] = b"\x1b[?1049l\x1b[?25h";
+    /// Escape codes that leave the alternate screen and show the cursor.
+    const LEAVE_SCREEN: &[u8] = b"\x1b[?1049l\x1b[?25h";
 
-    /// The settings of a terminal before a dashboard changes them.
-    pub struct KeptSettings(());
+    /// Holds the terminal's settings while a dashboard is open.
+    pub struct SavedSettings(());
 
-    impl KeptSettings {
-        /// Notes how the terminal is set.
-        pub fn note() -> Self {
-            *BEFORE.lock().expect("no holder panics") = settings();
+    impl SavedSettings {
+        /// Saves the terminal's current settings.
+        pub fn save() -> Self {
+            *SAVED.lock().expect("no holder panics") = settings();
             Self(())
         }
 
-        /// Lets Ctrl-C be a signal again, which raw mode makes a key that the dashboard ignores. Waits for raw mode, which
-        /// another thread sets, so long at most.
-        pub fn let_signals_through(&self, patience: Duration) {
+        /// Makes Ctrl-C send a signal again; in raw mode it is a key, which the dashboard ignores.
+        ///
+        /// Waits at most `timeout` for the dashboard's thread to set raw mode.
+        pub fn enable_signals(&self, timeout: Duration) {
             let started = Instant::now();
             while let Some(mut raw) = settings() {
                 if raw.c_lflag & libc::ISIG == 0 {
                     raw.c_lflag |= libc::ISIG;
-                    // Only Ctrl-C: Ctrl-Z and Ctrl-\ would leave the shell a terminal in raw mode.
+                    // Ctrl-Z and Ctrl-\ stay disabled: they would leave the shell in raw mode.
                     for key in [libc::VSUSP, libc::VQUIT] {
                         raw.c_cc[key] = DISABLED;
                     }
                     return set(&raw);
                 }
-                if started.elapsed() > patience {
+                if started.elapsed() > timeout {
                     return;
                 }
                 std::thread::sleep(Duration::from_millis(1));
@@ -72,45 +73,45 @@ mod signals {
         }
     }
 
-    impl Drop for KeptSettings {
+    impl Drop for SavedSettings {
         fn drop(&mut self) {
-            *BEFORE.lock().expect("no holder panics") = None;
+            *SAVED.lock().expect("no holder panics") = None;
         }
     }
 
-    /// What a control character is set to where no key sends it.
+    /// The value of a control character that no key sends.
     const DISABLED: libc::cc_t = 0;
 
-    /// Whether a dashboard has the terminal.
-    pub fn is_taken() -> bool {
-        BEFORE.lock().expect("no holder panics").is_some()
+    /// Whether a dashboard is open.
+    pub fn dashboard_is_open() -> bool {
+        SAVED.lock().expect("no holder panics").is_some()
     }
 
-    /// Says something on the last line of a dashboard, which draws only what changes and leaves it there.
-    pub fn say_below(words: &str) {
+    /// Shows a message on the terminal's last line. The dashboard redraws only what changes, so the message stays.
+    pub fn show_on_last_line(message: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = write!(out, "\x1b7\x1b[999;1H\x1b[7m {words} \x1b[0m\x1b8").and_then(|()| out.flush());
+        let _ = write!(out, "\x1b7\x1b[999;1H\x1b[7m {message} \x1b[0m\x1b8").and_then(|()| out.flush());
     }
 
-    /// Gives the terminal back as it was, before the program ends at once.
-    pub fn give_back() {
-        if let Some(before) = BEFORE.lock().expect("no holder panics").take() {
-            // The dashboard's thread may hold the lock of standard output: the codes go past it.
-            // SAFETY: writes bytes that live for ever, to a descriptor that may be anything.
-            unsafe { libc::write(libc::STDOUT_FILENO, LEAVE.as_ptr().cast(), LEAVE.len()) };
-            set(&before);
+    /// Restores the terminal's settings if a dashboard is open. Called before the program exits at once.
+    pub fn restore() {
+        if let Some(saved) = SAVED.lock().expect("no holder panics").take() {
+            // Written without the lock of standard output, which the dashboard's thread may hold.
+            // SAFETY: the bytes are static, and `write` accepts any descriptor.
+            unsafe { libc::write(libc::STDOUT_FILENO, LEAVE_SCREEN.as_ptr().cast(), LEAVE_SCREEN.len()) };
+            set(&saved);
         }
     }
 
-    /// Has the terminal given back before a signal ends the program, from now on.
-    pub fn give_back_when_killed() {
+    /// Makes SIGTERM and SIGHUP restore the terminal before they end the program.
+    pub fn restore_on_signal() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // Without them a signal leaves the terminal as the dashboard has it, and that is all.
+            // Without the handler, a signal only leaves the terminal in the dashboard's mode.
             let Ok(mut signals) = Signals::new([SIGTERM, SIGHUP]) else { return };
             std::thread::spawn(move || {
                 for signal in signals.forever() {
-                    give_back();
+                    restore();
                     let _ = emulate_default_handler(signal);
                 }
             });
@@ -119,25 +120,25 @@ mod signals {
 
     fn settings() -> Option<libc::termios> {
         let mut found = MaybeUninit::uninit();
-        // SAFETY: the pointer is to room for the settings, which are only read once they have been filled in.
+        // SAFETY: the pointer is valid for writes, and the settings are read only after the call has filled them in.
         unsafe { (libc::tcgetattr(libc::STDIN_FILENO, found.as_mut_ptr()) == 0).then(|| found.assume_init()) }
     }
 
     fn set(settings: &libc::termios) {
-        // SAFETY: the pointer is to whole settings; at worst the call fails, and the terminal stays as it is.
+        // SAFETY: the pointer is to initialised settings; if the call fails, the terminal is unchanged.
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, settings) };
     }
 }
 
 #[cfg(unix)]
-pub use signals::{give_back, give_back_when_killed, is_taken, say_below};
+pub use signals::{dashboard_is_open, restore, restore_on_signal, show_on_last_line};
 
 #[cfg(test)]
 mod tests {
     use super::moves_cursor;
 
     #[test]
-    fn terminals_without_codes_are_known() {
+    fn terminals_without_escape_codes_are_known() {
         assert_eq!(["xterm-256color", "screen", "dumb", ""].map(moves_cursor), [true, true, false, false]);
     }
 }

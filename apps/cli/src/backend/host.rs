@@ -1,4 +1,4 @@
-//! The backends that compute on the CPU by themselves: `flex` and `ndarray`.
+//! The CPU backends `flex` and `ndarray`.
 
 use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory};
 use qare_lab::{LabError, Result};
@@ -10,7 +10,7 @@ pub type Plain = burn_ndarray::NdArray;
 
 pub const NAME: &str = if cfg!(feature = "flex") { "flex" } else { "ndarray" };
 
-pub fn at_start() {}
+pub fn init() {}
 
 pub fn devices() -> Result<Vec<DeviceInfo>> {
     let threads = rayon::current_num_threads();
@@ -21,7 +21,7 @@ pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
     match choice {
         None | Some(DeviceChoice::Cpu | DeviceChoice::Number(0)) => Ok(Device::default()),
         Some(DeviceChoice::Number(number)) => Err(LabError::Usage(format!(
-            "--device {number}: this build computes on the CPU, which is device 0; GPUs need one with the feature cuda, \
+            "--device {number}: this build computes on the CPU, which is device 0; for a GPU, build with the feature cuda, \
              vulkan, metal or wgpu (cargo build --release --no-default-features --features BACKEND)"
         ))),
     }

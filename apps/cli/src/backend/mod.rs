@@ -1,4 +1,4 @@
-//! The one place where the backend is chosen, by Cargo feature, and its device, by the call.
+//! Selects the backend by Cargo feature and opens its devices.
 
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod panics;
@@ -23,80 +23,88 @@ pub use qare_lab::recipe::DeviceChoice;
 use qare_lab::Result;
 use qare_lab::recipe::Recipe;
 
-/// Whether tensors are plain numbers in the memory of this process, and every operation is done when its call returns.
+/// Whether tensors live in host memory and operations are synchronous.
 pub const HOST: bool = cfg!(any(feature = "flex", feature = "ndarray"));
 
 /// The backend that trains.
 pub type Training = Autodiff<Plain>;
-/// Its device.
+/// A device of the backend.
 pub type Device = burn::tensor::Device<Training>;
 
-/// A device as `qare devices` tells of it.
+/// A device as `qare devices` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// What `--device` calls it.
+    /// Value of `--device` that selects it.
     pub choice: DeviceChoice,
-    /// Its maker's name for it, and of what kind it is.
+    /// The maker's name and the kind of the device.
     pub name: String,
-    /// Bytes of memory, where they are known.
+    /// Size of its memory in bytes, if known.
     pub memory: Option<u64>,
 }
 
-/// What has to be settled while the program has one thread only.
-pub fn at_start() {
-    selected::at_start();
+/// Initialises the backend. Must run before the program starts other threads.
+pub fn init() {
+    selected::init();
 }
 
-/// What this build can see; an error, which says what to install, if that is nothing.
+/// The devices that this build finds.
+///
+/// # Errors
+/// If there are none. The message says what to install.
 pub fn devices() -> Result<Vec<DeviceInfo>> {
     selected::devices()
 }
 
-/// The device that is meant, ready to be used; the best one if none is named.
+/// Opens a device, by default the best one.
+///
+/// # Errors
+/// If there is no such device, or something that it needs is not installed.
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
     streams::share_one()?;
     selected::device(choice)
 }
 
-/// The device that is asked for. If none is, that of the run; or the best one, where the run's is not there: it may be from
-/// another machine.
-pub fn device_for(asked: Option<DeviceChoice>, of_run: Option<DeviceChoice>) -> Result<Device> {
-    match asked {
-        Some(_) => device(asked),
+/// Opens the requested device, or else the run's device. If this machine lacks the latter, opens the best one.
+pub fn device_for(requested: Option<DeviceChoice>, of_run: Option<DeviceChoice>) -> Result<Device> {
+    match requested {
+        Some(_) => device(requested),
         None => device(of_run).or_else(|_| device(None)),
     }
 }
 
-/// Any device, to hold weights that nothing is computed with.
-pub fn device_at_hand() -> Result<Device> {
+/// Opens any device. For holding weights without computing with them.
+pub fn any_device() -> Result<Device> {
     device(None).or_else(|error| device(Some(DeviceChoice::Cpu)).map_err(|_| error))
 }
 
-/// The maker's name of a device; of a CPU that Burn computes on by itself, nothing.
+/// The maker's name of a device, or `None` on the CPU backends.
 pub fn device_name(device: &Device) -> Option<String> {
     selected::name(device)
 }
 
-/// Bytes on a device.
+/// Memory use of a device in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// What tensors occupy.
+    /// Bytes that tensors occupy.
     pub in_use: u64,
-    /// What is kept, for these and for those to come.
+    /// Bytes that the allocator holds, including those that are free for later tensors.
     pub reserved: u64,
 }
 
-/// What is in use on a device with a memory of its own; nothing on a CPU.
+/// The memory use of a device, or `None` on the CPU backends.
 pub fn device_memory(device: &Device) -> Option<DeviceMemory> {
     selected::memory(device)
 }
 
-/// The devices of a recipe's training, the main one first. Each of them computes in the recipe's precision.
+/// Opens the devices of a recipe's training, the main one first.
+///
+/// # Errors
+/// If a device does not exist or does not compute in the recipe's precision.
 pub fn devices_of(recipe: &Recipe) -> Result<Vec<Device>> {
-    let ready = |choice| {
+    let open = |choice| {
         let device = device(choice)?;
         recipe.precision.require::<Plain>(NAME, &device).map(|()| device)
     };
-    recipe.devices().into_iter().map(ready).collect()
+    recipe.devices().into_iter().map(open).collect()
 }

@@ -1,4 +1,4 @@
-//! WGPU: `vulkan` and `metal`, whose kernels are compiled for those directly, and `wgpu`, by way of WGSL.
+//! The WGPU backends: `vulkan` and `metal` compile kernels for these APIs directly, `wgpu` through WGSL.
 
 use std::sync::OnceLock;
 
@@ -13,74 +13,73 @@ use qare_lab::{LabError, Result};
 
 pub type Plain = burn_wgpu::Wgpu;
 
-pub const NAME: &str = match (cfg!(feature = "vulkan"), cfg!(feature = "metal")) {
-    (true, _) => "vulkan",
-    (_, true) => "metal",
-    _ => "wgpu",
+pub const NAME: &str = if cfg!(feature = "vulkan") {
+    "vulkan"
+} else if cfg!(feature = "metal") {
+    "metal"
+} else {
+    "wgpu"
 };
 
-/// By which CubeCL's own programs choose; ours honours it where no device is named.
+/// CubeCL's variable for the default device. It applies if the call names no device.
 const DEFAULT_DEVICE: &str = "CUBECL_WGPU_DEFAULT_DEVICE";
 
-/// A device, and how CubeCL calls it.
-struct Found {
+/// An adapter, and the device that CubeCL addresses it by.
+struct Adapter {
     device: WgpuDevice,
     info: AdapterInfo,
 }
 
-impl Found {
+impl Adapter {
     fn is_cpu(&self) -> bool {
         self.device == WgpuDevice::Cpu
     }
 }
 
-/// GPUs in the order of their numbers, those with a memory of their own first; then the CPU, if a driver computes there.
-fn found() -> &'static [Found] {
-    static FOUND: OnceLock<Vec<Found>> = OnceLock::new();
-    FOUND.get_or_init(look_for)
+/// GPUs in the order of their numbers, discrete ones first; then the CPU, if a driver computes on it.
+fn adapters() -> &'static [Adapter] {
+    static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
+    ADAPTERS.get_or_init(enumerate_adapters)
 }
 
-fn look_for() -> Vec<Found> {
+fn enumerate_adapters() -> Vec<Adapter> {
     let backends = AutoGraphicsApi::backend().into();
     let instance = Instance::new(InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() });
     let all: Vec<AdapterInfo> =
         block_on(instance.enumerate_adapters(backends)).iter().map(|adapter| adapter.get_info()).collect();
     let of_kind = |kind: DeviceType, device: fn(usize) -> WgpuDevice| {
         let infos = all.iter().filter(move |info| info.device_type == kind);
-        infos.enumerate().map(move |(index, info)| Found { device: device(index), info: info.clone() })
+        infos.enumerate().map(move |(index, info)| Adapter { device: device(index), info: info.clone() })
     };
     let gpus = of_kind(DeviceType::DiscreteGpu, WgpuDevice::DiscreteGpu)
         .chain(of_kind(DeviceType::IntegratedGpu, WgpuDevice::IntegratedGpu))
         .chain(of_kind(DeviceType::VirtualGpu, WgpuDevice::VirtualGpu));
-    // CubeCL knows one of them only.
+    // CubeCL supports one CPU device.
     gpus.chain(of_kind(DeviceType::Cpu, |_| WgpuDevice::Cpu).take(1)).collect()
 }
 
-/// Where there is no desktop, Mesa's layer that asks it for the GPU it prefers does nothing but complain to standard error.
-pub fn at_start() {
+/// Disables Mesa's device-select layer on a machine without a desktop, where it only prints errors.
+pub fn init() {
     if cfg!(target_os = "linux") && ["DISPLAY", "WAYLAND_DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()) {
-        // SAFETY: no other thread is there yet.
+        // SAFETY: the program has a single thread so far.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 
 pub fn devices() -> Result<Vec<DeviceInfo>> {
-    let found = found();
-    if found.is_empty() {
-        return Err(LabError::Failed(nothing_found()));
+    let adapters = adapters();
+    if adapters.is_empty() {
+        return Err(LabError::Failed(no_device_message()));
     }
-    let choice = |(number, found): (usize, &Found)| match found.is_cpu() {
-        true => DeviceChoice::Cpu,
-        false => DeviceChoice::Number(number),
+    let info = |(number, adapter): (usize, &Adapter)| DeviceInfo {
+        choice: if adapter.is_cpu() { DeviceChoice::Cpu } else { DeviceChoice::Number(number) },
+        name: describe(&adapter.info),
+        memory: None,
     };
-    Ok(found
-        .iter()
-        .enumerate()
-        .map(|place| DeviceInfo { choice: choice(place), name: described(&place.1.info), memory: None })
-        .collect())
+    Ok(adapters.iter().enumerate().map(info).collect())
 }
 
-fn described(info: &AdapterInfo) -> String {
+fn describe(info: &AdapterInfo) -> String {
     let kind = match info.device_type {
         DeviceType::DiscreteGpu => "discrete GPU",
         DeviceType::IntegratedGpu => "integrated GPU",
@@ -92,83 +91,83 @@ fn described(info: &AdapterInfo) -> String {
     format!("{} ({kind}; {}, driver {})", info.name, info.backend, driver.trim())
 }
 
-fn nothing_found() -> String {
+fn no_device_message() -> String {
     let install = if cfg!(target_os = "macos") {
-        "Metal is part of macOS: this needs a Mac whose GPU supports it"
+        "Metal is part of macOS and needs a Mac whose GPU supports it"
     } else if cfg!(target_os = "windows") {
-        "install the current driver of the GPU's maker"
+        "install the GPU maker's current driver"
     } else {
         "install a Vulkan driver: the GPU maker's, or Mesa's (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1; \
          Fedora: dnf install mesa-vulkan-drivers), which also has one that computes on the CPU, for --device cpu"
     };
-    let looked = if cfg!(target_os = "linux") {
+    let place = if cfg!(target_os = "linux") {
         "through the Vulkan loader (libvulkan.so.1) and its *_icd.json files"
     } else {
-        "where the system keeps them"
+        "in the system's folders"
     };
     format!(
-        "the {NAME} backend has found no device: it looked for {} drivers {looked}; {install}. The build with default \
+        "the {NAME} backend found no device: it looked for {} drivers {place}; {install}. The build with default \
          features needs no driver",
         AutoGraphicsApi::backend(),
     )
 }
 
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
-    let found = found();
-    if found.is_empty() {
-        return Err(LabError::Failed(nothing_found()));
+    let adapters = adapters();
+    if adapters.is_empty() {
+        return Err(LabError::Failed(no_device_message()));
     }
-    let gpus = found.iter().filter(|found| !found.is_cpu()).count();
+    let gpus = adapters.iter().filter(|adapter| !adapter.is_cpu()).count();
     let chosen = match choice {
-        Some(DeviceChoice::Number(number)) if number < gpus => Some(found[number].device.clone()),
+        Some(DeviceChoice::Number(number)) if number < gpus => Some(adapters[number].device.clone()),
         Some(DeviceChoice::Number(number)) => {
             return Err(LabError::Usage(format!(
-                "--device {number}: the {NAME} backend sees {gpus} GPU(s), numbered from 0; it has found: {}",
-                listed(found)
+                "--device {number}: the {NAME} backend sees {gpus} GPU(s), numbered from 0; found: {}",
+                list(adapters)
             )));
         }
         Some(DeviceChoice::Cpu) => {
-            let cpu = found.iter().find(|found| found.is_cpu());
+            let cpu = adapters.iter().find(|adapter| adapter.is_cpu());
             let missing = || {
                 LabError::Usage(format!(
-                    "--device cpu: no {NAME} driver here computes on the CPU; the build with default features does, and \
-                     faster"
+                    "--device cpu: no {NAME} driver here computes on the CPU; use the build with default features, which \
+                     is faster"
                 ))
             };
             Some(cpu.ok_or_else(missing)?.device.clone())
         }
         None => None,
     };
-    chosen.map_or_else(|| by_default(found, gpus), Ok)
+    chosen.map_or_else(|| default_device(adapters, gpus), Ok)
 }
 
-/// The device where none is named: that of CubeCL's variable, or the first GPU.
-fn by_default(found: &[Found], gpus: usize) -> Result<Device> {
+/// The device that CubeCL's variable names, or else the first GPU.
+fn default_device(adapters: &[Adapter], gpus: usize) -> Result<Device> {
     let Ok(name) = std::env::var(DEFAULT_DEVICE) else {
-        return match gpus {
-            0 => Err(LabError::Failed(format!(
-                "the {NAME} backend has found no GPU, only {}: --device cpu computes on that, and the build with \
-                 default features faster; for a GPU, its driver has to be installed",
-                listed(found)
-            ))),
-            _ => Ok(found[0].device.clone()),
-        };
+        if gpus > 0 {
+            return Ok(adapters[0].device.clone());
+        }
+        return Err(LabError::Failed(format!(
+            "the {NAME} backend found no GPU, only {}; install the GPU's driver, or compute on the CPU: with the build with \
+             default features or, slower, with --device cpu",
+            list(adapters)
+        )));
     };
-    named(&name).filter(|named| found.iter().any(|found| found.device == *named)).ok_or_else(|| {
+    parse_device(&name).filter(|device| adapters.iter().any(|adapter| adapter.device == *device)).ok_or_else(|| {
         LabError::Usage(format!(
-            "{DEFAULT_DEVICE}={name}: no such device (expected Cpu, DiscreteGpu(N), IntegratedGpu(N) or \
-             VirtualGpu(N)); found are: {}",
-            listed(found)
+            "{DEFAULT_DEVICE}={name}: no such device (expected Cpu, DiscreteGpu(N), IntegratedGpu(N) or VirtualGpu(N)); \
+             found: {}",
+            list(adapters)
         ))
     })
 }
 
-fn listed(found: &[Found]) -> String {
-    found.iter().map(|found| described(&found.info)).collect::<Vec<_>>().join("; ")
+fn list(adapters: &[Adapter]) -> String {
+    adapters.iter().map(|adapter| describe(&adapter.info)).collect::<Vec<_>>().join("; ")
 }
 
-/// CubeCL's spelling of a device.
-fn named(text: &str) -> Option<WgpuDevice> {
+/// Parses a device in CubeCL's spelling.
+fn parse_device(text: &str) -> Option<WgpuDevice> {
     if text == "Cpu" {
         return Some(WgpuDevice::Cpu);
     }
@@ -183,7 +182,7 @@ fn named(text: &str) -> Option<WgpuDevice> {
 }
 
 pub fn name(device: &Device) -> Option<String> {
-    found().iter().find(|found| found.device == *device).map(|found| found.info.name.clone())
+    adapters().iter().find(|adapter| adapter.device == *device).map(|adapter| adapter.info.name.clone())
 }
 
 pub fn memory(device: &Device) -> Option<DeviceMemory> {

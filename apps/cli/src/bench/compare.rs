@@ -1,4 +1,4 @@
-//! `qare bench --compare`: our figures beside those of others, and the ratios.
+//! `qare bench --compare`: tabulates the figures of several programs and their ratios.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use super::figure::{Figure, Unit};
 use super::plot::PlotFile;
 use super::report::{Report, writable};
 use super::table::Table;
-use crate::output::say;
+use crate::output::print_line;
 use qare_lab::Result;
 use qare_lab::runs::files::write_whole;
 
 const NOTE: &str =
     "Medians. A ratio is the first program's time (or memory) divided by the other's: below 1, the first needs less.";
 
-/// Prints the ratios of the first file's figures to those of the others.
+/// Prints the figures of all files, with the ratios of the first file's to the others'.
 pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFile>) -> Result<()> {
     if let Some(path) = markdown {
         writable(path)?;
@@ -23,13 +23,13 @@ pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFil
         report.add(loader_shares(report));
     }
     for report in &reports {
-        say(report.head());
+        print_line(report.head());
     }
-    say(NOTE);
+    print_line(NOTE);
     let mut page =
         reports.iter().map(|report| format!("- {}\n", report.head())).collect::<String>() + "\n" + NOTE + "\n";
     for (part, table) in ratios(&reports) {
-        say(format!("\n{part}\n{}", table.text().trim_end()));
+        print_line(format!("\n{part}\n{}", table.text().trim_end()));
         page += &format!("\n### {part}\n\n{}", table.markdown());
     }
     if let Some(path) = markdown {
@@ -38,7 +38,7 @@ pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFil
     plot.map_or(Ok(()), |plot| plot.draw(&reports))
 }
 
-/// How the loader's time for a batch compares with a step on it: from 100 % on, a loader that runs beside the step limits it.
+/// The loader's time for a batch in percent of a step on it. From 100 % on, the loader limits training.
 fn loader_shares(report: &Report) -> Vec<Figure> {
     let share = |step: &Figure| {
         let (network, method) = step.key.strip_prefix("step.")?.rsplit_once('.')?;
@@ -58,9 +58,9 @@ fn loader_shares(report: &Report) -> Vec<Figure> {
     report.figures.iter().filter_map(share).collect()
 }
 
-/// A table for each part, with a row for each figure, those of the first report first.
+/// One table per part, with one row per figure. Figures of the first report come first.
 fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
-    let (ours, others) = reports.split_first().expect("there are files to compare");
+    let (ours, others) = reports.split_first().expect("clap requires two files");
     let mut heading = vec![String::new(), ours.short_name()];
     heading.extend(others.iter().flat_map(|other| [other.short_name(), "ratio".to_string(), "of minima".to_string()]));
     let mut known: Vec<&Figure> = Vec::new();
@@ -72,13 +72,14 @@ fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
     let mut tables: Vec<(String, Table)> = Vec::new();
     for figure in known {
         let part = figure.key.split('.').next().unwrap_or_default();
-        let mine = ours.figure(&figure.key);
-        let mut row = vec![figure.label.clone(), cell(mine)];
+        let first = ours.figure(&figure.key);
+        let mut row = vec![figure.label.clone(), cell(first)];
         for other in others {
-            let theirs = other.figure(&figure.key);
-            row.push(cell(theirs));
+            let second = other.figure(&figure.key);
+            row.push(cell(second));
             row.extend(
-                [|figure: &Figure| figure.median, |figure: &Figure| figure.min].map(|value| ratio(mine, theirs, value)),
+                [|figure: &Figure| figure.median, |figure: &Figure| figure.min]
+                    .map(|value| ratio(first, second, value)),
             );
         }
         match tables.iter_mut().find(|(name, _)| name == part) {
@@ -86,23 +87,25 @@ fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
             None => tables.push((part.to_string(), Table { heading: heading.clone(), rows: vec![row] })),
         }
     }
-    // How busy the machine was goes last.
+    // The load by other processes comes last.
     tables.sort_by_key(|(part, _)| part == "others");
     tables
 }
 
 fn cell(figure: Option<&Figure>) -> String {
-    figure.map_or("–".to_string(), |figure| figure.unit.told(figure.median))
+    figure.map_or("–".to_string(), |figure| figure.unit.format(figure.median))
 }
 
-/// The ratio of two times, or of two sizes; nothing for what is neither.
-fn ratio(mine: Option<&Figure>, theirs: Option<&Figure>, value: impl Fn(&Figure) -> f64) -> String {
-    let (Some(mine), Some(theirs)) = (mine, theirs) else { return String::new() };
-    let comparable = mine.unit == theirs.unit && matches!(mine.unit, Unit::Seconds | Unit::Bytes);
-    let ratio = value(mine) / value(theirs);
-    match comparable && ratio.is_finite() && ratio > 0.0 {
-        true if ratio < 0.1 => format!("{ratio:.3}"),
-        true => format!("{ratio:.2}"),
-        false => String::new(),
+/// The ratio of two times or two sizes; empty for other units.
+fn ratio(first: Option<&Figure>, second: Option<&Figure>, value: impl Fn(&Figure) -> f64) -> String {
+    let (Some(first), Some(second)) = (first, second) else { return String::new() };
+    let comparable = first.unit == second.unit && matches!(first.unit, Unit::Seconds | Unit::Bytes);
+    let ratio = value(first) / value(second);
+    if !(comparable && ratio.is_finite() && ratio > 0.0) {
+        String::new()
+    } else if ratio < 0.1 {
+        format!("{ratio:.3}")
+    } else {
+        format!("{ratio:.2}")
     }
 }

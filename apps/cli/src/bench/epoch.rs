@@ -1,4 +1,4 @@
-//! One epoch on CIFAR-10 from end to end: the program itself, called as a person would, and watched.
+//! One epoch on CIFAR-10 from end to end: runs `qare pretrain` as a child process and measures it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::Bench;
 use super::figure::Unit;
 use super::memory::peak_of;
 use super::probe::cifar10;
-use crate::output::say;
+use crate::output::print_line;
 use qare_lab::runs::files::read_text;
 use qare_lab::{LabError, Result};
 
@@ -20,11 +20,11 @@ const IMAGES: usize = 256;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let Some(dir) = bench.options.data_dir.clone() else {
-        say("epoch: left out, it needs --data-dir DIR with CIFAR-10");
+        print_line("epoch: skipped, needs --data-dir DIR with CIFAR-10");
         return Ok(());
     };
-    let there = cifar10(&dir)?.len();
-    let count = there.min(bench.options.images);
+    let available = cifar10(&dir)?.len();
+    let count = available.min(bench.options.images);
     let scratch = Scratch::new()?;
     let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
     call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE.as_str()])
@@ -39,7 +39,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         call.args(["--device", &device.to_string()]);
     }
     let peak = run(&mut call)?;
-    let Row { training, whole } = scratch.row(count)?;
+    let EpochTimes { training, whole } = scratch.epoch_times(count)?;
 
     let network = bench.options.network(BACKBONE);
     let key = |name: &str| format!("epoch.{network}.B{IMAGES}.{METHOD}.N{count}.{name}");
@@ -52,7 +52,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Runs the program to its end and tells its peak memory, where the system tells it.
+/// Runs the program to its end and returns its peak memory in bytes, if the system reports it.
 fn run(call: &mut Command) -> Result<Option<f64>> {
     let mut child = call
         .stdin(Stdio::null())
@@ -66,26 +66,27 @@ fn run(call: &mut Command) -> Result<Option<f64>> {
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().map_err(|error| start_failed(&error))?;
-    match output.status.success() {
-        true => Ok(peak),
-        false => {
-            let message = String::from_utf8_lossy(&output.stderr);
-            Err(LabError::Failed(format!("the epoch failed: {}", message.trim().trim_start_matches("error: "))))
-        }
+    if output.status.success() {
+        Ok(peak)
+    } else {
+        let message = String::from_utf8_lossy(&output.stderr);
+        Err(LabError::Failed(format!("the epoch failed: {}", message.trim().trim_start_matches("error: "))))
     }
 }
 
 fn start_failed(error: &std::io::Error) -> LabError {
-    LabError::Failed(format!("the program cannot call itself: {error}"))
+    LabError::Failed(format!("the program cannot start itself: {error}"))
 }
 
-/// Seconds of an epoch: of its training steps with the loader, and of all of it.
-struct Row {
+/// Seconds of an epoch.
+struct EpochTimes {
+    /// Training steps and loader.
     training: f64,
+    /// The whole epoch, with validation and checkpoint.
     whole: f64,
 }
 
-/// A folder for the run, deleted in the end.
+/// A temporary folder for the run, deleted on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -95,12 +96,12 @@ impl Scratch {
         Ok(Self(path))
     }
 
-    /// What the run's log says of its epoch, which was of two views of each image.
-    fn row(&self, count: usize) -> Result<Row> {
+    /// The times in the run's log of an epoch over `count` images with two views each.
+    fn epoch_times(&self, count: usize) -> Result<EpochTimes> {
         let folder = std::fs::read_dir(&self.0).map_err(|error| LabError::io("read", &self.0, error))?;
         let run = folder.flatten().map(|entry| entry.path()).find(|path| path.is_dir()).unwrap_or_default();
         let log = run.join("log.csv");
-        figures_of(&log, &read_text(&log)?, count)
+        parse_times(&log, &read_text(&log)?, count)
     }
 }
 
@@ -110,7 +111,7 @@ impl Drop for Scratch {
     }
 }
 
-fn figures_of(path: &Path, log: &str, count: usize) -> Result<Row> {
+fn parse_times(path: &Path, log: &str, count: usize) -> Result<EpochTimes> {
     let mut lines = log.lines();
     let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let value = |name: &str| {
@@ -118,8 +119,11 @@ fn figures_of(path: &Path, log: &str, count: usize) -> Result<Row> {
         place.and_then(|place| values.split(',').nth(place)).and_then(|value| value.parse::<f64>().ok())
     };
     match (value("views_per_second"), value("seconds")) {
-        (Some(rate), Some(whole)) if rate > 0.0 => Ok(Row { training: 2.0 * count as f64 / rate, whole }),
-        _ => Err(LabError::Failed(format!("{}: there is no epoch with its times", path.display()))),
+        (Some(rate), Some(whole)) if rate > 0.0 => Ok(EpochTimes { training: 2.0 * count as f64 / rate, whole }),
+        _ => Err(LabError::Failed(format!(
+            "{}: expected an epoch with the columns views_per_second and seconds",
+            path.display()
+        ))),
     }
 }
 
@@ -130,8 +134,8 @@ mod tests {
     #[test]
     fn times_are_found_by_their_columns() {
         let log = "epoch,seconds,loss,views_per_second\n1,12.5,0.1,1000\n";
-        let Row { training, whole } = figures_of(Path::new("log.csv"), log, 5000).unwrap();
+        let EpochTimes { training, whole } = parse_times(Path::new("log.csv"), log, 5000).unwrap();
         assert_eq!((training, whole), (10.0, 12.5));
-        assert!(figures_of(Path::new("log.csv"), "epoch,seconds\n", 5000).is_err());
+        assert!(parse_times(Path::new("log.csv"), "epoch,seconds\n", 5000).is_err());
     }
 }

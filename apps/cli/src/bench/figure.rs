@@ -1,25 +1,25 @@
-//! What has been measured, under names that other programs' figures share.
+//! Measured figures. Their keys are the same in every program that does the same work.
 
 use serde::{Deserialize, Serialize};
 
-use crate::output::say;
+use crate::output::print_line;
 
-/// One result.
+/// One measured figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The same for the same work of any program: `step.conv4.B256.sparseclr_qare`.
+    /// Names the work, such as `step.conv4.B256.sparseclr_qare`; the same in every program.
     pub key: String,
     pub label: String,
     pub unit: Unit,
     pub min: f64,
     pub median: f64,
     pub runs: usize,
-    /// For times: what takes that long, if its rate is of interest.
+    /// For times: the unit of work that takes this long, if its rate is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<String>,
 }
 
-/// What a figure is counted in.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     #[serde(rename = "s")]
@@ -33,8 +33,8 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// A value as a person reads it.
-    pub fn told(self, value: f64) -> String {
+    /// Formats a value with its unit.
+    pub fn format(self, value: f64) -> String {
         match self {
             Unit::Seconds if value >= 1.0 => format!("{value:.2} s"),
             Unit::Seconds if value >= 1e-3 => format!("{:.2} ms", value * 1e3),
@@ -47,7 +47,7 @@ impl Unit {
 }
 
 impl Figure {
-    /// How many a second, where that is of interest.
+    /// Formats the units of work a second, if the figure has such a unit.
     pub fn rate(&self) -> Option<String> {
         let per = self.per.as_ref().filter(|_| self.median > 0.0)?;
         let rate = 1.0 / self.median;
@@ -55,12 +55,12 @@ impl Figure {
     }
 }
 
-/// Collects figures, and prints each as it comes.
+/// Collects figures and prints each one.
 #[derive(Debug, Default)]
 pub struct Figures(Vec<Figure>);
 
 impl Figures {
-    /// Times of runs, each of which does a piece of work `amount` times.
+    /// Adds the times of runs that do `amount` units of work each. Returns the median time of one unit.
     pub fn seconds(&mut self, key: String, label: String, runs: &[f64], amount: usize, per: Option<&str>) -> f64 {
         let each: Vec<f64> = runs.iter().map(|seconds| seconds / amount as f64).collect();
         let (min, runs) = (each.iter().copied().fold(f64::INFINITY, f64::min), each.len());
@@ -69,7 +69,7 @@ impl Figures {
         median
     }
 
-    /// A number that is no time.
+    /// Adds a single value.
     pub fn number(&mut self, key: String, label: String, unit: Unit, value: f64) {
         self.add(Figure { key, label, unit, min: value, median: value, runs: 1, per: None });
     }
@@ -78,23 +78,23 @@ impl Figures {
         let Figure { label, unit, min, median, runs, .. } = &figure;
         let rate = figure.rate().unwrap_or_default();
         let spread = match unit {
-            Unit::Seconds if *runs > 1 => format!("min {}, {runs} runs", unit.told(*min)),
+            Unit::Seconds if *runs > 1 => format!("min {}, {runs} runs", unit.format(*min)),
             _ => String::new(),
         };
-        say(format!("{label:<62}{:>12}{rate:>18}   {spread}", unit.told(*median)).trim_end());
+        print_line(format!("{label:<62}{:>12}{rate:>18}   {spread}", unit.format(*median)).trim_end());
         self.0.push(figure);
     }
 
-    /// All figures since the last call.
+    /// Returns all figures since the last call.
     pub fn take(&mut self) -> Vec<Figure> {
         std::mem::take(&mut self.0)
     }
 }
 
-/// The middle one of some numbers, or the mean of the two in the middle.
+/// The median: the middle value, or the mean of the two middle ones.
 ///
 /// # Panics
-/// If there are none.
+/// If there are no values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_run_for_a_piece_of_work() {
+    fn the_median_is_the_middle_run_divided_by_the_amount_of_work() {
         let mut figures = Figures::default();
         let median = figures.seconds("a".into(), "a".into(), &[8.0, 2.0, 4.0], 2, Some("views"));
         assert_eq!(median, 2.0);
@@ -118,10 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_in_the_unit_that_suits_them() {
-        let told: Vec<String> = [12.5, 0.0125, 12.5e-6].into_iter().map(|value| Unit::Seconds.told(value)).collect();
-        assert_eq!(told, ["12.50 s", "12.50 ms", "12.50 µs"]);
-        assert_eq!(Unit::Bytes.told(1_572_864.0), "1.5 MiB");
-        assert_eq!(Unit::Percent.told(4.04), "4.0 %");
+    fn values_are_formatted_in_a_suitable_unit() {
+        let times: Vec<String> = [12.5, 0.0125, 12.5e-6].into_iter().map(|value| Unit::Seconds.format(value)).collect();
+        assert_eq!(times, ["12.50 s", "12.50 ms", "12.50 µs"]);
+        assert_eq!(Unit::Bytes.format(1_572_864.0), "1.5 MiB");
+        assert_eq!(Unit::Percent.format(4.04), "4.0 %");
     }
 }

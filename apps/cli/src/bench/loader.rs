@@ -1,4 +1,4 @@
-//! The loader alone: batches of contrastive views of images like those of CIFAR-10.
+//! The loader alone: batches of contrastive views of CIFAR-sized images.
 
 use burn::data::dataloader::DataLoader;
 use qare_data::{Augmentation, DatasetName, EpochCursor, ImageSet, LoaderConfig, ViewLoader};
@@ -13,7 +13,7 @@ const SIDE: usize = 32;
 const CLASSES: usize = 10;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
-    // Nothing runs beside it, so every thread may prepare batches.
+    // Nothing else runs, so every thread may prepare batches.
     let workers = bench.options.num_workers.unwrap_or_else(rayon::current_num_threads);
     for batch_size in bench.options.batches.clone() {
         let batches = if bench.options.quick { 8 } else { 40 };
@@ -29,7 +29,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         };
         let images = random_images(batches * batch_size)?;
         let loader = ViewLoader::<Training>::new(images, config, EpochCursor::default(), &bench.clock.device)?;
-        // Includes the start of the workers, as each epoch does.
+        // A run includes the start of the workers, as an epoch does.
         let runs = bench.clock.measure(|| {
             loader.iter().for_each(drop);
             Ok(())

@@ -1,15 +1,15 @@
-//! The machine that figures are of, and the day.
+//! The machine and the date of a benchmark.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// What ran a benchmark.
+/// The machine that ran a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     pub cores: usize,
-    /// Threads that the program computed with.
+    /// Number of threads that the program used.
     pub threads: usize,
     #[serde(default)]
     pub gpu: Option<String>,
@@ -17,8 +17,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one.
-    pub fn here() -> Self {
+    /// The machine that this program runs on.
+    pub fn current() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Self {
             cpu: processor().unwrap_or_else(|| std::env::consts::ARCH.to_string()),
@@ -36,7 +36,7 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// The first NVIDIA card, by its driver, where the program computes on one.
+/// The model of the first NVIDIA GPU, as its driver names it, if the backend can use one.
 fn graphics_card() -> Option<String> {
     if !cfg!(any(feature = "cuda", feature = "vulkan", feature = "wgpu")) {
         return None;
@@ -47,13 +47,13 @@ fn graphics_card() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// Today, `YYYY-MM-DD`, in universal time.
+/// Today's date in UTC, as `YYYY-MM-DD`.
 pub fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     date_of(seconds / 86_400)
 }
 
-/// The date so many days after 1 January 1970.
+/// The date `days` days after 1 January 1970.
 fn date_of(days: u64) -> String {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let (mut year, mut rest) = (1970, days);
@@ -77,7 +77,7 @@ mod tests {
     use super::date_of;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_agree_with_the_calendar() {
         let dates = [0, 58, 59, 364, 365, 11_016, 19_782, 20_088].map(date_of);
         assert_eq!(
             dates,

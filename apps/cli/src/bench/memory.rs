@@ -1,4 +1,4 @@
-//! Memory: what many steps leave behind, and what a process held at most.
+//! Growth of memory over many steps, and the peak memory of a process.
 
 use qare_models::BackboneName;
 
@@ -6,7 +6,7 @@ use super::Bench;
 use super::figure::Unit;
 use super::trainer::Trainer;
 use crate::backend::{Device, HOST, device_memory};
-use crate::output::say;
+use crate::output::print_line;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 
@@ -17,7 +17,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let network = bench.options.network(BACKBONE);
     let mut trainer =
         Trainer::new(Method::SparseclrQare, BACKBONE, images, bench.options.precision, &bench.clock.device)?;
-    // Pools and caches fill up first.
+    // Warms up pools and caches.
     for _ in 0..(steps / 10).max(10) {
         trainer.step()?;
     }
@@ -29,7 +29,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     bench.clock.synchronize()?;
     let after = held(&bench.clock.device);
     if after.is_empty() {
-        say("memory: left out, this system does not tell what a process holds");
+        print_line("memory: skipped, this system does not report the memory of a process");
     }
     for ((kind, before), (_, after)) in before.into_iter().zip(after) {
         let key = |name: &str| format!("memory.{network}.B{images}.steps{steps}.{}{name}", kind.key());
@@ -41,12 +41,12 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// What kind of memory.
+/// The kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// What tensors occupy: on the device, or where there is none the process's resident memory.
+    /// Device memory that tensors occupy; on the CPU backends, the process's resident memory.
     Held,
-    /// What is kept on the device for tensors to come.
+    /// Device memory that the allocator keeps for later tensors.
     Reserved,
 }
 
@@ -64,7 +64,7 @@ impl Kind {
     }
 }
 
-/// Bytes that are held now; nothing where nobody tells.
+/// Bytes held now, by kind; empty if the system does not report them.
 fn held(device: &Device) -> Vec<(Kind, f64)> {
     match device_memory(device) {
         Some(memory) => vec![(Kind::Held, memory.in_use as f64), (Kind::Reserved, memory.reserved as f64)],
@@ -72,12 +72,12 @@ fn held(device: &Device) -> Vec<(Kind, f64)> {
     }
 }
 
-/// The most memory that a running process has held so far, in bytes, on Linux.
+/// Peak memory of a running process so far, in bytes. Known on Linux only.
 pub fn peak_of(process: u32) -> Option<f64> {
     status(&process.to_string(), "VmHWM")
 }
 
-/// A line of a process's status, which Linux counts in KiB.
+/// A field of `/proc/PROCESS/status`, converted from KiB to bytes.
 fn status(process: &str, name: &str) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -1,4 +1,4 @@
-//! `qare bench`: how long views, batches, objectives, steps, probes and epochs take on this machine.
+//! `qare bench`: measures views, batches, objectives, training steps, probes and epochs on this machine.
 
 mod clock;
 mod compare;
@@ -9,7 +9,7 @@ mod machine;
 mod memory;
 mod objectives;
 mod options;
-mod others;
+mod other_processes;
 mod plot;
 mod probe;
 mod report;
@@ -22,26 +22,26 @@ use clap::ValueEnum;
 
 use crate::backend::{NAME, Plain, device};
 use crate::cli::BenchArgs;
-use crate::output::say;
+use crate::output::print_line;
 use clock::Clock;
 use figure::{Figures, Unit};
 use options::Options;
-use others::Others;
+use other_processes::OtherProcesses;
 use qare_lab::Result;
 use report::Report;
 
-/// What can be measured.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Contrastive views: 32, 64 and 96 pixels, one thread and all
+    /// Contrastive views of 32, 64 and 96 pixels, on one thread and on all
     Views,
     /// Batches of views from the loader alone
     Loader,
-    /// Loss and gradient by batch size and number of views
+    /// Loss and gradient over batch sizes and numbers of views
     Objectives,
-    /// Whole training steps by backbone and batch size, and the share of QARe in them
+    /// Training steps over backbones and batch sizes, and the share of QARe in them
     Step,
-    /// Features, and the classifier on them
+    /// Feature extraction and the classifier's training
     Probe,
     /// One epoch on CIFAR-10 as `pretrain` runs it, with its peak memory
     Epoch,
@@ -55,16 +55,16 @@ impl Part {
     const MEASURED: [Part; 7] =
         [Part::Views, Part::Loader, Part::Objectives, Part::Step, Part::Probe, Part::Epoch, Part::Memory];
 
-    /// Measures, and tells what else the processor did meanwhile.
-    fn measure_watched(self, bench: &mut Bench) -> Result<()> {
-        let others = Others::watch();
+    /// Measures the part and records the processor time that other processes took meanwhile.
+    fn measure_with_load(self, bench: &mut Bench) -> Result<()> {
+        let others = OtherProcesses::watch();
         self.measure(bench)?;
         if let Some(share) = others.share() {
             let part = self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
             let label = format!("other processes' share of the processor, {part}");
             bench.figures.number(format!("others.{part}"), label, Unit::Percent, share);
-            if let Some(note) = Others::note(share) {
-                say(note);
+            if let Some(note) = OtherProcesses::note(share) {
+                print_line(note);
             }
         }
         Ok(())
@@ -84,14 +84,14 @@ impl Part {
     }
 }
 
-/// A benchmark that is going on.
+/// A running benchmark.
 struct Bench {
     options: Options,
     clock: Clock,
     figures: Figures,
 }
 
-/// Measures the parts that were asked for, or compares files of earlier benchmarks.
+/// Measures the requested parts, or compares the files of earlier benchmarks.
 pub fn bench(args: BenchArgs) -> Result<()> {
     let plot = args.plot.as_deref().map(plot::PlotFile::new).transpose()?;
     if !args.compare.is_empty() {
@@ -106,10 +106,10 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     options.precision.require::<Plain>(NAME, &device)?;
     let clock = Clock { seconds: options.seconds, least: if args.quick { 2 } else { 3 }, device };
     let mut bench = Bench { options, clock, figures: Figures::default() };
-    say(report.head());
-    let asked = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
-    for part in Part::MEASURED.into_iter().filter(asked) {
-        part.measure_watched(&mut bench)?;
+    print_line(report.head());
+    let requested = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
+    for part in Part::MEASURED.into_iter().filter(requested) {
+        part.measure_with_load(&mut bench)?;
         report.add(bench.figures.take());
         if let Some(path) = &args.json {
             report.write(path)?;

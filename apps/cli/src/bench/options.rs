@@ -1,4 +1,4 @@
-//! What is measured, and how large: the flags with their defaults.
+//! The sizes of a benchmark: the flags and their defaults.
 
 use std::path::PathBuf;
 
@@ -24,20 +24,19 @@ pub struct Options {
     pub seconds: f64,
     pub data_dir: Option<PathBuf>,
     pub device: Option<DeviceChoice>,
-    /// What backbones compute in.
+    /// Precision that backbones compute in.
     pub precision: Precision,
-    /// Workers of loaders that run beside training; none given, those of a recipe.
+    /// Workers of loaders that run beside training. By default as many as in a recipe.
     pub num_workers: Option<usize>,
 }
 
 impl Options {
     pub fn of(args: &BenchArgs) -> Result<Self> {
         let quick = args.quick;
-        let either =
-            |given: Option<usize>, small: usize, usual: usize| given.unwrap_or(if quick { small } else { usual });
-        let listed = |given: &[usize], small: &[usize], usual: &[usize]| match given {
+        let size = |given: Option<usize>, small: usize, full: usize| given.unwrap_or(if quick { small } else { full });
+        let sizes = |given: &[usize], small: &[usize], full: &[usize]| match given {
             [] if quick => small.to_vec(),
-            [] => usual.to_vec(),
+            [] => full.to_vec(),
             given => given.to_vec(),
         };
         let backbones = match args.backbones.as_slice() {
@@ -48,22 +47,22 @@ impl Options {
         let options = Self {
             quick,
             backbones,
-            batches: listed(&args.batches, &[128], &[128, 256]),
-            max_batch: either(args.max_batch, 512, 4096),
-            max_views: either(args.max_views, 8, 32),
-            images: either(args.images, 5000, 50_000),
+            batches: sizes(&args.batches, &[128], &[128, 256]),
+            max_batch: size(args.max_batch, 512, 4096),
+            max_views: size(args.max_views, 8, 32),
+            images: size(args.images, 5000, 50_000),
             probe_epochs: if quick { 10 } else { 100 },
-            steps: either(args.steps, 50, 500),
+            steps: size(args.steps, 50, 500),
             seconds: args.seconds.unwrap_or(if quick { 0.3 } else { 2.0 }),
             data_dir: args.machine.data_dir.clone(),
             device: args.machine.device,
             precision: args.precision,
             num_workers: args.machine.num_workers,
         };
-        options.checked()
+        options.validated()
     }
 
-    fn checked(self) -> Result<Self> {
+    fn validated(self) -> Result<Self> {
         let least = [
             ("--batches", self.batches.iter().copied().min().unwrap_or(0), 2),
             ("--max-batch", self.max_batch, 64),
@@ -72,10 +71,10 @@ impl Options {
             ("--steps", self.steps, 1),
         ];
         if let Some((flag, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
-            return Err(LabError::Usage(format!("{flag} {value}: it has to be at least {least}")));
+            return Err(LabError::Usage(format!("{flag} {value}: must be at least {least}")));
         }
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return Err(LabError::Usage(format!("--seconds {}: it has to be a number above 0", self.seconds)));
+            return Err(LabError::Usage(format!("--seconds {}: must be a number above 0", self.seconds)));
         }
         if let Some(dir) = self.data_dir.as_deref().filter(|dir| !dir.is_dir()) {
             return Err(LabError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
@@ -83,7 +82,7 @@ impl Options {
         Ok(self)
     }
 
-    /// What a backbone is called in the keys and labels of figures: other precisions than f32 have figures of their own.
+    /// The name of a backbone in the keys and labels of figures, with the precision unless it is f32.
     pub fn network(&self, backbone: BackboneName) -> String {
         match self.precision {
             Precision::F32 => backbone.to_string(),
@@ -91,7 +90,7 @@ impl Options {
         }
     }
 
-    /// Workers of loaders that run beside training.
+    /// Number of workers of loaders that run beside training.
     pub fn workers(&self) -> usize {
         self.num_workers.unwrap_or(Recipe::default().num_workers)
     }

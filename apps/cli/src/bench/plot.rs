@@ -1,4 +1,4 @@
-//! The times of the objectives against B and against K, both axes logarithmic, as an SVG file.
+//! Plots the times of the objectives over B and over K on logarithmic axes, as an SVG file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
-/// What is drawn, and in which colour.
+/// The plotted terms and their colours.
 const TERMS: [(&str, RGBColor); 6] = [
     ("simclr", RGBColor(0, 114, 178)),
     ("simclr_qare", RGBColor(86, 180, 233)),
@@ -27,7 +27,7 @@ const TERMS: [(&str, RGBColor); 6] = [
     ("qare_no_floor", RGBColor(204, 121, 167)),
 ];
 
-/// How a term is called in the legend.
+/// The name of a term in the legend.
 fn legend(term: &str) -> &str {
     match term {
         "qare" => "set term alone",
@@ -36,13 +36,13 @@ fn legend(term: &str) -> &str {
     }
 }
 
-/// Where a plot goes.
+/// The file of a plot.
 #[derive(Debug)]
 pub struct PlotFile(PathBuf);
 
 impl PlotFile {
     /// # Errors
-    /// If it is no SVG file, or cannot be written.
+    /// If the name does not end in `.svg`, or the file cannot be written.
     pub fn new(path: &Path) -> Result<Self> {
         if path.extension().is_none_or(|extension| extension != "svg") {
             return Err(LabError::Usage(format!("--plot {}: expected a name that ends in .svg", path.display())));
@@ -51,7 +51,7 @@ impl PlotFile {
         Ok(Self(path.to_path_buf()))
     }
 
-    /// Draws the objectives of all reports: those of the first in full lines, those of others in dashes.
+    /// Plots the objectives of all reports: solid lines for the first, dashed lines for the others.
     pub fn draw(&self, reports: &[Report]) -> Result<()> {
         let over_images = Panel::of(reports, "images in a batch B, two views of each", |images, views| {
             (views == 2).then_some(images)
@@ -60,23 +60,23 @@ impl PlotFile {
             Panel::of(reports, "views K of each of 64 images", |images, views| (images == 64).then_some(views));
         if over_images.is_empty() {
             return Err(LabError::Usage(format!(
-                "--plot {}: there are no times of objectives to draw; measure the part `objectives`",
+                "--plot {}: no times of objectives to plot; measure the part `objectives`",
                 self.0.display()
             )));
         }
         let mut svg = String::new();
         draw(&mut svg, &[over_images, over_views], reports)
-            .map_err(|error| LabError::Failed(format!("the plot cannot be drawn: {error}")))?;
+            .map_err(|error| LabError::Failed(format!("cannot draw the plot: {error}")))?;
         write_whole(&self.0, svg.as_bytes())
     }
 }
 
-/// One term of one report.
+/// The times of one term in one report.
 struct Curve {
     color: RGBColor,
-    /// Which report.
+    /// Index of the report.
     report: usize,
-    /// Size and seconds, sizes ascending.
+    /// Pairs (size, seconds) in ascending order of size.
     points: Vec<(f64, f64)>,
 }
 
@@ -86,7 +86,7 @@ struct Panel {
 }
 
 impl Panel {
-    /// The curves over what `size` makes of B and K.
+    /// The curves over the size that `size` returns for B and K. Points for which it returns `None` are left out.
     fn of(reports: &[Report], axis: &'static str, size: impl Fn(usize, usize) -> Option<usize>) -> Self {
         let mut curves = Vec::new();
         for (number, report) in reports.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Panel {
         self.curves.iter().flat_map(|curve| &curve.points)
     }
 
-    /// The range of sizes, a little wider than the points.
+    /// The range of sizes with a margin.
     fn sizes(&self) -> Range<f64> {
         let least = self.points().map(|point| point.0).fold(f64::INFINITY, f64::min);
         let most = self.points().map(|point| point.0).fold(0.0, f64::max);
@@ -125,7 +125,7 @@ impl Panel {
     }
 }
 
-/// Term, B and K of `objectives.TERM.B64.K2`.
+/// Parses term, B and K from a key such as `objectives.TERM.B64.K2`.
 fn sizes(key: &str) -> Option<(&str, usize, usize)> {
     let mut parts = key.strip_prefix("objectives.")?.split('.');
     let (term, images, views) = (parts.next()?, parts.next()?, parts.next()?);
@@ -150,7 +150,7 @@ fn draw(svg: &mut String, panels: &[Panel], reports: &[Report]) -> Drawn {
     area.present()
 }
 
-/// The whole powers of ten around some times.
+/// The exponents of the powers of ten that enclose the times.
 fn decades(seconds: impl Iterator<Item = f64>) -> Range<i32> {
     let powers: Vec<f64> = seconds.map(f64::log10).collect();
     let least = powers.iter().copied().fold(f64::INFINITY, f64::min).floor() as i32;
@@ -160,7 +160,7 @@ fn decades(seconds: impl Iterator<Item = f64>) -> Range<i32> {
 
 fn draw_panel(panel: &Panel, decades: &Range<i32>, place: &Area<'_>) -> Drawn {
     let text = |size: u32| (FONT, size).into_font().color(&INK);
-    // A hair wider, so that the powers at both ends are within.
+    // Slightly wider, so that the powers of ten at both ends are inside.
     let seconds = 10f64.powi(decades.start) / 1.001..10f64.powi(decades.end) * 1.001;
     let mut chart = ChartBuilder::on(place)
         .margin(12)
@@ -197,12 +197,12 @@ fn draw_panel(panel: &Panel, decades: &Range<i32>, place: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-/// The length of the dashes of a report's lines.
+/// The dash length of a report's lines.
 fn dash(report: usize) -> u32 {
     if report == 1 { 8 } else { 2 }
 }
 
-/// The terms by colour, and below, where there are several, the programs by kind of line.
+/// Draws the legend: terms by colour, and below them the programs by line style.
 fn draw_legend(foot: &Area<'_>, panels: &[Panel], reports: &[Report]) -> Drawn {
     let text = (FONT, 15).into_font().color(&INK);
     let drawn = |color: RGBColor| panels.iter().flat_map(|panel| &panel.curves).any(|curve| curve.color == color);
@@ -226,7 +226,7 @@ fn draw_legend(foot: &Area<'_>, panels: &[Panel], reports: &[Report]) -> Drawn {
     Ok(())
 }
 
-/// Powers of ten as a person reads them.
+/// Formats a power of ten in a suitable unit.
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s >= 0.999 => format!("{s:.0} s"),
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_tell_term_and_sizes() {
+    fn keys_are_parsed_into_term_and_sizes() {
         assert_eq!(sizes("objectives.sparseclr_qare.B256.K2"), Some(("sparseclr_qare", 256, 2)));
         assert_eq!(sizes("objectives.qare.exponent_B"), None);
         assert_eq!(sizes("step.conv4.B256.simclr"), None);

@@ -1,4 +1,4 @@
-//! The linear probe: features of all images once, then many epochs of a classifier on them.
+//! The linear probe: extracts the features of all images once, then trains a classifier on them.
 
 use std::path::Path;
 
@@ -33,9 +33,9 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let label = format!("{network} features of {count} images");
     bench.figures.seconds(format!("probe.features.{network}.N{count}"), label, &runs, count, Some("images"));
 
-    let (found, epochs) = (extract()?, recipe.epochs);
+    let (features, epochs) = (extract()?, recipe.epochs);
     let runs = bench.clock.measure(|| {
-        softmax_regression::train::<Plain>(&found, classes, &recipe, 1, device, &ignore);
+        softmax_regression::train::<Plain>(&features, classes, &recipe, 1, device, &ignore);
         Ok(())
     })?;
     let label = format!("classifier on features of {count} images, {epochs} epochs");
@@ -50,16 +50,16 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The training images of CIFAR-10 if they are there, else noise.
+/// A part of CIFAR-10's training images if `--data-dir` is given, else random images.
 fn images(bench: &Bench) -> Result<ImageSet> {
-    let wanted = bench.options.images;
+    let count = bench.options.images;
     match &bench.options.data_dir {
-        None => random_images(wanted),
-        Some(dir) => Ok(cifar10(dir)?.stratified(wanted, Recipe::default().seed)),
+        None => random_images(count),
+        Some(dir) => Ok(cifar10(dir)?.stratified(count, Recipe::default().seed)),
     }
 }
 
-/// The training images of CIFAR-10 in a folder.
+/// Loads CIFAR-10's training images from a folder.
 pub fn cifar10(dir: &Path) -> Result<ImageSet> {
     let recipe = Recipe { data_dir: Some(dir.to_path_buf()), ..Default::default() };
     Ok(Source::of(&recipe, DatasetName::Cifar10).load(&ignore)?.train)

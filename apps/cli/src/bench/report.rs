@@ -1,4 +1,4 @@
-//! The figures of a benchmark with where they come from, as a JSON file.
+//! The figures of a benchmark with program, machine and date, as a JSON file.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::machine::{Machine, today};
 use qare_lab::runs::files::write_whole;
 use qare_lab::{LabError, Result};
 
-/// A benchmark of one program.
+/// The benchmark of one program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Name and version.
@@ -21,7 +21,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of this program, with the figures that a file has already, if there is such a file.
+    /// Starts a report of this program with the figures of an earlier file, if it exists.
     pub fn start(known: Option<&Path>) -> Result<Self> {
         let figures = match known.filter(|path| path.exists()) {
             Some(path) => Self::read(path)?.figures,
@@ -31,16 +31,19 @@ impl Report {
             program: format!("qare {}", env!("CARGO_PKG_VERSION")),
             backend: crate::backend::NAME.to_string(),
             date: today(),
-            machine: Machine::here(),
+            machine: Machine::current(),
             figures,
         })
     }
 
-    /// Reads a report of this program or of another one.
+    /// Reads a report of this program or another one.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not a report.
     pub fn read(path: &Path) -> Result<Self> {
         let unreadable = |error: String| {
             LabError::Usage(format!(
-                "{}: {error}; expected a file that `qare bench --json` or apps/bench/pytorch/bench.py --json has written",
+                "{}: {error}; expected a file written by `qare bench --json` or `apps/bench/pytorch/bench.py --json`",
                 path.display()
             ))
         };
@@ -49,11 +52,11 @@ impl Report {
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("plain data");
+        let text = serde_json::to_string_pretty(self).expect("a report is valid JSON");
         write_whole(path, format!("{text}\n").as_bytes())
     }
 
-    /// Takes figures in, each in the place of the one with its key.
+    /// Adds figures. A figure replaces an earlier one with the same key.
     pub fn add(&mut self, figures: Vec<Figure>) {
         self.figures.retain(|known| figures.iter().all(|figure| figure.key != known.key));
         self.figures.extend(figures);
@@ -63,17 +66,17 @@ impl Report {
         self.figures.iter().find(|figure| figure.key == key)
     }
 
-    /// Program and backend, in a few words.
+    /// Program, version and backend.
     pub fn name(&self) -> String {
         format!("{} ({})", self.program, self.backend)
     }
 
-    /// The same without versions.
+    /// Program and backend without versions.
     pub fn short_name(&self) -> String {
         format!("{} ({})", self.program.split([' ', ',']).next().unwrap_or_default(), self.backend)
     }
 
-    /// What the figures are of, in a line.
+    /// A line with program, machine and date.
     pub fn head(&self) -> String {
         let Machine { cpu, cores, threads, gpu, system } = &self.machine;
         let gpu = gpu.as_ref().map_or(String::new(), |gpu| format!(", {gpu}"));
@@ -81,12 +84,17 @@ impl Report {
     }
 }
 
-/// Refuses a file that could not be written, before anything is measured.
+/// Checks that a file can be written, before anything is measured.
+///
+/// # Errors
+/// If the folder does not exist, or the path is a folder.
 pub fn writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.is_dir(), path.is_dir() || path.file_name().is_none()) {
-        (true, false) => Ok(()),
-        (false, _) => Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display()))),
-        (_, true) => Err(LabError::Usage(format!("{}: it is a folder, expected the name of a file", path.display()))),
+    if !folder.is_dir() {
+        return Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display())));
     }
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(LabError::Usage(format!("{}: is a folder, expected the name of a file", path.display())));
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whole training steps: forward, objective, backward, Adam. The views are there already.
+//! Training steps on ready-made views: forward, objective, backward, Adam.
 
 use super::Bench;
 use super::figure::{Unit, median};
@@ -6,7 +6,7 @@ use super::trainer::Trainer;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 
-/// With the plainest objective, and without and with the set term.
+/// NT-Xent, and SparseCLR without and with the set term.
 const METHODS: [Method; 3] = [Method::Simclr, Method::Sparseclr, Method::SparseclrQare];
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
@@ -27,7 +27,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
                 let label = format!("step of {method}, {network}, B = {images}");
                 bench.figures.seconds(key(method.as_str()), label, runs, 1, Some("steps"));
             }
-            // Of runs that followed each other, so that the machine's drift is not part of it.
+            // Pairs of consecutive runs, so that the machine's drift cancels.
             let shares = runs[1].iter().zip(&runs[2]).map(|(without, with)| 100.0 * (with - without) / with);
             let label = format!("share of QARe in a step, {network}, B = {images}");
             bench.figures.number(key("qare_share"), label, Unit::Percent, median(shares.collect()));

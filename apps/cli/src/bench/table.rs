@@ -1,21 +1,20 @@
-//! Tables, as text in columns and as Markdown.
+//! Tables as aligned text and as Markdown.
 
-/// Rows under a heading; the first column is text, the others are figures.
+/// A table. The first column is text, the others are figures.
 pub struct Table {
     pub heading: Vec<String>,
     pub rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// In columns, for a terminal.
+    /// Formats the table in aligned columns, for a terminal.
     pub fn text(&self) -> String {
         let widths: Vec<usize> = (0..self.heading.len())
             .map(|column| self.lines().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
         let line = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             });
             format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
         };
@@ -40,7 +39,7 @@ mod tests {
     use super::Table;
 
     #[test]
-    fn columns_stand_under_their_heading() {
+    fn columns_are_aligned_with_their_heading() {
         let cells = |row: [&str; 2]| row.map(str::to_string).to_vec();
         let table = Table { heading: cells(["what", "ms"]), rows: vec![cells(["a step", "1.25"])] };
         assert_eq!(table.text(), "what      ms\na step  1.25\n");

@@ -1,4 +1,4 @@
-//! A model in training, made and stepped as `pretrain` does, on one batch of views that is there already.
+//! A model that takes training steps as `pretrain` does, on one fixed batch of views.
 
 use burn::tensor::{Distribution, Int, Tensor};
 use qare_data::{Share, ViewBatch};
@@ -15,16 +15,16 @@ use crate::backend::{Device, Training};
 
 type State = TrainingState<Training, Networks<Training>>;
 
-/// Trains on the same views again and again.
+/// Trains on the same batch in every step.
 pub struct Trainer {
-    /// Absent only within a step.
+    /// `None` only during a step.
     state: Option<State>,
     learning_rate: f64,
     batch: ViewBatch<Training>,
 }
 
 impl Trainer {
-    /// For views of so many CIFAR-sized images of noise.
+    /// A trainer on views of `images` CIFAR-sized images of noise.
     pub fn new(
         method: Method,
         backbone: BackboneName,
@@ -34,7 +34,7 @@ impl Trainer {
     ) -> Result<Self> {
         let recipe = Recipe { method: method.into(), backbone, batch_size: images, precision, ..Recipe::default() };
         let facts = Facts { images, classes: 10 };
-        let plan = method.plan(&recipe).expect("what is measured trains");
+        let plan = method.plan(&recipe).expect("the measured methods train");
         let networks = Networks::new(&recipe, &facts, device)?;
         let backbone = backbone.init(recipe.seed, device);
         let model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), precision));
@@ -52,9 +52,9 @@ impl Trainer {
         })
     }
 
-    /// Forward, objective, backward and the update of the weights.
+    /// Takes one step: forward, objective, backward and the update of the weights.
     pub fn step(&mut self) -> Result<()> {
-        let state = self.state.take().expect("the last step ended well");
+        let state = self.state.take().expect("the last step succeeded");
         let step = state.differentiate(self.batch.clone())?;
         self.state = Some(state.after(step, self.learning_rate)?.0);
         Ok(())

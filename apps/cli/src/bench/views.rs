@@ -1,4 +1,4 @@
-//! Contrastive views: one thread, and all.
+//! Contrastive views on one thread and on all threads.
 
 use qare_data::{Augmentation, DatasetName, Draw, Purpose, Scratch, write_view};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Bench;
 use qare_lab::Result;
 
-/// Images that a run makes a view of, each.
+/// Number of images in a run; each gets one view.
 const IMAGES: usize = 256;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
@@ -26,7 +26,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
             out.chunks_exact_mut(size).enumerate().for_each(|(index, out)| view(&mut scratch, index, out));
             Ok(())
         })?;
-        // Enough of them that handing them out does not count.
+        // Many enough that the cost of distributing them is negligible.
         let mut many = vec![0.0; 16 * images.len()];
         let all = bench.clock.measure(|| {
             many.par_chunks_exact_mut(size)
@@ -43,7 +43,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Planar pixels `[count, 3, side, side]`, all values equally likely.
+/// Uniformly random planar pixels `[count, 3, side, side]`.
 pub fn random_pixels(count: usize, side: usize) -> Vec<u8> {
     let mut pixels = vec![0; count * 3 * side * side];
     pixels.par_chunks_exact_mut(3 * side * side).enumerate().for_each(|(index, pixels)| {

@@ -1,4 +1,4 @@
-//! The command line. Every flag also goes by its name in the paper's repository.
+//! The command line. Every flag is also accepted under its name in the paper's repository.
 
 mod bench_flags;
 mod recipe_flags;
@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use recipe_flags::RecipeFlags;
 
-use crate::output::refused;
+use crate::output::record_write_error;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
@@ -26,7 +26,7 @@ const EXAMPLES: &str = "Examples:
   qare probe --checkpoint checkpoint/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5 --data-dir ~/data
   qare test  --checkpoint checkpoint/sparseclr_qare_cifar10_conv4_256_64_64_1.0_0.5 --data-dir ~/data";
 
-/// Headings of groups of flags.
+/// Headings that group the flags in `--help`.
 const TRAINING: &str = "What to train";
 const OBJECTIVE: &str = "Objective";
 const IMAGES: &str = "Images";
@@ -43,21 +43,23 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The call, read; nothing if it asked for help or the version, which is printed. A wrong call ends the program.
+    /// Parses the command line.
+    ///
+    /// Prints help or the version if the call asks for it, and returns `None`. Exits with code 2 on a wrong call.
     pub fn read() -> Result<Option<Self>> {
         match Self::command().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches)) {
             Ok(cli) => Ok(Some(cli)),
             Err(error) if error.use_stderr() => error.exit(),
-            Err(asked) => {
-                if let Err(error) = asked.print() {
-                    refused(error);
+            Err(help) => {
+                if let Err(error) = help.print() {
+                    record_write_error(error);
                 }
                 Ok(None)
             }
         }
     }
 
-    /// The command line, without those flags that a subcommand shares but has no use for.
+    /// The clap command. Flags that a subcommand inherits from a shared group but does not use are hidden.
     fn command() -> clap::Command {
         let unused = [
             ("sweep", &["seed", "method", "inner_fs"][..]),
@@ -82,29 +84,29 @@ pub enum Command {
     /// Stage 2: train a linear classifier on the frozen features of a run, or fine-tune it [also: train_linear_evaluation]
     #[command(aliases = ["train_linear_evaluation", "train-linear-evaluation"])]
     Probe(ProbeArgs),
-    /// Stage 3: loss and accuracy of the linear classifier on the unseen test split
+    /// Stage 3: report loss and accuracy of the linear classifier on the unseen test split
     Test(TestArgs),
-    /// All three stages, from a recipe
+    /// Run all three stages from a recipe
     Run(RunArgs),
-    /// A recipe with several seeds and methods, and a table of mean ± standard deviation
+    /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
     Sweep(SweepArgs),
-    /// Features of a dataset or an image folder, as .npy or .safetensors
+    /// Write the features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
-    /// A backbone alone: as .safetensors with PyTorch's names, or as a record of Burn (.mpk)
+    /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
     Export(ExportArgs),
-    /// Get a dataset, or check one
+    /// Download or check a dataset
     #[command(subcommand)]
     Data(DataCommand),
-    /// How fast this machine is at it: views, objectives, training steps, and the rest; and comparisons
+    /// Measure views, loader, objectives, training steps, probe and epoch on this machine, or compare results
     Bench(BenchArgs),
-    /// Methods, backbones, datasets, and the backend built in
+    /// List methods, backbones, datasets and the backend of this build
     List,
-    /// Devices that the backend built in can compute on
+    /// List the devices that the backend of this build can use
     Devices,
 }
 
 impl Command {
-    /// Whether what it prints is all it is for: then it fails if that cannot be written.
+    /// Whether the command's only result is its output: such a command fails if the output cannot be written.
     pub fn only_prints(&self) -> bool {
         matches!(self, Self::List | Self::Devices | Self::Test(_) | Self::Bench(_) | Self::Data(DataCommand::Check(_)))
     }
@@ -114,7 +116,7 @@ impl Command {
 pub enum DataCommand {
     /// Download a dataset from its official address, check it and unpack it
     Fetch(FetchArgs),
-    /// Say which datasets are in a folder, and what is wrong with them
+    /// Report which datasets a folder holds and what is wrong with them
     Check(CheckArgs),
 }
 
@@ -122,51 +124,51 @@ pub enum DataCommand {
 pub struct FetchArgs {
     /// cifar10, cifar100 (also for supercifar100), tiny or stl10
     pub dataset: DatasetName,
-    /// Folder to put it in; it is made if it is not there
+    /// Folder to unpack into; created if it does not exist
     #[arg(long, visible_alias = "data_dir", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Another address of the same archive, such as a mirror's; its checksum has to be the published one
+    /// Download the archive from this address, such as a mirror; its checksum must equal the published one
     #[arg(long)]
     pub url: Option<String>,
-    /// Keep the archive beside what was unpacked from it
+    /// Keep the archive after unpacking it
     #[arg(long, alias = "keep_archive")]
     pub keep_archive: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Folder with datasets as unpacked
+    /// Folder that holds unpacked datasets
     pub dir: PathBuf,
-    /// The most pixels that an image file may announce; one with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken
     #[arg(long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
-    /// Count and name image files that cannot be decoded, and call the rest sound
+    /// Leave out image files that cannot be decoded: count and name them, but do not fail
     #[arg(long, alias = "skip_broken")]
     pub skip_broken: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// Recipe that the runs share; without one, flags say what it would
+    /// Recipe that all runs share; without one, the flags describe the runs
     #[arg(value_name = "RECIPE")]
     pub recipe: Option<PathBuf>,
-    /// The same, as a flag
+    /// The recipe, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub config: Option<PathBuf>,
     /// Seeds of the runs, such as 1,2,3
     #[arg(long, value_delimiter = ',', required = true)]
     pub seeds: Vec<u64>,
-    /// Methods of the runs, such as simclr,simclr_qare [default: the recipe's]
+    /// Methods of the runs, such as simclr,simclr_qare [default: the recipe's method]
     #[arg(long, value_delimiter = ',')]
     pub methods: Vec<Method>,
     #[command(flatten)]
     pub flags: RecipeFlags,
 }
 
-/// Which part of a dataset.
+/// The part of a dataset to embed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// Train, then test.
+    /// The training split, then the test split.
     All,
     Train,
     Test,
@@ -178,26 +180,26 @@ pub struct EmbedArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// File to write: FILE.npy (and FILE.labels.npy, FILE.classes.txt and FILE.files.txt beside it), or FILE.safetensors with all in one
+    /// File to write: FILE.npy, with FILE.labels.npy, FILE.classes.txt and FILE.files.txt beside it, or one FILE.safetensors
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// Dataset to embed; `folder` for any folder of images [default: the run's]
+    /// Dataset to embed; `folder` for any folder of images [default: the run's dataset]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
-    /// Dataset that the weights were trained on, where they do not say it themselves: images are brought to its size and
-    /// normalised as it is [default: the one embedded]
+    /// Dataset that the weights were trained on, if the file does not say: sets the size and normalisation of the images
+    /// [default: the dataset to embed]
     #[arg(long, alias = "trained_on", value_name = "DATASET")]
     pub trained_on: Option<DatasetName>,
     /// Part of the dataset to embed
     #[arg(long, value_enum, default_value = "all")]
     pub split: Part,
-    /// Backbone of the weights, where they do not say it themselves
+    /// Backbone of the weights, if the file does not say
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// What the backbone computes in: f32, f16 or bf16 [default: the run's]
+    /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]
     #[arg(long)]
     pub precision: Option<Precision>,
-    /// Height and width that images of a folder are brought to [default: those of the images trained on]
+    /// Height and width to resize the images of a folder to [default: those of the training images]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
     #[command(flatten)]
@@ -209,53 +211,53 @@ pub struct ExportArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// File to write: FILE.safetensors or FILE.mpk; a text about it is written beside, as FILE.….README.md
+    /// File to write: FILE.safetensors or FILE.mpk; a description goes beside it, in FILE.….README.md
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// Dataset that the weights were trained on, where they do not say it themselves: images are normalised as it is
+    /// Dataset that the weights were trained on, if the file does not say: sets the normalisation of the images
     #[arg(long, alias = "trained_on", value_name = "DATASET")]
     pub trained_on: Option<DatasetName>,
-    /// Height and width of the images trained on, where the weights do not say it themselves [default: the dataset's]
+    /// Height and width of the training images, if the file does not say [default: the dataset's]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
 }
 
-/// Where a run takes place.
+/// Flags about the machine and the images, shared by most commands.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct MachineFlags {
-    /// Folder with the dataset's files, as unpacked
+    /// Folder that holds the dataset's unpacked files
     #[arg(help_heading = IMAGES, long, alias = "data_dir", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Device to compute on: cpu, or the number of one that `qare devices` lists [default: the first]
+    /// Device to compute on: cpu, or a number from `qare devices` [default: the first device]
     #[arg(help_heading = MACHINE, long, visible_alias = "gpu", value_name = "cpu|N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
-    /// Threads that prepare batches [default: one less than cores]; results do not depend on it
+    /// Number of threads that prepare batches; does not change results [default: one less than the cores]
     #[arg(help_heading = MACHINE, long, visible_alias = "num_workers", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_workers: Option<usize>,
-    /// Leave out image files that cannot be decoded; they are counted and named
+    /// Leave out image files that cannot be decoded, and count and name them
     #[arg(help_heading = IMAGES, long, alias = "skip_broken")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_broken: bool,
-    /// The most pixels that an image file may announce; one with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken
     #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,
-    /// Plain progress instead of the dashboard
+    /// Print plain progress lines instead of the dashboard
     #[arg(help_heading = MACHINE, long, alias = "no_tui")]
     #[serde(skip)]
     pub no_tui: bool,
 }
 
-/// What to do about a run folder that is there already.
+/// What to do if the run folder already exists.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct ExistingFlags {
-    /// Go on after the last whole epoch of an existing run
+    /// Continue an existing run after its last whole epoch
     #[arg(help_heading = RUN_FOLDER, long, conflicts_with = "overwrite")]
     pub resume: bool,
-    /// Delete an existing run of the same name and start again
+    /// Delete an existing run of the same name and start over
     #[arg(help_heading = RUN_FOLDER, long)]
     pub overwrite: bool,
 }
@@ -278,7 +280,7 @@ pub struct RunArgs {
     /// Recipe of the run
     #[arg(value_name = "RECIPE", required_unless_present = "config")]
     pub recipe: Option<PathBuf>,
-    /// The same, as a flag
+    /// The recipe, as a flag
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -287,36 +289,36 @@ pub struct RunArgs {
     pub existing: ExistingFlags,
 }
 
-/// Python's spelling and everybody else's.
-fn truth(text: &str) -> std::result::Result<bool, String> {
+/// Parses `true` or `false` in any case, so that Python's `True` is accepted.
+fn parse_bool(text: &str) -> std::result::Result<bool, String> {
     text.to_lowercase().parse().map_err(|_| "expected true or false".to_string())
 }
 
-/// What `probe` and `test` work on. Names and sizes are in the run; given here, they are checked against it.
+/// The weights that `probe` and `test` read. Names and sizes come from the run; flags are checked against them.
 #[derive(Clone, Debug, Args)]
 pub struct CheckpointFlags {
-    /// Run folder, or a weights file: one of this program's, or the .tar, .pt or .pth of PyTorch
+    /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// Dataset to train and test the classifier on [default: the one the run trained on]
+    /// Dataset to train and test the classifier on [default: the run's dataset]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
     /// Train backbone and classifier together, instead of the classifier alone
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = truth, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = parse_bool, value_name = "BOOL")]
     pub finetune: Option<bool>,
-    /// Method of the run, only checked
+    /// Method of the run; only checked
     #[arg(long)]
     pub method: Option<Method>,
-    /// Backbone of the run, only checked, or known from the weights
+    /// Backbone of the run or of the weights; only checked
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
+    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
-    /// What the backbone computes in: f32, f16 or bf16 [default: the run's]
+    /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]
     #[arg(long)]
     pub precision: Option<Precision>,
-    /// Images in a batch of the classifier's training [default: 128]; of no consequence to test
+    /// Batch size of the classifier's training; test ignores it [default: 128]
     #[arg(long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
     pub batch_size: Option<usize>,
     #[command(flatten)]
@@ -328,19 +330,19 @@ pub struct CheckpointFlags {
 pub struct ProbeArgs {
     #[command(flatten)]
     pub from: CheckpointFlags,
-    /// Seed of the probe's own draws [default: the run's]
+    /// Seed of the classifier's training [default: the run's seed]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Epochs of the classifier [default: 100]
+    /// Epochs to train the classifier for [default: 100]
     #[arg(long)]
     pub epochs: Option<usize>,
     /// Learning rate of Adam, without --finetune [default: 0.001]
     #[arg(long, alias = "learning_rate")]
     pub learning_rate: Option<f64>,
-    /// With --finetune: train on affine views with erased squares instead of the images as they are
+    /// With --finetune: train on affine views with erased squares instead of the plain images
     #[arg(long)]
     pub augment: bool,
-    /// File for backbone and classifier, FILE.safetensors; the figures go to FILE.results.json [default: beside the weights]
+    /// File to write backbone and classifier to, FILE.safetensors; figures go to FILE.results.json [default: beside the weights]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -350,7 +352,7 @@ pub struct ProbeArgs {
 pub struct TestArgs {
     #[command(flatten)]
     pub from: CheckpointFlags,
-    /// Seed of the run, only checked
+    /// Seed of the run; only checked
     #[arg(long)]
     pub seed: Option<u64>,
 }
@@ -365,20 +367,20 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_own_command_is_understood() {
+    fn the_command_of_the_papers_repository_is_parsed() {
         let words = "qare train_unsupervised --dataset=cifar10 --method=sparceclr_qare --backbone=conv4 --seed=1 \
                      --data_size=256 --K=32 --gpu=0 --epochs=200 --alpha=1 --beta=0.5 --num_workers=8 --inner_fs=64 \
                      --outter_fs=64 --id=x";
         let Command::Pretrain(args) = Cli::parse_from(words.split_whitespace()).command else { panic!() };
-        let recipe = args.flags.over(None).unwrap();
+        let recipe = args.flags.to_recipe(None).unwrap();
         assert_eq!((recipe.method, recipe.batch_size, recipe.views), (Method::SparseclrQare.into(), 256, 32));
         assert_eq!((recipe.alpha, recipe.beta, recipe.epochs), (1.0, 0.5, 200));
         assert_eq!((recipe.num_workers, recipe.id.as_deref()), (8, Some("x")));
     }
 
     #[test]
-    fn a_feature_size_that_the_backbone_does_not_have_is_told() {
+    fn a_feature_size_that_the_backbone_does_not_have_is_an_error() {
         let flags = RecipeFlags { inner_fs: Some(128), ..Default::default() };
-        assert!(flags.over(None).unwrap_err().to_string().contains("64"));
+        assert!(flags.to_recipe(None).unwrap_err().to_string().contains("64"));
     }
 }

@@ -1,4 +1,4 @@
-//! The flags that make a recipe, or override one.
+//! The flags that build a recipe or override one.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +7,17 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING, truth};
+use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING, parse_bool};
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::DeviceChoice;
 use qare_lab::recipe::{Layer, Recipe, absolute};
 use qare_lab::{LabError, Result};
 
-/// What a run is made of; what is not given here comes from the recipe, or is the default.
+/// The settings of a run. A flag that is absent takes its value from the recipe file, or else the default.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct RecipeFlags {
-    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, or shapes, which needs no files [default: cifar10]
+    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder or shapes (needs no files) [default: cifar10]
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
@@ -30,15 +30,15 @@ pub struct RecipeFlags {
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<BackboneName>,
-    /// Where all randomness starts from [default: 1]
+    /// Seed of all random draws [default: 1]
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Images in a batch; 64 in relationnet [default: 128]
+    /// Images in a batch; 64 for relationnet [default: 128]
     #[arg(help_heading = TRAINING, long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
-    /// Views of each image; 32 in relationnet [default: 2]
+    /// Views of each image; 32 for relationnet [default: 2]
     #[arg(help_heading = TRAINING, long = "K", alias = "views", value_name = "K")]
     #[serde(skip_serializing_if = "Option::is_none", rename = "K")]
     pub views: Option<usize>,
@@ -62,7 +62,7 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Floor under the similarities of the QARe term: 1e-8, or none, which makes its cost linear in B [default: 1e-8]
+    /// Floor of the similarities in the QARe term: 1e-8, or none, which makes its cost linear in B [default: 1e-8]
     #[arg(help_heading = OBJECTIVE, long, alias = "similarity_floor", value_name = "FLOOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity_floor: Option<Floor>,
@@ -70,15 +70,15 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<Aggregation>,
-    /// Clusters of deepcluster [default: 10 for each class]
+    /// Number of clusters of deepcluster [default: 10 for each class]
     #[arg(help_heading = OBJECTIVE, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<usize>,
-    /// Learning rate; 0.1 in standard, 0.0001 in deepinfomax [default: 0.001]
+    /// Learning rate; 0.1 for standard, 0.0001 for deepinfomax [default: 0.001]
     #[arg(help_heading = TRAINING, long, alias = "learning_rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
-    /// Dimensions of the backbone's features; given by the backbone, so only checked
+    /// Dimensions of the backbone's features; only checked, the backbone determines them
     #[arg(help_heading = OBJECTIVE, long, visible_alias = "inner_fs", value_name = "F")]
     #[serde(skip)]
     pub inner_fs: Option<usize>,
@@ -86,32 +86,32 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, visible_alias = "outter_fs", value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outter_fs: Option<usize>,
-    /// What networks compute in: f32, f16 or bf16, where the device can; weights and losses stay f32 [default: f32]
+    /// Precision that networks compute in: f32, f16 or bf16; weights and losses stay in f32 [default: f32]
     #[arg(help_heading = MACHINE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
-    /// Use only this many images of the training split: a stratified part, drawn with the seed [default: all]
+    /// Train on this many images, a stratified subset drawn with the seed [default: all]
     #[arg(help_heading = IMAGES, long, alias = "train_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Test on only this many images of the test split, drawn likewise [default: all]
+    /// Test on this many images, drawn likewise [default: all]
     #[arg(help_heading = IMAGES, long, alias = "test_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
-    /// Height and width that the images of dataset `folder` or `slim` are brought to [default: 64]
+    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
     #[arg(help_heading = IMAGES, long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
-    /// Devices to train on together, such as 0,1; negatives of relationnet and deepinfomax stay within one [default: --device]
+    /// Devices to train on together, such as 0,1; relationnet and deepinfomax keep negatives within a device [default: --device]
     #[arg(help_heading = MACHINE, long, value_delimiter = ',', value_name = "N,N", conflicts_with = "device")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Vec<DeviceChoice>>,
-    /// With --gpus: batch normalisation by each device's own images: faster, and another training [default: false]
+    /// With --gpus: normalise over each device's images instead of the whole batch; faster, other results [default: false]
     #[arg(help_heading = MACHINE, long, alias = "local_batch_norm", num_args = 0..=1, default_missing_value = "true")]
-    #[arg(value_parser = truth, value_name = "BOOL")]
+    #[arg(value_parser = parse_bool, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_batch_norm: Option<bool>,
-    /// Of the paper's repository; --resume does what it was for
+    /// A flag of the paper's repository; --resume replaces it
     #[arg(long, alias = "epoch_start", hide = true)]
     #[serde(skip)]
     pub epoch_start: Option<usize>,
@@ -119,11 +119,11 @@ pub struct RecipeFlags {
     #[arg(help_heading = TRAINING, long, value_name = "RUN_OR_FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
-    /// Ends the run folder's name
+    /// Suffix of the run folder's name
     #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Where run folders are made [default: ./checkpoint]
+    /// Folder to create run folders in [default: ./checkpoint]
     #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<PathBuf>,
@@ -133,47 +133,50 @@ pub struct RecipeFlags {
 }
 
 impl RecipeFlags {
-    /// What was given on the command line, as a layer of a recipe.
+    /// The flags of the call as a layer of a recipe.
     fn layer(&self) -> Result<Layer> {
         for path in [&self.out, &self.checkpoint, &self.machine.data_dir].into_iter().flatten() {
             if path.to_str().is_none() {
-                return Err(LabError::Usage(format!(
-                    "{}: a path has to be UTF-8, to stand in a recipe",
-                    path.display()
-                )));
+                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.display())));
             }
         }
-        Layer::try_from(self).map_err(|error| LabError::Usage(format!("a flag cannot stand in a recipe: {error}")))
+        Layer::try_from(self).map_err(|error| LabError::Usage(format!("a flag cannot be stored in a recipe: {error}")))
     }
 
-    /// Flags of the call that decide nothing with the recipe's method.
+    /// The flags of the call that have no effect with the recipe's method.
     pub fn without_effect(&self, recipe: &Recipe) -> Vec<String> {
         let given = self.layer().unwrap_or_default();
         let unused = recipe.unused().into_iter().filter(|name| given.contains_key(*name));
         unused.map(|name| format!("--{}", name.replace('_', "-"))).collect()
     }
 
-    /// The recipe of a file, if there is one, with what was given on the command line.
+    /// The recipe: the file's settings, if there is one, overridden by the flags.
     ///
-    /// The folders of the images and of the weights to start from are absolute in it.
-    pub fn over(&self, file: Option<&Path>) -> Result<Recipe> {
-        if self.seed.is_some_and(|seed| seed > i64::MAX as u64) {
-            return Err(LabError::Usage(format!("seed has to be at most {}, which is what TOML can hold", i64::MAX)));
+    /// `data_dir` and `checkpoint` are made absolute.
+    ///
+    /// # Errors
+    /// If the file cannot be read, a setting is out of range, or `--inner-fs` is not the backbone's feature size.
+    pub fn to_recipe(&self, file: Option<&Path>) -> Result<Recipe> {
+        if let Some(seed) = self.seed.filter(|seed| *seed > i64::MAX as u64) {
+            return Err(LabError::Usage(format!(
+                "--seed {seed}: must be at most {}, the largest integer in TOML",
+                i64::MAX
+            )));
         }
         if self.epoch_start.is_some_and(|epoch| epoch > 0) {
             return Err(LabError::Usage(
-                "--epoch_start: a run knows where it stopped; --resume goes on there, and --checkpoint starts a new one \
-                 from weights"
+                "--epoch_start is not supported: --resume continues a run where it stopped, and --checkpoint starts a new \
+                 run from weights"
                     .into(),
             ));
         }
-        let below = file.map(Recipe::layers).transpose()?;
-        let recipe = Recipe::of_layers(below.iter().cloned().chain([self.layer()?]))
+        let base = file.map(Recipe::layers).transpose()?;
+        let recipe = Recipe::of_layers(base.iter().cloned().chain([self.layer()?]))
             .and_then(|recipe| recipe.validate().map(|()| recipe).map_err(|error| error.to_string()));
         let recipe = recipe.map_err(|message| {
-            // What is wrong without the flags is wrong in the file.
+            // An error that the file has without the flags is the file's.
             let alone = |layer| Recipe::of_layers([layer])?.validate().map_err(|error| error.to_string());
-            match (file, below.map(alone)) {
+            match (file, base.map(alone)) {
                 (Some(file), Some(Err(of_file))) if of_file == message => {
                     LabError::Usage(format!("recipe {}: {message}", file.display()))
                 }

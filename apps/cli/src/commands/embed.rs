@@ -11,7 +11,7 @@ use qare_lab::{LabError, Result};
 use super::images_of_run;
 use crate::backend::{NAME, Plain, device_for};
 use crate::cli::{EmbedArgs, Part};
-use crate::output::say;
+use crate::output::print_line;
 use crate::progress::show;
 
 /// Writes the features of a dataset's part, with labels and file names.
@@ -48,7 +48,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
     if checkpoint.foreign && args.trained_on.is_none() {
-        say(format!(
+        print_line(format!(
             "note: {} does not say what it was trained on; images are prepared as those of {dataset}, --trained-on names another",
             checkpoint.file.display()
         ));
@@ -92,14 +92,16 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     let embedded = embed::<Plain>(&checkpoint, &parts, normalization, precision, workers, &device)?;
     match embedded.unlabelled() {
         0 => {}
-        all if all == embedded.rows() => say("note: the images have no labels, and none are written"),
-        some => say(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", embedded.rows())),
+        all if all == embedded.rows() => print_line("note: the images have no labels, and none are written"),
+        some => {
+            print_line(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", embedded.rows()))
+        }
     }
     match format.as_str() {
         "npy" => embedded.write_npy(&args.output)?,
         _ => embedded.write_safetensors(&args.output)?,
     }
-    say(format!(
+    print_line(format!(
         "features of {} images ({} dimensions) saved as {}",
         embedded.rows(),
         embedded.dim(),

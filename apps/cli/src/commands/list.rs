@@ -1,39 +1,39 @@
-//! `qare list` and `qare devices`: what there is to choose from.
+//! `qare list` and `qare devices`: print the available choices.
 
 use indicatif::BinaryBytes;
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 
 use crate::backend::{NAME, devices};
-use crate::output::say;
+use crate::output::print_line;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 
 /// Prints methods, backbones, datasets and the backend.
 pub fn list() -> Result<()> {
-    say("methods");
+    print_line("methods");
     for method in Method::ALL {
-        say(format!("  {method:<16}{}", method.about()));
+        print_line(format!("  {method:<16}{}", method.about()));
     }
-    say("\nbackbones");
+    print_line("\nbackbones");
     for backbone in BackboneName::ALL {
-        say(format!("  {backbone:<16}{} features", backbone.feature_dim()));
+        print_line(format!("  {backbone:<16}{} features", backbone.feature_dim()));
     }
-    say("\ndatasets");
+    print_line("\ndatasets");
     for dataset in DatasetName::ALL {
-        say(format!("  {:<16}{}", dataset.to_string(), dataset.about()));
+        print_line(format!("  {:<16}{}", dataset.to_string(), dataset.about()));
     }
-    say(format!("\nbackend\n  {}", NAME));
+    print_line(format!("\nbackend\n  {}", NAME));
     Ok(())
 }
 
-/// Prints every device with what `--device` calls it.
+/// Prints every device with its value of `--device`.
 pub fn list_devices() -> Result<()> {
     let devices = devices()?;
-    say(format!("backend {NAME}"));
+    print_line(format!("backend {NAME}"));
     for device in devices {
         let memory = device.memory.map_or(String::new(), |bytes| format!(", {}", BinaryBytes(bytes)));
-        say(format!("  --device {:<6}{}{memory}", device.choice, device.name));
+        print_line(format!("  --device {:<6}{}{memory}", device.choice, device.name));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The subcommands, a file each: from flags to calls of the library, and what is printed of them.
+//! The subcommands, one file each: they turn flags into library calls and print the results.
 
 mod data;
 mod embed;
@@ -20,7 +20,7 @@ use qare_lab::{LabError, Result};
 use crate::bench;
 use crate::cli::{CheckpointFlags, Command, DataCommand, MachineFlags};
 
-/// Does what the call asks for.
+/// Runs the subcommand.
 pub fn execute(command: Command) -> Result<()> {
     match command {
         Command::Pretrain(args) => pretrain::pretrain_command(args),
@@ -38,16 +38,19 @@ pub fn execute(command: Command) -> Result<()> {
     }
 }
 
-/// What a call says of its checkpoint.
+/// The properties that the flags state of a checkpoint.
 fn stated(flags: &CheckpointFlags) -> Stated {
     Stated { dataset: flags.dataset, method: flags.method, backbone: flags.backbone }
 }
 
-/// The recipe of a checkpoint, with what the call says about machine and probe.
+/// The recipe of a checkpoint, with the machine and probe settings of the flags.
+///
+/// # Errors
+/// If a flag contradicts the checkpoint, or the folder of the images is not known.
 fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     let given = [
-        // Files of other programs do not tell their method.
+        // Weights of other programs do not record a method.
         (
             "method",
             flags.method.filter(|_| !checkpoint.foreign).map(|name| name.to_string()),
@@ -77,27 +80,27 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     Ok(recipe)
 }
 
-/// Where the images are: as the call says, or as the run that some weights are of.
+/// The folder of the images: the one that the call gives, or else the one that the run was trained on.
 ///
 /// # Errors
-/// If the call says nothing, and the run's folder is not there or is not known.
-fn images_of_run(weights: &Path, said: Option<PathBuf>, of_run: Option<PathBuf>) -> Result<Option<PathBuf>> {
-    let Some(dir) = said.is_none().then_some(of_run).flatten() else { return absolute(said) };
+/// If the call gives none, and the run's folder is a relative path or does not exist.
+fn images_of_run(weights: &Path, given: Option<PathBuf>, of_run: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    let Some(dir) = given.is_none().then_some(of_run).flatten() else { return absolute(given) };
     let problem = if dir.is_relative() {
-        "a relative path, which may mean another folder here"
+        "a relative path that may lead to another folder here"
     } else if !dir.is_dir() {
         "which is not there"
     } else {
         return Ok(Some(dir));
     };
     Err(LabError::Usage(format!(
-        "{} was trained on images in {}, {problem}: say where they are with --data-dir DIR",
+        "{} was trained on images in {}, {problem}; give their folder with --data-dir DIR",
         weights.display(),
         dir.display()
     )))
 }
 
-/// The dataset that a probe is to be of; none where that is the one of the run.
-fn elsewhere(recipe: &Recipe, dataset: Option<DatasetName>) -> Option<DatasetName> {
+/// The dataset to probe, or `None` if it is the run's own.
+fn other_dataset(recipe: &Recipe, dataset: Option<DatasetName>) -> Option<DatasetName> {
     dataset.filter(|dataset| *dataset != recipe.dataset)
 }

@@ -15,19 +15,19 @@ use qare_lab::{LabError, Result};
 use super::test::test_and_record;
 use crate::backend::{Device, NAME, Training, device_name, devices_of};
 use crate::cli::{ExistingFlags, PretrainArgs, RecipeFlags};
-use crate::dashboard::{Dashboard, Killed, until_killed};
-use crate::output::say;
+use crate::dashboard::{Dashboard, Killed, catch_kill};
+use crate::output::print_line;
 use crate::progress::{PlainProgress, show};
 use crate::{interrupt, terminal};
 
 pub fn pretrain_command(args: PretrainArgs) -> Result<()> {
-    let recipe = args.flags.over(args.config.as_deref())?;
-    let prepared = Prepared::of(&recipe, &args.flags, args.existing)?.announced();
+    let recipe = args.flags.to_recipe(args.config.as_deref())?;
+    let prepared = Prepared::of(&recipe, &args.flags, args.existing)?.print_header();
     train(&prepared.run, &prepared.images.splits, &prepared.devices, prepared.no_tui)?;
     Ok(())
 }
 
-/// A run that can start: locked, with its devices and its images.
+/// A run that is ready to start: its folder is locked, its devices are open and its images are loaded.
 pub struct Prepared {
     pub run: OpenRun,
     pub devices: Vec<Device>,
@@ -36,7 +36,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Looks at an existing run and at the devices before the images are read, which may take a while.
+    /// Prepares a run. Checks the run folder and the devices first, since reading the images may take long.
     pub fn of(recipe: &Recipe, flags: &RecipeFlags, existing: ExistingFlags) -> Result<Self> {
         recipe.method.built_in()?;
         let run = OpenRun::of(recipe, existing.into())?;
@@ -44,31 +44,29 @@ impl Prepared {
         let images = Images::for_training(recipe, &show)?;
         match &flags.without_effect(recipe)[..] {
             [] => {}
-            [one] => say(format!("note: {one} has no effect on {}", recipe.method)),
-            several => say(format!("note: {} have no effect on {}", several.join(" and "), recipe.method)),
+            [one] => print_line(format!("note: {one} has no effect on {}", recipe.method)),
+            several => print_line(format!("note: {} have no effect on {}", several.join(" and "), recipe.method)),
         }
         Ok(Self { run, devices, images, no_tui: flags.machine.no_tui })
     }
 
-    /// The same, after printing what is to be trained, on what, and where.
-    pub fn announced(self) -> Self {
+    /// Prints a line with method, dataset, backbone, epochs and devices, and returns `self`.
+    pub fn print_header(self) -> Self {
         let recipe = &self.run.recipe;
         let images = recipe.method.images(recipe, &self.images.splits).len();
         let training = match recipe.method.plan(recipe) {
-            Some(plan) => format!("{} of {} × {} views", counted(recipe.epochs), recipe.batch_size, plan.views),
+            Some(plan) => format!("{} of {} × {} views", count_epochs(recipe.epochs), recipe.batch_size, plan.views),
             None => "untrained".to_string(),
         };
-        let on = match &recipe.devices()[..] {
+        let devices = match &recipe.devices()[..] {
             [_] => device_name(&self.devices[0]).map_or(String::new(), |name| format!(" on {name}")),
             several => {
-                format!(
-                    ", devices {}",
-                    several.iter().flatten().map(|it| it.to_string()).collect::<Vec<_>>().join(", ")
-                )
+                let names: Vec<String> = several.iter().flatten().map(|device| device.to_string()).collect();
+                format!(", devices {}", names.join(", "))
             }
         };
-        say(format!(
-            "{} on {} ({}), {}, {training}, backend {NAME}{on}",
+        print_line(format!(
+            "{} on {} ({}), {}, {training}, backend {NAME}{devices}",
             recipe.method,
             recipe.dataset,
             self.images.described(images),
@@ -88,27 +86,29 @@ impl From<ExistingFlags> for Existing {
     }
 }
 
-/// Stage 1. What learned from labels has a classifier of its own, whose test accuracy is told at the end.
+/// Runs stage 1. A method that learns from labels trains a classifier too; its test accuracy is printed at the end.
 pub fn train(run: &OpenRun, splits: &Splits, devices: &[Device], no_tui: bool) -> Result<RunFolder> {
     let recipe = &run.recipe;
-    let trained = watched(&resume_hint(&run.folder), no_tui, |options| {
+    let trained = with_progress(&resume_hint(&run.folder), no_tui, |options| {
         train_built_in::<Training>(run, splits, devices, options)
     })?;
-    tell(&trained, recipe);
+    print_summary(&trained, recipe);
     let folder = trained.folder;
-    let learned_labels = recipe.method.plan(recipe).is_some_and(|plan| plan.labelled);
-    if learned_labels && !splits.test.is_empty() && splits.test.is_labeled() {
+    let has_classifier = recipe.method.plan(recipe).is_some_and(|plan| plan.labelled);
+    if has_classifier && !splits.test.is_empty() && splits.test.is_labeled() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
         test_and_record(&checkpoint, SUPERVISED, splits, recipe, &devices[0])?;
     }
     Ok(folder)
 }
 
-/// What `results.json` calls the test of a classifier that was trained with its backbone.
+/// The key in `results.json` of the test of a classifier that was trained together with its backbone.
 const SUPERVISED: &str = "supervised";
 
-/// A training under the eyes of whoever called it: in the dashboard or as lines, stopped by Ctrl-C. `hint` says how to go on.
-pub fn watched<T>(
+/// Runs a training with its progress in the dashboard or as plain lines, and lets Ctrl-C stop it.
+///
+/// `hint` tells the user how to continue a training that was killed from the dashboard.
+pub fn with_progress<T>(
     hint: &str,
     no_tui: bool,
     training: impl FnOnce(TrainOptions<'_, Training>) -> Result<T>,
@@ -123,26 +123,26 @@ pub fn watched<T>(
         }
     };
     let options = TrainOptions { backend: NAME, interrupter, renderer: Some(&open), backbone: None };
-    let done = until_killed(|| training(options));
+    let result = catch_kill(|| training(options));
     interrupt::training_has_ended();
-    done.unwrap_or_else(|Killed| Err(LabError::Interrupted(format!("killed from the dashboard; {hint}"))))
+    result.unwrap_or_else(|Killed| Err(LabError::Interrupted(format!("killed from the dashboard; {hint}"))))
 }
 
-/// So many epochs, in words.
-pub fn counted(epochs: usize) -> String {
+/// A number of epochs in words: `1 epoch`, `2 epochs`.
+pub fn count_epochs(epochs: usize) -> String {
     if epochs == 1 { "1 epoch".into() } else { format!("{epochs} epochs") }
 }
 
-/// Prints how training ended.
-fn tell(trained: &Trained, recipe: &Recipe) {
+/// Prints how the training ended.
+fn print_summary(trained: &Trained, recipe: &Recipe) {
     let path = trained.folder.path().display();
     match trained.epochs {
-        // The library has noted it.
+        // The library has already logged it.
         TrainedEpochs::Complete => {}
-        TrainedEpochs::Untrained => say(format!("untrained {} saved in {path}", recipe.backbone)),
-        TrainedEpochs::Some { epochs, loss, seconds } => say(format!(
+        TrainedEpochs::Untrained => print_line(format!("untrained {} saved in {path}", recipe.backbone)),
+        TrainedEpochs::Some { epochs, loss, seconds } => print_line(format!(
             "{} in {} ({:.1} s an epoch), final loss {loss:.4}; saved in {path}",
-            counted(epochs),
+            count_epochs(epochs),
             duration(seconds),
             seconds / epochs as f64
         )),

@@ -9,19 +9,19 @@ use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::Checkpoint;
 use qare_lab::{LabError, Result};
 
-use super::pretrain::{counted, watched};
-use super::{elsewhere, recipe_of, stated};
+use super::pretrain::{count_epochs, with_progress};
+use super::{other_dataset, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, Training, device_for, devices_of};
 use crate::cli::ProbeArgs;
-use crate::output::say;
+use crate::output::print_line;
 use crate::progress::show;
 
 pub fn probe_command(args: ProbeArgs) -> Result<()> {
     let checkpoint = Checkpoint::of_run_or_file(&args.from.checkpoint, &stated(&args.from))?;
     let mut recipe = recipe_of(&checkpoint, &args.from)?;
-    recipe.probe.dataset = elsewhere(&recipe, args.from.dataset.or(recipe.probe.dataset));
+    recipe.probe.dataset = other_dataset(&recipe, args.from.dataset.or(recipe.probe.dataset));
     recipe.probe.finetune = args.from.finetune.unwrap_or(recipe.probe.finetune);
-    // Asked for here, it needs --finetune; of the run's recipe, it waits for that.
+    // The flag needs --finetune, which is checked below; the recipe's setting applies only with fine-tuning.
     recipe.probe.augment = args.augment || (recipe.probe.augment && recipe.probe.finetune);
     if let (Some(rate), true) = (args.learning_rate, recipe.probe.finetune) {
         return Err(LabError::Usage(format!(
@@ -34,7 +34,7 @@ pub fn probe_command(args: ProbeArgs) -> Result<()> {
     recipe.validate()?;
     let devices = match devices_of(&recipe) {
         Ok(devices) => devices,
-        // The machine may be another than the run's.
+        // The run may come from a machine with other devices.
         Err(_) => {
             let device = device_for(args.from.machine.device, recipe.main_device())?;
             recipe.precision.require::<Plain>(NAME, &device)?;
@@ -48,7 +48,7 @@ pub fn probe_command(args: ProbeArgs) -> Result<()> {
     Ok(())
 }
 
-/// Probes a checkpoint, prints what that found, and saves it.
+/// Probes a checkpoint, prints the accuracies, and saves classifier and figures.
 pub fn probe_and_save(
     checkpoint: &Checkpoint,
     recipe: &Recipe,
@@ -58,22 +58,22 @@ pub fn probe_and_save(
     no_tui: bool,
 ) -> Result<ProbeResult<Plain>> {
     let tuning_folder = target.tuning_folder();
-    let probed = watched(&finetune::hint(&tuning_folder), no_tui, |training| {
+    let probed = with_progress(&finetune::hint(&tuning_folder), no_tui, |training| {
         let options = ProbeOptions { on_progress: &show, training, tuning_folder };
         probe::<Training>(checkpoint, recipe, splits, devices, target, options)
     })?;
-    // The figures first: they are there even if nothing can be saved.
+    // Printed before saving, so that the figures are not lost if saving fails.
     let (what, name) = if recipe.probe.finetune { ("fine-tuned", "fine-tuning") } else { ("linear probe", "probe") };
-    say(format!(
-        "{name}: {} in {}; saving it as {}",
-        counted(recipe.probe.epochs),
+    print_line(format!(
+        "{name}: {} in {}; saving as {}",
+        count_epochs(recipe.probe.epochs),
         duration(probed.seconds),
         target.weights().display()
     ));
     let result = &probed.result;
-    say(format!("train accuracy: {:.2} %", result.train.accuracy));
-    say(format!("kNN-{} accuracy: {:.2} %", probed.neighbours, result.knn));
-    say(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
+    print_line(format!("train accuracy: {:.2} %", result.train.accuracy));
+    print_line(format!("kNN-{} accuracy: {:.2} %", probed.neighbours, result.knn));
+    print_line(format!("{what} test accuracy: {:.2} %", result.test.accuracy));
     probed.save()?;
     Ok(probed.result)
 }

@@ -1,4 +1,4 @@
-//! `qare sweep`: one recipe with several methods and seeds, and tables of what they come to.
+//! `qare sweep`: runs a recipe with several methods and seeds, and tabulates the results.
 
 use std::path::Path;
 
@@ -20,16 +20,16 @@ use super::pretrain::train;
 use super::probe::probe_and_save;
 use crate::backend::{NAME, devices_of};
 use crate::cli::SweepArgs;
-use crate::output::{complain, say};
+use crate::output::{eprint_line, print_line};
 use crate::progress::show;
 
-/// Runs, or resumes, what is missing of methods × seeds; prints the table, and writes it where the runs are.
+/// Completes every run of methods × seeds, prints the table, and writes it beside the run folders.
 pub fn sweep_command(args: SweepArgs) -> Result<()> {
     if args.flags.seed.is_some() || args.flags.method.is_some() {
-        return Err(LabError::Usage("a sweep takes its seeds and methods from --seeds and --methods".into()));
+        return Err(LabError::Usage("--seed and --method have no place in a sweep: use --seeds and --methods".into()));
     }
     let methods = if args.methods.is_empty() {
-        vec![args.flags.over(recipe_file(&args))?.method.built_in()?]
+        vec![args.flags.to_recipe(recipe_file(&args))?.method.built_in()?]
     } else {
         without_repeats(&args.methods)
     };
@@ -37,9 +37,9 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     let recipes: Vec<Recipe> = methods
         .iter()
         .flat_map(|method| seeds.iter().map(move |seed| (*method, *seed)))
-        .map(|(method, seed)| one_of(&args, method, seed))
+        .map(|(method, seed)| run_recipe(&args, method, seed))
         .collect::<Result<_>>()?;
-    // Every folder is looked at, and is ours, before hours are spent on the first.
+    // All folders are locked and all devices checked before the first run, which may take hours.
     let mut runs = Vec::with_capacity(recipes.len());
     for recipe in &recipes {
         runs.push(OpenRun::of(recipe, Existing::Resume)?);
@@ -47,19 +47,19 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     }
 
     let no_tui = args.flags.machine.no_tui;
-    let mut data = Data::default();
+    let mut datasets = Datasets::default();
     let mut table = SweepTable::default();
     let mut failed = Vec::new();
     let count = runs.len();
     for (number, run) in runs.iter().enumerate() {
-        let named = format!("{}, seed {}", run.recipe.method, run.recipe.seed);
-        match results_of(run, &format!("[{}/{count}] {named}", number + 1), &mut data, no_tui) {
+        let name = format!("{}, seed {}", run.recipe.method, run.recipe.seed);
+        match complete_run(run, &format!("[{}/{count}] {name}", number + 1), &mut datasets, no_tui) {
             Ok(results) => table.runs.push(Run::of(&run.recipe, &results)?),
-            Err(stopped @ LabError::Interrupted(_)) => return Err(stopped),
-            // The others are run all the same.
+            Err(interrupted @ LabError::Interrupted(_)) => return Err(interrupted),
+            // A failed run does not stop the remaining ones.
             Err(error) => {
-                complain(format!("{named} failed: {error}"));
-                failed.push(named);
+                eprint_line(format!("{name} failed: {error}"));
+                failed.push(name);
             }
         }
     }
@@ -67,23 +67,24 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     if table.runs.is_empty() {
         return Err(LabError::Failed(format!("all {count} runs failed: {}", failed.join("; "))));
     }
-    let name = name_of(&args, &recipes[0]);
+    let name = table_name(&args, &recipes[0]);
     let file = |end: &str| recipes[0].out.join(format!("sweep_{name}{end}"));
     let markdown = table.markdown();
-    say(format!("\n{markdown}"));
+    print_line(format!("\n{markdown}"));
     for (end, text) in
         [(".md", markdown), (".csv", table.csv()), ("_runs.csv", table.csv_of_runs()), (".tex", table.latex())]
     {
         write_whole(&file(end), text.as_bytes())?;
     }
-    say(format!(
-        "accuracies on the test split in percent, mean ± standard deviation of three seeds and more; saved as {}, with .csv, \
-         _runs.csv and .tex beside it",
+    print_line(format!(
+        "test accuracies in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv and \
+         .tex beside it",
         file(".md").display()
     ));
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(LabError::Failed(format!("{} of {count} runs failed: {}", failed.len(), failed.join("; ")))),
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(LabError::Failed(format!("{} of {count} runs failed: {}", failed.len(), failed.join("; "))))
     }
 }
 
@@ -91,13 +92,13 @@ fn recipe_file(args: &SweepArgs) -> Option<&Path> {
     args.recipe.as_deref().or(args.config.as_deref())
 }
 
-/// What the tables' files are called: as the recipe's file, or as what the flags name.
-fn name_of(args: &SweepArgs, first: &Recipe) -> String {
+/// The name in the tables' file names: the stem of the recipe file, or `DATASET_BACKBONE` without one.
+fn table_name(args: &SweepArgs, first: &Recipe) -> String {
     let name = match recipe_file(args) {
         Some(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         None => format!("{}_{}", first.dataset, first.backbone),
     };
-    // A folder that the call names is not the recipe's.
+    // Two folders of images given with --data-dir get two tables.
     let images = args.flags.machine.data_dir.as_ref().and_then(|_| run_folder::images_of(first));
     [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
 }
@@ -112,35 +113,35 @@ fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
     kept
 }
 
-/// The recipe of one run. Its folder's name ends in the seed.
-fn one_of(args: &SweepArgs, method: Method, seed: u64) -> Result<Recipe> {
+/// The recipe of one run. The seed ends the name of its folder.
+fn run_recipe(args: &SweepArgs, method: Method, seed: u64) -> Result<Recipe> {
     let mut flags = args.flags.clone();
     flags.method = Some(method);
     flags.seed = Some(seed);
-    let recipe = flags.over(recipe_file(args))?;
+    let recipe = flags.to_recipe(recipe_file(args))?;
     let id = recipe.id.as_ref().map_or(format!("seed_{seed}"), |id| format!("{id}_seed_{seed}"));
     Ok(Recipe { id: Some(id), ..recipe })
 }
 
-/// The datasets of a sweep, whole, read when a run is the first to need them.
+/// The complete datasets of a sweep. Each is read when the first run needs it.
 #[derive(Default)]
-struct Data {
+struct Datasets {
     training: Option<Splits>,
     probing: Option<Splits>,
 }
 
-impl Data {
+impl Datasets {
     /// The dataset that a recipe trains on.
     fn training(&mut self, recipe: &Recipe) -> Result<&Splits> {
         if self.training.is_none() {
             self.training = Some(Source::of(recipe, recipe.dataset).load(&show)?);
         }
-        Ok(self.training.as_ref().expect("it has just been read"))
+        Ok(self.training.as_ref().expect("the dataset is loaded"))
     }
 }
 
-/// The same images once more; their pixels are shared.
-fn shared(splits: &Splits) -> Splits {
+/// Clones the splits. The pixels are shared, not copied.
+fn clone_splits(splits: &Splits) -> Splits {
     let skipped = splits.skipped.iter().filter_map(|image| match image {
         DataError::BadImage { path, problem } => {
             Some(DataError::BadImage { path: path.clone(), problem: problem.clone() })
@@ -154,46 +155,47 @@ fn shared(splits: &Splits) -> Splits {
     }
 }
 
-/// The results of a run, which is trained and probed as far as it has not been.
-fn results_of(run: &OpenRun, title: &str, data: &mut Data, no_tui: bool) -> Result<Value> {
+/// Trains and probes a run unless that is already done, and returns its results.
+fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: bool) -> Result<Value> {
     let OpenRun { recipe, folder, .. } = run;
     let results = || run_folder::results(&results_file(folder.path())).map(Value::Object);
     let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
     let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs);
-    let probed = |results: &Value| {
+    let is_probed = |results: &Value| {
         let probe = &results[recipe.stage("probe")];
         probe["epoch"] == epochs && probe["settings"] == settings(recipe)
     };
     if recipe.dataset == DatasetName::Folder && folder.exists() {
-        // The folder of a run may hold other images by now.
-        let splits = data.training(recipe)?;
+        // The folder of images may have changed since the run was trained.
+        let splits = datasets.training(recipe)?;
         if let Some(record) = RunRecord::read(folder)? {
-            let splits = Images::taken(recipe, shared(splits)).splits;
+            let splits = Images::taken(recipe, clone_splits(splits)).splits;
             let images = recipe.method.images(recipe, &splits).len();
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;
         }
     }
-    if folder.exists() && trained && probed(&results()?) {
-        say(format!("{title}: is there already, in {}", folder.path().display()));
+    if folder.exists() && trained && is_probed(&results()?) {
+        print_line(format!("{title}: already complete, in {}", folder.path().display()));
         return results();
     }
-    say(format!("{title}: {}", folder.path().display()));
-    let elsewhere = recipe.probed() != recipe.dataset;
-    if !trained || !elsewhere {
-        data.training(recipe)?;
+    print_line(format!("{title}: {}", folder.path().display()));
+    let probes_other = recipe.probed() != recipe.dataset;
+    if !trained || !probes_other {
+        datasets.training(recipe)?;
     }
-    // What the probe needs is looked at before hours are spent on training.
-    if data.probing.is_none() && elsewhere {
-        data.probing = Some(Source::of(recipe, recipe.probed()).load(&show)?);
+    // Checked before training, which may take hours.
+    if datasets.probing.is_none() && probes_other {
+        datasets.probing = Some(Source::of(recipe, recipe.probed()).load(&show)?);
     }
-    let of_probe = if elsewhere { &data.probing } else { &data.training }.as_ref().expect("it has just been read");
-    probeable(recipe.probed(), of_probe)?;
-    if let Some(splits) = data.training.as_ref().filter(|_| !trained) {
-        train(run, &Images::taken(recipe, shared(splits)).splits, &devices_of(recipe)?, no_tui)?;
+    let probing = if probes_other { &datasets.probing } else { &datasets.training };
+    let probing = probing.as_ref().expect("the dataset is loaded");
+    probeable(recipe.probed(), probing)?;
+    if let Some(splits) = datasets.training.as_ref().filter(|_| !trained) {
+        train(run, &Images::taken(recipe, clone_splits(splits)).splits, &devices_of(recipe)?, no_tui)?;
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let target = ProbeTarget::of(&checkpoint, recipe, None)?;
-    let splits = Images::taken(recipe, shared(of_probe)).splits;
+    let splits = Images::taken(recipe, clone_splits(probing)).splits;
     probe_and_save(&checkpoint, recipe, &splits, &devices_of(recipe)?, &target, no_tui)?;
     results()
 }

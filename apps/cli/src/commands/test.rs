@@ -7,21 +7,21 @@ use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::Checkpoint;
 use qare_lab::{LabError, Result};
 
-use super::{elsewhere, recipe_of, stated};
+use super::{other_dataset, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, device_for};
 use crate::cli::TestArgs;
-use crate::output::say;
+use crate::output::print_line;
 use crate::progress::show;
 
 pub fn test_command(args: TestArgs) -> Result<()> {
     let flags = &args.from;
-    // A folder may hold several classifiers: which one is meant is told as it was told to `probe`.
+    // A folder may hold several classifiers. The flags that were given to `probe` select one.
     let stage = if flags.checkpoint.is_dir() {
         let run = Checkpoint::of_run_or_file(&flags.checkpoint, &stated(flags))?.recipe;
-        let mut asked = run.clone();
-        asked.probe.dataset = elsewhere(&run, flags.dataset.or(run.probe.dataset));
-        asked.probe.finetune = flags.finetune.unwrap_or(run.probe.finetune);
-        asked.stage("probe")
+        let mut requested = run.clone();
+        requested.probe.dataset = other_dataset(&run, flags.dataset.or(run.probe.dataset));
+        requested.probe.finetune = flags.finetune.unwrap_or(run.probe.finetune);
+        requested.stage("probe")
     } else {
         String::new()
     };
@@ -47,7 +47,7 @@ pub fn test_command(args: TestArgs) -> Result<()> {
     if let Some(size) = flags.image_size.filter(|size| *size != trained && !checkpoint.foreign) {
         return Err(LabError::Usage(format!(
             "--image-size {size}: the classifier of {} was trained on images of {trained}×{trained}; \
-             `qare probe --image-size {size}` trains another",
+             train one for this size with `qare probe --image-size {size}`",
             checkpoint.file.display()
         )));
     }
@@ -58,7 +58,7 @@ pub fn test_command(args: TestArgs) -> Result<()> {
     recipe.precision.require::<Plain>(NAME, &device)?;
     let Images { splits, .. } = Images::for_probing(&recipe, &show)?;
     if let Some(dir) = recipe.data_dir.as_deref().filter(|_| recipe.probed() == DatasetName::Folder) {
-        say(format!("note: testing on {} images in {}", splits.test.len(), dir.display()));
+        print_line(format!("note: testing on {} images in {}", splits.test.len(), dir.display()));
     }
     test_and_record(&checkpoint, &recipe.stage("test"), &splits, &recipe, &device)
 }
@@ -72,10 +72,10 @@ pub fn test_and_record(
     device: &Device,
 ) -> Result<()> {
     let tested = test::<Plain>(checkpoint, splits, recipe.precision, recipe.num_workers, device)?;
-    say(format!("test loss: {:.4}", tested.evaluation.loss));
-    say(format!("test accuracy: {:.2} %", tested.evaluation.accuracy));
+    print_line(format!("test loss: {:.4}", tested.evaluation.loss));
+    print_line(format!("test accuracy: {:.2} %", tested.evaluation.accuracy));
     if let Some(note) = tested.record(stage)? {
-        say(format!("note: {note}"));
+        print_line(format!("note: {note}"));
     }
     Ok(())
 }

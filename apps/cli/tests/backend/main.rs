@@ -1,6 +1,6 @@
-//! The backend that this build is for, against the reference's values and against the CPU backends.
+//! Compares the backend of this build with the reference's values and with the CPU backends.
 
-// Those of the libraries, which run them on the CPU backends only.
+// The libraries' own test code, which the libraries run on the CPU backends only.
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../qare/tests/suite/golden.rs"]
 mod golden;
@@ -18,7 +18,7 @@ type Plain = burn_ndarray::NdArray;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 type Plain = burn_wgpu::Wgpu;
 
-/// Tolerances are those of the CPU backends: 1e-4 for a loss and 1e-3 for its gradient, relative.
+/// The relative tolerances equal those of the CPU backends: 1e-4 for a loss and 1e-3 for its gradient.
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod reference {
     use burn::backend::Autodiff;
@@ -41,8 +41,9 @@ mod reference {
     fn backbones_agree() {
         golden_backbone::check::<Autodiff<Plain>>("this backend");
     }
-    /// The half precisions that the device computes in; others are told.
-    fn halves() -> impl Iterator<Item = FloatDType> {
+
+    /// The half precisions that the device supports. Prints those that it does not.
+    fn half_precisions() -> impl Iterator<Item = FloatDType> {
         [FloatDType::F16, FloatDType::BF16].into_iter().filter(|dtype| {
             let supported = Plain::supports_dtype(&Default::default(), (*dtype).into());
             if !supported {
@@ -54,14 +55,14 @@ mod reference {
 
     #[test]
     fn losses_agree_in_half_precision() {
-        halves().for_each(golden::losses_in_half_precision::<Autodiff<Plain>>);
+        half_precisions().for_each(golden::losses_in_half_precision::<Autodiff<Plain>>);
     }
 
-    /// A convolution's sums over channels and pixels may be in half precision as well.
+    /// Factor on the tolerance: a convolution may accumulate over channels and pixels in half precision, too.
     const SLACK: f64 = 8.0;
 
     #[test]
     fn backbones_agree_in_half_precision() {
-        halves().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
+        half_precisions().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
     }
 }

@@ -1,5 +1,5 @@
-//! What a seed decides before any arithmetic of a backend is the same on all of them, bit for bit: the order of the
-//! images, their views, and the weights that training starts from.
+//! The order of the images, their views and the initial weights depend on the seed alone and are bitwise equal on all
+//! backends.
 
 use burn::data::dataloader::DataLoader;
 use burn::tensor::backend::Backend;
@@ -19,10 +19,10 @@ fn images() -> ImageSet {
     qare_data::load(DatasetName::Shapes, &LoadOptions::default()).unwrap().train.select(&(0..50).collect::<Vec<_>>())
 }
 
-/// Indices, shape and the bits of the pixels.
+/// Indices, shape, and the pixels as bits.
 type Batch = (Vec<usize>, Vec<usize>, Vec<u32>);
 
-/// Those of two epochs.
+/// The batches of two epochs.
 fn batches<B: Backend>(augmentation: Augmentation, views: usize) -> Vec<Batch> {
     let config = LoaderConfig {
         batch_size: 16,
@@ -60,13 +60,13 @@ fn the_order_of_the_images_and_their_views() {
     ];
     for (augmentation, views) in augmentations {
         let here = batches::<Plain>(augmentation, views);
-        assert!(here.len() == 8 && here[0].0 != here[4].0, "two epochs of four batches, each in an order of its own");
-        assert!(here == batches::<Flex>(augmentation, views), "{augmentation:?}: other than on flex");
-        assert!(here == batches::<NdArray>(augmentation, views), "{augmentation:?}: other than on ndarray");
+        assert!(here.len() == 8 && here[0].0 != here[4].0, "expected two epochs of four batches, in different orders");
+        assert!(here == batches::<Flex>(augmentation, views), "{augmentation:?}: differs from flex");
+        assert!(here == batches::<NdArray>(augmentation, views), "{augmentation:?}: differs from ndarray");
     }
 }
 
-/// Every network that a method trains.
+/// The initial weights of every network that a method trains.
 fn weights<B: Backend>(seed: u64) -> Vec<Vec<NamedTensor>> {
     let device = Default::default();
     let mut all: Vec<_> =
@@ -81,7 +81,7 @@ fn weights<B: Backend>(seed: u64) -> Vec<Vec<NamedTensor>> {
 #[test]
 fn the_weights_that_training_starts_from() {
     let here = weights::<Plain>(3);
-    assert!(here == weights::<Flex>(3), "other than on flex");
-    assert!(here == weights::<NdArray>(3), "other than on ndarray");
-    assert!(here != weights::<Plain>(4), "the seed decides nothing");
+    assert!(here == weights::<Flex>(3), "differs from flex");
+    assert!(here == weights::<NdArray>(3), "differs from ndarray");
+    assert!(here != weights::<Plain>(4), "the weights do not depend on the seed");
 }

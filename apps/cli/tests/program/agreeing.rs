@@ -1,4 +1,4 @@
-//! Every backend trains to the same figures: those of `flex`, which are written down beside this file.
+//! Every backend trains to the figures of `flex`, which are stored beside this file.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -8,8 +8,7 @@ use tempfile::tempdir;
 
 use crate::driving::{RunFolder, qare, succeeds, text};
 
-/// By how much a figure may differ, relative to its size: the backend sums in another order, and eight steps of training
-/// pass that on.
+/// Relative tolerance of a figure. Backends sum in different orders, and eight steps of training amplify the rounding errors.
 const TOLERANCE: f64 = if cfg!(feature = "flex") { 1e-4 } else { 1e-3 };
 
 const METHODS: [(&str, &[&str]); 9] = [
@@ -24,8 +23,8 @@ const METHODS: [(&str, &[&str]); 9] = [
     ("standard", &["--learning-rate", "0.01"]),
 ];
 
-/// The method's figures of an epoch of eight steps: the columns of the log between the score and the learning rate, and
-/// the loss.
+/// The loss and the method's figures after an epoch of eight steps: the columns of the log before the learning rate, without
+/// epoch and score.
 fn figures(method: &str, flags: &[&str], out: &Path) -> Map<String, Value> {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "128", "--data-size", "16", "--no-tui"]);
     succeeds(call.args(["--epochs", "1", "--method", method, "--out", text(out)]).args(flags));
@@ -33,13 +32,14 @@ fn figures(method: &str, flags: &[&str], out: &Path) -> Map<String, Value> {
     let log = folder.read("log.csv");
     let mut lines = log.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
-    let told = names.iter().zip(&values).take_while(|(name, _)| **name != "learning_rate");
-    told.filter(|(name, _)| !["epoch", "score"].contains(name))
+    let logged = names.iter().zip(&values).take_while(|(name, _)| **name != "learning_rate");
+    logged
+        .filter(|(name, _)| !["epoch", "score"].contains(name))
         .map(|(name, value)| (name.to_string(), json!(value.parse::<f64>().unwrap())))
         .collect()
 }
 
-fn written_down() -> (std::path::PathBuf, Value) {
+fn stored_figures() -> (std::path::PathBuf, Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/figures_of_flex.json");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|_| "{}".into());
     (path, serde_json::from_str(&text).unwrap())
@@ -53,16 +53,16 @@ fn assert_close(what: &str, found: &Value, expected: &Value, tolerance: f64) {
     assert!(error <= tolerance, "{what}: {found} for {expected}, off by {error:.1e}");
 }
 
-/// `QARE_WRITE_FIGURES=1` on `flex` writes down what is found, for a change that is meant to change it.
-fn writes() -> bool {
+/// Whether to update the stored figures: with `QARE_WRITE_FIGURES=1` on `flex`, after an intended change.
+fn updates_figures() -> bool {
     cfg!(feature = "flex") && std::env::var_os("QARE_WRITE_FIGURES").is_some()
 }
 
-fn write_down(name: &str, figures: Map<String, Value>) {
-    // Tests run side by side.
+fn store_figures(name: &str, figures: Map<String, Value>) {
+    // Tests run in parallel.
     static WRITING: Mutex<()> = Mutex::new(());
     let _writing = WRITING.lock().unwrap();
-    let (path, mut all) = written_down();
+    let (path, mut all) = stored_figures();
     all[name] = Value::Object(figures);
     std::fs::write(path, serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
 }
@@ -71,12 +71,12 @@ fn a_few_steps(method: &str) {
     let (_, flags) = METHODS.iter().find(|(name, _)| *name == method).unwrap();
     let out = tempdir().unwrap();
     let found = figures(method, flags, out.path());
-    if writes() {
-        write_down(method, found.clone());
+    if updates_figures() {
+        store_figures(method, found.clone());
     }
-    let (_, expected) = written_down();
+    let (_, expected) = stored_figures();
     for (name, found) in &found {
-        // Counted, not summed: one image is 1 % and more.
+        // Accuracies change in steps of 1 % or more, one image each.
         if !matches!(name.as_str(), "accuracy" | "positive" | "negative") {
             assert_close(&format!("{method}, {name}"), found, &expected[method][name], TOLERANCE);
         }
@@ -105,10 +105,10 @@ mod a_few_steps_of {
     methods!(simclr simclr_qare sparseclr sparseclr_qare rotationnet deepinfomax deepcluster relationnet standard);
 }
 
-/// By how many percentage points an accuracy may differ: 1.5 are six of the 400 test images.
+/// Tolerance of an accuracy in percentage points: six of the 400 test images.
 const POINTS: f64 = 1.5;
 
-/// Training, probe, kNN and test, each shorter than in the recipe: twenty steps, so that losses may differ by five times as much.
+/// The quickstart with fewer epochs and images. It trains for twenty steps, so the tolerance of losses is five times as large.
 #[test]
 fn the_quickstart_shortened() {
     let out = tempdir().unwrap();
@@ -124,10 +124,10 @@ fn the_quickstart_shortened() {
         .into_iter()
         .map(|(stage, figure)| (format!("{stage} {figure}"), results[stage][figure].clone()))
         .collect();
-    if writes() {
-        write_down("quickstart", found.clone());
+    if updates_figures() {
+        store_figures("quickstart", found.clone());
     }
-    let (_, expected) = written_down();
+    let (_, expected) = stored_figures();
     for (name, found) in &found {
         let (what, expected) = (format!("quickstart, {name}"), &expected["quickstart"][name]);
         if name.ends_with("loss") {

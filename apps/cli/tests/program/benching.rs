@@ -1,4 +1,4 @@
-//! `qare bench`: what it measures, writes, draws and compares.
+//! `qare bench`: figures, files, plots and comparisons.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::tempdir;
 use crate::cifar10_files::Cifar10;
 use crate::driving::{fails, qare, succeeds, text};
 
-/// A benchmark so small that its figures are worth nothing.
+/// A benchmark with the smallest sizes; its figures mean nothing.
 fn smallest(parts: &[&str]) -> Command {
     let mut call = qare(&["bench", "--quick", "--seconds", "0.001", "--max-batch", "128", "--max-views", "4"]);
     call.args(["--backbones", "conv4", "--batches", "4", "--images", "48", "--steps", "2"]).args(parts);
@@ -21,7 +21,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).expect("JSON")
 }
 
-/// The medians of a file of figures, by key.
+/// Keys and medians in a file of figures.
 fn medians(path: &Path) -> Vec<(String, f64)> {
     let figures = read(path);
     let figures = figures["figures"].as_array().unwrap();
@@ -69,13 +69,13 @@ fn every_part_has_its_figures() {
 }
 
 #[test]
-fn figures_of_other_parts_are_kept_on_demand() {
+fn figures_of_other_parts_are_kept_with_add() {
     let out = tempdir().unwrap();
     let json = out.path().join("figures.json");
     let run = |part: &str, add: &[&str]| {
         succeeds(smallest(&[part]).arg("--json").arg(&json).args(add));
         let parts = medians(&json).into_iter().map(|(key, _)| key.split('.').next().unwrap().to_string());
-        // Of a busy machine something more is told.
+        // On a busy machine the file also holds the load by other processes.
         parts.filter(|part| part != "others").collect::<Vec<_>>()
     };
     assert!(run("step", &[]).iter().all(|part| part == "step"));
@@ -121,7 +121,7 @@ fn two_files_give_ratios() {
         row(key).trim_start_matches(key).split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
     };
     assert_eq!(cells("objectives.sparseclr_qare.B64.K2"), ["2.00 ms", "8.00 ms", "0.25", "0.25"]);
-    // A share has no ratio, and a figure that only one of them has none either.
+    // A share has no ratio, and neither has a figure that only one file holds.
     assert!(row("step.conv4.B128.qare_share").ends_with("3.0 %"));
     assert!(row("views.ours").ends_with('–') && row("views.theirs").ends_with("1.00 s"));
     assert!(row("loader alone, in percent of a step, conv4, B = 128").contains("25.0 %"));
@@ -132,7 +132,7 @@ fn two_files_give_ratios() {
 }
 
 #[test]
-fn wrong_calls_are_told() {
+fn wrong_calls_are_refused() {
     let out = tempdir().unwrap();
     fails(
         &mut qare(&["bench", "speed"]),
@@ -145,14 +145,14 @@ fn wrong_calls_are_told() {
     fails(&mut qare(&["bench", "epoch", "--data-dir", "/no/such"]), 2, &["--data-dir /no/such"]);
     fails(&mut qare(&["bench", "views", "--plot", "times.png"]), 2, &["times.png", ".svg"]);
     fails(&mut qare(&["bench", "views", "--json", "/no/such/file.json"]), 2, &["/no/such"]);
-    // Nothing to draw is told, too.
+    // A plot without objectives is an error.
     let plot = out.path().join("times.svg");
     fails(smallest(&["loader"]).arg("--plot").arg(&plot), 2, &["objectives"]);
     assert!(!plot.exists());
 }
 
 #[test]
-fn files_that_cannot_be_compared_are_told() {
+fn files_that_cannot_be_compared_are_refused() {
     let out = tempdir().unwrap();
     let sound = file(out.path(), "ours", 0.002);
     fails(&mut qare(&["bench", "--compare", text(&sound)]), 2, &["--compare"]);

@@ -1,7 +1,6 @@
-//! Runs on CIFAR-10 in its official binary form, whole and damaged.
+//! Runs on CIFAR-10's official binary files, whole and damaged.
 //!
-//! The files have their full size; but for the images that are trained on they are zeros, which the file system need not
-//! store.
+//! The files have their full size. Only the images that are trained on are written; the rest are holes in sparse files.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -14,14 +13,14 @@ use crate::driving::{RunFolder, fails, qare, succeeds, text};
 
 const RECORD: usize = 1 + 3 * 32 * 32;
 const FILE: usize = 10_000 * RECORD;
-/// Images that are more than black.
+/// Number of images that are not black.
 const DRAWN: usize = 48;
 
 fn files() -> impl Iterator<Item = String> {
     (1..=5).map(|batch| format!("data_batch_{batch}.bin")).chain(["test_batch.bin".to_string()])
 }
 
-/// A folder with `cifar-10-batches-bin` in it.
+/// A folder that holds `cifar-10-batches-bin`.
 pub struct Cifar10(pub TempDir);
 
 impl Cifar10 {
@@ -34,7 +33,7 @@ impl Cifar10 {
         for (index, record) in records.chunks_exact_mut(RECORD).enumerate() {
             record[0] = (index % 10) as u8;
             for pixel in &mut record[1..] {
-                // A linear congruential generator: any noise will do.
+                // Noise from a linear congruential generator.
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 *pixel = (state >> 24) as u8;
             }
@@ -52,7 +51,7 @@ impl Cifar10 {
     }
 }
 
-/// The main job, on a few images.
+/// Pre-training with the README's flags, on a few images.
 fn pretrain(data: &Cifar10, out: &Path) -> Command {
     let words = "pretrain --dataset cifar10 --method sparseclr_qare --backbone conv4 --seed 1 --data_size 256 --epochs 5 \
                  --alpha 1 --beta 0.5 --no-tui --train_images 48";
@@ -71,19 +70,19 @@ fn the_three_stages_work_on_cifar10() {
         let weights = run.file(&format!("sparseclr_qare_cifar10_conv4_seed_1_epoch_{epoch}.safetensors"));
         assert!(weights.is_file() && weights.with_extension("optimizer").is_file(), "{:?}", run.names());
     }
-    // The data may have moved since.
+    // The data may have moved since training.
     let mut probe = qare(&["probe", "--epochs", "5", "--checkpoint", text(run.path()), "--data-dir"]);
     succeeds(probe.arg(data.file("")));
-    let said = succeeds(qare(&["test", "--checkpoint", text(run.path()), "--data-dir"]).arg(data.0.path()));
+    let printed = succeeds(qare(&["test", "--checkpoint", text(run.path()), "--data-dir"]).arg(data.0.path()));
     let results = run.results();
     assert_eq!(results["test"]["images"], 10_000);
     let accuracy = results["test"]["accuracy"].as_f64().unwrap();
     assert_eq!(results["probe"]["test_accuracy"].as_f64(), Some(accuracy));
-    assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+    assert_eq!(printed.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
 }
 
 #[test]
-fn damaged_files_are_told_with_file_and_place() {
+fn damaged_files_are_errors_with_file_and_position() {
     let (data, out) = (Cifar10::new(), tempdir().unwrap());
     let made = out.path().join("made");
     let change = |name: &str, change: &dyn Fn(&mut File)| {
@@ -111,5 +110,5 @@ fn damaged_files_are_told_with_file_and_place() {
 
     fs::remove_file(data.file("data_batch_3.bin")).unwrap();
     fails(&mut pretrain(&data, &made), 1, &["data_batch_3.bin", "is missing"]);
-    assert!(!made.exists(), "nothing is made before the data is read");
+    assert!(!made.exists(), "the run folder is created after the data is read");
 }

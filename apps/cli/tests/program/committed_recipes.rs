@@ -1,4 +1,4 @@
-//! The recipes of the repository: each is run for a few steps, on files in the official layouts.
+//! Runs each recipe of the repository for a few steps, on files in the official layouts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Runs every recipe of a dataset's folder.
-fn all_of(dataset: &str) {
+/// Runs all recipes of a dataset.
+fn run_all_of(dataset: &str) {
     let data = tempdir().unwrap();
     official_files::write(dataset, data.path());
     let recipes = files(&configs().join(dataset));
@@ -46,8 +46,8 @@ fn all_of(dataset: &str) {
         let mut call = qare(&["run", text(file), "--no-tui", "--data-dir", text(&data), "--out", text(&out)]);
         call.args(["--epochs", "1", "--train-images", "16", "--test-images", "20", "--data-size", "8"]);
         let views = if method == "relationnet" { "3" } else { "2" };
-        let said = succeeds(call.args(["--K", views, "--clusters", "4"]));
-        assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{}: {said}", file.display());
+        let printed = succeeds(call.args(["--K", views, "--clusters", "4"]));
+        assert!(printed.lines().last().unwrap().starts_with("test accuracy: "), "{}: {printed}", file.display());
         let run = RunFolder(files(out.path()).remove(0));
         let recipe = run.recipe();
         assert_eq!((recipe["method"].as_str(), recipe["dataset"].as_str()), (Some(method.as_str()), Some(dataset)));
@@ -60,37 +60,37 @@ fn all_of(dataset: &str) {
 
 #[test]
 fn recipes_of_cifar10_run() {
-    all_of("cifar10");
+    run_all_of("cifar10");
 }
 
 #[test]
 fn recipes_of_cifar100_run() {
-    all_of("cifar100");
+    run_all_of("cifar100");
 }
 
 #[test]
 fn recipes_of_supercifar100_run() {
-    all_of("supercifar100");
+    run_all_of("supercifar100");
 }
 
 #[test]
 fn recipes_of_tiny_run() {
-    all_of("tiny");
+    run_all_of("tiny");
 }
 
 #[test]
 fn recipes_of_stl10_run() {
-    all_of("stl10");
+    run_all_of("stl10");
 }
 
 #[test]
 fn recipes_of_slim_run() {
-    all_of("slim");
+    run_all_of("slim");
 }
 
 #[test]
 fn recipes_of_folder_run() {
-    all_of("folder");
+    run_all_of("folder");
 }
 
 #[test]
@@ -98,6 +98,6 @@ fn the_quickstart_runs_without_any_files() {
     let out = tempdir().unwrap();
     let file = configs().join("quickstart.toml");
     let mut call = qare(&["run", text(&file), "--no-tui", "--out", text(&out)]);
-    let said = succeeds(call.args(["--epochs", "1", "--train-images", "16", "--data-size", "8"]));
-    assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{said}");
+    let printed = succeeds(call.args(["--epochs", "1", "--train-images", "16", "--data-size", "8"]));
+    assert!(printed.lines().last().unwrap().starts_with("test accuracy: "), "{printed}");
 }

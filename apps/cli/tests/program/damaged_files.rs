@@ -1,4 +1,4 @@
-//! Damaged files of a run: exit code 1, the file named, and nothing changed.
+//! Damaged files of a run: exit code 1, a message that names the file, and no file changed.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn resume(out: &Path) -> Command {
     call
 }
 
-/// Puts other bytes in a file, makes the call fail, and sees that nothing happened to the folder.
+/// Overwrites a file with `bytes`, checks that the call fails and leaves the folder unchanged, and restores the file.
 #[track_caller]
 fn fails_with(call: &mut Command, folder: &Path, file: &Path, bytes: &[u8], words: &[&str]) {
     let whole = fs::read(file).unwrap();
@@ -34,7 +34,7 @@ fn fails_with(call: &mut Command, folder: &Path, file: &Path, bytes: &[u8], word
 }
 
 #[test]
-fn a_cut_off_checkpoint_is_told() {
+fn a_truncated_checkpoint_is_an_error() {
     let out = tempdir().unwrap();
     let run = stopped_run(out.path());
     let file = run.weights(1);
@@ -50,12 +50,12 @@ fn a_cut_off_checkpoint_is_told() {
 }
 
 #[test]
-fn a_checkpoint_with_a_damaged_header_is_told() {
+fn a_checkpoint_with_a_damaged_header_is_an_error() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let file = run.weights(1);
     let whole = fs::read(&file).unwrap();
-    // Its length, its first brace, and what it says of the run.
+    // The header's length, its first brace, and the entry about the run.
     let origin = whole.windows(6).position(|bytes| bytes == b"\"qare\"").unwrap();
     for (place, byte) in [(0, 0xff), (2, 0xff), (7, 0x7f), (8, b'['), (9, 0), (origin + 8, b'!')] {
         let mut damaged = whole.clone();
@@ -66,7 +66,7 @@ fn a_checkpoint_with_a_damaged_header_is_told() {
     let other = b"PK\x03\x04 something else entirely";
     fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, other, &[]);
 
-    // Without its recipe it is a file of somebody else's: the call has to say more.
+    // Without the recipe, the file counts as foreign and the call must name a dataset.
     let mut anonymous = whole.clone();
     anonymous[origin + 1] = b'x';
     fs::write(&file, anonymous).unwrap();
@@ -75,7 +75,7 @@ fn a_checkpoint_with_a_damaged_header_is_told() {
 }
 
 #[test]
-fn a_damaged_optimizer_state_is_told() {
+fn a_damaged_optimizer_state_is_an_error() {
     let out = tempdir().unwrap();
     let run = stopped_run(out.path());
     let file = run.optimizer(1);
@@ -90,7 +90,7 @@ fn a_damaged_optimizer_state_is_told() {
 }
 
 #[test]
-fn the_optimizer_state_of_another_network_is_told() {
+fn the_optimizer_state_of_another_network_is_an_error() {
     let (out, other) = (tempdir().unwrap(), tempdir().unwrap());
     let run = stopped_run(out.path());
     succeeds(tiny("pretrain", other.path()).args(["--epochs", "1", "--backbone", "resnet8"]));
@@ -100,7 +100,7 @@ fn the_optimizer_state_of_another_network_is_told() {
 }
 
 #[test]
-fn damaged_records_of_a_run_are_told() {
+fn damaged_records_of_a_run_are_errors() {
     let out = tempdir().unwrap();
     let run = stopped_run(out.path());
     let (latest, recipe) = (run.file("latest.json"), run.file("recipe.toml"));
@@ -123,7 +123,7 @@ fn damaged_records_of_a_run_are_told() {
 }
 
 #[test]
-fn damaged_results_are_told_and_kept() {
+fn damaged_results_are_an_error_and_kept() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let results = run.file("results.json");
@@ -147,7 +147,7 @@ fn a_missing_weights_file_is_named() {
 }
 
 #[test]
-fn weights_without_the_record_of_the_last_epoch_are_not_trained_over() {
+fn weights_without_latest_json_are_not_overwritten() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
     fs::remove_file(run.file("latest.json")).unwrap();

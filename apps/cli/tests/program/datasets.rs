@@ -1,4 +1,4 @@
-//! Getting datasets and looking at them; probes on other datasets, and fine-tuning.
+//! `qare data`, probes on other datasets, and fine-tuning.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,14 +10,14 @@ use crate::driving::{RunFolder, Snapshot, fails, qare, succeeds, tensors, text};
 use crate::official_files;
 
 #[test]
-fn check_says_what_is_there_and_what_is_wrong() {
+fn check_reports_datasets_and_faults() {
     let data = tempdir().unwrap();
     for dataset in ["cifar10", "tiny"] {
         official_files::write(dataset, data.path());
     }
-    let said = succeeds(&mut qare(&["data", "check", text(&data)]));
+    let printed = succeeds(&mut qare(&["data", "check", text(&data)]));
     for word in ["cifar10", "tiny", "50000"] {
-        assert!(said.contains(word), "`{word}` is not in: {said}");
+        assert!(printed.contains(word), "`{word}` is not in: {printed}");
     }
     let broken = data.path().join("tiny-imagenet-200/train/n01443537/images/picture_3.JPEG");
     fs::write(&broken, b"no picture").unwrap();
@@ -25,9 +25,9 @@ fn check_says_what_is_there_and_what_is_wrong() {
     let before = Snapshot::of(data.path());
     let output = qare(&["data", "check", text(&data)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     for word in ["picture_3.JPEG", "data_batch_4.bin"] {
-        assert!(said.contains(word), "`{word}` is not in: {said}");
+        assert!(printed.contains(word), "`{word}` is not in: {printed}");
     }
     before.assert_unchanged(data.path());
     fails(&mut qare(&["data", "check", "/missing"]), 2, &["/missing", "no such folder"]);
@@ -44,7 +44,7 @@ fn a_broken_image_is_named() {
 }
 
 #[test]
-fn fetching_what_is_not_there_or_is_another_file_fails_cleanly() {
+fn fetching_a_missing_or_wrong_file_fails_cleanly() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -72,7 +72,7 @@ fn fetching_what_is_not_there_or_is_another_file_fails_cleanly() {
 }
 
 #[test]
-fn a_probe_on_another_dataset_and_a_fine_tuned_one_stand_beside_the_runs_own() {
+fn probes_on_another_dataset_and_fine_tuned_ones_are_kept_beside_the_runs_own() {
     let (data, out) = (tempdir().unwrap(), tempdir().unwrap());
     for dataset in ["cifar10", "cifar100"] {
         official_files::write(dataset, data.path());
@@ -122,7 +122,7 @@ fn a_probe_on_another_dataset_and_a_fine_tuned_one_stand_beside_the_runs_own() {
 
 #[test]
 fn list_names_everything_there_is() {
-    let said = succeeds(&mut qare(&["list"]));
+    let printed = succeeds(&mut qare(&["list"]));
     for name in [
         "sparseclr_qare",
         "relationnet",
@@ -134,6 +134,6 @@ fn list_names_everything_there_is() {
         "folder",
         "backend",
     ] {
-        assert!(said.contains(name), "`{name}` is not in: {said}");
+        assert!(printed.contains(name), "`{name}` is not in: {printed}");
     }
 }

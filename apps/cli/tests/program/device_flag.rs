@@ -5,7 +5,7 @@ use tempfile::tempdir;
 use crate::driving::{fails, first_device, qare, succeeds, tiny};
 
 #[test]
-fn a_device_that_is_not_there_is_told_before_anything_is_done() {
+fn a_missing_device_is_an_error_before_anything_is_written() {
     let out = tempdir().unwrap();
     fails(tiny("pretrain", out.path()).args(["--device", "71"]), 2, &["--device 71", "0"]);
     fails(tiny("pretrain", out.path()).args(["--gpu", "71"]), 2, &["--device 71"]);
@@ -17,8 +17,8 @@ fn a_device_that_is_not_there_is_told_before_anything_is_done() {
 
 #[test]
 fn devices_are_listed_as_the_flag_calls_them() {
-    let said = succeeds(&mut qare(&["devices"]));
-    assert!(said.starts_with("backend "), "{said}");
+    let printed = succeeds(&mut qare(&["devices"]));
+    assert!(printed.starts_with("backend "), "{printed}");
     let out = tempdir().unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--device", first_device()]));
 }
@@ -33,17 +33,17 @@ fn the_cpu_has_two_names_and_old_recipes_a_third() {
         succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--config"]).arg(&recipe));
         let kept = crate::driving::tiny_folder(out.path()).recipe();
         assert_eq!(kept["device"].to_string(), value, "{key} = {value}");
-        // A flag goes before it, whatever the recipe calls it.
+        // A flag overrides the recipe under either key.
         let mut again = tiny("pretrain", out.path());
         fails(again.args(["--overwrite", "--device", "1", "--config"]).arg(&recipe), 2, &["--device 1"]);
         assert_eq!(crate::driving::tiny_folder(out.path()).latest_epoch(), Some(1), "the run is gone");
     }
 }
 
-/// As on a machine without any driver.
+/// Simulates a machine without a driver.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 #[test]
-fn without_a_driver_it_is_told_which_to_install() {
+fn without_a_driver_the_error_says_which_to_install() {
     let out = tempdir().unwrap();
     let without = |mut call: std::process::Command| {
         for variable in ["VK_ICD_FILENAMES", "VK_DRIVER_FILES"] {
@@ -57,9 +57,9 @@ fn without_a_driver_it_is_told_which_to_install() {
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
-/// A run may be from a machine with more devices.
+/// A run may come from a machine with more devices.
 #[test]
-fn another_machines_device_is_no_obstacle_to_a_probe() {
+fn a_probe_does_not_need_the_runs_device() {
     let out = tempdir().unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--device", first_device()]));
     let run = crate::driving::tiny_folder(out.path());
@@ -73,7 +73,7 @@ fn another_machines_device_is_no_obstacle_to_a_probe() {
     succeeds(qare(&call).env("CUBECL_WGPU_DEFAULT_DEVICE", "Cpu"));
 }
 
-/// Software on the CPU is no GPU: nobody should train on it without having asked for it.
+/// Software rendering is no GPU: training on it requires `--device cpu`.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 #[test]
 fn software_rendering_has_to_be_asked_for() {
@@ -87,10 +87,10 @@ fn software_rendering_has_to_be_asked_for() {
     fails(call.env("CUBECL_WGPU_DEFAULT_DEVICE", "DiscreteGpu(3)"), 2, &["DiscreteGpu(3)", "no such device"]);
 }
 
-/// On a machine without NVIDIA's driver, as those that build the program often are.
+/// Checks the messages only on a machine without NVIDIA's driver.
 #[cfg(feature = "cuda")]
 #[test]
-fn without_a_driver_it_is_told_what_is_missing() {
+fn without_a_driver_the_error_says_what_is_missing() {
     let found = qare(&["devices"]).output().unwrap();
     if !found.status.success() {
         let out = tempdir().unwrap();

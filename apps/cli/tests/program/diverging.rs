@@ -1,4 +1,4 @@
-//! Training that diverges stops, says where, and spoils nothing.
+//! A training that diverges stops, reports the step, and damages no file.
 
 use tempfile::tempdir;
 
@@ -19,7 +19,7 @@ fn a_run_that_diverges_at_once_leaves_no_checkpoint() {
 #[test]
 fn the_last_good_checkpoint_is_kept_and_named() {
     let out = tempdir().unwrap();
-    // One step an epoch: the weights of the first are huge but finite, and the second finds it out.
+    // With one step per epoch, the first epoch ends with huge but finite weights, and the second detects the divergence.
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--data-size", "16", "--no-tui"]);
     call.args(["--epochs", "3", "--learning-rate", "1e30", "--out", text(&out)]);
     fails(&mut call, 1, &["step 1 of epoch 2", "diverged", "the checkpoint of epoch 1 is kept in"]);
@@ -30,14 +30,14 @@ fn the_last_good_checkpoint_is_kept_and_named() {
         assert!(form.starts_with("I64") || bytes.chunks_exact(4).all(finite), "{name}");
     }
 
-    // Going on from there diverges again and changes nothing.
+    // Resuming diverges again and changes nothing.
     let before = Snapshot::of(out.path());
     fails(call.arg("--resume"), 1, &["step 1 of epoch 2", "the checkpoint of epoch 1 is kept"]);
     before.assert_unchanged(out.path());
 }
 
 #[test]
-fn an_objective_out_of_range_is_told() {
+fn an_objective_out_of_range_is_an_error() {
     for (flag, value) in [("--margin", "1e300"), ("--beta", "1e300")] {
         let out = tempdir().unwrap();
         fails(tiny("pretrain", out.path()).args(["--epochs", "1", flag, value]), 1, &["step 1 of epoch 1", "diverged"]);

@@ -1,4 +1,4 @@
-//! Calling the program, and looking at what it leaves behind.
+//! Runs the program and inspects the files that it writes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,35 +10,35 @@ use std::sync::OnceLock;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Whether two trainings of one recipe promise the very same bits.
+/// Whether two trainings of one recipe give bitwise equal weights.
 pub const EXACT: bool = cfg!(any(feature = "flex", feature = "ndarray"));
 
-/// The program, with arguments.
+/// A call of the program with arguments.
 pub fn qare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qare"));
     command.args(arguments).stdin(Stdio::null()).env_remove("RUST_BACKTRACE");
     command
 }
 
-/// A training on drawn shapes that takes a fraction of a second: two steps an epoch.
+/// A call on the dataset `shapes` with two steps per epoch, which takes a fraction of a second.
 pub fn tiny(command: &str, out: &Path) -> Command {
     let mut command = qare(&[command, "--dataset", "shapes", "--train-images", "16", "--data-size", "8", "--no-tui"]);
     command.arg("--out").arg(out);
     command
 }
 
-/// Where [`tiny`] trains, if nothing else is said.
+/// The run folder of [`tiny`] with the default settings.
 pub fn tiny_folder(out: &Path) -> RunFolder {
     RunFolder(out.join("sparseclr_qare_shapes_conv4_8_64_64_1.0_1.0"))
 }
 
-/// Trains a tiny run of so many epochs.
+/// Trains a tiny run for a number of epochs.
 pub fn tiny_run(out: &Path, epochs: usize) -> RunFolder {
     succeeds(tiny("pretrain", out).args(["--epochs", &epochs.to_string()]));
     tiny_folder(out)
 }
 
-/// Runs it to its end, which has to be a good one; returns standard output.
+/// Runs a command, asserts that it succeeds, and returns its standard output.
 #[track_caller]
 pub fn succeeds(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
@@ -47,7 +47,7 @@ pub fn succeeds(command: &mut Command) -> String {
     out
 }
 
-/// Runs it to an error with this exit code, told in one message with these words; returns the message.
+/// Runs a command, asserts that it fails with this exit code and a single message that contains `words`, and returns the message.
 #[track_caller]
 pub fn fails(command: &mut Command, code: i32, words: &[&str]) -> String {
     let output = command.output().expect("the program starts");
@@ -73,7 +73,7 @@ pub fn text<P: AsRef<Path> + ?Sized>(path: &P) -> &str {
     path.as_ref().to_str().expect("test folders have plain names")
 }
 
-/// What `--device` calls the first device there is.
+/// The value of `--device` for the first device.
 pub fn first_device() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
@@ -83,7 +83,7 @@ pub fn first_device() -> &'static str {
     })
 }
 
-/// Tensors of a weights file: type and shape as text, and the bytes.
+/// Tensors of a weights file by name: dtype and shape as text, and the bytes.
 pub type Tensors = BTreeMap<String, (String, Vec<u8>)>;
 
 pub fn tensors(file: &Path) -> Tensors {
@@ -95,7 +95,7 @@ pub fn tensors(file: &Path) -> Tensors {
     file.tensors().into_iter().map(entry).collect()
 }
 
-/// Two weights files hold the same names, shapes and bits.
+/// Asserts that two weights files hold the same names and, where training is exact, the same shapes and bits.
 #[track_caller]
 pub fn assert_same_weights(one: &Path, other: &Path) {
     let (one, other) = (tensors(one), tensors(other));
@@ -137,13 +137,13 @@ impl RunFolder {
         fs::read_to_string(self.file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The last whole epoch, if there is one yet.
+    /// The latest whole epoch, if there is one.
     pub fn latest_epoch(&self) -> Option<u64> {
         let latest: Value = serde_json::from_str(&fs::read_to_string(self.file("latest.json")).ok()?).expect("JSON");
         latest["epoch"].as_u64()
     }
 
-    /// Makes a run of two epochs look as if it had been stopped after the first.
+    /// Turns a run of two epochs into one that was stopped after the first.
     pub fn go_back_to_epoch_1(&self) {
         fs::remove_file(self.weights(2)).unwrap();
         fs::remove_file(self.optimizer(2)).unwrap();
@@ -163,13 +163,13 @@ impl RunFolder {
         names
     }
 
-    /// The columns of `log.csv` that do not tell of time.
+    /// The lines of `log.csv` without the columns of times.
     pub fn log_without_times(&self) -> Vec<String> {
         self.read("log.csv").lines().map(|line| line.split(',').take(6).collect::<Vec<_>>().join(",")).collect()
     }
 }
 
-/// Every file and folder below a folder, with the files' bytes.
+/// All files, with their bytes, and folders below a folder.
 #[derive(PartialEq)]
 pub struct Snapshot(BTreeMap<PathBuf, Option<Vec<u8>>>);
 
@@ -190,7 +190,7 @@ impl Snapshot {
         Self(found)
     }
 
-    /// Nothing came, went or changed since.
+    /// Asserts that no file or folder was added, removed or changed since.
     #[track_caller]
     pub fn assert_unchanged(&self, folder: &Path) {
         let now = Self::of(folder);
@@ -199,14 +199,14 @@ impl Snapshot {
         assert!(changed.is_empty(), "changed: {changed:?}");
     }
 
-    /// One file is as it was.
+    /// Asserts that a file has not changed since.
     #[track_caller]
     pub fn assert_file_unchanged(&self, file: &Path) {
         assert!(self.0[file] == Some(fs::read(file).unwrap()), "{} has changed", file.display());
     }
 }
 
-/// No file is left that was being written.
+/// Asserts that no partly written file is left.
 #[track_caller]
 pub fn assert_nothing_half_written(folder: &Path) {
     let snapshot = Snapshot::of(folder);

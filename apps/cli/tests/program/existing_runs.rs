@@ -1,4 +1,4 @@
-//! A run that is there already is never lost by accident.
+//! An existing run is never lost by accident.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn an_existing_run_is_refused() {
     let before = Snapshot::of(out.path());
     let words = ["holds a run already", "--resume", "--overwrite", "--id"];
     fails(tiny("pretrain", out.path()).args(["--epochs", "1"]), 2, &words);
-    // Another seed or another length has the same folder.
+    // Seed and number of epochs are not part of the folder's name.
     fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", "2"]), 2, &words);
     let recipe = run.file("recipe.toml");
     fails(tiny("run", out.path()).arg(recipe), 2, &words);
@@ -69,12 +69,12 @@ fn resume_without_a_run_starts_one() {
 }
 
 #[test]
-fn a_complete_run_is_left_as_it_is_on_resume() {
+fn resuming_a_complete_run_changes_nothing() {
     let out = tempdir().unwrap();
     tiny_run(out.path(), 1);
     let before = Snapshot::of(out.path());
-    let said = succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--resume"]));
-    assert!(said.contains("complete"), "{said}");
+    let printed = succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--resume"]));
+    assert!(printed.contains("complete"), "{printed}");
     before.assert_unchanged(out.path());
 }
 
@@ -97,30 +97,30 @@ fn resume_with_other_settings_is_refused() {
 }
 
 #[test]
-fn what_another_run_differs_in_is_told() {
+fn the_settings_that_differ_are_named() {
     let out = tempdir().unwrap();
     tiny_run(out.path(), 1);
     fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--K", "3"]), 2, &["holds a run already", "K = 3"]);
 }
 
 #[test]
-fn a_whole_run_goes_on_with_more_epochs() {
+fn a_complete_run_is_extended_with_more_epochs() {
     let (out, whole) = (tempdir().unwrap(), tempdir().unwrap());
     let run = tiny_run(out.path(), 2);
     succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
-    let said = succeeds(tiny("pretrain", out.path()).args(["--epochs", "5", "--resume"]));
-    assert!(said.contains("resuming after epoch 2 of 5"), "{said}");
+    let printed = succeeds(tiny("pretrain", out.path()).args(["--epochs", "5", "--resume"]));
+    assert!(printed.contains("resuming after epoch 2 of 5"), "{printed}");
     let expected = tiny_run(whole.path(), 5);
     assert_same_weights(&run.weights(5), &expected.weights(5));
     assert!(!EXACT || run.log_without_times() == expected.log_without_times());
     assert!(run.weights(2).is_file(), "the end of the shorter run stays");
     assert_eq!(run.recipe()["epochs"].as_integer(), Some(5));
-    // Its results are of another epoch now.
+    // The results are of an earlier epoch than the run.
     fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["is of epoch 2", "the run is at 5"]);
 }
 
 #[test]
-fn a_start_that_was_killed_before_there_was_a_run_can_be_started_again() {
+fn a_start_that_was_killed_early_can_be_repeated() {
     for flags in [&[][..], &["--resume"], &["--overwrite"]] {
         let out = tempdir().unwrap();
         let run = tiny_folder(out.path());
@@ -134,7 +134,7 @@ fn a_start_that_was_killed_before_there_was_a_run_can_be_started_again() {
 }
 
 #[test]
-fn a_folder_that_is_no_run_is_left_alone() {
+fn a_folder_that_is_no_run_is_kept() {
     let out = tempdir().unwrap();
     let folder = tiny_folder(out.path());
     fs::create_dir(folder.path()).unwrap();
@@ -147,7 +147,7 @@ fn a_folder_that_is_no_run_is_left_alone() {
 }
 
 #[test]
-fn a_file_in_the_place_of_the_folder_is_left_alone() {
+fn a_file_with_the_name_of_the_run_folder_is_kept() {
     let out = tempdir().unwrap();
     let name = tiny_folder(out.path());
     fs::write(name.path(), "irreplaceable").unwrap();
@@ -158,7 +158,7 @@ fn a_file_in_the_place_of_the_folder_is_left_alone() {
 }
 
 #[test]
-fn a_replacement_that_was_killed_half_way_loses_nothing_of_others() {
+fn a_replacement_killed_half_way_keeps_foreign_files() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     fs::write(run.file("notes.txt"), "old").unwrap();
@@ -167,7 +167,7 @@ fn a_replacement_that_was_killed_half_way_loses_nothing_of_others() {
     fs::create_dir(run.path()).unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--resume"]));
     assert_eq!(run.read("notes.txt"), "old");
-    // Once more, after somebody has made notes of the same name.
+    // Again, with a file of the same name in both folders.
     fs::create_dir(out.path().join(format!(".{name}.replaced"))).unwrap();
     fs::write(out.path().join(format!(".{name}.replaced/notes.txt")), "older").unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--overwrite"]));

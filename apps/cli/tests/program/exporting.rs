@@ -1,4 +1,4 @@
-//! Backbones and features for use elsewhere.
+//! `qare export` and `qare embed`: backbones and features for other programs.
 
 use std::collections::HashMap;
 use std::fs;
@@ -35,19 +35,19 @@ fn an_exported_backbone_has_the_runs_weights_under_pytorchs_names() {
     );
 }
 
-/// What a weights file says of itself.
+/// The metadata of a weights file.
 fn metadata(file: &Path) -> HashMap<String, String> {
     let (_, header) = SafeTensors::read_metadata(&fs::read(file).unwrap()).unwrap();
     header.metadata().clone().unwrap()
 }
 
-/// A text of the metadata that is JSON.
+/// Parses a value of the metadata as JSON.
 fn structured(metadata: &HashMap<String, String>, key: &str) -> Value {
     serde_json::from_str(&metadata[key]).unwrap_or_else(|error| panic!("{key}: {error}"))
 }
 
 #[test]
-fn an_export_says_what_it_takes_to_use_it() {
+fn an_export_describes_how_to_use_it() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let file = out.path().join("backbone.safetensors");
@@ -55,45 +55,45 @@ fn an_export_says_what_it_takes_to_use_it() {
     fs::write(out.path().join("README.md"), "mine").unwrap();
     succeeds(&mut export(&file));
 
-    let said = metadata(&file);
+    let stored = metadata(&file);
     let words =
         [("architecture", "conv4"), ("feature_dim", "64"), ("input_size", "32"), ("dataset", "shapes"), ("epoch", "1")];
     for (key, expected) in words {
-        assert_eq!(said[key], expected, "{key}");
+        assert_eq!(stored[key], expected, "{key}");
     }
-    assert_eq!(said["foreign"], "false");
-    assert_eq!(said["version"], env!("CARGO_PKG_VERSION"));
-    let commit = said["commit"].strip_suffix("-dirty").unwrap_or(&said["commit"]);
+    assert_eq!(stored["foreign"], "false");
+    assert_eq!(stored["version"], env!("CARGO_PKG_VERSION"));
+    let commit = stored["commit"].strip_suffix("-dirty").unwrap_or(&stored["commit"]);
     assert!(
         commit == "unknown" || commit.len() >= 40 && commit.chars().all(|char| char.is_ascii_hexdigit()),
         "{commit}"
     );
-    assert_eq!(structured(&said, "mean"), json!([0.366, 0.366, 0.366]));
-    assert_eq!(structured(&said, "std"), json!([0.202, 0.202, 0.202]));
-    assert_eq!(structured(&said, "resize_rule")["shorter_side"], "input_size");
-    assert!(said["resize"].contains("32×32"), "{}", said["resize"]);
-    let unknown = structured(&said, "unknown");
+    assert_eq!(structured(&stored, "mean"), json!([0.366, 0.366, 0.366]));
+    assert_eq!(structured(&stored, "std"), json!([0.202, 0.202, 0.202]));
+    assert_eq!(structured(&stored, "resize_rule")["shorter_side"], "input_size");
+    assert!(stored["resize"].contains("32×32"), "{}", stored["resize"]);
+    let unknown = structured(&stored, "unknown");
     assert!(
         ["input_size", "mean", "std", "recipe"].iter().all(|key| !unknown.as_array().unwrap().contains(&json!(key)))
     );
 
-    // The recipe is the run's, but for the paths of this machine.
+    // The recipe is the run's without this machine's paths.
     let mut expected = run.recipe();
     assert!(expected.remove("out").is_some());
     expected.remove("data_dir");
-    assert_eq!(said["recipe"].parse::<toml::Table>().unwrap(), expected);
+    assert_eq!(stored["recipe"].parse::<toml::Table>().unwrap(), expected);
 
-    // The text beside says the same, and belongs to this file alone.
+    // The text file beside the export holds the same values. Each export has its own.
     let readme = |file: &str| fs::read_to_string(out.path().join(format!("{file}.README.md"))).unwrap();
     let beside = readme("backbone.safetensors");
     let values = ["load(\"backbone.safetensors\")", "# [1, 64]", "0.366, 0.366, 0.366", "0.202, 0.202, 0.202", "32×32"];
-    for value in values.into_iter().chain([&said["commit"][..], &said["recipe"][..], &said["resize"][..]]) {
+    for value in values.into_iter().chain([&stored["commit"][..], &stored["recipe"][..], &stored["resize"][..]]) {
         assert!(beside.contains(value), "{value} is not in: {beside}");
     }
     for name in ["backbone.safetensors", "backbone.safetensors.README.md"] {
         let written = fs::read(out.path().join(name)).unwrap();
         let folder = text(out.path()).as_bytes();
-        assert!(!written.windows(folder.len()).any(|part| part == folder), "{name} tells where it was made");
+        assert!(!written.windows(folder.len()).any(|part| part == folder), "{name} contains the folder");
     }
     let first = fs::read(&file).unwrap();
     succeeds(&mut export(&out.path().join("backbone.mpk")));
@@ -103,7 +103,7 @@ fn an_export_says_what_it_takes_to_use_it() {
     assert!(readme("backbone.mpk").contains("BackboneName::Conv4"));
     assert_eq!(fs::read_to_string(out.path().join("README.md")).unwrap(), "mine");
 
-    // A text of a person in its place is not replaced.
+    // An existing file that no export wrote is not replaced.
     let other = out.path().join("other.safetensors");
     fs::write(out.path().join("other.safetensors.README.md"), "mine").unwrap();
     fails(&mut export(&other), 2, &["other.safetensors.README.md", "--output"]);
@@ -118,12 +118,12 @@ fn an_export_says_what_it_takes_to_use_it() {
 }
 
 #[test]
-fn an_export_of_other_weights_says_what_is_not_known() {
+fn an_export_of_foreign_weights_lists_what_is_unknown() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let (file, foreign) = (out.path().join("ours.safetensors"), out.path().join("theirs.safetensors"));
     succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&file)]));
-    // The same tensors, without a word.
+    // The same tensors without metadata.
     let bytes = fs::read(&file).unwrap();
     let read = SafeTensors::deserialize(&bytes).unwrap();
     fs::write(&foreign, safetensors::serialize(read.tensors(), None).unwrap()).unwrap();
@@ -134,27 +134,27 @@ fn an_export_of_other_weights_says_what_is_not_known() {
         let readme = fs::read_to_string(out.path().join("exported.safetensors.README.md")).unwrap();
         (metadata(&exported), readme)
     };
-    let (said, readme) = export(&[]);
-    assert_eq!(said["foreign"], "true");
+    let (stored, readme) = export(&[]);
+    assert_eq!(stored["foreign"], "true");
     assert_eq!(
-        structured(&said, "unknown"),
+        structured(&stored, "unknown"),
         json!(["input_size", "mean", "std", "dataset", "classes", "recipe", "epoch"])
     );
     for key in ["input_size", "mean", "std", "dataset", "classes", "recipe", "epoch"] {
-        assert!(!said.contains_key(key), "{key} is a guess: {}", said[key]);
+        assert!(!stored.contains_key(key), "{key} is a guess: {}", stored[key]);
     }
     assert!(readme.contains("size=SIZE, mean=MEAN, std=STD"), "{readme}");
     assert!(tensors(&exported) == tensors(&file));
 
-    let (said, readme) = export(&["--trained-on", "folder"]);
-    assert!(!said.contains_key("input_size") && said["mean"] == "[0.485,0.456,0.406]", "{said:?}");
+    let (stored, readme) = export(&["--trained-on", "folder"]);
+    assert!(!stored.contains_key("input_size") && stored["mean"] == "[0.485,0.456,0.406]", "{stored:?}");
     assert!(readme.contains("size=SIZE)"), "{readme}");
-    let (said, readme) = export(&["--trained-on", "folder", "--image-size", "224"]);
-    assert_eq!(said["input_size"], "224");
+    let (stored, readme) = export(&["--trained-on", "folder", "--image-size", "224"]);
+    assert_eq!(stored["input_size"], "224");
     assert!(readme.contains("load(\"exported.safetensors\")"), "{readme}");
-    let (said, _) = export(&["--trained-on", "stl10"]);
-    assert_eq!((&said["input_size"][..], &said["std"][..]), ("96", "[0.5,0.5,0.5]"));
-    assert!(!said.contains_key("recipe"));
+    let (stored, _) = export(&["--trained-on", "stl10"]);
+    assert_eq!((&stored["input_size"][..], &stored["std"][..]), ("96", "[0.5,0.5,0.5]"));
+    assert!(!stored.contains_key("recipe"));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn features_are_written_with_labels_and_file_names() {
     assert!(fs::read(out.path().join("test.labels.npy")).unwrap().len() >= 9 * 8);
     assert_eq!(fs::read_to_string(out.path().join("test.files.txt")).unwrap().lines().count(), 9);
 
-    // All of it is the one part, then the other.
+    // The whole dataset is the training split followed by the test split.
     succeeds(&mut call("all.npy", "all"));
     let all = fs::read(out.path().join("all.npy")).unwrap();
     assert_eq!(all.len(), 128 + 33 * 64 * 4);
@@ -205,17 +205,17 @@ fn features_are_written_with_labels_and_file_names() {
 }
 
 #[test]
-fn features_of_the_runs_own_dataset_are_those_the_probe_sees() {
+fn features_of_the_runs_own_dataset_are_embedded_by_default() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let file = out.path().join("test.npy");
-    let said =
+    let printed =
         succeeds(&mut qare(&["embed", "--checkpoint", text(run.path()), "--split", "test", "--output", text(&file)]));
-    assert!(said.contains("1000 images (64 dimensions)"), "{said}");
+    assert!(printed.contains("1000 images (64 dimensions)"), "{printed}");
 }
 
 #[test]
-fn an_export_given_back_is_known_again() {
+fn an_export_is_recognised_as_a_checkpoint() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let images = tempdir().unwrap();
@@ -225,8 +225,8 @@ fn an_export_given_back_is_known_again() {
     succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&exported)]));
     for (checkpoint, name) in [(run.path(), "own.npy"), (&exported, "back.npy")] {
         let mut call = qare(&["embed", "--checkpoint", text(checkpoint), "--dataset", "folder", "--split", "test"]);
-        let said = succeeds(call.args(["--data-dir", text(&images), "--output", text(&file(name))]));
-        assert!(!said.contains("does not say"), "{said}");
+        let printed = succeeds(call.args(["--data-dir", text(&images), "--output", text(&file(name))]));
+        assert!(!printed.contains("does not say"), "{printed}");
     }
     assert_eq!(fs::read(file("own.npy")).unwrap(), fs::read(file("back.npy")).unwrap());
     fails(

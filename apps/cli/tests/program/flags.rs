@@ -1,4 +1,4 @@
-//! Every way to say the same thing.
+//! Aliases, precedence and help of the flags.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tempfile::tempdir;
 use crate::driving::{RunFolder, qare, succeeds, text, tiny, tiny_folder};
 
 #[test]
-fn the_command_of_the_papers_repository_is_understood() {
+fn the_command_of_the_papers_repository_is_accepted() {
     let out = tempdir().unwrap();
     let words = "train_unsupervised --dataset=shapes --method=sparceclr_qare --backbone=conv4 --seed=1 --data_size=8 \
                  --K=3 --gpu=0 --epochs=1 --alpha=1 --beta=0.5 --num_workers=2 --inner_fs=64 --outter_fs=32 --id=x \
@@ -22,7 +22,7 @@ fn the_command_of_the_papers_repository_is_understood() {
 }
 
 #[test]
-fn hyphens_and_underscores_are_the_same() {
+fn hyphens_and_underscores_are_equivalent() {
     let mut names = Vec::new();
     for flags in [
         [
@@ -60,7 +60,7 @@ fn hyphens_and_underscores_are_the_same() {
 }
 
 #[test]
-fn the_paper_spells_sparseclr_in_two_ways() {
+fn both_spellings_of_sparseclr_are_accepted() {
     let out = tempdir().unwrap();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--method", "sparceclr"]));
     assert!(out.path().join("sparseclr_shapes_conv4_8_64_64_1.0_1.0/recipe.toml").is_file());

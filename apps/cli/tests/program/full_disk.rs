@@ -1,4 +1,4 @@
-//! Disks that are full or cannot be written: exit code 1, the file named, and what was there stays whole.
+//! Full and read-only disks: exit code 1, a message that names the file, and existing files intact.
 #![cfg(unix)]
 
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::driving::{
     tiny_run,
 };
 
-/// The same call where no file may grow beyond so many blocks: too small for weights, large enough for text.
+/// The same call with a limit on the size of files, in blocks. 64 blocks suffice for text but not for weights.
 fn with_small_files(call: &Command, blocks: usize) -> Command {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
     let mut limited = Command::new("sh");
@@ -19,7 +19,7 @@ fn with_small_files(call: &Command, blocks: usize) -> Command {
 }
 
 #[test]
-fn a_disk_that_fills_up_while_weights_are_written_is_told() {
+fn a_disk_that_fills_up_while_weights_are_written_is_an_error() {
     let out = tempdir().unwrap();
     let mut call = tiny("pretrain", out.path());
     call.args(["--epochs", "1"]);
@@ -27,13 +27,13 @@ fn a_disk_that_fills_up_while_weights_are_written_is_told() {
     fails(&mut with_small_files(&call, 64), 1, &["cannot write", text(&run.weights(1))]);
     assert_nothing_half_written(out.path());
     assert_eq!(run.latest_epoch(), None);
-    // With room again, the run goes on.
+    // With enough space, the run resumes.
     succeeds(call.arg("--resume"));
     assert_eq!(run.latest_epoch(), Some(1));
 }
 
 #[test]
-fn a_disk_that_is_full_from_the_start_is_told() {
+fn a_disk_that_is_full_from_the_start_is_an_error() {
     let out = tempdir().unwrap();
     let mut call = tiny("pretrain", out.path());
     call.args(["--epochs", "1"]);
@@ -43,7 +43,7 @@ fn a_disk_that_is_full_from_the_start_is_told() {
 }
 
 #[test]
-fn the_checkpoint_before_survives_a_full_disk() {
+fn the_previous_checkpoint_survives_a_full_disk() {
     let (out, whole) = (tempdir().unwrap(), tempdir().unwrap());
     let run = tiny_run(out.path(), 2);
     run.go_back_to_epoch_1();
@@ -53,7 +53,7 @@ fn the_checkpoint_before_survives_a_full_disk() {
     fails(&mut with_small_files(&call, 64), 1, &["cannot write", text(&run.weights(2))]);
     assert_nothing_half_written(out.path());
     assert_eq!(run.latest_epoch(), Some(1));
-    // The log may say more than was saved; checkpoints and the record of them are as they were.
+    // The log may be ahead. Checkpoints and latest.json are unchanged.
     for file in [run.weights(1), run.optimizer(1), run.file("latest.json"), run.file("recipe.toml")] {
         before.assert_file_unchanged(&file);
     }
@@ -63,7 +63,7 @@ fn the_checkpoint_before_survives_a_full_disk() {
 }
 
 #[test]
-fn a_probe_that_cannot_be_saved_leaves_the_run_as_it_was() {
+fn a_probe_that_cannot_be_saved_leaves_the_run_unchanged() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let before = Snapshot::of(out.path());
@@ -74,7 +74,7 @@ fn a_probe_that_cannot_be_saved_leaves_the_run_as_it_was() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_place_where_nothing_can_be_made_is_told() {
+fn a_folder_that_cannot_be_created_is_an_error() {
     let place = std::path::Path::new("/proc/qare");
     fails(tiny("pretrain", place).args(["--epochs", "1"]), 1, &["cannot make the run folder", "/proc/qare"]);
 }

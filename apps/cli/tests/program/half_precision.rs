@@ -1,4 +1,4 @@
-//! `--precision f16` and `bf16`: what trains in them, and what it leaves.
+//! Training in `--precision f16` and `bf16`, and the files it writes.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::driving::{
     RunFolder, assert_same_weights, fails, first_device, qare, succeeds, tensors, text, tiny, tiny_folder,
 };
 
-/// The half precisions that the device computes in. It is asked before data that is not there is.
+/// The half precisions that the device supports. The program checks the precision before it misses the data.
 fn halves() -> Vec<&'static str> {
     let refused = |precision: &&str| {
         let out = tempdir().unwrap();
@@ -36,9 +36,11 @@ fn trained(out: &Path, method: &str, precision: &str) -> (RunFolder, f64) {
     (run, loss)
 }
 
-/// How far a half precision's mean loss over the first epoch may be from that of f32, relative. Measured over eight steps: f16 3.4e-4 and
-/// bf16 2.9e-3 at most on flex, f16 1.0e-3 on Mesa's Vulkan; f16 1.2e-3 in relationnet on an AMD EPYC (2.2e-4 at most on an Intel Xeon), whose
-/// loss is as small as 0.09; 1.8e-2 in deepcluster, whose labels are other ones as soon as an image is in another cluster.
+/// Relative tolerance of the mean loss of the first epoch, compared with f32.
+///
+/// Measured over eight steps: at most f16 3.4e-4 and bf16 2.9e-3 on flex, and f16 1.0e-3 on Mesa's Vulkan. For relationnet, whose loss is as
+/// small as 0.09, f16 1.2e-3 on an AMD EPYC and at most 2.2e-4 on an Intel Xeon. For deepcluster 1.8e-2, since its labels change when an
+/// image changes its cluster.
 fn tolerance(method: &str, precision: &str) -> f64 {
     match (method, precision) {
         ("deepcluster", _) => 0.06,
@@ -50,7 +52,7 @@ fn tolerance(method: &str, precision: &str) -> f64 {
 }
 
 #[test]
-fn methods_train_as_they_do_in_f32_and_weights_are_f32() {
+fn methods_train_as_in_f32_and_weights_are_f32() {
     for method in ["sparseclr_qare", "simclr", "relationnet", "rotationnet", "deepcluster", "deepinfomax", "standard"] {
         let out = tempdir().unwrap();
         let (run, expected) = trained(&out.path().join("f32"), method, "f32");
@@ -75,7 +77,7 @@ fn methods_train_as_they_do_in_f32_and_weights_are_f32() {
 }
 
 #[test]
-fn checkpoints_serve_any_precision() {
+fn checkpoints_work_with_any_precision() {
     let (halves, out) = (halves(), tempdir().unwrap());
     if !halves.contains(&"f16") {
         return;
@@ -94,7 +96,7 @@ fn checkpoints_serve_any_precision() {
     let runs_own = embedded(&[], "own.safetensors");
     for (name, tolerance) in [("f16", 4e-3), ("bf16", 3e-2)].into_iter().filter(|(name, _)| halves.contains(name)) {
         let found = embedded(&["--precision", name], &format!("{name}.safetensors"));
-        assert_eq!(found == runs_own, name == "f16", "the run's own precision is the one that nobody names");
+        assert_eq!(found == runs_own, name == "f16", "the run's precision is the default");
         let error = found.iter().zip(&expected).fold(0.0f32, |most, (f, e)| most.max((f - e).abs()));
         println!("{name}: features off by {:e} of the largest", error / largest);
         assert!(error > 0.0 && error <= tolerance * largest, "{name}: {error} of {largest}");
@@ -108,8 +110,8 @@ fn checkpoints_serve_any_precision() {
         succeeds(&mut qare(&["test", "--checkpoint", folder]));
         succeeds(&mut qare(&["test", "--checkpoint", folder, "--precision", "f32"]));
         let call = ["probe", "--checkpoint", folder, "--finetune", "--epochs", "1", "--precision", precision];
-        let said = succeeds(&mut qare(&call));
-        assert!(said.contains("fine-tuned test accuracy"), "{said}");
+        let printed = succeeds(&mut qare(&call));
+        assert!(printed.contains("fine-tuned test accuracy"), "{printed}");
         let mut start = tiny("pretrain", out.path());
         start.args(["--checkpoint", folder, "--epochs", "1", "--precision", precision, "--id", precision]);
         succeeds(&mut start);
@@ -138,14 +140,14 @@ fn a_run_in_f16_resumes_to_the_same_weights_with_its_loss_scale() {
     let before = steps(&run);
     run.go_back_to_epoch_1();
     fails(call(&resumed).args(["--resume", "--precision", "bf16"]), 2, &["cannot be resumed", "precision = \"bf16\""]);
-    let said = succeeds(call(&resumed).arg("--resume"));
-    assert!(said.contains("resuming after epoch 1 of 2"), "{said}");
+    let printed = succeeds(call(&resumed).arg("--resume"));
+    assert!(printed.contains("resuming after epoch 1 of 2"), "{printed}");
     assert_same_weights(&run.weights(2), &whole.weights(2));
-    // The count was not set back with the epoch, so it tells whether it was read.
+    // `go_back_to_epoch_1` did not reset the count, so it shows whether resuming read it.
     assert_eq!(steps(&run), before + 2);
 }
 
-/// Devices have one scale, and a step is one step however many take it.
+/// Several devices share one loss scale and count each step once.
 #[test]
 fn several_devices_train_in_half_precision_as_one_does() {
     let two = [first_device(); 2].join(",");

@@ -1,4 +1,4 @@
-//! Folders of images as people have them: what serves as what is said, and what is left out is named.
+//! Folders of images in many layouts: every command names the splits and the files that are left out.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn picture(seed: u32) -> RgbImage {
     RgbImage::from_fn(16, 16, |x, y| Rgb([(x * 9 + seed) as u8, (y * 9 + 3 * seed) as u8, (x * y + seed) as u8]))
 }
 
-/// Writes some pictures.
+/// Writes `count` pictures.
 fn pictures(folder: &Path, count: u32, extension: &str) {
     fs::create_dir_all(folder).unwrap();
     for number in 0..count {
@@ -21,7 +21,7 @@ fn pictures(folder: &Path, count: u32, extension: &str) {
     }
 }
 
-/// A folder of images: `train` with ten pictures of each class, and others.
+/// A folder of images with `count` pictures in each of the subfolders `parts`.
 fn dataset(parts: &[(&str, u32)]) -> TempDir {
     let data = tempdir().unwrap();
     for (part, count) in parts {
@@ -30,7 +30,7 @@ fn dataset(parts: &[(&str, u32)]) -> TempDir {
     data
 }
 
-fn on(command: &str, data: &Path, out: &Path) -> Command {
+fn run_on(command: &str, data: &Path, out: &Path) -> Command {
     let mut call = qare(&[command, "--dataset", "folder", "--image-size", "16", "--batch-size", "4", "--no-tui"]);
     call.args(["--epochs", "1", "--method", "simclr", "--data-dir", text(data), "--out", text(out)]);
     call
@@ -41,16 +41,16 @@ fn run_in(out: &Path) -> RunFolder {
 }
 
 #[test]
-fn what_serves_as_the_test_split_is_said_by_every_command() {
+fn every_command_names_the_folder_of_the_test_split() {
     let data = dataset(&[("Training/a", 10), ("Training/b", 10), ("Validation/a", 3), ("Validation/b", 3)]);
     let out = tempdir().unwrap();
-    let said = succeeds(&mut qare(&["data", "check", text(&data)]));
-    assert!(said.contains("Validation"), "{said}");
-    let said = succeeds(&mut on("pretrain", data.path(), out.path()));
-    assert!(said.contains("note: ") && said.contains("Validation"), "{said}");
+    let printed = succeeds(&mut qare(&["data", "check", text(&data)]));
+    assert!(printed.contains("Validation"), "{printed}");
+    let printed = succeeds(&mut run_on("pretrain", data.path(), out.path()));
+    assert!(printed.contains("note: ") && printed.contains("Validation"), "{printed}");
     let run = run_in(out.path());
-    let said = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
-    assert!(said.contains("Validation"), "{said}");
+    let printed = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
+    assert!(printed.contains("Validation"), "{printed}");
     succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
     assert_eq!(run.results()["test"]["images"], 6);
 }
@@ -59,22 +59,22 @@ fn what_serves_as_the_test_split_is_said_by_every_command() {
 fn unlabelled_test_images_are_embedded_and_not_tested_on() {
     let data = dataset(&[("train/cat", 10), ("train/dog", 10), ("test", 7)]);
     let out = tempdir().unwrap();
-    succeeds(&mut on("pretrain", data.path(), out.path()));
+    succeeds(&mut run_on("pretrain", data.path(), out.path()));
     let run = run_in(out.path());
     fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &["test images have no labels", "embed"]);
-    // All three stages are refused before the first.
+    // `run` refuses before the first stage.
     let recipe = data.path().join("recipe.toml");
     fs::write(&recipe, "seed = 2\n").unwrap();
     let made = out.path().join("made");
-    fails(on("run", data.path(), &made).arg(&recipe), 2, &["test images have no labels"]);
+    fails(run_on("run", data.path(), &made).arg(&recipe), 2, &["test images have no labels"]);
     assert!(!made.exists());
     let features = out.path().join("test.npy");
     let mut call = qare(&["embed", "--checkpoint", text(run.path()), "--split", "test", "--output", text(&features)]);
-    let said = succeeds(&mut call);
-    assert!(said.contains("no labels"), "{said}");
+    let printed = succeeds(&mut call);
+    assert!(printed.contains("no labels"), "{printed}");
     assert!(!out.path().join("test.labels.npy").exists() && !out.path().join("test.classes.txt").exists());
     assert_eq!(fs::read_to_string(out.path().join("test.files.txt")).unwrap().lines().count(), 7);
-    // With labelled ones beside them, they are those of label -1.
+    // Beside labelled images, unlabelled ones get the label -1.
     let all = out.path().join("all.safetensors");
     succeeds(&mut qare(&["embed", "--checkpoint", text(run.path()), "--output", text(&all)]));
     let bytes = fs::read(&all).unwrap();
@@ -92,11 +92,11 @@ fn broken_images_are_all_named_or_left_out_and_counted() {
         fs::write(data.path().join(name), b"no picture").unwrap();
     }
     let words = ["a/001.png", "b/002.png", "--skip-broken"];
-    fails(&mut on("pretrain", data.path(), out.path()), 1, &words);
+    fails(&mut run_on("pretrain", data.path(), out.path()), 1, &words);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
-    let said = succeeds(on("pretrain", data.path(), out.path()).arg("--skip-broken"));
-    assert!(said.contains("2 broken images left out:") && said.contains("a/001.png"), "{said}");
-    // The run knows, and its later stages do likewise.
+    let printed = succeeds(run_on("pretrain", data.path(), out.path()).arg("--skip-broken"));
+    assert!(printed.contains("2 broken images left out:") && printed.contains("a/001.png"), "{printed}");
+    // The run records the flag, and its later stages apply it.
     let run = run_in(out.path());
     assert_eq!(run.recipe()["skip_broken"].as_bool(), Some(true));
     assert_eq!(run.results()["run"]["skipped"], 2);
@@ -104,7 +104,7 @@ fn broken_images_are_all_named_or_left_out_and_counted() {
 }
 
 #[test]
-fn an_image_that_announces_too_many_pixels_is_broken_like_any_other() {
+fn an_image_that_declares_too_many_pixels_is_broken() {
     let data = dataset(&[("a", 4), ("b", 4)]);
     let out = tempdir().unwrap();
     // A bitmap of 65,535 × 65,535 in 54 bytes.
@@ -113,45 +113,45 @@ fn an_image_that_announces_too_many_pixels_is_broken_like_any_other() {
         header.extend(field.to_le_bytes());
     }
     fs::write(data.path().join("a/huge.bmp"), header).unwrap();
-    fails(&mut on("pretrain", data.path(), out.path()), 1, &["huge.bmp", "pixels"]);
-    succeeds(on("pretrain", data.path(), out.path()).arg("--skip-broken"));
-    // A limit of one's own.
+    fails(&mut run_on("pretrain", data.path(), out.path()), 1, &["huge.bmp", "pixels"]);
+    succeeds(run_on("pretrain", data.path(), out.path()).arg("--skip-broken"));
+    // A custom limit.
     let output = qare(&["data", "check", text(&data), "--max-pixels", "100"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("pixels"));
 }
 
 #[test]
-fn a_part_of_the_images_is_of_all_classes_and_the_header_says_so() {
+fn a_subset_of_the_images_is_stratified_and_the_header_says_so() {
     let data = dataset(&[("a", 40), ("b", 40), ("c", 20)]);
     let out = tempdir().unwrap();
-    let said = succeeds(on("pretrain", data.path(), out.path()).args(["--train-images", "10"]));
-    let header = said.lines().find(|line| !line.starts_with("note: ")).unwrap();
-    assert!(header.starts_with("simclr on folder (10 of 80 training images") && header.contains("seed 1"), "{said}");
+    let printed = succeeds(run_on("pretrain", data.path(), out.path()).args(["--train-images", "10"]));
+    let header = printed.lines().find(|line| !line.starts_with("note: ")).unwrap();
+    assert!(header.starts_with("simclr on folder (10 of 80 training images") && header.contains("seed 1"), "{printed}");
     let run = run_in(out.path());
-    // The first ten images are of one class, of which a probe could learn nothing.
-    let said = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
-    assert!(said.contains("10 of 80 training images"), "{said}");
+    // The first ten images are all of one class; a probe on them would fail.
+    let printed = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
+    assert!(printed.contains("10 of 80 training images"), "{printed}");
 }
 
 #[test]
 fn two_folders_of_images_have_two_runs() {
     let (one, other) = (dataset(&[("a", 6), ("b", 6)]), dataset(&[("a", 6), ("b", 6)]));
     let out = tempdir().unwrap();
-    succeeds(&mut on("pretrain", one.path(), out.path()));
-    succeeds(&mut on("pretrain", other.path(), out.path()));
+    succeeds(&mut run_on("pretrain", one.path(), out.path()));
+    succeeds(&mut run_on("pretrain", other.path(), out.path()));
     let names: Vec<String> =
         fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.len(), 2);
     assert!(names.iter().all(|name| name.starts_with("simclr_folder_conv4_4_64_64_1.0_1.0_")), "{names:?}");
-    fails(&mut on("pretrain", one.path(), out.path()), 2, &["holds a run already"]);
+    fails(&mut run_on("pretrain", one.path(), out.path()), 2, &["holds a run already"]);
 }
 
 #[test]
-fn a_run_knows_its_images_from_anywhere() {
+fn a_run_finds_its_images_from_any_folder() {
     let (data, out, elsewhere) = (dataset(&[("data/a", 10), ("data/b", 10)]), tempdir().unwrap(), tempdir().unwrap());
     pictures(&elsewhere.path().join("data/x"), 9, "png");
-    let mut call = on("pretrain", Path::new("data"), out.path());
+    let mut call = run_on("pretrain", Path::new("data"), out.path());
     succeeds(call.current_dir(data.path()));
     let run = run_in(out.path());
     let probe = || {
@@ -167,32 +167,32 @@ fn a_run_knows_its_images_from_anywhere() {
 }
 
 #[test]
-fn a_run_whose_images_were_moved_is_not_begun_anew_by_resume() {
+fn resume_does_not_start_over_when_the_images_have_moved() {
     let (data, out) = (dataset(&[("old/a", 4), ("old/b", 4)]), tempdir().unwrap());
-    succeeds(&mut on("pretrain", &data.path().join("old"), out.path()));
+    succeeds(&mut run_on("pretrain", &data.path().join("old"), out.path()));
     let run = run_in(out.path());
     fs::rename(data.path().join("old"), data.path().join("new")).unwrap();
-    let mut resume = on("pretrain", &data.path().join("new"), out.path());
+    let mut resume = run_on("pretrain", &data.path().join("new"), out.path());
     resume.args(["--epochs", "2", "--resume"]);
     let message = fails(&mut resume, 2, &[text(run.path()), "moved", "rename"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
-    // As it says.
+    // Follows the message's advice.
     assert!(message.contains("choose another --id"), "{message}");
     let name = message.split("rename the run to ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     fs::rename(run.path(), out.path().join(name)).unwrap();
-    let said = succeeds(&mut resume);
-    assert!(said.contains("resuming after epoch 1 of 2"), "{said}");
-    // Another folder of images has a run of its own as long as the first is there.
+    let printed = succeeds(&mut resume);
+    assert!(printed.contains("resuming after epoch 1 of 2"), "{printed}");
+    // While the first folder of images exists, another one gets its own run.
     pictures(&data.path().join("other/a"), 4, "png");
     pictures(&data.path().join("other/b"), 4, "png");
-    succeeds(on("pretrain", &data.path().join("other"), out.path()).arg("--resume"));
+    succeeds(run_on("pretrain", &data.path().join("other"), out.path()).arg("--resume"));
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
 }
 
 #[test]
 fn a_classifier_is_tested_at_the_size_it_was_trained_at() {
     let (data, out) = (dataset(&[("a", 10), ("b", 10)]), tempdir().unwrap());
-    succeeds(&mut on("pretrain", data.path(), out.path()));
+    succeeds(&mut run_on("pretrain", data.path(), out.path()));
     let run = run_in(out.path());
     succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path())]));
     let test = |size: &str| qare(&["test", "--checkpoint", text(run.path()), "--image-size", size]);
@@ -210,10 +210,10 @@ fn a_check_can_leave_broken_images_out() {
         call
     };
     fails(&mut check(&[]), 1, &[]);
-    let said = succeeds(&mut check(&["--skip-broken"]));
+    let printed = succeeds(&mut check(&["--skip-broken"]));
     assert!(
-        said.contains("sound") && said.contains("1 broken image left out:") && said.contains("a/001.png"),
-        "{said}"
+        printed.contains("sound") && printed.contains("1 broken image left out:") && printed.contains("a/001.png"),
+        "{printed}"
     );
     for name in 0..6 {
         fs::write(data.path().join(format!("b/{name:03}.png")), b"").unwrap();

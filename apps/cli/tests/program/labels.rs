@@ -1,4 +1,4 @@
-//! Labels go by the names of their classes, and scores that mean nothing are not shown.
+//! Labels are matched by class name, and meaningless scores are not shown.
 
 use std::fs;
 use std::path::Path;
@@ -36,7 +36,7 @@ fn pretrain(data: &Path, out: &Path, flags: &[&str]) -> std::process::Command {
     call
 }
 
-/// The one run folder in a folder.
+/// The only run folder in a folder.
 fn only_run(out: &Path) -> RunFolder {
     let mut folders = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     let run = RunFolder(folders.next().expect("a run"));
@@ -59,7 +59,7 @@ fn a_classifier_is_tested_on_the_classes_it_knows_by_name() {
     let own = accuracy();
     assert!(own > 80.0, "{own}");
 
-    // The same names with a class more in front of them: other numbers, the same meaning.
+    // An additional class changes the labels of the known classes, but not their names.
     let more = folder(&[("green", GREEN), ("red", RED)]);
     pictures(&more.path().join("train/blue"), BLUE, 4);
     for class in ["green", "red"] {
@@ -72,7 +72,7 @@ fn a_classifier_is_tested_on_the_classes_it_knows_by_name() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("matched by name"), "{output:?}");
     assert!(accuracy() > 80.0, "{}", accuracy());
 
-    // The same things under other names, and other things.
+    // The same images under other names, and images of other classes.
     let before = run.results();
     for other in [&[("rouge", RED), ("zgreen", GREEN)], &[("blue", BLUE), ("red", RED)]] {
         let data = folder(other);
@@ -96,7 +96,7 @@ fn a_run_is_not_resumed_on_other_classes() {
 }
 
 #[test]
-fn a_supervised_classifier_of_other_classes_is_not_started_from() {
+fn training_does_not_start_from_a_classifier_of_other_classes() {
     let out = tempdir().unwrap();
     let (one, other) = (folder(&[("green", GREEN), ("red", RED)]), folder(&[("blue", BLUE), ("red", RED)]));
     succeeds(&mut pretrain(one.path(), out.path(), &["--method", "standard"]));
@@ -104,8 +104,8 @@ fn a_supervised_classifier_of_other_classes_is_not_started_from() {
     for (data, started) in [(&one, "backbone and standard of"), (&other, "from the backbone of")] {
         let out = tempdir().unwrap();
         let flags = ["--method", "standard", "--checkpoint", text(run.path())];
-        let said = succeeds(&mut pretrain(data.path(), out.path(), &flags));
-        assert!(said.contains(started), "{said}");
+        let printed = succeeds(&mut pretrain(data.path(), out.path(), &flags));
+        assert!(printed.contains(started), "{printed}");
     }
 }
 
@@ -131,14 +131,14 @@ fn images_without_labels_have_no_accuracy() {
         let out = tempdir().unwrap();
         let output = pretrain(data.path(), out.path(), &[]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains(why), "{said}");
-        assert!(said.contains("epoch 1/1: loss") && !said.contains("knn accuracy"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(printed.contains(why), "{printed}");
+        assert!(printed.contains("epoch 1/1: loss") && !printed.contains("knn accuracy"), "{printed}");
         let run = only_run(out.path());
         assert!(run.results()["pretrain"].get("held_out_knn_accuracy").is_none());
         let log = run.read("log.csv");
         assert_eq!(log.lines().nth(1).unwrap().split(',').nth(2), Some(""), "{log}");
-        // The run goes on all the same, and what needs labels says so.
+        // The run can be resumed, and stages that need labels report their absence.
         succeeds(&mut pretrain(data.path(), out.path(), &["--epochs", "2", "--resume"]));
         fails(&mut qare(&["probe", "--checkpoint", text(run.path())]), 2, &["labelled images of two classes"]);
         let mut supervised = pretrain(data.path(), out.path(), &["--method", "standard"]);
@@ -155,7 +155,7 @@ fn a_sweep_does_not_mix_classes() {
         call
     };
     succeeds(&mut sweep());
-    assert!(succeeds(&mut sweep()).contains("is there already"));
+    assert!(succeeds(&mut sweep()).contains("already complete"));
     fs::rename(data.path().join("red"), data.path().join("rouge")).unwrap();
     let output = sweep().output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -180,6 +180,6 @@ fn a_probe_of_other_images_does_not_replace_the_runs_own() {
     let file = other.path().join("classifier.safetensors");
     succeeds(&mut probe(&["--data-dir", text(other.path()), "--output", text(&file)]));
     before.assert_unchanged(out.path());
-    let said = succeeds(&mut qare(&["test", "--checkpoint", text(&file)]));
-    assert!(said.contains(text(other.path())), "{said}");
+    let printed = succeeds(&mut qare(&["test", "--checkpoint", text(&file)]));
+    assert!(printed.contains(text(other.path())), "{printed}");
 }

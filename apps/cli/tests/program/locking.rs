@@ -1,4 +1,4 @@
-//! One place has one writer.
+//! A run folder has one writer at a time.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 
 use crate::driving::{RunFolder, Snapshot, fails, qare, succeeds, text, tiny, tiny_folder, tiny_run};
 
-/// A run that goes on until it is killed, once it has finished an epoch.
+/// Starts a run that only ends when killed, and waits for its first epoch.
 fn endless(out: &std::path::Path) -> (Child, RunFolder) {
     let mut call = tiny("pretrain", out);
     let mut child = call.args(["--epochs", "100000"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -24,7 +24,7 @@ fn endless(out: &std::path::Path) -> (Child, RunFolder) {
 }
 
 #[test]
-fn a_second_writer_is_told_who_holds_a_run_and_harms_nothing() {
+fn a_second_writer_is_refused_and_changes_nothing() {
     let out = tempdir().unwrap();
     let (mut child, run) = endless(out.path());
     let holder = format!("process {}", child.id());
@@ -44,16 +44,16 @@ fn a_second_writer_is_told_who_holds_a_run_and_harms_nothing() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // A lock ends with its process, however that ends.
+    // A lock ends with its process, even if the process is killed.
     let next = run.latest_epoch().unwrap() + 1;
-    let said = succeeds(tiny("pretrain", out.path()).args(["--epochs", "100000", "--overwrite", "--epochs", "1"]));
-    assert!(next > 1 && run.latest_epoch() == Some(1), "{said}");
+    let printed = succeeds(tiny("pretrain", out.path()).args(["--epochs", "100000", "--overwrite", "--epochs", "1"]));
+    assert!(next > 1 && run.latest_epoch() == Some(1), "{printed}");
     let hidden = fs::read_dir(out.path()).unwrap().flatten().filter(|entry| entry.path().is_file());
     assert_eq!(hidden.count(), 0, "no lock is left");
 }
 
 #[test]
-fn a_sweep_that_meets_another_is_refused_before_it_runs_anything() {
+fn a_sweep_over_locked_runs_is_refused_before_it_starts() {
     let out = tempdir().unwrap();
     let sweep = |seeds: &str, epochs: &str| {
         let mut call = qare(&["sweep", "--dataset", "shapes", "--train-images", "16", "--data-size", "8", "--no-tui"]);
@@ -67,7 +67,7 @@ fn a_sweep_that_meets_another_is_refused_before_it_runs_anything() {
         assert!(started.elapsed() < Duration::from_secs(100), "no progress");
         sleep(Duration::from_millis(5));
     }
-    // Even a run that the first has not come to yet.
+    // A sweep locks all of its runs at the start, including those it has not reached yet.
     fails(&mut sweep("3,2", "1"), 2, &["is being written by", &format!("process {}", first.id())]);
     first.kill().unwrap();
     first.wait().unwrap();
@@ -75,7 +75,7 @@ fn a_sweep_that_meets_another_is_refused_before_it_runs_anything() {
 }
 
 #[test]
-fn probes_at_once_keep_the_figures_of_each() {
+fn concurrent_probes_keep_each_others_figures() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 4);
     let epochs = [1, 2, 3, 4];
@@ -101,7 +101,7 @@ fn figures_of_foreign_weights_have_a_file_of_their_own() {
     let file = |name: &str| elsewhere.path().join(name);
     let plain = file("m.safetensors");
     succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&plain)]));
-    // As another program writes them: only the tensors.
+    // Only the tensors, as another program writes them.
     let bytes = fs::read(&plain).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
     fs::write(file("net.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
@@ -124,13 +124,13 @@ fn figures_of_foreign_weights_have_a_file_of_their_own() {
     succeeds(&mut qare(&["test", "--checkpoint", text(&classifier)]));
     assert!(read("net.safetensors.results.json")["test"]["accuracy"].is_number());
 
-    // Or a place that the call names.
+    // With --output, the figures go beside that file.
     let named = file("named.safetensors");
     let before = Snapshot::of(run.path());
     succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(run.path()), "--output", text(&named)]));
     assert!(read("named.results.json")["probe"]["test_accuracy"].is_number() && named.is_file());
     before.assert_unchanged(run.path());
-    // Weights that are read, and files of a run, stay.
+    // Input weights and files of a run are never replaced.
     let own = run.weights(1);
     for (command, output) in [("probe", &own), ("embed", &own), ("export", &own)] {
         let mut call = qare(&[command, "--checkpoint", text(run.path()), "--output", text(output)]);

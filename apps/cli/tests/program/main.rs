@@ -1,4 +1,4 @@
-//! Tests that run the program itself, as a person would: its files, its messages, its exit codes.
+//! Tests that run the program as a user does, and check its files, messages and exit codes.
 
 mod agreeing;
 mod benching;
@@ -12,6 +12,7 @@ mod driving;
 mod existing_runs;
 mod exporting;
 mod flags;
+mod foreign_weights;
 mod full_disk;
 mod half_precision;
 mod images;
@@ -28,5 +29,4 @@ mod resuming;
 mod several_devices;
 mod sweeping;
 mod terminals;
-mod weights_of_others;
 mod wrong_calls;

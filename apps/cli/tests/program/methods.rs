@@ -1,4 +1,4 @@
-//! Each method trains, logs its own figures, goes on after a stop, and is probed.
+//! Each method trains, logs its figures, resumes, and can be probed.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use crate::driving::{EXACT, RunFolder, fails, qare, succeeds, tensors, text, tin
 struct Case {
     method: &'static str,
     flags: &'static [&'static str],
-    /// Its own columns in the log.
+    /// The method's columns in the log.
     columns: &'static str,
-    /// One of the tensors it trains besides the backbone's, and its shape.
+    /// Name and shape of a tensor that the method trains besides the backbone's.
     tensor: (&'static str, &'static str),
 }
 
@@ -67,14 +67,14 @@ fn every_method_trains_its_backbone_and_its_own_networks() {
         for name in [name, "backbone.layer1.conv.weight", "backbone.layer4.conv.weight"] {
             assert!(first[name] != second[name], "{}: {name} does not learn", case.method);
         }
-        let said = succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(run.path())]));
-        assert!(said.contains("linear probe test accuracy"), "{said}");
+        let printed = succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(run.path())]));
+        assert!(printed.contains("linear probe test accuracy"), "{printed}");
     }
 }
 
-/// On `ndarray` some methods differ in the last digits from one run to the next, stopped or not.
+/// Not exact on `ndarray`, where some methods differ in the last digits between any two runs.
 #[test]
-fn every_method_goes_on_to_the_weights_it_would_have_had() {
+fn every_method_resumes_to_the_same_weights() {
     for case in &CASES {
         let (whole_out, stopped_out) = (tempdir().unwrap(), tempdir().unwrap());
         let whole = trained(case, whole_out.path(), 2);
@@ -99,9 +99,9 @@ fn a_supervised_run_is_tested_with_its_own_classifier() {
     let out = tempdir().unwrap();
     let run = trained(&CASES[5], out.path(), 1);
     let own = run.results()["supervised"].clone();
-    let said = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
+    let printed = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
     let accuracy = run.results()["test"]["accuracy"].as_f64().unwrap();
-    assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+    assert_eq!(printed.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
     assert_eq!(own["accuracy"].as_f64(), Some(accuracy));
     assert_eq!(own["images"], 1000);
 }
@@ -118,7 +118,7 @@ fn rates_of_the_supervised_run_drop_at_half_and_three_quarters() {
 }
 
 #[test]
-fn settings_that_a_method_cannot_work_with_are_told() {
+fn settings_that_do_not_suit_the_method_are_refused() {
     let out = tempdir().unwrap();
     let of = |method: &str| {
         let mut call = tiny("pretrain", out.path());
@@ -132,7 +132,7 @@ fn settings_that_a_method_cannot_work_with_are_told() {
 }
 
 #[test]
-fn a_run_goes_on_from_another_methods_backbone() {
+fn a_run_starts_from_another_methods_backbone() {
     let out = tempdir().unwrap();
     let rotated = trained(&CASES[1], out.path(), 1);
     let mut call = tiny("pretrain", out.path());
@@ -149,10 +149,10 @@ fn a_run_goes_on_from_another_methods_backbone() {
     let start = tensors(&weights(&CASES[1], &rotated, 1));
     let end =
         tensors(&out.path().join("simclr_shapes_conv4_8_64_64_1.0_1.0/simclr_shapes_conv4_seed_1_epoch_1.safetensors"));
-    // A head of the same names and another shape is no obstacle.
+    // A head with the same names but another shape is ignored.
     let clustered = trained(&CASES[3], out.path(), 1);
     let mut call = tiny("pretrain", out.path());
-    let said = succeeds(call.args([
+    let printed = succeeds(call.args([
         "--method",
         "simclr",
         "--epochs",
@@ -162,7 +162,7 @@ fn a_run_goes_on_from_another_methods_backbone() {
         "--checkpoint",
         text(clustered.path()),
     ]));
-    assert!(said.contains("starting from the backbone of"), "{said}");
+    assert!(printed.contains("starting from the backbone of"), "{printed}");
     let value = |bytes: &[u8]| f32::from_le_bytes(bytes[..4].try_into().unwrap());
     let of = |tensors: &crate::driving::Tensors| value(&tensors["backbone.layer3.conv.weight"].1);
     assert!((of(&start) - of(&end)).abs() < 1e-6);

@@ -1,5 +1,4 @@
-//! Datasets in their official layouts, small where the layout allows it, and black where it does not: what is black the file
-//! system need not store.
+//! Datasets in their official layouts: few images where the layout allows it, and else black ones in sparse files.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,7 +9,7 @@ fn black(path: &Path, bytes: u64) {
     File::create(path).unwrap().set_len(bytes).unwrap();
 }
 
-/// Small coloured pictures, each another one.
+/// Writes small coloured pictures, all different.
 fn pictures(folder: &Path, count: u32, side: u32, extension: &str) {
     fs::create_dir_all(folder).unwrap();
     for number in 0..count {
@@ -21,7 +20,7 @@ fn pictures(folder: &Path, count: u32, side: u32, extension: &str) {
     }
 }
 
-/// Puts the files of a dataset in `dir`, as its archive unpacks.
+/// Writes the files of a dataset into `dir`, as its archive unpacks.
 pub fn write(dataset: &str, dir: &Path) {
     let folder = |name: &str| {
         let folder = dir.join(name);

@@ -1,4 +1,4 @@
-//! `--precision`: names, and who refuses them. What trains is in `half_precision`.
+//! `--precision`: accepted names, and the backend that refuses them. `half_precision` tests training.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ fn ndarray_refuses_what_it_cannot_compute() {
 }
 
 #[test]
-fn unknown_precisions_are_told_with_those_that_are_known() {
+fn unknown_precisions_are_errors_that_list_the_known_ones() {
     let out = tempdir().unwrap();
     fails(tiny("pretrain", out.path()).args(["--precision", "fp16"]), 2, &["--precision", "fp16", "f32, f16 and bf16"]);
     let recipe = out.path().join("recipe.toml");

@@ -11,7 +11,7 @@ use crate::driving::{
     RunFolder, assert_nothing_half_written, qare, succeeds, tensors, text, tiny, tiny_folder, tiny_run,
 };
 
-/// What the reference calls the tensors of a Conv-4 and its head.
+/// The reference's names of the tensors of a Conv-4 and its head.
 fn reference_names() -> Vec<String> {
     let normalization = ["bias", "num_batches_tracked", "running_mean", "running_var", "weight"];
     let mut names = Vec::new();
@@ -48,7 +48,10 @@ fn a_run_folder_holds_recipe_log_results_and_checkpoints() {
 
     let recipe = run.recipe();
     assert_eq!(recipe["batch_size"].as_integer(), Some(256));
-    assert!(Path::new(recipe["out"].as_str().unwrap()).is_absolute(), "the recipe means the same from anywhere");
+    assert!(
+        Path::new(recipe["out"].as_str().unwrap()).is_absolute(),
+        "the recipe must not depend on the current folder"
+    );
     let record = run.results()["run"].clone();
     assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&record["seed"], &record["images"]), (&1.into(), &16.into()));
@@ -82,10 +85,10 @@ fn weights_are_f32_under_the_names_of_the_reference() {
     for (name, (form, bytes)) in &tensors {
         let counter = name.ends_with("num_batches_tracked");
         assert!(form.starts_with(if counter { "I64" } else { "F32" }), "{name}: {form}");
-        // The head's normalization and every layer saw two batches.
+        // All normalisations have seen two batches.
         assert!(!counter || bytes == &2i64.to_le_bytes(), "{name}: {bytes:?}");
     }
-    // As PyTorch lays out a convolution and a linear layer.
+    // PyTorch's layout of a convolution and a linear layer.
     assert_eq!(tensors["backbone.layer2.conv.weight"].0, "F32[16, 8, 3, 3]");
     assert_eq!(tensors["head.linear1.weight"].0, "F32[256, 64]");
 }
@@ -124,7 +127,7 @@ fn a_last_batch_of_one_image_is_left_out() {
 fn training_starts_from_the_weights_of_a_checkpoint() {
     let (first, second) = (tempdir().unwrap(), tempdir().unwrap());
     let start = tiny_run(first.path(), 1).weights(1);
-    // So small a rate changes no weight by more than it.
+    // Adam changes no weight by more than about this learning rate.
     let mut call = tiny("pretrain", second.path());
     succeeds(call.args(["--epochs", "1", "--learning-rate", "1e-12", "--checkpoint", text(&start)]));
     let name = "head.linear1.weight";
@@ -138,7 +141,7 @@ fn training_starts_from_the_weights_of_a_checkpoint() {
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_reads_its_progress() {
+fn a_run_continues_when_standard_output_is_closed() {
     let out = tempdir().unwrap();
     let mut call = tiny("pretrain", out.path());
     let mut child = call.args(["--epochs", "3"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -150,7 +153,7 @@ fn a_run_goes_on_when_nobody_reads_its_progress() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_standard_output_is_no_reason_to_stop() {
+fn a_run_continues_when_standard_output_is_full() {
     let out = tempdir().unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
     assert!(tiny("pretrain", out.path()).args(["--epochs", "1"]).stdout(full).status().unwrap().success());

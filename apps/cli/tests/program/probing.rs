@@ -1,4 +1,4 @@
-//! Stages 2 and 3 find everything in the run folder, and record what they find there.
+//! Stages 2 and 3 read everything from the run folder and record their results there.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ const PROBE: &str = "sparseclr_qare_shapes_conv4_seed_1_epoch_1_linear_evaluatio
 fn probe_and_test_work_from_the_run_folder_alone() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
-    let said = succeeds(&mut qare(&["probe", "--checkpoint", text(run.path())]));
+    let printed = succeeds(&mut qare(&["probe", "--checkpoint", text(run.path())]));
     let results = run.results();
     let accuracy = results["probe"]["test_accuracy"].as_f64().unwrap();
-    assert_eq!(said.lines().last().unwrap(), format!("linear probe test accuracy: {accuracy:.2} %"));
+    assert_eq!(printed.lines().last().unwrap(), format!("linear probe test accuracy: {accuracy:.2} %"));
     assert_eq!(results["probe"]["epochs"], 100);
     assert_eq!(results["probe"]["checkpoint"], PROBE);
     assert!((0.0..=100.0).contains(&results["knn"]["accuracy"].as_f64().unwrap()));
@@ -24,14 +24,14 @@ fn probe_and_test_work_from_the_run_folder_alone() {
     let saved = tensors(&run.file(PROBE));
     assert_eq!(saved["classifier.weight"].0, "F32[10, 64]");
     assert_eq!(saved["classifier.bias"].0, "F32[10]");
-    // The backbone is frozen: running statistics too.
+    // The backbone is frozen, including its running statistics.
     let trained = tensors(&run.weights(1));
     for (name, tensor) in saved.iter().filter(|(name, _)| name.starts_with("backbone.")) {
         assert!(tensor == &trained[name], "{name}");
     }
 
-    let said = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
-    assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+    let printed = succeeds(&mut qare(&["test", "--checkpoint", text(run.path())]));
+    assert_eq!(printed.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
     let results = run.results();
     assert_eq!(results["test"]["accuracy"].as_f64(), Some(accuracy));
     let losses = [&results["test"]["loss"], &results["probe"]["test_loss"]].map(|loss| loss.as_f64().unwrap());
@@ -45,19 +45,19 @@ fn probe_and_test_work_from_a_file() {
     succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(&run.weights(1))]));
     let stem = PROBE.strip_suffix("_linear_evaluation.safetensors").unwrap();
     assert_eq!(run.results()[format!("probe:{stem}")]["epoch"], 1);
-    // The run itself is further: its accuracy is not that of epoch 1.
+    // The run is at epoch 2, so its probe is not that of epoch 1.
     fails(&mut qare(&["test", "--checkpoint", text(run.path())]), 2, &["no linear probe", "qare probe"]);
     succeeds(&mut qare(&["probe", "--epochs", "2", "--checkpoint", text(run.path())]));
     assert_eq!(run.results()["probe"]["epoch"], 2);
     let own = run.results();
-    let said = succeeds(&mut qare(&["test", "--checkpoint", text(&run.file(PROBE))]));
-    assert_eq!(run.results()["probe"], own["probe"], "the test of another epoch is no news of the run");
+    let printed = succeeds(&mut qare(&["test", "--checkpoint", text(&run.file(PROBE))]));
+    assert_eq!(run.results()["probe"], own["probe"], "the test of epoch 1 changed the run's results");
     assert!(run.results().get("test").is_none());
-    assert!(said.lines().last().unwrap().starts_with("test accuracy: "), "{said}");
+    assert!(printed.lines().last().unwrap().starts_with("test accuracy: "), "{printed}");
 }
 
 #[test]
-fn the_script_names_and_flags_of_the_papers_repository_are_understood() {
+fn the_script_names_and_flags_of_the_papers_repository_are_accepted() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let checkpoint = format!("--checkpoint={}", run.weights(1).display());
@@ -69,7 +69,7 @@ fn the_script_names_and_flags_of_the_papers_repository_are_understood() {
 }
 
 #[test]
-fn names_that_are_not_the_runs_are_refused() {
+fn names_that_contradict_the_run_are_refused() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let before = Snapshot::of(out.path());
@@ -92,7 +92,7 @@ fn a_test_before_the_probe_says_what_to_do() {
 }
 
 #[test]
-fn a_checkpoint_that_is_not_there_is_named() {
+fn a_missing_checkpoint_is_named() {
     let out = tempdir().unwrap();
     for command in ["probe", "test"] {
         let missing = out.path().join("missing");

@@ -1,4 +1,4 @@
-//! Recipes of one's own.
+//! User-written recipes.
 
 use std::fs;
 
@@ -11,15 +11,15 @@ fn run_does_all_three_stages_and_compares_with_the_untrained_backbone() {
     let out = tempdir().unwrap();
     let file = out.path().join("mine.toml");
     fs::write(&file, "epochs = 9\ncompare_untrained = true\n[knn]\nneighbours = 5\n[probe]\nepochs = 3\n").unwrap();
-    let said = succeeds(tiny("run", out.path()).arg(&file).args(["--epochs", "1"]));
+    let printed = succeeds(tiny("run", out.path()).arg(&file).args(["--epochs", "1"]));
     let run = tiny_folder(out.path());
     let results = run.results();
     assert_eq!((&results["pretrain"]["epochs"], &results["probe"]["epochs"]), (&1.into(), &3.into()));
     assert_eq!(results["knn"]["neighbours"], 5);
     let accuracy = results["test"]["accuracy"].as_f64().unwrap();
     assert_eq!(results["probe"]["test_accuracy"].as_f64(), Some(accuracy));
-    assert_eq!(said.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
-    assert!(said.lines().any(|line| line.starts_with("untrained conv4")), "{said}");
+    assert_eq!(printed.lines().last().unwrap(), format!("test accuracy: {accuracy:.2} %"));
+    assert!(printed.lines().any(|line| line.starts_with("untrained conv4")), "{printed}");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_recipe_builds_on_others() {
         (recipe["probe"]["epochs"].as_integer(), recipe["probe"]["learning_rate"].as_float()),
         (Some(3), Some(0.5))
     );
-    assert!(!recipe.contains_key("base"), "a run folder stands on its own");
+    assert!(!recipe.contains_key("base"), "the kept recipe does not depend on other files");
 
     fs::write(file("loop.toml"), "base = \"loop.toml\"\n").unwrap();
     fails(tiny("run", out.path()).arg(file("loop.toml")), 2, &["loop.toml", "its own"]);

@@ -1,4 +1,4 @@
-//! A recipe and a seed decide the weights, and nothing else does.
+//! The weights depend on recipe and seed alone.
 
 use tempfile::tempdir;
 
@@ -32,18 +32,18 @@ fn another_seed_gives_other_weights() {
 }
 
 #[test]
-fn the_largest_seed_is_a_seed() {
+fn the_largest_seed_is_accepted() {
     let out = tempdir().unwrap();
     let seed = i64::MAX.to_string();
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", &seed]));
     let run = tiny_folder(out.path());
-    // The recipe can be read again, or this would be another run.
+    // Resuming reads the seed back from the recipe.
     succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", &seed, "--resume"]));
     assert_eq!(run.latest_epoch(), Some(1));
 }
 
 #[test]
-fn the_probe_is_the_same_every_time() {
+fn the_probe_is_reproducible() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let probe = |workers| {

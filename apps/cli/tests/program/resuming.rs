@@ -1,4 +1,4 @@
-//! A run that was stopped goes on to what it would have been.
+//! A stopped run resumes to the same result as an uninterrupted one.
 
 use std::fs;
 use std::path::Path;
@@ -15,31 +15,31 @@ use crate::driving::{
 
 const EPOCHS: usize = 6;
 
-/// A run of six epochs of a few steps, the last of which has a smaller batch.
+/// A run of six epochs of a few steps. The last batch of an epoch is smaller.
 fn long_run(out: &Path) -> (Command, RunFolder) {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "88", "--data-size", "32", "--no-tui"]);
     call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]).stdout(Stdio::null()).stderr(Stdio::null());
     (call, RunFolder(out.join("sparseclr_qare_shapes_conv4_32_64_64_1.0_1.0")))
 }
 
-/// Waits until a run has written its first files, or finished an epoch.
-fn wait_for(child: &mut Child, what: impl Fn() -> bool) {
+/// Waits until a condition on the files of a run holds.
+fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
     let started = Instant::now();
-    while !what() {
+    while !condition() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
         assert!(started.elapsed() < Duration::from_secs(100), "no progress");
         sleep(Duration::from_millis(1));
     }
 }
 
-/// Everything but times is as in a run that was never stopped.
-fn assert_as_if_never_stopped(stopped: &RunFolder, whole: &RunFolder) {
+/// Asserts that everything but times equals an uninterrupted run.
+fn assert_as_if_uninterrupted(stopped: &RunFolder, whole: &RunFolder) {
     assert_eq!(stopped.latest_epoch(), Some(EPOCHS as u64));
     for epoch in [1, 3, 4, 6] {
-        // The weights tell of the optimizer too: those of an epoch depend on its state in all epochs before.
+        // Equal weights show that the optimizer's state was restored, since they depend on it.
         assert_same_weights(&stopped.weights(epoch), &whole.weights(epoch));
         let bytes = |run: &RunFolder| fs::read(run.optimizer(epoch)).unwrap();
-        assert!(!EXACT || bytes(stopped) == bytes(whole), "states of the optimizer are written in one order");
+        assert!(!EXACT || bytes(stopped) == bytes(whole), "the optimizer's state differs");
     }
     let epochs = |run: &RunFolder| -> Vec<String> {
         run.log_without_times().iter().map(|line| line.split(',').next().unwrap().to_string()).collect()
@@ -59,7 +59,7 @@ fn a_killed_run_resumes_to_the_same_weights() {
     succeeds(&mut call);
 
     let (mut call, killed) = long_run(killed_out.path());
-    // Once before there is any checkpoint, and once in the midst.
+    // Killed once before the first checkpoint, and once in the middle.
     let mut child = call.spawn().unwrap();
     wait_for(&mut child, || killed.file("recipe.toml").is_file());
     child.kill().unwrap();
@@ -74,9 +74,9 @@ fn a_killed_run_resumes_to_the_same_weights() {
     let reached = killed.latest_epoch().unwrap();
     assert!((2..EPOCHS as u64).contains(&reached), "killed too late to prove anything: {reached}");
 
-    let said = succeeds(call.stdout(Stdio::piped()));
-    assert!(said.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{said}");
-    assert_as_if_never_stopped(&killed, &whole);
+    let printed = succeeds(call.stdout(Stdio::piped()));
+    assert!(printed.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{printed}");
+    assert_as_if_uninterrupted(&killed, &whole);
 }
 
 #[test]
@@ -95,13 +95,13 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     let last = message.lines().last().unwrap();
     assert!(last.starts_with("error: interrupted") && last.contains("--resume"), "{message}");
-    // Resumed on another number of workers, it is still the same run.
+    // The number of workers does not change the run.
     succeeds(call.args(["--resume", "--num_workers", "3"]));
-    assert_as_if_never_stopped(&stopped, &whole);
+    assert_as_if_uninterrupted(&stopped, &whole);
 }
 
 #[test]
-fn an_epoch_counts_as_done_only_when_it_is_in_the_log() {
+fn an_epoch_counts_as_done_only_if_it_is_in_the_log() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
     let whole = run.log_without_times();
@@ -130,16 +130,16 @@ fn the_whole_pipeline_resumes() {
     fs::write(&recipe, "epochs = 2\n[probe]\nepochs = 2\n").unwrap();
     let run = tiny_run(out.path(), 2);
     run.go_back_to_epoch_1();
-    // What a kill in the midst of writing leaves.
+    // A kill while writing leaves such a file.
     fs::write(run.file("sparseclr_qare_shapes_conv4_seed_1_epoch_2.safetensors.part"), "half of").unwrap();
-    let said = succeeds(tiny("run", out.path()).arg(&recipe).arg("--resume"));
-    assert!(said.contains("resuming after epoch 1 of 2"), "{said}");
+    let printed = succeeds(tiny("run", out.path()).arg(&recipe).arg("--resume"));
+    assert!(printed.contains("resuming after epoch 1 of 2"), "{printed}");
     assert!(run.results()["test"]["accuracy"].is_number());
     assert_nothing_half_written(out.path());
 }
 
 #[test]
-fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
+fn a_killed_fine_tuning_resumes_to_the_same_weights() {
     let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
     let runs = [&whole_out, &killed_out].map(|out| tiny_run(out.path(), 1));
     let call = |run: &RunFolder, epochs: &str| {
@@ -159,28 +159,28 @@ fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!tuned(killed).exists());
-    let said = succeeds(&mut call(killed, "6"));
-    assert!(said.contains("resuming after epoch") && said.contains("fine-tuned test accuracy"), "{said}");
+    let printed = succeeds(&mut call(killed, "6"));
+    assert!(printed.contains("resuming after epoch") && printed.contains("fine-tuned test accuracy"), "{printed}");
     assert_same_weights(&tuned(killed), &tuned(whole));
-    assert!(!state.exists(), "the state goes when the weights are kept");
+    assert!(!state.exists(), "the state is deleted once the weights are saved");
     let log = killed.read(&format!("{}.log.csv", stem(killed)));
     assert_eq!(log.lines().count(), 7, "{log}");
 
-    // One of other settings is in the way.
+    // An unfinished fine-tuning with other settings is an error.
     let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for(&mut child, || latest().is_some());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Whoever takes the lock that the killed process left takes it away in the end.
+    // The next call would delete the lock file of the killed process, which would show as a change below.
     fs::remove_file(killed.file(&format!(".{}.lock", stem(killed)))).unwrap();
     let before = Snapshot::of(killed.path());
     fails(&mut call(killed, "2"), 2, &["another fine-tuning", "epochs = 2 (it has 6)", "delete that folder"]);
     before.assert_unchanged(killed.path());
-    // A damaged one is told; what a kill leaves of one that is done is in nobody's way.
+    // A damaged state is an error, but remains of a finished fine-tuning are ignored.
     fs::write(state.join("latest.json"), "").unwrap();
     fails(&mut call(killed, "6"), 1, &["damaged", "delete that folder"]);
     fs::remove_file(state.join("latest.json")).unwrap();
     fs::remove_file(state.join("recipe.toml")).unwrap();
-    let said = succeeds(&mut call(killed, "2"));
-    assert!(!said.contains("resuming") && !state.exists(), "{said}");
+    let printed = succeeds(&mut call(killed, "2"));
+    assert!(!printed.contains("resuming") && !state.exists(), "{printed}");
 }

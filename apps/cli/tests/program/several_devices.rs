@@ -1,4 +1,4 @@
-//! `--gpus`: several devices train as one does. Where there is one device only, it can be named several times.
+//! `--gpus`: several devices train as one does. The tests name the first device several times, so one device is enough.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use tempfile::tempdir;
 
 use crate::driving::{RunFolder, fails, first_device, qare, succeeds, tensors, text, tiny};
 
-/// `--gpus` for so many devices, all of them the first one.
+/// A value of `--gpus` that names the first device `count` times.
 fn times(count: usize) -> String {
     vec![first_device(); count].join(",")
 }
 
-/// Steps of 8, 8 and 4 images: shares of three devices are not all of one size.
+/// Trains with steps of 8, 8 and 4 images, so that the shares of three devices differ in size.
 fn trained(method: &str, out: &Path, flags: &[&str]) -> RunFolder {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "20", "--data-size", "8", "--no-tui"]);
     succeeds(call.args(["--method", method, "--clusters", "4", "--out", text(out)]).args(flags));
@@ -26,9 +26,10 @@ fn weights(method: &str, run: &RunFolder, epoch: usize) -> PathBuf {
     run.file(&format!("{method}_shapes_conv4_seed_1_epoch_{epoch}.safetensors"))
 }
 
-/// Weights agree to 3e-4. Adam, which takes steps of 1e-3 whatever the size of a gradient, does not make more of the last
-/// digits of a sum, but where a gradient is nothing but such digits: that of a bias that a normalisation takes off again. It
-/// shows in the running mean behind it.
+/// Asserts that weights agree to 3e-4.
+///
+/// A bias before a normalisation has a gradient of zero up to rounding. Adam takes steps of 1e-3 whatever the size of a gradient,
+/// so this bias and the running mean behind it differ more.
 #[track_caller]
 fn assert_agree(one: &Path, other: &Path, what: &str) {
     let values = |bytes: &[u8]| -> Vec<f32> {
@@ -69,11 +70,11 @@ fn every_method_trains_on_several_devices() {
             let mut call = tiny("pretrain", out.path());
             call.args(["--method", method, "--clusters", "4", "--K", "3", "--epochs", "2", "--gpus", &gpus]);
             let output = call.output().unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert!(output.status.success(), "{method}: {said}");
-            let note = said.lines().find(|line| line.starts_with("note: "));
-            assert_eq!(note.is_some(), own_negatives, "{said}");
-            assert!(!own_negatives || note.unwrap().contains(method), "{said}");
+            let printed = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{method}: {printed}");
+            let note = printed.lines().find(|line| line.starts_with("note: "));
+            assert_eq!(note.is_some(), own_negatives, "{printed}");
+            assert!(!own_negatives || note.unwrap().contains(method), "{printed}");
             let run = folder(method, out.path());
             let (first, second) = (tensors(&weights(method, &run, 1)), tensors(&weights(method, &run, 2)));
             for name in first.keys().filter(|name| name.ends_with("conv.weight")) {
@@ -84,7 +85,7 @@ fn every_method_trains_on_several_devices() {
     }
 }
 
-/// The weights after an epoch, and its loss, score and figures.
+/// Asserts that several devices give the weights, loss, score and figures of one device.
 #[track_caller]
 fn assert_as_one_device(method: &str) {
     let out = tempdir().unwrap();
@@ -161,15 +162,15 @@ fn a_run_is_resumed_on_other_devices() {
         let resumed = trained(method, &out, &[&["--epochs", "2", "--resume"], &then[..]].concat());
         assert_eq!(resumed.recipe().contains_key("gpus"), then[0] == "--gpus");
         assert_agree(&weights(method, &whole, 2), &weights(method, &resumed, 2), name);
-        // Other statistics would be another run.
+        // Device-local statistics would change the training, so they are refused.
         let mut call = qare(&["pretrain", "--config", text(&resumed.file("recipe.toml")), "--resume", "--no-tui"]);
         fails(call.arg("--local-batch-norm"), 2, &["local_batch_norm = true"]);
     }
 }
 
-/// Where each device sees its own share only, another number of them would be another training.
+/// Where negatives or statistics are local to a device, another number of devices would change the training.
 #[test]
-fn a_run_of_shares_is_resumed_on_as_many_devices() {
+fn a_run_with_device_local_statistics_is_resumed_on_as_many_devices() {
     for (method, flags) in [("relationnet", [].as_slice()), ("rotationnet", &["--local-batch-norm"])] {
         let out = tempdir().unwrap();
         let flags = [&["--epochs", "1"], flags].concat();
@@ -187,16 +188,16 @@ fn a_run_of_shares_is_resumed_on_as_many_devices() {
 }
 
 #[test]
-fn statistics_of_each_share_are_another_training() {
+fn device_local_statistics_change_the_training() {
     let out = tempdir().unwrap();
     let flags = ["--epochs", "1", "--gpus", &times(2)];
     let whole = trained("rotationnet", &out.path().join("whole"), &flags);
     let mut call = tiny("pretrain", &out.path().join("local"));
     call.args(["--method", "rotationnet", "--train-images", "20", "--local_batch_norm"]).args(flags);
     let output = call.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("batch normalisation") && said.contains("own 4 images"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("batch normalisation") && printed.contains("own 4 images"), "{printed}");
     let local = folder("rotationnet", &out.path().join("local"));
     let (whole, local) = (tensors(&weights("rotationnet", &whole, 1)), tensors(&weights("rotationnet", &local, 1)));
     assert!(whole["backbone.layer1.conv.weight"] != local["backbone.layer1.conv.weight"]);
@@ -208,11 +209,11 @@ fn a_recipe_names_its_devices_and_the_probe_works_on_the_first() {
     let out = tempdir().unwrap();
     let file = out.path().join("mine.toml");
     let device = first_device();
-    // A number, or a name in quotes.
+    // A device is a number or a quoted name in TOML.
     let value = device.parse::<usize>().map_or(format!("\"{device}\""), |number| number.to_string());
     std::fs::write(&file, format!("gpus = [{value}, {value}]\nepochs = 1\n[probe]\nepochs = 2\n")).unwrap();
-    let said = succeeds(tiny("run", out.path()).arg(&file));
-    assert!(said.lines().next().unwrap().ends_with(&format!(", devices {device}, {device}")), "{said}");
+    let printed = succeeds(tiny("run", out.path()).arg(&file));
+    assert!(printed.lines().next().unwrap().ends_with(&format!(", devices {device}, {device}")), "{printed}");
     let run = folder("sparseclr_qare", out.path());
     assert!(run.results()["test"]["accuracy"].is_number());
     succeeds(&mut qare(&["probe", "--epochs", "1", "--gpu", device, "--checkpoint", text(run.path())]));
@@ -220,7 +221,7 @@ fn a_recipe_names_its_devices_and_the_probe_works_on_the_first() {
 }
 
 #[test]
-fn training_that_diverges_on_several_devices_comes_to_an_end() {
+fn training_that_diverges_on_several_devices_ends() {
     for method in ["sparseclr_qare", "rotationnet"] {
         let out = tempdir().unwrap();
         let mut call = tiny("pretrain", out.path());
@@ -230,7 +231,7 @@ fn training_that_diverges_on_several_devices_comes_to_an_end() {
 }
 
 #[test]
-fn devices_that_cannot_be_are_told() {
+fn impossible_devices_are_refused() {
     let out = tempdir().unwrap();
     let call = |flags: &[&str]| {
         let mut call = tiny("pretrain", out.path());

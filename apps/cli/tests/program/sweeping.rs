@@ -1,4 +1,4 @@
-//! Several seeds and methods, and their table.
+//! `qare sweep`: several seeds and methods, and their tables.
 
 use std::fs;
 
@@ -31,19 +31,19 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
         RunFolder(out.path().join(format!("{method}_shapes_conv4_8_64_64_1.0_1.0_seed_{seed}")))
     };
     let first = folder("simclr", 1).read("log.csv");
-    // One is half-way: trained, not probed.
-    let said = sweep("simclr,randomweights", "1,2,1");
+    // A repeated seed counts once, and the complete run is skipped.
+    let printed = sweep("simclr,randomweights", "1,2,1");
     assert_eq!(folder("simclr", 1).read("log.csv"), first, "what is there is not run again");
-    assert_eq!(said.matches("is there already").count(), 1, "{said}");
+    assert_eq!(printed.matches("already complete").count(), 1, "{printed}");
 
     let accuracy = |seed| folder("simclr", seed).results()["probe"]["test_accuracy"].as_f64().unwrap();
     let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
     let mean = (accuracy(1) + accuracy(2)) / 2.0;
     let table = read("sweep_small.md");
-    // Two seeds have no spread to speak of.
+    // Standard deviations are shown from three seeds on.
     assert!(table.contains(&format!("| `simclr` | shapes | conv4 | 8 | 2 | {mean:.2} |")), "{table}");
     assert!(table.contains(&format!("| `simclr` | 2 | {:.2} |", accuracy(2))), "{table}");
-    assert!(said.contains(&table), "{said}");
+    assert!(printed.contains(&table), "{printed}");
     let csv = read("sweep_small.csv");
     assert_eq!(csv.lines().count(), 3);
     assert!(csv.lines().nth(1).unwrap().starts_with(&format!("simclr,2,{mean:.4},,")), "{csv}");
@@ -56,20 +56,20 @@ fn a_sweep_runs_what_is_missing_and_tabulates_all() {
     assert!(read("sweep_small.md").contains(&format!("| {mean:.2} ± {deviation:.2} |")));
     assert!(read("sweep_small.tex").contains(&format!("${mean:.2} \\pm {deviation:.2}$")));
 
-    let said = sweep("simclr,randomweights", "2,1");
-    assert_eq!(said.matches("is there already").count(), 4, "{said}");
+    let printed = sweep("simclr,randomweights", "2,1");
+    assert_eq!(printed.matches("already complete").count(), 4, "{printed}");
 
-    // With another probe it is not there already, but trained.
+    // With other settings of the probe, the runs are trained but must be probed again.
     fs::write(&recipe, settings.replace("[probe]\nepochs = 2", "[probe]\nepochs = 3")).unwrap();
-    let said = sweep("simclr,randomweights", "1,2");
-    assert!(!said.contains("is there already"), "{said}");
-    assert_eq!(said.matches("is complete").count(), 0, "{said}");
+    let printed = sweep("simclr,randomweights", "1,2");
+    assert!(!printed.contains("already complete"), "{printed}");
+    assert_eq!(printed.matches("is complete").count(), 0, "{printed}");
     assert_eq!(folder("simclr", 1).read("log.csv"), first);
     assert_eq!(folder("simclr", 2).results()["probe"]["epochs"], 3);
 }
 
 #[test]
-fn a_run_that_fails_does_not_cost_the_others() {
+fn a_failed_run_does_not_stop_the_sweep() {
     let out = tempdir().unwrap();
     let recipe = out.path().join("small.toml");
     fs::write(
@@ -77,14 +77,14 @@ fn a_run_that_fails_does_not_cost_the_others() {
         "dataset = \"shapes\"\ntrain_images = 16\ntest_images = 50\ndata_size = 8\nepochs = 1\n[probe]\nepochs = 1\n",
     )
     .unwrap();
-    // Sixteen images are too few for the hundred clusters.
+    // deepcluster fails: 16 images are too few for 100 clusters.
     let mut call = qare(&["sweep", text(&recipe), "--methods", "deepcluster,simclr", "--seeds", "1", "--no-tui"]);
     let output = call.args(["--out", text(&out)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        told.contains("100 clusters of 16 images") && told.contains("1 of 2 runs failed: deepcluster, seed 1"),
-        "{told}"
+        message.contains("100 clusters of 16 images") && message.contains("1 of 2 runs failed: deepcluster, seed 1"),
+        "{message}"
     );
     let table = fs::read_to_string(out.path().join("sweep_small.md")).unwrap();
     assert!(table.contains("`simclr`") && !table.contains("deepcluster"), "{table}");

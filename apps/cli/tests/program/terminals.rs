@@ -1,4 +1,4 @@
-//! The program in a real terminal: the dashboard, Ctrl-C, terminals that can draw nothing, and output that cannot be written.
+//! The program in a pseudo-terminal: dashboard, Ctrl-C, terminals without escape codes, and output that cannot be written.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -25,7 +25,7 @@ impl InTerminal {
     fn start(call: &mut Command, kind: Option<&str>) -> Self {
         let (mut master, mut slave) = (0, 0);
         let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        // SAFETY: the pointers are to two numbers and a size that live until the call returns; name and settings may be null.
+        // SAFETY: the pointers are valid until the call returns, and name and settings may be null.
         let made = unsafe {
             libc::openpty(
                 &mut master,
@@ -36,7 +36,7 @@ impl InTerminal {
             )
         };
         assert_eq!(made, 0, "no terminal");
-        // SAFETY: both are open descriptors that nobody else owns.
+        // SAFETY: both descriptors are open and owned here only.
         let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
         let end = || Stdio::from(slave.try_clone().unwrap());
         call.stdin(end()).stdout(end()).stderr(end());
@@ -44,7 +44,7 @@ impl InTerminal {
             Some(kind) => call.env("TERM", kind),
             None => call.env_remove("TERM"),
         };
-        // SAFETY: between fork and exec only two calls to the system are made.
+        // SAFETY: the closure makes two system calls, which are allowed between fork and exec.
         unsafe {
             call.pre_exec(|| {
                 libc::setsid();
@@ -53,13 +53,13 @@ impl InTerminal {
             })
         };
         let child = call.spawn().unwrap();
-        // The command keeps ends of the terminal too, which then would never close.
+        // The command would otherwise keep the terminal open.
         call.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let screen = Arc::new(Mutex::new(Vec::new()));
         let (mut reader, written) = (master.try_clone().unwrap(), screen.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // At the end of the program reading fails.
+            // Reading fails once the program has ended.
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 written.lock().unwrap().extend_from_slice(&bytes[..count]);
             }
@@ -79,12 +79,12 @@ impl InTerminal {
     fn wait_for(&self, what: impl Fn(&str) -> bool) {
         let started = Instant::now();
         while !what(&self.text()) {
-            assert!(started.elapsed() < Duration::from_secs(100), "it did not come:\n{}", self.text());
+            assert!(started.elapsed() < Duration::from_secs(100), "timed out; the screen holds:\n{}", self.text());
             sleep(Duration::from_millis(5));
         }
     }
 
-    /// The exit code, once it has ended and all has been read.
+    /// Waits for the program to end and its output to be read, and returns the exit code.
     fn code(&mut self) -> Option<i32> {
         let status = self.child.wait().unwrap();
         sleep(Duration::from_millis(100));
@@ -95,7 +95,7 @@ impl InTerminal {
 const CTRL_C: u8 = 3;
 const ALTERNATE_SCREEN: (&str, &str) = ("\x1b[?1049h", "\x1b[?1049l");
 
-/// A training in the dashboard that does not end by itself.
+/// A training that does not end by itself.
 fn endless(out: &std::path::Path) -> Command {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "64", "--batch-size", "8"]);
     call.args(["--epochs", "100000"]).arg("--out").arg(out);
@@ -103,7 +103,7 @@ fn endless(out: &std::path::Path) -> Command {
 }
 
 #[test]
-fn ctrl_c_in_the_dashboard_stops_after_a_step_and_gives_the_terminal_back() {
+fn ctrl_c_in_the_dashboard_stops_after_a_step_and_restores_the_terminal() {
     let out = tempdir().unwrap();
     let mut terminal = InTerminal::start(&mut endless(out.path()), Some("xterm-256color"));
     terminal.wait_for(|text| text.contains(ALTERNATE_SCREEN.0));
@@ -118,21 +118,21 @@ fn ctrl_c_in_the_dashboard_stops_after_a_step_and_gives_the_terminal_back() {
     let text = terminal.text();
     let after = text.rsplit_once(ALTERNATE_SCREEN.1).expect("the screen is left").1;
     assert!(after.contains("error: interrupted") && after.contains("--resume"), "{after}");
-    assert!(text.contains("stopping after this step"), "a word about it");
+    assert!(text.contains("stopping after this step"), "no note in the dashboard");
 }
 
 #[test]
 fn the_accuracy_is_visible_in_a_small_terminal() {
     let out = tempdir().unwrap();
     let mut terminal = InTerminal::start(&mut endless(out.path()), Some("xterm-256color"));
-    // Cells are drawn one by one, but for those that stand beside each other.
+    // The dashboard draws cell by cell, but adjacent cells together.
     terminal.wait_for(|text| text.contains("kNN accuracy") && text.contains("Valid"));
     terminal.press(CTRL_C);
     terminal.code();
 }
 
 #[test]
-fn a_terminal_that_moves_no_cursor_gets_plain_lines() {
+fn a_terminal_without_escape_codes_gets_plain_lines() {
     for kind in [Some("dumb"), None] {
         let out = tempdir().unwrap();
         let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--batch-size", "8"]);
@@ -145,15 +145,15 @@ fn a_terminal_that_moves_no_cursor_gets_plain_lines() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_an_error_of_what_only_prints() {
+fn commands_that_only_print_fail_if_output_cannot_be_written() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     for arguments in [&["list"][..], &["devices"], &["--help"], &["pretrain", "--help"], &["--version"]] {
         let output = qare(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(told.starts_with("error: cannot write to standard output"), "{arguments:?}: {told}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(message.starts_with("error: cannot write to standard output"), "{arguments:?}: {message}");
     }
-    // What a training is for is in its folder.
+    // A training's result is its run folder.
     let out = tempdir().unwrap();
     let output = tiny("pretrain", out.path()).args(["--epochs", "1"]).stdout(full()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -161,7 +161,7 @@ fn output_that_cannot_be_written_is_an_error_of_what_only_prints() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_reader_that_closes_the_pipe_is_no_error() {
     let mut child = qare(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

@@ -1,4 +1,4 @@
-//! Wrong calls: exit code 2, one message, and nothing is made.
+//! Wrong calls: exit code 2, one message, and no file written.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use tempfile::tempdir;
 
 use crate::driving::{fails, qare, succeeds, text, tiny, tiny_folder, tiny_run};
 
-/// Nothing is in a folder, or the folder was never made.
+/// Asserts that a folder is empty or does not exist.
 #[track_caller]
-fn assert_nothing_in(folder: &Path) {
+fn assert_empty(folder: &Path) {
     assert!(!folder.exists() || fs::read_dir(folder).unwrap().next().is_none());
 }
 
 #[test]
-fn unknown_names_are_told_with_those_that_are_known() {
+fn unknown_names_are_errors_that_list_the_known_ones() {
     let out = tempdir().unwrap();
     for (flag, name, known) in [
         ("--dataset", "mnist", "cifar10"),
@@ -27,7 +27,7 @@ fn unknown_names_are_told_with_those_that_are_known() {
     }
     fails(&mut qare(&["pretrian"]), 2, &["pretrian", "pretrain"]);
     fails(&mut qare(&["pretrain", "--epoch", "3"]), 2, &["--epoch", "--epochs"]);
-    assert_nothing_in(out.path());
+    assert_empty(out.path());
 }
 
 #[test]
@@ -64,29 +64,29 @@ fn numbers_out_of_range_are_refused() {
     ] {
         fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag, value]), 2, &[name]);
     }
-    // A minus sign needs no special spelling.
+    // clap accepts negative values, so the recipe's validation must refuse them.
     for flag in ["--alpha=-1", "--beta=-0.5", "--temperature=-1"] {
         let name = flag.trim_start_matches("--").split('=').next().unwrap();
         fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag]), 2, &[name]);
     }
-    assert_nothing_in(out.path());
+    assert_empty(out.path());
 }
 
 #[test]
-fn numbers_that_no_machine_or_recipe_holds_are_refused() {
+fn numbers_too_large_for_a_machine_or_recipe_are_refused() {
     let out = tempdir().unwrap();
-    // A recipe is TOML, whose integers end where those of 64 bits with a sign do.
+    // A recipe is TOML, whose integers are signed 64-bit numbers.
     for (flag, value) in
         [("--outter_fs", "9000000000000000000"), ("--K", "4000000000"), ("--seed", "9223372036854775808")]
     {
         let name = flag.trim_start_matches('-');
         fails(tiny("pretrain", out.path()).args(["--epochs", "1", flag, value]), 2, &[name]);
     }
-    assert_nothing_in(out.path());
+    assert_empty(out.path());
 }
 
 #[test]
-fn a_dataset_that_is_not_there_is_told_with_what_to_do() {
+fn a_missing_dataset_is_an_error_that_says_what_to_do() {
     let out = tempdir().unwrap();
     let made = out.path().join("made");
     let call = || qare(&["pretrain", "--dataset", "cifar10", "--out", text(&made)]);
@@ -94,11 +94,11 @@ fn a_dataset_that_is_not_there_is_told_with_what_to_do() {
     let missing = out.path().join("missing");
     fails(call().arg("--data-dir").arg(&missing), 2, &["--data-dir", text(&missing), "no such folder"]);
     fails(call().arg("--data-dir").arg(out.path()), 2, &[text(&out), "cifar-10-batches-bin", "download"]);
-    assert_nothing_in(&made);
+    assert_empty(&made);
 }
 
 #[test]
-fn weights_that_do_not_fit_are_told() {
+fn weights_that_do_not_fit_are_refused() {
     let (out, other) = (tempdir().unwrap(), tempdir().unwrap());
     let weights = tiny_run(out.path(), 1).weights(1);
     let mut call = tiny("pretrain", other.path());
@@ -107,7 +107,7 @@ fn weights_that_do_not_fit_are_told() {
         2,
         &["--checkpoint", text(&weights), "holds conv4 under `backbone`, not resnet8"],
     );
-    assert_nothing_in(other.path());
+    assert_empty(other.path());
 }
 
 #[test]
@@ -120,13 +120,13 @@ fn training_starts_from_a_run_folder_as_well_as_from_a_file() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_name_that_is_no_text_is_refused() {
+fn a_folder_name_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStrExt;
 
     let out = tempdir().unwrap();
     let folder = out.path().join(std::ffi::OsStr::from_bytes(b"run\xff"));
     fails(tiny("pretrain", &folder).args(["--epochs", "1"]), 2, &["UTF-8", "recipe"]);
-    assert_nothing_in(&folder);
+    assert_empty(&folder);
 }
 
 #[test]

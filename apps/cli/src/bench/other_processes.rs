@@ -1,41 +1,43 @@
-//! What other processes took of the processor meanwhile: figures of a busy machine are worth little.
+//! The processor time that other processes take during a benchmark. Figures of a busy machine are not reliable.
 
-/// From here on a person is told.
-const MUCH: f64 = 5.0;
+/// Share in percent above which a note is printed.
+const NOTED_SHARE: f64 = 5.0;
 
-/// In fewer ticks, what is not quite counted yet is most of it.
-const FEW: f64 = 100.0;
+/// Least number of ticks for a share: over fewer, ticks that are not yet counted distort it.
+const LEAST_TICKS: f64 = 100.0;
 
-/// Ticks of the system's clock, on Linux.
+/// Processor times in clock ticks, from Linux's `/proc`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ticks {
-    /// Of all cores, working or not.
+    /// All time of all cores, idle or not.
     all: f64,
-    /// Of all cores, working.
+    /// Busy time of all cores.
     working: f64,
-    /// Of this process, and of those it has started and waited for.
+    /// Time of this process and of the children it has waited for.
     own: f64,
 }
 
-/// Watches from its start on.
+/// Measures the processor time of other processes from [`OtherProcesses::watch`] on.
 #[derive(Debug)]
-pub struct Others(Option<Ticks>);
+pub struct OtherProcesses(Option<Ticks>);
 
-impl Others {
+impl OtherProcesses {
     pub fn watch() -> Self {
         Self(now())
     }
 
-    /// The share of the processor that others have taken since, in percent; nothing where the system does not tell.
+    /// The share of all cores' time that other processes took since the start, in percent.
+    ///
+    /// `None` if the system does not report it or too little time has passed.
     pub fn share(&self) -> Option<f64> {
         share(self.0?, now()?)
     }
 
-    /// What to say of a share, if it is large.
+    /// A note for the user if the share is large.
     pub fn note(share: f64) -> Option<String> {
-        (share > MUCH).then(|| {
+        (share > NOTED_SHARE).then(|| {
             format!(
-                "note: other processes took {share:.0} % of the processor meanwhile; these figures are worth little"
+                "note: other processes took {share:.0} % of the processor meanwhile; these figures are not reliable"
             )
         })
     }
@@ -44,7 +46,7 @@ impl Others {
 fn share(before: Ticks, after: Ticks) -> Option<f64> {
     let all = after.all - before.all;
     let others = (after.working - before.working) - (after.own - before.own);
-    (all >= FEW).then(|| (100.0 * others / all).max(0.0))
+    (all >= LEAST_TICKS).then(|| (100.0 * others / all).max(0.0))
 }
 
 fn now() -> Option<Ticks> {
@@ -54,11 +56,11 @@ fn now() -> Option<Ticks> {
 }
 
 fn ticks(system: &str, process: &str) -> Option<Ticks> {
-    // user, nice, system, idle, waiting, two kinds of interrupts, stolen; guests are in the first two already.
+    // user, nice, system, idle, iowait, irq, softirq, steal; guest times are part of the first two.
     let cores: Vec<f64> = numbers(system.lines().next()?.strip_prefix("cpu")?).take(8).collect();
     let all: f64 = cores.iter().sum();
     let idle = cores.get(3)? + cores.get(4)?;
-    // The name, in brackets, may hold anything. After it come the state and ten numbers, then the times.
+    // The name in parentheses may contain any character. The state and ten numbers follow it, then the times.
     let after_name = process.rsplit_once(')')?.1.trim_start().split_once(' ')?.1;
     let own = numbers(after_name).skip(10).take(4).sum();
     Some(Ticks { all, working: all - idle, own })
@@ -81,11 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_others_is_of_all_cores() {
+    fn the_share_is_of_all_cores() {
         let before = Ticks { all: 1000.0, working: 100.0, own: 50.0 };
         let after = Ticks { all: 1400.0, working: 400.0, own: 250.0 };
         assert_eq!(share(before, after), Some(25.0));
         assert_eq!(share(before, before), None);
-        assert!(Others::note(25.0).is_some() && Others::note(1.0).is_none());
+        assert!(OtherProcesses::note(25.0).is_some() && OtherProcesses::note(1.0).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Weights that other programs have written: found, told, or refused with the reason.
+//! Weights from other programs: the backbone is found and named, or refused with the reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::driving::{RunFolder, fails, qare, succeeds, tensors, text, tiny, tiny
 
 type Tensor = (String, Vec<usize>, Vec<u8>);
 
-/// The tensors of a run's weights, without what the file says of itself.
+/// The tensors of a run's weights, without the metadata.
 fn weights(run: &RunFolder) -> Vec<Tensor> {
     let bytes = fs::read(run.weights(1)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -28,7 +28,7 @@ fn write(path: &Path, tensors: &[Tensor], metadata: Option<HashMap<String, Strin
 }
 
 #[test]
-fn a_backbone_is_found_under_other_names_and_what_is_left_out_is_said() {
+fn a_backbone_is_found_under_other_names_and_left_out_tensors_are_named() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let renamed = |(name, shape, bytes): Tensor| {
@@ -43,8 +43,8 @@ fn a_backbone_is_found_under_other_names_and_what_is_left_out_is_said() {
     write(&file, &foreign, None);
 
     let exported = out.path().join("backbone.safetensors");
-    let said = succeeds(&mut qare(&["export", "--checkpoint", text(&file), "--output", text(&exported)]));
-    let first = said.lines().next().unwrap();
+    let printed = succeeds(&mut qare(&["export", "--checkpoint", text(&file), "--output", text(&exported)]));
+    let first = printed.lines().next().unwrap();
     for words in [text(&file), "conv4 (20 tensors under `model._orig_mod.encoder_q`)", "left out: `model.projector`"] {
         assert!(first.contains(words), "`{words}` is not in: {first}");
     }
@@ -54,11 +54,14 @@ fn a_backbone_is_found_under_other_names_and_what_is_left_out_is_said() {
             assert_eq!((&found.0, &found.1), (&format!("F32{shape:?}"), bytes), "{name}");
         }
     }
-    let said = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(&file), "--dataset", "shapes"]));
-    assert!(said.lines().next().unwrap().contains("left out"), "{said}");
+    let printed = succeeds(&mut qare(&["probe", "--epochs", "1", "--checkpoint", text(&file), "--dataset", "shapes"]));
+    assert!(printed.lines().next().unwrap().contains("left out"), "{printed}");
     let mut call = tiny("pretrain", out.path());
-    let said = succeeds(call.args(["--epochs", "1", "--id", "x", "--checkpoint", text(&file)]));
-    assert!(said.contains("starting from the backbone of") && said.contains("left out: `model.projector`"), "{said}");
+    let printed = succeeds(call.args(["--epochs", "1", "--id", "x", "--checkpoint", text(&file)]));
+    assert!(
+        printed.contains("starting from the backbone of") && printed.contains("left out: `model.projector`"),
+        "{printed}"
+    );
 
     let wrong = ["export", "--checkpoint", text(&file), "--output", text(&exported)];
     let part: Vec<Tensor> = foreign.iter().filter(|(name, ..)| !name.contains("layer2.conv")).cloned().collect();
@@ -70,7 +73,7 @@ fn a_backbone_is_found_under_other_names_and_what_is_left_out_is_said() {
 }
 
 #[test]
-fn weights_that_are_no_numbers_are_refused_with_the_files_name() {
+fn weights_with_nan_or_infinity_are_refused_with_the_files_name() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let bytes = fs::read(run.weights(1)).unwrap();
@@ -87,7 +90,7 @@ fn weights_that_are_no_numbers_are_refused_with_the_files_name() {
         call.args(["--epochs", "1", "--id", "x", "--checkpoint", text(run.path())]);
         fails(&mut call, 1, &[text(&run.weights(1)), tensor]);
     }
-    // Of the method's networks, where these are needed.
+    // The method's networks are checked where they are needed.
     let mut damaged = whole.clone();
     damaged.iter_mut().find(|(name, ..)| name == "head.linear1.weight").unwrap().2[..4]
         .copy_from_slice(&f32::NAN.to_le_bytes());
@@ -96,7 +99,7 @@ fn weights_that_are_no_numbers_are_refused_with_the_files_name() {
     call.args(["--epochs", "1", "--id", "x", "--checkpoint", text(run.path())]);
     fails(&mut call, 1, &[text(&run.weights(1)), "head.linear1.weight"]);
 
-    // In the recipe that a file has of itself.
+    // The recipe in the file's metadata is checked too.
     let mut metadata = header.metadata().clone().unwrap();
     let origin = metadata["qare"].replace("alpha = 1.0", "alpha = nan");
     assert_ne!(origin, metadata["qare"]);
@@ -109,7 +112,7 @@ fn weights_that_are_no_numbers_are_refused_with_the_files_name() {
 }
 
 #[test]
-fn a_latest_epoch_without_an_optimizer_is_told() {
+fn a_latest_epoch_without_an_optimizer_is_an_error() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 2);
     run.go_back_to_epoch_1();
