@@ -27,7 +27,7 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The images of a recipe, or of another dataset where it finds its own.
+    /// Takes the dataset from the call and everything else from the recipe.
     pub fn of(recipe: &'a Recipe, dataset: DatasetName) -> Self {
         Self {
             dataset,
@@ -38,10 +38,10 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads them, and notes what serves as what and what is left out.
+    /// Reads the images. Notes say which folder serves as which split and what is left out.
     ///
     /// # Errors
-    /// If they are not there, or damaged.
+    /// Fails if they are missing or damaged.
     pub fn load(&self, on_progress: OnProgress) -> Result<Splits> {
         if let Some(dir) = self.data_dir.filter(|dir| self.dataset.needs_files() && !dir.is_dir()) {
             return Err(LabError::Usage(format!(
@@ -67,8 +67,9 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What images of a dataset are normalised with for weights that were trained on another: its own statistics, as in the paper's
-/// cross-domain evaluation. A folder of images has none of its own, and takes those of the images trained on.
+/// Returns the statistics to normalise the images of a dataset with, for weights that were trained on another: those of the
+/// dataset, as in the paper's cross-domain evaluation. A folder of images has no statistics and takes those of the training
+/// dataset.
 pub fn normalization(images: DatasetName, trained_on: DatasetName) -> Normalization {
     match images {
         DatasetName::Folder => trained_on.normalization(),
@@ -76,33 +77,33 @@ pub fn normalization(images: DatasetName, trained_on: DatasetName) -> Normalizat
     }
 }
 
-/// The images that a recipe takes of a dataset.
+/// The images that a recipe uses.
 pub struct Images {
     /// The images.
     pub splits: Splits,
-    /// What they are a part of, in words, if they are not all.
+    /// Describes the part of the dataset, if it is not all of it.
     part: Option<String>,
 }
 
 impl Images {
-    /// Those that a recipe trains on.
+    /// Reads the training images of a recipe.
     pub fn for_training(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
-        Ok(Self::taken(recipe, Source::of(recipe, recipe.dataset).load(on_progress)?))
+        Ok(Self::limited(recipe, Source::of(recipe, recipe.dataset).load(on_progress)?))
     }
 
-    /// Those that a recipe's probe learns from and is tested on.
+    /// Reads the images that a recipe's probe is trained and tested on.
     pub fn for_probing(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
         let splits = Source::of(recipe, recipe.probed()).load(on_progress)?;
         probeable(recipe.probed(), &splits)?;
-        let images = Self::taken(recipe, splits);
+        let images = Self::limited(recipe, splits);
         if let Some(part) = &images.part {
             info!("note: {part}");
         }
         Ok(images)
     }
 
-    /// What a recipe takes of images that are read: of those it limits, a stratified part that its seed decides.
-    pub fn taken(recipe: &Recipe, mut splits: Splits) -> Self {
+    /// Limits the splits as the recipe says, by a stratified sample drawn with its seed.
+    pub fn limited(recipe: &Recipe, mut splits: Splits) -> Self {
         let mut parts = Vec::new();
         let mut limit = |set: &mut ImageSet, limit: Option<usize>, what: &str| {
             if let Some(limit) = limit.filter(|limit| *limit < set.len()) {
@@ -122,7 +123,7 @@ impl Images {
         Self { splits, part }
     }
 
-    /// Of so many images that training is to see, how the header line tells: all, or what part of all.
+    /// Describes the training images in the header line: their number, or the part of the dataset.
     pub fn described(&self, trained_on: usize) -> String {
         match &self.part {
             None => format!("{trained_on} training images"),
@@ -131,10 +132,10 @@ impl Images {
     }
 }
 
-/// Whether a classifier can be trained and tested on a dataset.
+/// Checks that a classifier can be trained and tested on a dataset.
 ///
 /// # Errors
-/// With the reason, if not.
+/// Says why it cannot.
 pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     let Splits { train, test, .. } = splits;
     let problem = if train.is_empty() || !train.is_labeled() {

@@ -9,17 +9,17 @@ use crate::backend::Training;
 use qare_lab::{LabError, Result};
 
 const DIM: usize = 64;
-/// The smallest B, and the B at which K grows.
+/// The smallest B. K grows at this B.
 const FEW_IMAGES: usize = 64;
 const FEW_VIEWS: usize = 2;
 
 type Embeddings = Tensor<Training, 2>;
 type Loss = Box<dyn Fn(Embeddings, Views) -> std::result::Result<Tensor<Training, 1>, ObjectiveError>>;
 
-/// Something whose loss and gradient are timed.
+/// An objective to time.
 struct Term {
     name: &'static str,
-    /// The largest B whatever `--max-batch` is, for what grows slowly; none for the rest.
+    /// The largest B of an objective that is linear in B, in place of `--max-batch`.
     max_batch: Option<usize>,
     loss: Loss,
 }
@@ -52,20 +52,20 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let (max_batch, max_views) = (bench.options.max_batch, bench.options.max_views);
     for term in terms() {
         let over_images = doubled(FEW_IMAGES, term.max_batch.filter(|_| !bench.options.quick).unwrap_or(max_batch))
-            .map(|images| Ok((images, one(bench, &term, images, FEW_VIEWS)?)))
+            .map(|images| Ok((images, seconds(bench, &term, images, FEW_VIEWS)?)))
             .collect::<Result<Vec<_>>>()?;
         let over_views = doubled(2 * FEW_VIEWS, max_views)
-            .map(|views| Ok((views, one(bench, &term, FEW_IMAGES, views)?)))
+            .map(|views| Ok((views, seconds(bench, &term, FEW_IMAGES, views)?)))
             .collect::<Result<Vec<_>>>()?;
-        // Below these sizes, what does not depend on them counts for much.
+        // Constant costs dominate below this size.
         exponent(bench, term.name, "B", over_images.iter().filter(|(images, _)| *images >= 256));
         exponent(bench, term.name, "K", over_views.iter());
     }
     Ok(())
 }
 
-/// The median time of loss and gradient.
-fn one(bench: &mut Bench, term: &Term, images: usize, views: usize) -> Result<f64> {
+/// Returns the median time of loss and gradient.
+fn seconds(bench: &mut Bench, term: &Term, images: usize, views: usize) -> Result<f64> {
     let embeddings =
         Embeddings::random([views * images, DIM], Distribution::Normal(0.0, 1.0), &bench.clock.device).require_grad();
     let views = Views::new(views).map_err(failed)?;
@@ -86,7 +86,7 @@ fn failed(error: ObjectiveError) -> LabError {
     LabError::Failed(error.to_string())
 }
 
-/// Tells the power of the size with which times grow.
+/// Records the exponent with which times grow with the size.
 fn exponent<'a>(bench: &mut Bench, name: &str, of: &str, times: impl Iterator<Item = &'a (usize, f64)>) {
     let points: Vec<(f64, f64)> = times.map(|(size, seconds)| ((*size as f64).ln(), seconds.ln())).collect();
     if points.len() >= 2 {
@@ -96,7 +96,7 @@ fn exponent<'a>(bench: &mut Bench, name: &str, of: &str, times: impl Iterator<It
     }
 }
 
-/// The slope of the line of least squares.
+/// Returns the slope of the least-squares line.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));

@@ -49,7 +49,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     let dataset = args.dataset.unwrap_or(recipe.dataset);
     if checkpoint.foreign && args.trained_on.is_none() {
         print_line(format!(
-            "note: {} does not say what it was trained on; images are prepared as those of {dataset}, --trained-on names another",
+            "note: {} does not say what it was trained on: images are prepared as those of {dataset}; --trained-on names another dataset",
             checkpoint.file.display()
         ));
     }
@@ -94,7 +94,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         0 => {}
         all if all == embedded.rows() => print_line("note: the images have no labels, and none are written"),
         some => {
-            print_line(format!("note: {some} of the {} images have no label: theirs is {UNKNOWN}", embedded.rows()))
+            print_line(format!("note: {some} of the {} images have no label; {UNKNOWN} stands for it", embedded.rows()))
         }
     }
     match format.as_str() {

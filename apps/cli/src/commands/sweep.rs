@@ -169,7 +169,7 @@ fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: boo
         // The folder of images may have changed since the run was trained.
         let splits = datasets.training(recipe)?;
         if let Some(record) = RunRecord::read(folder)? {
-            let splits = Images::taken(recipe, clone_splits(splits)).splits;
+            let splits = Images::limited(recipe, clone_splits(splits)).splits;
             let images = recipe.method.images(recipe, &splits).len();
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;
         }
@@ -191,11 +191,11 @@ fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: boo
     let probing = probing.as_ref().expect("the dataset is loaded");
     probeable(recipe.probed(), probing)?;
     if let Some(splits) = datasets.training.as_ref().filter(|_| !trained) {
-        train(run, &Images::taken(recipe, clone_splits(splits)).splits, &devices_of(recipe)?, no_tui)?;
+        train(run, &Images::limited(recipe, clone_splits(splits)).splits, &devices_of(recipe)?, no_tui)?;
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let target = ProbeTarget::of(&checkpoint, recipe, None)?;
-    let splits = Images::taken(recipe, clone_splits(probing)).splits;
+    let splits = Images::limited(recipe, clone_splits(probing)).splits;
     probe_and_save(&checkpoint, recipe, &splits, &devices_of(recipe)?, &target, no_tui)?;
     results()
 }

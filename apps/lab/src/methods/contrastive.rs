@@ -14,7 +14,7 @@ use super::{Facts, Figure, Method, MethodName, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 
-/// Projection head, and the objective on its embeddings.
+/// A projection head and the objective on its embeddings.
 #[derive(Module, Debug)]
 pub struct Contrastive<B: Backend> {
     head: ProjectionHead<B>,
@@ -24,7 +24,7 @@ pub struct Contrastive<B: Backend> {
     views: Views,
 }
 
-/// What a recipe's contrastive method minimises.
+/// Returns the objective of a recipe.
 fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
     let mut config = match &recipe.method {
         MethodName::BuiltIn(Method::Simclr) => ContrastiveObjectiveConfig::simclr(),
@@ -33,7 +33,7 @@ fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
         MethodName::BuiltIn(Method::SparseclrQare) => {
             ContrastiveObjectiveConfig::sparseclr_qare(recipe.alpha, recipe.beta)
         }
-        other => unreachable!("{other} is no contrastive method"),
+        other => unreachable!("{other} is not a contrastive method"),
     };
     if let Some(qare) = &mut config.qare {
         qare.similarity_floor = recipe.similarity_floor.0;
@@ -52,7 +52,7 @@ fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
 /// The method follows the common protocol.
 pub(super) fn set_defaults(_recipe: &mut Recipe) {}
 
-/// How the method trains.
+/// Returns the plan of the four methods.
 pub(super) fn plan(recipe: &Recipe) -> Plan {
     let set_term = objective(recipe).qare.is_some().then_some(Figure::term("QARe"));
     let figures = [Figure::term("Pairwise")].into_iter().chain(set_term);

@@ -266,47 +266,44 @@ impl Recipe {
         self.devices().first().copied().flatten()
     }
 
-    /// The fewest images that a batch can have: on several devices one for each, or two where it has to make do with its own.
+    /// Returns the smallest batch size: one image for each device, or two where each device contrasts only its own share.
     pub fn least_batch(&self) -> usize {
         let devices = self.devices().len();
         2.max(if self.sees_shares() { 2 * devices } else { devices })
     }
 
-    /// The dataset that a probe is trained and tested on.
+    /// Returns the dataset that a probe is trained and tested on.
     pub fn probed(&self) -> DatasetName {
         self.probe.dataset.unwrap_or(self.dataset)
     }
 
-    /// What the images of a probe are normalised with.
+    /// Returns the statistics that the images of a probe are normalised with.
     pub fn probe_normalization(&self) -> Normalization {
         // Fine-tuned weights were trained on the probed images last.
         let trained_on = if self.probe.finetune { self.probed() } else { self.dataset };
         normalization(self.probed(), trained_on)
     }
 
-    /// The seed of a probe's own draws.
+    /// Returns the seed of the probe's random draws.
     pub fn probe_seed(&self) -> u64 {
         self.probe.seed.unwrap_or(self.seed)
     }
 
-    /// What `results.json` and file names call a stage that is done to the probed dataset, the classifier frozen or not.
+    /// Returns the name of a stage in `results.json` and in file names: it tells a fine-tuned backbone and another probed dataset.
     pub fn stage(&self, name: &str) -> String {
         let tuned = match (name, self.probe.finetune) {
             ("probe", true) => "finetune".to_string(),
             (name, true) => format!("{name}_finetune"),
             (name, false) => name.to_string(),
         };
-        match self.probed() == self.dataset {
-            true => tuned,
-            false => format!("{tuned}_{}", self.probed()),
-        }
+        if self.probed() == self.dataset { tuned } else { format!("{tuned}_{}", self.probed()) }
     }
 
-    /// The names of the settings that decide a run's weights and differ between two recipes, of which the other is the run's.
+    /// Returns the settings that decide the weights and differ from those of the run's recipe, `other`.
     pub fn differences(&self, other: &Recipe) -> Vec<String> {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).expect("a recipe is plain TOML");
         let (mine, theirs) = (table(self), table(other));
-        let elsewhere = [
+        let without_effect_on_weights = [
             "data_dir",
             "skip_broken",
             "max_pixels",
@@ -322,14 +319,14 @@ impl Recipe {
         ];
         let unused = if self.method == other.method { self.unused() } else { Vec::new() };
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
-        let told = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
+        let shown = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         let mut differences: Vec<String> = names
             .into_iter()
-            .filter(|name| !elsewhere.contains(&name.as_str()) && !unused.contains(&name.as_str()))
+            .filter(|name| !without_effect_on_weights.contains(&name.as_str()) && !unused.contains(&name.as_str()))
             .filter(|name| mine.get(*name) != theirs.get(*name))
             // A run can be extended to more epochs.
             .filter(|name| *name != "epochs" || self.epochs < other.epochs)
-            .map(|name| format!("{name} = {} (the run has {})", told(mine.get(name)), told(theirs.get(name))))
+            .map(|name| format!("{name} = {} (the run has {})", shown(mine.get(name)), shown(theirs.get(name))))
             .collect();
         // If a device sees only its share of a batch, the number of devices changes the result.
         let (mine, theirs) = (self.devices().len(), other.devices().len());
