@@ -232,3 +232,8 @@ pub(crate) fn counted(number: usize, what: &str) -> String {
         _ => format!("{number} {what}s"),
     }
 }
+
+/// What is said where there is room for one problem.
+pub(crate) fn first_of(problems: Vec<DataError>) -> DataError {
+    problems.into_iter().next().expect("a damaged file has a problem")
+}

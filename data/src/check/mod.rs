@@ -1,0 +1,9 @@
+//! A look at a folder: which datasets are in it, whether they are complete, and everything that is wrong with them.
+
+mod image_files;
+mod options;
+pub mod report;
+mod search;
+
+pub use options::CheckOptions;
+pub use search::{check, check_with};

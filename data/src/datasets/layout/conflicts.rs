@@ -1,0 +1,92 @@
+//! Folders that contradict each other.
+
+use super::candidates::plain_role;
+use super::decision::{Doubt, SPLITS};
+use crate::datasets::split_names::{Role, split_name};
+use crate::datasets::tree::{Folder, shown};
+
+pub(super) fn no_images_beside(folder: &Folder) -> Result<(), Doubt> {
+    let Some(first) = folder.images.first().filter(|_| folder.has_folders()) else { return Ok(()) };
+    let problem = match folder.images.len() {
+        1 => "an image beside class folders is of no class".to_owned(),
+        count => format!("{count} images beside class folders are of no class, this one is the first"),
+    };
+    Err(Doubt { path: first.clone(), problem, expected: "images in the folder of their class" })
+}
+
+/// A split whose folders are splits themselves would have those counted as classes. One such folder that holds images only, as
+/// a class would, is a class.
+pub(super) fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
+    let classes: Vec<&Folder> = split.with_images().collect();
+    let splits: Vec<&Folder> = classes.iter().filter(|class| plain_role(class).is_some()).copied().collect();
+    if splits.len() > 1 || splits.iter().any(|folder| folder.has_folders()) {
+        let problem = format!(
+            "it looks like a split, but {} in it like {}",
+            shown(&splits),
+            match splits.len() {
+                1 => "another",
+                _ => "splits of their own",
+            }
+        );
+        return Err(Doubt { path: split.path.clone(), problem, expected: SPLITS });
+    }
+    not_splits_inside(&classes)
+}
+
+/// Classes that hold splits themselves would have both counted as one.
+pub(super) fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
+    for class in classes {
+        let mut splits: Vec<(&Folder, Role)> =
+            class.with_images().filter_map(|inner| Some((inner, plain_role(inner)?))).collect();
+        splits.dedup_by_key(|(_, role)| *role);
+        if let [(first, _), (second, _), ..] = splits[..] {
+            let problem =
+                format!("it looks like a class, but {} and {} in it like splits", first.shown(), second.shown());
+            return Err(Doubt { path: class.path.clone(), problem, expected: SPLITS });
+        }
+    }
+    // Splits of which one is called after something else: `mnist_train` and `fashion_test`.
+    let roles: Vec<Role> = classes.iter().filter_map(|class| Some(split_name(&class.name)?.role)).collect();
+    let both = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);
+    if both && roles.len() == classes.len() && classes.iter().all(|class| class.images.is_empty()) {
+        let problem = format!("{} hold folders and are named like splits, but not of one dataset", shown(classes));
+        return Err(Doubt { path: classes[0].path.clone(), problem, expected: SPLITS });
+    }
+    // Folders that all hold the same folders are splits, whatever they are called, if one is called almost like one.
+    if let [first, rest @ ..] = classes
+        && !rest.is_empty()
+        && classes
+            .iter()
+            .any(|class| ["train", "test", "valid"].iter().any(|word| class.name.to_lowercase().contains(word)))
+        && first.with_images().count() > 1
+        && classes.iter().all(|class| class.images.is_empty() && names_in(class) == names_in(first))
+    {
+        let problem = format!("{} and {} hold the same folders: they look like splits", first.shown(), rest[0].shown());
+        return Err(Doubt { path: first.path.clone(), problem, expected: SPLITS });
+    }
+    Ok(())
+}
+
+/// What is said of classes that all hold the same folders: perhaps those are the classes.
+pub(super) fn alike(classes: &[&Folder]) -> Option<String> {
+    let [first, second, ..] = classes else { return None };
+    let same = classes.iter().all(|class| class.images.is_empty() && names_in(class) == names_in(first));
+    let inside = names_in(first);
+    (same && inside.len() > 1).then(|| {
+        format!(
+            "{} and {} hold the same folders ({}): the outer ones are taken for the classes, the inner ones are not told apart",
+            first.shown(),
+            second.shown(),
+            inside.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+        )
+    })
+}
+
+pub(super) fn names_in(folder: &Folder) -> Vec<&str> {
+    folder.with_images().map(|inner| inner.name.as_str()).collect()
+}
+
+pub(super) fn twice(first: &Folder, second: &Folder, what: &str) -> Doubt {
+    let problem = format!("{} and {} both look like {what}", first.shown(), second.shown());
+    Doubt { path: second.path.clone(), problem, expected: "one of them: rename or move the other" }
+}

@@ -1,0 +1,15 @@
+//! From the bytes of an image file to square planes of pixels.
+
+mod decoder_panics;
+mod format;
+mod jpeg;
+mod picture;
+mod png;
+mod raster;
+mod webp;
+
+pub use decoder_panics::is_decoding;
+pub(crate) use format::{FileKind, extension_of, kind_of};
+pub(crate) use picture::PictureReader;
+pub use raster::DEFAULT_MAX_PIXELS;
+pub(crate) use raster::ImageBytes;
