@@ -1,20 +1,18 @@
 //! STL-10 (Coates, Ng and Lee 2011) from its official files, `stl10_binary/`.
 //!
-//! Images are 96×96, planar, but each plane stands column by column; labels count from 1. Besides 5,000 training and 8,000
-//! test images of 10 classes there are 100,000 images without labels for training without them. Those are 2.8 GB: their
-//! file is mapped into memory and each image turned over when it is asked for.
+//! Images are 96×96 and planar, with each plane stored column by column; labels count from 1. There are 5,000 training and
+//! 8,000 test images of 10 classes, and 100,000 unlabelled images for self-supervised training. The file of the unlabelled
+//! images (2.8 GB) is mapped into memory, and each image is transposed on access.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::splits::Splits;
 use crate::error::{DataError, first_of};
-use crate::images::{ImageSet, MappedPixels, transposed};
+use crate::images::{ImageSet, MappedPixels, map, transposed};
 use crate::transforms::Normalization;
 
 /// Height and width of an image in pixels.
@@ -24,10 +22,10 @@ pub const SIDE: usize = 96;
 pub const CLASS_NAMES: [&str; 10] =
     ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"];
 
-/// The values that images are commonly normalised with.
+/// Channel statistics that STL-10 is commonly normalised with.
 pub const NORMALIZATION: Normalization = Normalization { mean: [0.5; 3], std: [0.5; 3] };
 
-/// Images of each split.
+/// Number of images in each split.
 pub(crate) const TRAIN: usize = 5_000;
 pub(crate) const TEST: usize = 8_000;
 pub(crate) const UNLABELED: usize = 100_000;
@@ -39,17 +37,17 @@ pub(crate) const CLASS_FILE: &str = "class_names.txt";
 pub(crate) const EXPECTED: &str =
     "the binary version of STL-10 is train_X.bin, train_y.bin, test_X.bin, test_y.bin and unlabeled_X.bin";
 const ADVICE: &str = "download and unpack http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz";
-/// What is said of an archive that is not whole.
+/// The note about an archive without unlabelled images.
 pub(crate) const NO_UNLABELED: &str =
     "unlabeled_X.bin is missing: pre-training takes the labelled training images instead";
-/// Images read at a time; every file has a multiple of them.
+/// Number of images read at a time; it divides the number of images of every file.
 const CHUNK: usize = 100;
 
-/// Loads STL-10 from `dir`: `stl10_binary/`, or a folder that holds it. Without `unlabeled_X.bin` there is no unlabeled
+/// Loads STL-10 from `dir`: `stl10_binary/` or the folder that contains it. Without `unlabeled_X.bin` there is no unlabelled
 /// split.
 ///
 /// # Errors
-/// If there is no such folder, or a file is missing, unreadable, of the wrong size or has a label that is no class's.
+/// If the folder or a file is missing, a file is unreadable or has the wrong size, or a label is out of range.
 pub fn load(dir: Option<&Path>) -> Result<Splits, DataError> {
     let dir = dir.ok_or(DataError::FolderNeeded { dataset: "stl10", folder: FOLDER, advice: ADVICE })?;
     let folder = find(dir).ok_or_else(|| DataError::NotFound {
@@ -69,7 +67,7 @@ pub fn load(dir: Option<&Path>) -> Result<Splits, DataError> {
     Ok(Splits { unlabeled, notes, ..Splits::new(labeled("train", TRAIN)?, labeled("test", TEST)?) })
 }
 
-/// The folder with the files: one in `dir`, or `dir` itself.
+/// The folder with the files: `stl10_binary` in `dir`, or `dir` itself.
 pub(crate) fn find(dir: &Path) -> Option<PathBuf> {
     let inside = dir.join(FOLDER);
     let files = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", UNLABELED_FILE];
@@ -80,7 +78,7 @@ pub(crate) fn find(dir: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The names in `class_names.txt`, or the known ones if it is not there.
+/// The names in `class_names.txt`, or [`CLASS_NAMES`] without that file.
 pub(crate) fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
     let path = folder.join(CLASS_FILE);
     if !path.is_file() {
@@ -96,7 +94,7 @@ pub(crate) fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// Opens a file that must have `count` times `size` bytes.
+/// Opens a file whose size must be `count` · `size` bytes.
 pub(crate) fn open(path: &Path, count: usize, size: usize, what: &str) -> Result<File, DataError> {
     if !path.is_file() {
         return Err(DataError::MissingFile { path: path.to_path_buf(), expected: EXPECTED });
@@ -112,7 +110,7 @@ pub(crate) fn open(path: &Path, count: usize, size: usize, what: &str) -> Result
     Ok(file)
 }
 
-/// The labels of a split, from 0, or all that is wrong with them.
+/// The labels of a split, counted from 0, or every problem with them.
 pub(crate) fn read_labels(folder: &Path, split: &str, images: usize) -> Result<Vec<u16>, Vec<DataError>> {
     let path = folder.join(format!("{split}_y.bin"));
     let mut file = open(&path, images, 1, "labels of one byte").map_err(|error| vec![error])?;
@@ -133,14 +131,14 @@ pub(crate) fn read_labels(folder: &Path, split: &str, images: usize) -> Result<V
     if problems.is_empty() { Ok(bytes.into_iter().map(|label| u16::from(label) - 1).collect()) } else { Err(problems) }
 }
 
-/// Opens the pixels of a split.
+/// Opens the file with the pixels of a split.
 pub(crate) fn open_pixels(folder: &Path, split: &str, images: usize) -> Result<(PathBuf, File), DataError> {
     let path = folder.join(format!("{split}_X.bin"));
     let file = open(&path, images, IMAGE_SIZE, "images of 3x96x96 bytes")?;
     Ok((path, file))
 }
 
-/// All images of a split, row by row.
+/// The pixels of all images of a split, with planes row by row.
 fn read_pixels(folder: &Path, split: &str, images: usize) -> Result<Vec<u8>, DataError> {
     let (path, _) = open_pixels(folder, split, images)?;
     let mut pixels = vec![0; images * IMAGE_SIZE];
@@ -163,9 +161,8 @@ fn read_pixels(folder: &Path, split: &str, images: usize) -> Result<Vec<u8>, Dat
 
 fn map_unlabeled(path: &Path) -> Result<ImageSet, DataError> {
     let file = open(path, UNLABELED, IMAGE_SIZE, "images of 3x96x96 bytes")?;
-    // SAFETY: the files of a dataset are only read; who shortens one while it is in use is told so by the system.
-    let map = unsafe { Mmap::map(&file) }.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    let pixels = MappedPixels { map: Arc::new(map), start: 0, bytes: UNLABELED * IMAGE_SIZE, by_columns: true };
+    let map = map(&file).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    let pixels = MappedPixels { map, start: 0, bytes: UNLABELED * IMAGE_SIZE, by_columns: true };
     let set = ImageSet::mapped(pixels, vec![0; UNLABELED], SIDE, vec!["unlabeled".to_owned()])?;
     Ok(set.with_labels_unknown())
 }

@@ -1,22 +1,36 @@
-//! Pixels that stay in their file.
+//! Pixels in a file that is mapped into memory.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use memmap2::Mmap;
 
-/// Images one after the other in a file.
+/// Maps a file into memory.
+///
+/// # Errors
+/// If the system cannot map the file.
+pub(crate) fn map(file: &File) -> io::Result<Arc<Mmap>> {
+    // SAFETY: the crate never changes a mapped file. Files in `.qare-cache` are complete before they get their name, and are
+    // replaced or removed afterwards, which leaves mappings alone; files of a dataset are only read. If another program
+    // truncates such a file, the system ends this process (SIGBUS); if it writes to it, pixels change: every byte is a
+    // valid `u8`.
+    unsafe { Mmap::map(file) }.map(Arc::new)
+}
+
+/// Consecutive images in a mapped file.
 #[derive(Clone, Debug)]
 pub(crate) struct MappedPixels {
     pub map: Arc<Mmap>,
-    /// Byte at which the first image starts.
+    /// Byte offset of the first image.
     pub start: usize,
-    /// Bytes of all images.
+    /// Number of bytes of all images.
     pub bytes: usize,
-    /// Whether each plane stands column by column.
+    /// Whether planes are stored column by column.
     pub by_columns: bool,
 }
 
-/// An image whose planes stand column by column, row by row.
+/// Transposes each plane of an image: column by column becomes row by row.
 pub(crate) fn transposed(image: &[u8], side: usize) -> Vec<u8> {
     let mut out = vec![0; image.len()];
     for (plane, out) in image.chunks_exact(side * side).zip(out.chunks_exact_mut(side * side)) {

@@ -1,4 +1,4 @@
-//! Sets of images, in memory or in a file.
+//! Sets of images, in memory or in a mapped file.
 
 mod image_set;
 mod mapped;
@@ -6,4 +6,4 @@ pub(crate) mod pixel_file;
 mod stratified;
 
 pub use image_set::{ImageItem, ImageSet};
-pub(crate) use mapped::{MappedPixels, transposed};
+pub(crate) use mapped::{MappedPixels, map, transposed};

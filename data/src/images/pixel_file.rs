@@ -1,35 +1,33 @@
-//! Decoded images in a file of their own, for sets that are too large for memory.
+//! A file of decoded images, for sets that are too large for memory.
 //!
-//! The file lies in the folder `.qare-cache` of the dataset, so that the next run finds it. Its name and its head have a
-//! fingerprint of the files the images were decoded from (their names in order, sizes and times of change), of their size
-//! and of the most pixels they may have: other files, another file. An image that cannot be decoded has its place, too; what
-//! is wrong with it stands at the end.
+//! The file lies in the folder `.qare-cache` of the dataset, where the next run finds it. Its name and its header contain a
+//! fingerprint of the source files (names in order, sizes and modification times) and of the limit on their pixels, so
+//! changed sources lead to a new file. The name and the header also contain the side of the images. A broken image keeps its
+//! position, with black pixels; a list at the end of the file says what is wrong with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
-use memmap2::Mmap;
 
-use super::mapped::MappedPixels;
+use super::mapped::{MappedPixels, map};
 
-/// To be raised when the same files are decoded to other pixels.
+/// Raise it when the same source files decode to different pixels.
 const VERSION: &str = "qare images 2\n";
 const FOLDER: &str = ".qare-cache";
-/// Bytes before the first image: version, fingerprint, number of images, side, and how long the list of broken ones is.
+/// Bytes before the first image: version, fingerprint, number of images, side, and length of the list of broken images.
 const HEAD: usize = 96;
-/// How long a file that was never finished is left alone: somebody may be writing it.
+/// Age from which an unfinished file is removed. A younger one may still be written.
 const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a file of images holds.
+/// Identifies the content of a file of images.
 pub(crate) struct PixelKey {
     /// The dataset's folder.
     dir: PathBuf,
-    /// Dataset and split.
+    /// Dataset and split, as in `tiny-train`.
     name: String,
     side: usize,
     images: usize,
@@ -37,7 +35,7 @@ pub(crate) struct PixelKey {
 }
 
 impl PixelKey {
-    /// The key of the images in these files of a folder.
+    /// The key of the images in the given files of `dir`.
     pub fn new<'a>(
         dir: &Path,
         name: String,
@@ -51,7 +49,7 @@ impl PixelKey {
         for file in files {
             hash.update(file.as_bytes());
             hash.update([0]);
-            // A file that cannot be looked at is a broken image.
+            // Without metadata the image is broken, and the fingerprint does without them.
             if let Ok(metadata) = fs::metadata(dir.join(file)) {
                 let time = metadata.modified().unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH).unwrap_or_default();
                 hash.update(metadata.len().to_le_bytes());
@@ -75,7 +73,7 @@ impl PixelKey {
         head
     }
 
-    /// What the names of all files of this dataset, split and size start with.
+    /// The common prefix of the names of all files of this dataset, split and side.
     fn prefix(&self) -> String {
         format!("{}-{}-", self.name, self.side)
     }
@@ -85,7 +83,7 @@ impl PixelKey {
         self.dir.join(FOLDER).join(format!("{}{fingerprint}.pixels", self.prefix()))
     }
 
-    /// The images from an earlier run, if their file is there and whole.
+    /// The images of an earlier run, if their file exists and is complete.
     pub fn find(&self) -> Option<Stored> {
         self.map(&File::open(self.path()).ok()?).ok()
     }
@@ -96,26 +94,25 @@ impl PixelKey {
         let Some(broken) = length.checked_sub((start + bytes) as u64) else {
             return Err(io::Error::other("the file is too short"));
         };
-        // SAFETY: a file of this folder is never changed once it has its name, only replaced or removed.
-        let map = unsafe { Mmap::map(file) }?;
+        let map = map(file)?;
         if map[..HEAD] != self.head(broken as usize) {
             return Err(io::Error::other("the file holds other images"));
         }
         let list = String::from_utf8_lossy(&map[start + bytes..]);
         let broken: Option<Vec<(usize, String)>> = list.lines().map(|line| self.broken(line)).collect();
         let broken = broken.ok_or_else(|| io::Error::other("the list of broken images is damaged"))?;
-        Ok(Stored { pixels: MappedPixels { map: Arc::new(map), start, bytes, by_columns: false }, broken })
+        Ok(Stored { pixels: MappedPixels { map, start, bytes, by_columns: false }, broken })
     }
 
-    /// An image that has no pixels, and what is wrong with it.
+    /// Parses one line of the list of broken images: the image and what is wrong with it.
     fn broken(&self, line: &str) -> Option<(usize, String)> {
         let (image, problem) = line.split_once('\t')?;
         let image = image.parse().ok().filter(|image| *image < self.images)?;
         Some((image, problem.to_owned()))
     }
 
-    /// Starts a file in the dataset's folder; if that cannot be written, one in the system's folder for temporary files,
-    /// which no later run will find.
+    /// Creates a file in the dataset's folder or, if that fails, in the system's folder for temporary files, where no later run
+    /// finds it.
     pub fn create(&self) -> io::Result<PixelWriter<'_>> {
         let path = self.path();
         let lasting = fs::create_dir_all(self.dir.join(FOLDER)).and_then(|()| {
@@ -125,12 +122,12 @@ impl PixelKey {
         lasting.or_else(|_| self.create_temporary())
     }
 
-    /// Starts a file that goes away with this process.
+    /// Creates a file that disappears when the process ends.
     pub fn create_temporary(&self) -> io::Result<PixelWriter<'_>> {
         PixelWriter::new(self, unique(&std::env::temp_dir().join("qare-images")), None)
     }
 
-    /// Removes files of this dataset, split and size that are of no more use, as far as that is possible.
+    /// Removes the useless ones among the other files of this dataset, split and side. Errors are ignored.
     fn remove_others(&self, useless: impl Fn(&str, Duration) -> bool) {
         let (path, prefix) = (self.path(), self.prefix());
         for entry in fs::read_dir(self.dir.join(FOLDER)).into_iter().flatten().flatten() {
@@ -144,14 +141,14 @@ impl PixelKey {
     }
 }
 
-/// The images of a file.
+/// The content of a complete file.
 pub(crate) struct Stored {
     pub pixels: MappedPixels,
-    /// Those that have no pixels, in order, and what is wrong with each.
+    /// The indices of the broken images, ascending, and what is wrong with each.
     pub broken: Vec<(usize, String)>,
 }
 
-/// A name beside `path` that nobody else uses.
+/// A unique name in the folder of `path`.
 fn unique(path: &Path) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -160,12 +157,12 @@ fn unique(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A file of images that is being written. If it is not finished it is removed.
+/// Writes a file of images. Dropping it unfinished removes the file.
 pub(crate) struct PixelWriter<'a> {
     key: &'a PixelKey,
     file: File,
     path: PathBuf,
-    /// The name it gets when it is whole; `None` if it is for this process only.
+    /// The final name; `None` for a temporary file.
     place: Option<PathBuf>,
 }
 
@@ -177,7 +174,7 @@ impl<'a> PixelWriter<'a> {
         Ok(writer)
     }
 
-    /// Whether a later run will find the file.
+    /// Whether a later run can find the file.
     pub fn is_lasting(&self) -> bool {
         self.place.is_some()
     }
@@ -187,7 +184,7 @@ impl<'a> PixelWriter<'a> {
         self.file.write_all(pixels)
     }
 
-    /// Adds which images are broken, gives the file its name, removes the ones it replaces and maps it.
+    /// Appends the list of broken images, gives the file its final name, removes the files it replaces and maps it.
     pub fn finish(mut self, broken: &[(usize, String)]) -> io::Result<Stored> {
         let line = |(image, problem): &(usize, String)| format!("{image}\t{}\n", problem.replace(['\n', '\r'], " "));
         let list: String = broken.iter().map(line).collect();
@@ -199,7 +196,7 @@ impl<'a> PixelWriter<'a> {
             fs::rename(&self.path, place)?;
             self.key.remove_others(|name, _| name.ends_with(".pixels"));
         }
-        // A temporary file loses its name when the writer is dropped, and lives on as long as it is mapped.
+        // Dropping the writer removes a temporary file's name; its content lives as long as it is mapped.
         self.key.map(&self.file)
     }
 }

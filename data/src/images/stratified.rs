@@ -1,13 +1,14 @@
-//! A part of a set of images in which every class has its share.
+//! Stratified subsets of a set of images.
 
 use super::image_set::ImageSet;
 use crate::draw::{Draw, Purpose};
 
 impl ImageSet {
-    /// A part of `count` images, drawn with `seed`, in the order they have here; all of them if there are no more.
+    /// A random subset of `count` images, in the order of this set; the whole set if it has no more.
     ///
-    /// Of a class with n of all N images it has `count`·n/N, rounded so that the sum is right (largest remainders), and at
-    /// least one as long as `count` allows for one of each class. Images without labels are drawn as if of one class.
+    /// A class with n of all N images gets `count`·n/N images, rounded by largest remainders so that the sum is `count`. If
+    /// `count` is at least the number of classes, every class gets at least one image. Unlabelled images count as one class.
+    /// The subset depends on the set and `seed` only.
     pub fn stratified(&self, count: usize, seed: u64) -> ImageSet {
         if count >= self.len() {
             return self.clone();
@@ -33,7 +34,8 @@ fn draw(seed: u64, stream: u64) -> Draw {
     Draw::new(seed, Purpose::Part, 0, 0, stream)
 }
 
-/// How many of `count` images come from each class, of which there are so many. The draw decides between equal remainders.
+/// The number of images of each class, given the sizes of the classes; they add up to `count`. `draw` breaks ties between equal
+/// remainders.
 fn shares(sizes: &[usize], count: usize, draw: &mut Draw) -> Vec<usize> {
     let total: usize = sizes.iter().sum();
     let mut shares: Vec<usize> = sizes.iter().map(|size| size * count / total).collect();
@@ -41,7 +43,7 @@ fn shares(sizes: &[usize], count: usize, draw: &mut Draw) -> Vec<usize> {
     order.sort_by_key(|&class| std::cmp::Reverse(sizes[class] * count % total));
     let missing = count - shares.iter().sum::<usize>();
     order.iter().take(missing).for_each(|&class| shares[class] += 1);
-    // A class that came away empty takes one from the largest share.
+    // A class with no image takes one from the class with the most.
     for class in order {
         let largest = (0..shares.len()).max_by_key(|&other| shares[other]).unwrap_or(class);
         if shares[class] == 0 && shares[largest] > 1 {
@@ -55,7 +57,7 @@ fn shares(sizes: &[usize], count: usize, draw: &mut Draw) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// Images of so many of each class, class after class. Image i has the pixel value i.
+    /// Images of classes with these sizes, class after class. Image i has the pixel value i modulo 251.
     fn images(sizes: &[usize]) -> ImageSet {
         let labels: Vec<u16> =
             sizes.iter().enumerate().flat_map(|(class, size)| std::iter::repeat_n(class as u16, *size)).collect();
@@ -72,13 +74,13 @@ mod tests {
 
     #[test]
     fn every_class_has_its_share() {
-        // A dataset as it lies on disk: one class after the other.
+        // The order on disk: one class after the other.
         let set = images(&[500; 200]);
         assert_eq!(counts(&set.stratified(4000, 1)), [20; 200]);
         let uneven = images(&[600, 300, 100]);
         assert_eq!(counts(&uneven.stratified(100, 1)), [60, 30, 10]);
         assert_eq!(counts(&uneven.stratified(10, 1)), [6, 3, 1]);
-        // The sum is right whatever the count, and nobody goes without while there is one for each.
+        // Every count is reached, and no class is empty if there are enough images.
         let set = images(&[97, 1, 1, 1]);
         for count in 1..=100 {
             let found = counts(&set.stratified(count, 3));
@@ -99,7 +101,7 @@ mod tests {
             for (share, size) in found.iter().zip(&sizes) {
                 let exact = (size * count) as f64 / total as f64;
                 assert!(share <= size, "{share} of {size}");
-                // The ones that go to classes without any come from those with most.
+                // Classes without an image take theirs from the largest classes.
                 let given = sizes.len() as f64;
                 assert!(*share as f64 - exact < 1.0 || exact < 1.0, "{share} for {exact}");
                 assert!(exact - (*share as f64) < 1.0 + given, "{share} for {exact}");

@@ -1,29 +1,28 @@
 //! Random rotation, translation, scale and shear, in the arithmetic of Pillow's `Image.transform`.
 //!
-//! Pillow takes every pixel of the result from the place its inverse transform says, interpolates between the four
-//! nearest pixels in double precision and cuts the fraction off. The same here, operation by operation, so the results are
-//! the same bytes.
+//! For every pixel of the result, Pillow applies the inverse transform, interpolates between the four nearest pixels in double
+//! precision, and truncates. This module performs the same operations in the same order, so the results are the same bytes.
 
 use crate::draw::Draw;
 
-/// Which transforms are drawn, as torchvision's `RandomAffine` does; every number is uniform between its bounds.
+/// The distribution of transforms, as in torchvision's `RandomAffine`: every parameter is uniform between its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandomAffine {
     /// Largest angle in degrees, in both directions.
     pub degrees: f64,
-    /// Largest translation as a share of the side, in both directions.
+    /// Largest translation as a fraction of the side, in both directions.
     pub translate: f64,
-    /// Smallest and largest factor.
+    /// Smallest and largest scale factor.
     pub scale: (f64, f64),
-    /// Largest shear of the rows in degrees, in both directions.
+    /// Largest horizontal shear in degrees, in both directions.
     pub shear: f64,
 }
 
 impl RandomAffine {
-    /// ±18°, a tenth of the side, 0.9 to 1.1 times, ±10°.
+    /// Rotation by ±18°, translation by a tenth of the side, scale 0.9 to 1.1, shear by ±10°.
     pub const SUPERVISED: Self = Self { degrees: 18.0, translate: 0.1, scale: (0.9, 1.1), shear: 10.0 };
 
-    /// Draws angle, translation to the right and down (rounded to whole pixels), scale and shear, in this order.
+    /// Draws angle, horizontal and vertical translation (rounded to integers), scale and shear, in this order.
     pub fn draw(&self, height: usize, width: usize, draw: &mut Draw) -> Affine {
         let angle = draw.uniform(-self.degrees, self.degrees);
         let mut shift = |side: usize| {
@@ -41,7 +40,7 @@ impl RandomAffine {
     }
 }
 
-/// A shear of the rows, then a scale, then a rotation, all about the centre of the image, then a translation.
+/// A horizontal shear, a scale and a rotation about the centre of the image, then a translation, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
     /// Clockwise, in degrees.
@@ -50,17 +49,16 @@ pub struct Affine {
     pub right: i32,
     /// Pixels down.
     pub down: i32,
-    /// Factor, more than 0.
+    /// Scale factor, greater than 0.
     pub scale: f64,
-    /// Degrees; positive ones move what lies above the centre to the right.
+    /// Shear in degrees. Positive values move rows above the centre to the right.
     pub shear: f64,
 }
 
 impl Affine {
-    /// The inverse: the place `(x, y)` of the result shows the place `(a x + b y + c, d x + e y + f)` of the image.
-    /// Returns `[a, b, c, d, e, f]`.
+    /// The inverse transform `[a, b, c, d, e, f]`: the result at `(x, y)` is the image at `(a x + b y + c, d x + e y + f)`.
     ///
-    /// The order of the operations is torchvision's, so that the last digits are too.
+    /// The operations are torchvision's, in its order, so that all digits agree.
     pub fn inverse(&self, height: usize, width: usize) -> [f64; 6] {
         let (sin, cos) = (self.angle.to_radians().sin(), self.angle.to_radians().cos());
         let tan = self.shear.to_radians().tan();
@@ -74,34 +72,34 @@ impl Affine {
     }
 }
 
-/// Transforms images, keeping its buffers from one call to the next.
+/// Applies affine transforms to images, and reuses its buffers from one call to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Warper {
-    /// The image with its border pixels repeated once around it, so that every pixel has neighbours.
+    /// The image padded by one pixel of replicated border, so that every pixel has neighbours.
     bordered: Vec<u8>,
-    /// Where the pixels of one row of the result come from.
+    /// The sources of the pixels of one row of the result.
     places: Vec<Place>,
 }
 
-/// A place between four pixels of the image with its border.
+/// A position between four pixels of the padded image.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
-    /// The upper left one of the four pixels.
+    /// Index of the upper left pixel.
     corner: usize,
-    /// How far it is to the right and down from there, each less than one pixel.
+    /// Offsets from there to the right and down, each from 0 to 1.
     right: f64,
     down: f64,
-    /// Whether the place is in the image at all.
+    /// Whether the position lies in the image.
     inside: bool,
 }
 
 impl Warper {
-    /// Transforms an image, mirrored left to right before if `flip` says so. What comes from outside of it is black.
+    /// Flips an image left to right if `flip`, then transforms it. Pixels from outside of the image are black.
     ///
     /// `image` and `out` are planar, `[planes, height, width]` with any number of planes.
     ///
     /// # Panics
-    /// If the image has no pixels, or a length does not fit.
+    /// If the image is empty, the length of `image` is not a multiple of `height * width`, or `out` has another length.
     pub fn warp(&mut self, image: &[u8], (height, width): (usize, usize), flip: bool, affine: &Affine, out: &mut [u8]) {
         let plane = height * width;
         assert!(plane > 0 && image.len().is_multiple_of(plane), "pixels of the image");
@@ -123,7 +121,7 @@ impl Warper {
                     return Place::default();
                 }
                 let ((left, right), (top, down)) = (split(x - 0.5), split(y - 0.5));
-                // The border moves everything by one.
+                // The border shifts all indices by one.
                 Place { corner: (top + 1) as usize * stride + (left + 1) as usize, right, down, inside: true }
             }));
             for (out, plane) in out.chunks_exact_mut(plane).zip(self.bordered.chunks_exact(bordered_plane)) {
@@ -131,7 +129,7 @@ impl Warper {
                     let from = &plane[place.corner..place.corner + stride + 2];
                     let upper = mix(from[0], from[1], place.right);
                     let lower = mix(from[stride], from[stride + 1], place.right);
-                    // A mixture of 8-bit values, so the conversion only cuts the fraction off.
+                    // A convex combination of 8-bit values, so the conversion only truncates.
                     let pixel = (upper + (lower - upper) * place.down) as i32 as u8;
                     *to = if place.inside { pixel } else { 0 };
                 }
@@ -160,8 +158,7 @@ impl Warper {
     }
 }
 
-/// The whole number below a value and what is left of it, for values within the range of i32. (Without `floor`, which is a
-/// call on processors that are not told to have more than the basics.)
+/// Floor and fractional part of a value in the range of `i32`. `f64::floor` is a function call on the baseline x86-64 target.
 #[inline(always)]
 fn split(value: f64) -> (i32, f64) {
     let whole = value as i32;
@@ -187,7 +184,7 @@ mod tests {
         out
     }
 
-    /// Pillow's rule word by word: the nearest four pixels, those beyond the border clipped to it.
+    /// Pillow's definition: the four nearest pixels, with coordinates clamped to the image.
     fn literal(plane: &[u8], (height, width): (usize, usize), [a, b, c, d, e, f]: [f64; 6]) -> Vec<u8> {
         let pixel = |x: f64, y: f64| {
             let (column, row) = (x.clamp(0.0, width as f64 - 1.0), y.clamp(0.0, height as f64 - 1.0));
@@ -248,8 +245,8 @@ mod tests {
 
     #[test]
     fn turns_clockwise_and_shears_rows() {
-        // One bright pixel above the centre goes to the right of it by a quarter turn (the sine of 90 degrees is not quite
-        // exact, so it may lose one).
+        // A quarter turn moves a bright pixel from above the centre to the right of it. The sine of 90° is inexact, so the
+        // pixel may lose one.
         let mut image = vec![0; 25];
         image[2] = 200;
         let turned = warp(&image, (5, 5), false, &Affine { angle: 90.0, ..NOTHING });
@@ -264,7 +261,7 @@ mod tests {
         let row = [0, 100, 200, 40];
         let image: Vec<u8> = row.iter().copied().cycle().take(16).collect();
         let scaled = warp(&image, (4, 4), false, &Affine { scale: 2.0, ..NOTHING });
-        // Column centres 0.5, 1.5, 2.5, 3.5 show 1.25, 1.75, 2.25 and 2.75: three quarters of one pixel, one of the next.
+        // Column centres 0.5, 1.5, 2.5 and 3.5 come from 1.25, 1.75, 2.25 and 2.75: weights 3/4 and 1/4 of two neighbours.
         assert_eq!(scaled[..4], [75, 125, 175, 160]);
     }
 }

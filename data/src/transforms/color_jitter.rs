@@ -1,21 +1,21 @@
-//! Random changes of colour in random order.
+//! Colour jitter: random colour changes in random order.
 
 use super::color;
 use super::hue::hue;
 use crate::draw::Draw;
 
-/// Four colour changes and their order.
+/// Four colour changes and their order, as in torchvision's `ColorJitter(0.8, 0.8, 0.8, 0.2)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColorJitter {
-    /// The four changes in the order in which they are made, every order equally likely.
+    /// The order of the four changes; every order is equally likely.
     pub order: [ColorChange; 4],
-    /// Factor of [`color::brightness`], uniform in 0.2 to 1.8.
+    /// Factor of [`color::brightness`], uniform from 0.2 to 1.8.
     pub brightness: f32,
-    /// Factor of [`color::contrast`], uniform in 0.2 to 1.8.
+    /// Factor of [`color::contrast`], uniform from 0.2 to 1.8.
     pub contrast: f32,
-    /// Factor of [`color::saturation`], uniform in 0.2 to 1.8.
+    /// Factor of [`color::saturation`], uniform from 0.2 to 1.8.
     pub saturation: f32,
-    /// Fraction of the circle of [`hue`], uniform in -0.2 to 0.2.
+    /// Shift of [`hue`] as a fraction of the circle, uniform from -0.2 to 0.2.
     pub hue: f64,
 }
 
@@ -33,7 +33,7 @@ pub enum ColorChange {
 }
 
 impl ColorJitter {
-    /// Chooses factors and order.
+    /// Draws the order and the factors.
     pub fn draw(draw: &mut Draw) -> Self {
         use ColorChange::{Brightness, Contrast, Hue, Saturation};
         let mut order = [Brightness, Contrast, Saturation, Hue];
@@ -47,7 +47,10 @@ impl ColorJitter {
         }
     }
 
-    /// Makes the changes in planar pixels, `[3, pixels]`.
+    /// Changes planar pixels, `[3, pixels]`, in place.
+    ///
+    /// # Panics
+    /// If the length of `pixels` is not a multiple of three.
     pub fn apply(&self, pixels: &mut [u8]) {
         for change in self.order {
             match change {

@@ -1,4 +1,4 @@
-//! The random crop of a contrastive view.
+//! The random resized crop of a contrastive view.
 
 use crate::draw::Draw;
 
@@ -15,22 +15,22 @@ pub struct CropBox {
     pub width: usize,
 }
 
-/// Which crops are drawn, as torchvision's `RandomResizedCrop` does: a share of the image's area, uniform between two
-/// bounds, and a ratio of width to height whose logarithm is uniform.
+/// The distribution of crops, as in torchvision's `RandomResizedCrop`: a uniform fraction of the image's area, and an aspect
+/// ratio whose logarithm is uniform.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandomCrop {
-    /// Smallest and largest share of the area.
+    /// Smallest and largest fraction of the area.
     pub scale: (f64, f64),
-    /// Smallest and largest width divided by height.
+    /// Smallest and largest aspect ratio, width divided by height.
     pub ratio: (f64, f64),
 }
 
 impl RandomCrop {
-    /// 8 % to all of the area, ratio 3:4 to 4:3.
+    /// 8 % to 100 % of the area, aspect ratio 3:4 to 4:3.
     pub const CONTRASTIVE: Self = Self { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0) };
 
-    /// Draws from the image until a rectangle fits in, ten times at most, then takes the largest central one whose ratio is
-    /// within the bounds.
+    /// Draws up to ten rectangles and returns the first that fits into the image. If none fits, returns the largest central
+    /// rectangle whose aspect ratio is within the bounds.
     pub fn draw(&self, height: usize, width: usize, draw: &mut Draw) -> CropBox {
         let area = (height * width) as f64;
         let (log_low, log_high) = (self.ratio.0.ln(), self.ratio.1.ln());
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn crops_that_never_fit_fall_back() {
-        // Four times the area of the image never fits in.
+        // Four times the area of the image never fits.
         let crop = RandomCrop { scale: (4.0, 5.0), ..RandomCrop::CONTRASTIVE };
         let mut draw = Draw::new(0, Purpose::View, 0, 0, 0);
         assert_eq!(crop.draw(10, 10, &mut draw), CropBox { top: 0, left: 0, height: 10, width: 10 });

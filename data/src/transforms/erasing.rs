@@ -1,15 +1,15 @@
-//! Random erasing: a square of a normalised view becomes 0.
+//! Random erasing: sets a square of a normalised view to 0.
 
 use serde::{Deserialize, Serialize};
 
 use super::crop::CropBox;
 use crate::draw::Draw;
 
-/// Erases a square of a fixed share of the area with probability 1/2, as torchvision's `RandomErasing` with ratio 1 does.
+/// Erases a square of a fixed fraction of the area with probability 1/2, as torchvision's `RandomErasing` with ratio 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RandomErasing {
-    /// Area of the square divided by the area of the image. A square as large as the image or larger is never erased.
+    /// Area of the square divided by the area of the image. A square that is not smaller than the image is never erased.
     pub area: f64,
 }
 
@@ -21,12 +21,12 @@ impl RandomErasing {
     /// About a ninth: 32×32 of 96×96 pixels.
     pub const STL10: Self = Self { area: 0.111 };
 
-    /// The side of the square in an image of this size: √(share · height · width), rounded.
+    /// The side of the square: √(area · height · width), rounded half to even.
     pub fn side(&self, height: usize, width: usize) -> usize {
         (self.area * (height * width) as f64).sqrt().round_ties_even() as usize
     }
 
-    /// Chooses whether to erase, and then the place, row first, each place in the image equally likely.
+    /// Draws whether to erase, and then a uniform position, row first.
     pub fn draw(&self, height: usize, width: usize, draw: &mut Draw) -> Option<CropBox> {
         let side = self.side(height, width);
         (draw.chance(0.5) && side < height && side < width).then(|| CropBox {
@@ -38,11 +38,11 @@ impl RandomErasing {
     }
 }
 
-/// Sets a rectangle of planar values, `[planes, height, width]` with any number of planes, to 0: the mean colour if the
-/// values are normalised.
+/// Sets a rectangle of planar values, `[planes, height, width]` with any number of planes, to 0. In normalised values this is the
+/// mean colour.
 ///
 /// # Panics
-/// If the rectangle is not inside, or the number of values does not fit.
+/// If the rectangle exceeds the image, or the number of values is not a multiple of `height * width`.
 pub fn erase(values: &mut [f32], (height, width): (usize, usize), area: &CropBox) {
     let plane = height * width;
     assert!(plane > 0 && values.len().is_multiple_of(plane), "values of the view");

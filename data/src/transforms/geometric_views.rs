@@ -1,4 +1,4 @@
-//! Views that move pixels and leave their colours alone.
+//! Views that move pixels and leave colours alone.
 
 use super::affine::{Affine, RandomAffine};
 use super::crop::CropBox;
@@ -8,40 +8,40 @@ use super::padded_crop::PaddedCrop;
 use super::scratch::Scratch;
 use crate::draw::Draw;
 
-/// The random choice of one view that is mirrored at most.
+/// The random choice of one view that is the image or its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlipView {
-    /// Mirrored left to right, with probability 1/2.
+    /// Whether the view is flipped left to right, with probability 1/2.
     pub flip: bool,
 }
 
-/// The random choices of one view that is moved and mirrored, in this order.
+/// The random choices of one view: shift by a few pixels, then horizontal flip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CropView {
-    /// The cut out of the image with an eighth of its side in black around it.
+    /// The crop of the image padded with black by an eighth of its side.
     pub crop: PaddedCrop,
-    /// Mirrored left to right, with probability 1/2.
+    /// Whether the view is flipped left to right, with probability 1/2.
     pub flip: bool,
 }
 
-/// The random choices of one view that is mirrored, transformed, normalised and in part erased, in this order.
+/// The random choices of one view: horizontal flip, affine transform, and, after normalisation, erasing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AffineView {
-    /// Mirrored left to right, with probability 1/2.
+    /// Whether the view is flipped left to right, with probability 1/2.
     pub flip: bool,
     /// A [`RandomAffine::SUPERVISED`] transform, with probability 1/2.
     pub affine: Option<Affine>,
-    /// The square that becomes 0, with probability 1/2 if anything is to be erased at all.
+    /// The square that is set to 0; with a [`RandomErasing`], drawn with probability 1/2.
     pub erased: Option<CropBox>,
 }
 
 impl FlipView {
-    /// Makes the choice.
+    /// Draws the choice.
     pub fn draw(draw: &mut Draw) -> Self {
         Self { flip: draw.chance(0.5) }
     }
 
-    /// Writes the normalised view; lengths as in [`write_view`](crate::write_view).
+    /// Writes the normalised view to `out`; lengths as in [`write_view`](crate::write_view).
     ///
     /// # Panics
     /// If the length of `image` or `out` is not `3 * side * side`.
@@ -58,12 +58,12 @@ impl FlipView {
 }
 
 impl CropView {
-    /// Makes the choices for a square image.
+    /// Draws the choices for a square image.
     pub fn draw(side: usize, draw: &mut Draw) -> Self {
         Self { crop: PaddedCrop::draw(side / 8, draw), flip: draw.chance(0.5) }
     }
 
-    /// Writes the normalised view; lengths as in [`write_view`](crate::write_view).
+    /// Writes the normalised view to `out`; lengths as in [`write_view`](crate::write_view).
     ///
     /// # Panics
     /// If the length of `image` or `out` is not `3 * side * side`.
@@ -83,7 +83,7 @@ impl CropView {
 }
 
 impl AffineView {
-    /// Makes the choices for a square image.
+    /// Draws the choices for a square image.
     pub fn draw(side: usize, erasing: Option<RandomErasing>, draw: &mut Draw) -> Self {
         Self {
             flip: draw.chance(0.5),
@@ -92,10 +92,10 @@ impl AffineView {
         }
     }
 
-    /// Writes the normalised view; lengths as in [`write_view`](crate::write_view).
+    /// Writes the normalised view to `out`; lengths as in [`write_view`](crate::write_view).
     ///
     /// # Panics
-    /// If the length of `image` or `out` is not `3 * side * side`, or the square is not inside.
+    /// If the length of `image` or `out` is not `3 * side * side`, or the erased square exceeds the image.
     pub fn apply(
         &self,
         image: &[u8],

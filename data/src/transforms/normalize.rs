@@ -1,27 +1,26 @@
-//! From 8-bit pixels to normalised values, by table.
+//! Normalisation of 8-bit pixels by table.
 
 use serde::{Deserialize, Serialize};
 
-/// Mean and standard deviation of each colour channel, on the scale where black is 0 and white is 1.
+/// Mean and standard deviation of each colour channel, on the scale from 0 (black) to 1 (white).
 ///
 /// A channel value `v` becomes `(v - mean) / std`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
-    /// Subtracted from red, green and blue.
+    /// Mean of red, green and blue.
     pub mean: [f32; 3],
-    /// What red, green and blue are then divided by.
+    /// Standard deviation of red, green and blue.
     pub std: [f32; 3],
 }
 
-/// Writes normalised values, keeping the value of every 8-bit one from one call to the next.
+/// Normalises pixels with a table of the 256 values of each channel, which it reuses from one call to the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Normalizer {
     table: Option<(Normalization, [[f32; 256]; 3])>,
 }
 
 impl Normalizer {
-    /// Scales `[3, side, side]` pixels to 0 to 1 and normalises them: (pixel / 255 - mean) / std. Mirrors them left to right
-    /// if `flip` says so.
+    /// Writes `(pixel / 255 - mean) / std` for `[3, side, side]` pixels, flipped left to right if `flip`.
     ///
     /// # Panics
     /// If the length of `pixels` or `out` is not `3 * side * side`.

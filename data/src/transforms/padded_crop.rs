@@ -1,11 +1,11 @@
-//! The crop of a padded image: what moves an image by a few pixels.
+//! The crop of a padded image, which shifts the image by a few pixels.
 
 use crate::draw::Draw;
 
-/// A cut of an image's own size out of the image with black around it, torchvision's `RandomCrop(side, padding)`.
+/// A crop of the image's own size from the image padded with black: torchvision's `RandomCrop(side, padding)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaddedCrop {
-    /// Black pixels at each of the four borders.
+    /// Black pixels on each of the four sides.
     pub padding: usize,
     /// First row of the padded image, uniform in `0..=2 * padding`.
     pub top: usize,
@@ -14,15 +14,15 @@ pub struct PaddedCrop {
 }
 
 impl PaddedCrop {
-    /// Chooses the place, row first.
+    /// Draws the position, row first.
     pub fn draw(padding: usize, draw: &mut Draw) -> Self {
         Self { padding, top: draw.below(2 * padding + 1), left: draw.below(2 * padding + 1) }
     }
 
-    /// Cuts. `image` and `out` are planar, `[planes, height, width]` with any number of planes.
+    /// Writes the crop to `out`. `image` and `out` are planar, `[planes, height, width]` with any number of planes.
     ///
     /// # Panics
-    /// If the image has no pixels, or a length does not fit.
+    /// If the image is empty, the length of `image` is not a multiple of `height * width`, or `out` has another length.
     pub fn cut(&self, image: &[u8], (height, width): (usize, usize), out: &mut [u8]) {
         let plane = height * width;
         assert!(plane > 0 && image.len().is_multiple_of(plane), "pixels of the image");
@@ -38,7 +38,7 @@ impl PaddedCrop {
         }
     }
 
-    /// Where the image and a cut that starts at `start` meet: first place in the image, first place in the cut, length.
+    /// The overlap of the image with a crop that starts at `start`: start in the image, start in the crop, length.
     fn overlap(&self, start: usize, side: usize) -> (usize, usize, usize) {
         let from = start.saturating_sub(self.padding).min(side);
         let to = self.padding.saturating_sub(start).min(side);
@@ -50,7 +50,7 @@ impl PaddedCrop {
 mod tests {
     use super::*;
 
-    /// Pads and cuts with no thought.
+    /// The definition: pad, then crop.
     fn literal(crop: &PaddedCrop, image: &[u8], (height, width): (usize, usize)) -> Vec<u8> {
         let padded = |row: usize, column: usize| {
             let (row, column) = (row.checked_sub(crop.padding)?, column.checked_sub(crop.padding)?);
@@ -67,7 +67,7 @@ mod tests {
             let image: Vec<u8> = (0..height * width).map(|value| value as u8 + 1).collect();
             let both: Vec<u8> = image.iter().chain(&image).copied().collect();
             for padding in 0..6 {
-                // A cut that starts beyond the drawn places is still right: black.
+                // Positions beyond those that are drawn are black.
                 for (top, left) in
                     (0..2 * padding + 9).flat_map(|top| (0..2 * padding + 9).map(move |left| (top, left)))
                 {

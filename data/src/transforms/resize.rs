@@ -1,36 +1,36 @@
 //! Crop and resize with bilinear interpolation and antialiasing, in the arithmetic of Pillow's `Image.resize`.
 //!
-//! Pillow resizes 8-bit images in two passes, first along rows and then along columns, with weights in fixed point
-//! (22 fractional bits) and rounding to 8 bits after each pass. The same here, so the results are the same bytes.
-//! (Recent versions go along columns first where height shrinks and width grows, which may differ by one; the crop of
-//! a view never shrinks.)
+//! Pillow resizes 8-bit images in two passes, first along rows and then along columns, with fixed-point weights (22 fractional
+//! bits) and rounding to 8 bits after each pass. This module does the same, so the results are the same bytes. Recent versions
+//! of Pillow start with columns if the height shrinks and the width grows, which may differ by one; the crop of a view never
+//! shrinks.
 
 use super::crop::CropBox;
 
-/// Fractional bits of a weight: 32 bits less the 8 of a pixel and 2 of headroom.
+/// Fractional bits of a weight: 32 bits minus 8 for a pixel and 2 of headroom.
 const PRECISION: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// For each output position, the run of input positions it is made of and their weights.
+/// The input positions and weights that make up each output position.
 #[derive(Clone, Debug)]
 struct Taps {
-    /// Input positions each output position takes; runs that need fewer are filled up with zero weights.
+    /// Number of input positions per output position. Shorter runs are padded with zero weights.
     count: usize,
-    /// Where each run starts.
+    /// The first input position of each run.
     starts: Vec<usize>,
-    /// `count` weights for each output position.
+    /// `count` weights per output position.
     weights: Vec<i32>,
 }
 
 impl Taps {
-    /// The triangle filter that maps `input` positions to `output` positions, widened by the scale when it shrinks.
+    /// The triangle filter from `input` to `output` positions, widened by the scale when the image shrinks.
     fn bilinear(input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let support = scale.max(1.0);
         let mut runs = Vec::with_capacity(output);
         for position in 0..output {
             let center = (position as f64 + 0.5) * scale;
-            // Truncation towards zero also does the clipping at the left border.
+            // Truncation towards zero also clamps at the left border.
             let start = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(input);
             let mut weights: Vec<f64> = (start..end)
@@ -45,7 +45,7 @@ impl Taps {
         let count = runs.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
         let mut taps = Self { count, starts: Vec::with_capacity(output), weights: vec![0; count * output] };
         for (position, (start, weights)) in runs.iter().enumerate() {
-            // A filled-up run must not reach over the right border.
+            // A padded run must not exceed the right border.
             let shifted = (*start).min(input - count);
             taps.starts.push(shifted);
             for (place, weight) in weights.iter().enumerate() {
@@ -57,24 +57,24 @@ impl Taps {
     }
 }
 
-/// Crops and resizes images, keeping its weights and its buffer from one call to the next.
+/// Crops and resizes images, and reuses its weights and its buffer from one call to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Resizer {
-    /// The tables seen so far for one output length, at the place of their input length.
+    /// The weights for the current output length, indexed by input length.
     tables: Vec<Option<Taps>>,
     output: usize,
-    /// The picture after the first pass.
+    /// The image after the first pass.
     rows: Vec<u8>,
 }
 
 impl Resizer {
-    /// Cuts `crop` out of an image and resizes it.
+    /// Crops an image and resizes the crop.
     ///
     /// `image` is planar, `[planes, height, width]` with any number of planes; `out` is
-    /// `[planes, out_height, out_width]`. Only pixels of the crop count, as if it were cut out first.
+    /// `[planes, out_height, out_width]`. Pixels outside of the crop have no influence.
     ///
     /// # Panics
-    /// If a length does not fit, or the crop is empty or not inside the image.
+    /// If the crop is empty or exceeds the image, or a length does not match its shape.
     pub fn resized_crop(
         &mut self,
         image: &[u8],
@@ -123,14 +123,14 @@ impl Resizer {
     }
 }
 
-/// The weights are not negative and add up to one, so the sum needs no clipping.
+/// Rounds to 8 bits. Weights are non-negative and add up to one, so the sum needs no clamping.
 fn to_pixel(sum: i32) -> u8 {
     ((sum + HALF) >> PRECISION) as u8
 }
 
 fn resample_row(row: &[u8], taps: &Taps, out: &mut [u8]) {
     if taps.count == 2 {
-        // Enlarging: every output is made of two neighbours.
+        // An enlargement: every output is made of two neighbours.
         for ((to, &start), weights) in out.iter_mut().zip(&taps.starts).zip(taps.weights.chunks_exact(2)) {
             let from = &row[start..start + 2];
             *to = to_pixel(i32::from(from[0]) * weights[0] + i32::from(from[1]) * weights[1]);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn halving_averages_with_the_wider_filter() {
-        // Weights 3/7 3/7 1/7 at the border and 1/8 3/8 3/8 1/8 inside.
+        // Weights are 3/7 3/7 1/7 at the border and 1/8 3/8 3/8 1/8 inside.
         let mut out = vec![0; 3];
         Resizer::default().resized_crop(&[70, 0, 0, 80, 0, 0], (1, 6), &whole(1, 6), (1, 3), &mut out);
         assert_eq!(out, [30, 30, 11]);

@@ -1,10 +1,10 @@
-//! What views keep from one to the next.
+//! Buffers for making views.
 
 use super::affine::Warper;
 use super::normalize::Normalizer;
 use super::resize::Resizer;
 
-/// Buffers and tables that [`write_view`](super::write_view) keeps from one view to the next. Give every thread its own.
+/// Buffers and tables that [`write_view`](super::write_view) reuses from one view to the next. Use one per thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     pub(crate) resizer: Resizer,

@@ -1,5 +1,5 @@
-//! Views: what augmentation and normalisation make of an image. The plainer ones are in
-//! [`geometric_views`](crate::transforms::geometric_views).
+//! Augmented, normalised views of an image. [`geometric_views`](crate::transforms::geometric_views) has those that leave
+//! colours alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,41 +13,41 @@ use crate::draw::Draw;
 
 pub use super::color_jitter::{ColorChange, ColorJitter};
 
-/// How a view is made of an image.
+/// The kind of view that is made of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Augmentation {
-    /// The image itself: probes and tests.
+    /// The image itself, for probes and tests.
     None,
     /// A [`ContrastiveView`].
     Contrastive,
-    /// A [`CropView`]: supervised training, rotations and DeepCluster.
+    /// A [`CropView`], for supervised training, rotations and DeepCluster.
     Crop,
-    /// A [`FlipView`]: Deep InfoMax.
+    /// A [`FlipView`], for Deep InfoMax.
     Flip,
-    /// An [`AffineView`]: supervised training on STL-10, and fine-tuning.
+    /// An [`AffineView`], for supervised training on STL-10 and for fine-tuning.
     Affine {
-        /// The squares that are erased, if any.
+        /// The erased squares; `None` erases nothing.
         erase: Option<RandomErasing>,
     },
 }
 
-/// The random choices of one contrastive view (Chen et al. 2020, as torchvision's transforms make them): crop and
-/// resize, mirror, change colours, turn gray, in this order.
+/// The random choices of one contrastive view (Chen et al. 2020): crop and resize, horizontal flip, colour jitter, grayscale,
+/// in this order, with torchvision's distributions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContrastiveView {
-    /// The part that is resized to the whole image.
+    /// The crop, which is resized to the size of the image.
     pub crop: CropBox,
-    /// Mirrored left to right, with probability 1/2.
+    /// Whether the view is flipped left to right, with probability 1/2.
     pub flip: bool,
-    /// Colour changes, with probability 0.8.
+    /// The colour jitter, with probability 0.8.
     pub jitter: Option<ColorJitter>,
-    /// Turned gray, with probability 0.2.
+    /// Whether the view is gray, with probability 0.2.
     pub grayscale: bool,
 }
 
 impl ContrastiveView {
-    /// Makes the choices for a square image.
+    /// Draws the choices for a square image.
     pub fn draw(side: usize, draw: &mut Draw) -> Self {
         Self {
             crop: RandomCrop::CONTRASTIVE.draw(side, side, draw),
@@ -57,10 +57,10 @@ impl ContrastiveView {
         }
     }
 
-    /// Writes the normalised view; lengths as in [`write_view`].
+    /// Writes the normalised view to `out`; lengths as in [`write_view`].
     ///
     /// # Panics
-    /// If the length of `image` or `out` is not `3 * side * side`, or the crop is not inside.
+    /// If the length of `image` or `out` is not `3 * side * side`, or the crop is empty or exceeds the image.
     pub fn apply(
         &self,
         image: &[u8],
@@ -78,14 +78,14 @@ impl ContrastiveView {
         if self.grayscale {
             color::grayscale(pixels);
         }
-        // No colour change looks at places, so mirroring can wait until the values are written.
+        // Colour changes do not depend on positions, so the flip can wait until the values are written.
         normalizer.write(normalization, pixels, side, self.flip, out);
     }
 }
 
-/// Writes one view of an image: augmented, scaled to 0 to 1 and normalised.
+/// Writes one view of an image: augmented, scaled to the range 0 to 1, and normalised.
 ///
-/// `image` is 8-bit, planar, `[3, side, side]`, and `out` has the same form. All randomness comes from `draw`.
+/// `image` is 8-bit and planar, `[3, side, side]`, and `out` has the same shape. All randomness comes from `draw`.
 ///
 /// # Panics
 /// If the length of `image` or `out` is not `3 * side * side`.
