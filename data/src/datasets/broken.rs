@@ -1,4 +1,4 @@
-//! What is said of broken images.
+//! Messages about broken images.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use super::catalog::Catalog;
 use crate::error::{DataError, broken_list, counted};
 
-/// Broken images that are named where there is room for one message.
+/// Number of broken images that an error names.
 const NAMED: usize = 10;
-/// Broken images that a note names.
+/// Number of broken images that a note names.
 const NAMED_LEFT_OUT: usize = 5;
 
-/// What is said where no training image is left.
+/// The error if all training images are broken.
 pub(crate) fn nothing_left(catalog: &Catalog, broken: &[DataError]) -> DataError {
     let count = counted(catalog.train.len(), "training image");
     let first = first_of(broken, 1)
@@ -22,7 +22,8 @@ pub(crate) fn nothing_left(catalog: &Catalog, broken: &[DataError]) -> DataError
     DataError::Layout { path: catalog.root.clone(), problem, expected: "images that can be decoded" }
 }
 
-/// Classes that have lost all of their training images, of which those with these labels are left, and a lost test split.
+/// Notes about classes whose training images are all broken, and about a test split whose images are all broken. `train` has the
+/// labels of the sound training images, `test` is the number of sound test images.
 pub(crate) fn emptied(catalog: &Catalog, train: &[u16], test: usize) -> Vec<String> {
     let before: BTreeSet<u16> = catalog.train.iter().map(|entry| entry.label).collect();
     let after: BTreeSet<u16> = train.iter().copied().collect();
@@ -32,13 +33,13 @@ pub(crate) fn emptied(catalog: &Catalog, train: &[u16], test: usize) -> Vec<Stri
     classes.chain(tests).collect()
 }
 
-/// The note about broken images that are left out.
+/// The note about broken images that are skipped.
 pub(crate) fn left_out(broken: &[DataError]) -> String {
     let (first, more) = first_of(broken, NAMED_LEFT_OUT);
     format!("{} left out:{}", counted(broken.len(), "broken image"), broken_list(&first, more))
 }
 
-/// All broken images in one message, the first few by name.
+/// One error for all broken images, which names the first few.
 pub(crate) fn together(mut problems: Vec<DataError>) -> DataError {
     if problems.len() == 1 {
         return problems.remove(0);
@@ -47,7 +48,7 @@ pub(crate) fn together(mut problems: Vec<DataError>) -> DataError {
     DataError::BadImages { first, more }
 }
 
-/// The first broken images, what is wrong with them, and how many there are besides.
+/// The first `count` broken images with their problems, and the number of further ones.
 fn first_of(problems: &[DataError], count: usize) -> (Vec<(PathBuf, String)>, usize) {
     let told = problems.iter().filter_map(|problem| match problem {
         DataError::BadImage { path, problem } => Some((path.clone(), problem.clone())),

@@ -1,4 +1,4 @@
-//! The image files of a dataset: which there are, and what belongs to what.
+//! The catalog of a dataset of image files: the splits and labels of all files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,29 +10,29 @@ use crate::error::{DataError, counted, listed};
 /// The name of the one class of images without labels.
 pub const UNLABELED: &str = "unlabeled";
 
-/// What a dataset of image files is made of.
+/// The files of a dataset, by split.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    /// The dataset's folder; names of files count from there.
+    /// The dataset's folder; file names are relative to it.
     pub root: PathBuf,
     pub class_names: Vec<String>,
     pub train: Vec<Entry>,
     pub test: Vec<Entry>,
-    /// Images for training without labels, besides those of the other splits.
+    /// Images for self-supervised training that are in no other split.
     pub unlabeled: Vec<Entry>,
-    /// Whether the labels of the training and test split are those of `class_names`.
+    /// Whether the labels of the training and the test split are indices into `class_names`.
     pub train_labeled: bool,
     pub test_labeled: bool,
-    /// What is wrong. Then the rest is only what could be found in spite of it.
+    /// Everything that is wrong. With problems, the catalog may be incomplete.
     pub problems: Vec<DataError>,
-    /// What somebody who looks at the dataset may want to know.
+    /// What a user should know about the dataset.
     pub notes: Vec<String>,
 }
 
 /// One image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Path from the root, with `/` between its parts.
+    /// Path relative to the root, with `/` as the separator.
     pub name: String,
     pub label: u16,
 }
@@ -42,12 +42,12 @@ impl Catalog {
         Self { root, train_labeled: true, test_labeled: true, ..Self::default() }
     }
 
-    /// Images, whatever split they are of.
+    /// The number of images in all splits.
     pub fn len(&self) -> usize {
         self.train.len() + self.test.len() + self.unlabeled.len()
     }
 
-    /// Says which files and links of a folder are left out, but for files that belong there.
+    /// Notes which files and links of a folder are left out, except for files that belong there.
     pub fn note_left_out(&mut self, folder: &Folder, belongs: impl Fn(&str) -> bool) {
         let all = folder.all();
         let paths = |of: fn(&Folder) -> &Vec<String>| -> Vec<String> {
@@ -66,7 +66,7 @@ impl Catalog {
         self.notes.extend(paths(|folder| &folder.links));
     }
 
-    /// Says which folders would be classes if they had images.
+    /// Notes which folders are no classes because they have no images.
     pub fn note_empty_classes(&mut self, folder: &Folder) {
         for class in folder.folders.iter().filter(|class| class.count == 0) {
             let others: Vec<String> = class.all().iter().flat_map(|folder| &folder.other_images).cloned().collect();
@@ -79,7 +79,7 @@ impl Catalog {
         }
     }
 
-    /// The label of the class at this place of the list of classes.
+    /// The label of the class with this index. Too many classes are a problem, reported once.
     pub fn label(&mut self, class: usize) -> u16 {
         class.try_into().unwrap_or_else(|_| {
             if class == usize::from(u16::MAX) + 1 {
@@ -95,7 +95,7 @@ impl Catalog {
     }
 }
 
-/// "heic 12, psd 1": how many files there are of each kind, the most first.
+/// Counts files by extension, most frequent first: "heic 12, psd 1".
 fn by_extension(files: &[String]) -> String {
     const FIRST: usize = 4;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! What CIFAR-10 and CIFAR-100 share: the two forms of their archives and how a file of them is read.
+//! The archives of CIFAR-10 and CIFAR-100.
 //!
-//! The archives come in two forms that hold the same images: the binary version (records of one byte for each kind of label
-//! and the planar pixels) and the python version (pickles). Both are read; where both are, the binary one is taken.
+//! There are two versions with the same images: the binary version (records of one byte for each kind of label, then planar
+//! pixels) and the python version (pickles). Both are supported; if both are present, the binary version is read.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -16,33 +16,33 @@ use crate::images::ImageSet;
 
 /// Height and width of an image in pixels.
 pub(crate) const SIDE: usize = 32;
-/// Bytes of pixels of an image.
+/// Bytes of an image.
 pub(crate) const IMAGE_SIZE: usize = 3 * SIDE * SIDE;
-/// Records read at a time; every file has a multiple of them.
+/// Number of records read at a time; it divides the number of records of every file.
 const CHUNK: usize = 100;
 
 /// One of the two datasets.
 pub(crate) struct Archive {
-    /// How people call it.
+    /// Its name in messages.
     pub title: &'static str,
     pub layouts: [Layout; 2],
     /// The kinds of labels of a record, in the order of their bytes.
     pub labels: &'static [LabelKind],
-    /// What [`DataError::NotFound`] and [`DataError::FolderNeeded`] say.
+    /// Texts of [`DataError::NotFound`] and [`DataError::FolderNeeded`].
     pub expected: &'static str,
     pub advice: &'static str,
 }
 
-/// One of the two forms of an archive.
+/// One of the two versions of an archive.
 pub(crate) struct Layout {
     pub form: Form,
     pub folder: &'static str,
-    /// The files of the training split, and that of the test split.
+    /// The files of the training split, and the file of the test split.
     pub train: &'static [&'static str],
     pub test: &'static str,
-    /// Images in each training file, and in the test file.
+    /// Number of images in each training file, and in the test file.
     pub images: (usize, usize),
-    /// What [`DataError::MissingFile`] says.
+    /// Text of [`DataError::MissingFile`].
     pub expected: &'static str,
 }
 
@@ -52,22 +52,22 @@ pub(crate) enum Form {
     Pickle,
 }
 
-/// One label of each image.
+/// One kind of label; every image has one of each kind.
 pub(crate) struct LabelKind {
-    /// Its entry in the pickles.
+    /// Its key in the pickles.
     pub entry: &'static str,
     pub classes: usize,
 }
 
-/// Pixels and labels of one file.
+/// The pixels and labels of one file.
 pub(crate) struct Part {
     pub pixels: Vec<u8>,
-    /// The labels of all images, for each kind.
+    /// For each kind, the labels of all images.
     pub labels: Vec<Vec<u16>>,
 }
 
 impl Layout {
-    /// Every file in `folder` with the number of its images, the test file last.
+    /// All files with the number of their images; the test file is the last.
     pub fn files(&self, folder: &Path) -> Vec<(PathBuf, usize)> {
         let train = self.train.iter().map(|file| (folder.join(file), self.images.0));
         train.chain([(folder.join(self.test), self.images.1)]).collect()
@@ -79,7 +79,7 @@ impl Layout {
 }
 
 impl Archive {
-    /// The forms of the archive that are in a folder, or are the folder itself; best first.
+    /// The versions of the archive in `dir`, or `dir` itself if it is one; the preferred version first.
     pub fn find(&self, dir: &Path) -> Vec<(PathBuf, &Layout)> {
         let inside = self.layouts.iter().map(|layout| (dir.join(layout.folder), layout));
         let inside: Vec<_> = inside.filter(|(folder, _)| folder.is_dir()).collect();
@@ -89,7 +89,7 @@ impl Archive {
         self.layouts.iter().filter(|layout| layout.is_in(dir)).map(|layout| (dir.to_path_buf(), layout)).collect()
     }
 
-    /// Loads the dataset with one kind of label; `class_names` may look into the folder that was found.
+    /// Loads the dataset with one kind of label. `class_names` receives the folder and the version that was found.
     pub fn load(
         &self,
         dataset: &'static str,
@@ -122,7 +122,7 @@ impl Archive {
         Ok(Splits::new(join(parts)?, join(test)?))
     }
 
-    /// Reads a file of so many images, or finds all that is wrong with it.
+    /// Reads a file of `images` images, or returns everything that is wrong with it.
     pub fn read(&self, layout: &Layout, path: &Path, images: usize) -> Result<Part, Vec<DataError>> {
         match layout.form {
             Form::Binary => read_binary(path, images, self.labels),
@@ -147,7 +147,7 @@ fn read_binary(path: &Path, images: usize, kinds: &[LabelKind]) -> Result<Part, 
     let mut problems = Vec::new();
     for pixels in pixels.chunks_exact_mut(CHUNK * IMAGE_SIZE) {
         file.read_exact(&mut chunk).map_err(|error| match error.kind() {
-            // It was long enough a moment ago.
+            // Its size was right when the file was opened.
             ErrorKind::UnexpectedEof => read_error(std::io::Error::other("the file shrank while it was read")),
             _ => read_error(error),
         })?;

@@ -11,7 +11,7 @@ use crate::transforms::Normalization;
 /// Height and width of an image in pixels.
 pub const SIDE: usize = cifar::SIDE;
 
-/// The classes in the order of their labels.
+/// The names of the classes, indexed by label.
 pub const CLASS_NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
@@ -49,10 +49,10 @@ pub(crate) const ARCHIVE: Archive = Archive {
     advice: "download and unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
 };
 
-/// Loads CIFAR-10 from `dir`: `cifar-10-batches-bin/` or `cifar-10-batches-py/`, or a folder that holds one of them.
+/// Loads CIFAR-10 from `dir`: `cifar-10-batches-bin/`, `cifar-10-batches-py/`, or the folder that contains one of them.
 ///
 /// # Errors
-/// If there is no such folder, or a file is missing, unreadable, of the wrong size or has a label that is no class's.
+/// If the folder or a file is missing, a file is unreadable or has the wrong size, or a label is out of range.
 pub fn load(dir: Option<&Path>) -> Result<Splits, DataError> {
     ARCHIVE.load("cifar10", dir, 0, |_, _| Ok(CLASS_NAMES.map(str::to_owned).to_vec()))
 }

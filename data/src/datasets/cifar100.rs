@@ -1,6 +1,6 @@
 //! CIFAR-100 (Krizhevsky 2009) from its official files, in the binary version (`cifar-100-binary/`) or the python version
-//! (`cifar-100-python/`). Every image has a fine label, one of 100 classes, and a coarse one, one of the 20 superclasses
-//! that five classes each belong to.
+//! (`cifar-100-python/`). Every image has a fine label, one of 100 classes, and a coarse label, one of 20 superclasses of five
+//! classes each.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub const SIDE: usize = cifar::SIDE;
 /// Channel statistics of the training images.
 pub const NORMALIZATION: Normalization = Normalization { mean: [0.507, 0.487, 0.441], std: [0.267, 0.256, 0.276] };
 
-/// The 20 superclasses in the order of their labels.
+/// The names of the 20 superclasses, indexed by label.
 #[rustfmt::skip]
 pub const COARSE_NAMES: [&str; 20] = [
     "aquatic_mammals", "fish", "flowers", "food_containers", "fruit_and_vegetables",
@@ -27,7 +27,7 @@ pub const COARSE_NAMES: [&str; 20] = [
     "vehicles_2",
 ];
 
-/// The 100 classes in the order of their labels.
+/// The names of the 100 classes, indexed by label.
 #[rustfmt::skip]
 pub const FINE_NAMES: [&str; 100] = [
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
@@ -67,16 +67,16 @@ pub(crate) const ARCHIVE: Archive = Archive {
     advice: "download and unpack https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
 };
 
-/// Loads CIFAR-100 with its fine labels from `dir`: `cifar-100-binary/` or `cifar-100-python/`, or a folder that holds one
-/// of them.
+/// Loads CIFAR-100 with its fine labels from `dir`: `cifar-100-binary/`, `cifar-100-python/`, or the folder that contains one of
+/// them.
 ///
 /// # Errors
-/// If there is no such folder, or a file is missing, unreadable, of the wrong size or has a label that is no class's.
+/// If the folder or a file is missing, a file is unreadable or has the wrong size, or a label is out of range.
 pub fn load(dir: Option<&Path>) -> Result<Splits, DataError> {
     ARCHIVE.load("cifar100", dir, 1, |folder, form| names(folder, form, "fine_label_names", &FINE_NAMES))
 }
 
-/// Loads the same images with their coarse labels.
+/// Loads CIFAR-100 with its coarse labels.
 ///
 /// # Errors
 /// As [`load`].
@@ -84,7 +84,7 @@ pub fn load_coarse(dir: Option<&Path>) -> Result<Splits, DataError> {
     ARCHIVE.load("supercifar100", dir, 0, |folder, form| names(folder, form, "coarse_label_names", &COARSE_NAMES))
 }
 
-/// The class names as the archive has them, or the known ones if that file is not there.
+/// The class names in the archive, or `known` if the archive has no such file.
 pub(crate) fn names(folder: &Path, form: Form, list: &str, known: &[&str]) -> Result<Vec<String>, DataError> {
     let path = match form {
         Form::Binary => folder.join(format!("{list}.txt")),

@@ -1,4 +1,4 @@
-//! The images of a dataset whose classes are folders: which split and class each belongs to.
+//! Datasets whose classes are folders: the split and the class of each image.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const EXPECTED: &str = "train/CLASS/ and test/CLASS/ (or val/CLASS/) with images
 /// Without a test split, one image in this many is held out for testing.
 const HELD_OUT: usize = 5;
 
-/// Loads the class folders in `root`, or says that `dataset` is not in `dir`.
+/// Loads the class folders in `root`. An error about a missing dataset names `dir`.
 pub(super) fn load_from(
     root: PathBuf,
     dir: &Path,
@@ -33,10 +33,10 @@ pub(super) fn load_from(
     image_files::load(dataset, catalog, options.image_size.unwrap_or(SIDE), options)
 }
 
-/// The images of one split by class, or all under [`UNLABELED`] if there are no class folders.
+/// The images of one split by class; all of them under [`UNLABELED`] if there are no class folders.
 type Classes = BTreeMap<String, Vec<String>>;
 
-/// Finds the images of a folder.
+/// The catalog of the images in a folder.
 pub(crate) fn catalog(root: PathBuf) -> Catalog {
     let mut tree = Folder::scan(&root);
     let mut catalog = Catalog::of(root);
@@ -79,7 +79,7 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
     catalog
 }
 
-/// The images in the class folders of a split, without classes that have none.
+/// The images in the class folders of a split. Classes without images are left out.
 fn classes(catalog: &mut Catalog, split: &Folder) -> Classes {
     catalog.note_empty_classes(split);
     if !split.has_folders() {
@@ -129,7 +129,7 @@ fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
     }
 }
 
-/// Makes two splits of one, unless there are no labels.
+/// Holds out the test split from the training split, unless the images have no labels.
 fn split_up(catalog: &mut Catalog, classes: Classes) {
     catalog.class_names = classes.keys().cloned().collect();
     same_but_for_case(catalog);
@@ -165,7 +165,7 @@ fn split_up(catalog: &mut Catalog, classes: Classes) {
     }
 }
 
-/// Says so if two classes may be one.
+/// Notes classes whose names differ only in case.
 fn same_but_for_case(catalog: &mut Catalog) {
     let mut known: BTreeMap<String, &String> = BTreeMap::new();
     let mut notes = Vec::new();

@@ -1,4 +1,4 @@
-//! One image file of a dataset: decoded and counted.
+//! Decodes one image file of a dataset.
 
 use std::cell::RefCell;
 use std::fs;
@@ -10,23 +10,23 @@ use super::options::Progress;
 use crate::decoding::{ImageBytes, PictureReader, extension_of};
 use crate::error::DataError;
 
-/// Bytes that no pixel needs more of in any file.
+/// The most bytes that a pixel takes in any file.
 const WIDEST: u64 = 32;
-/// Files up to this size are read whatever the most pixels are.
+/// Files up to this size are always read.
 const SMALL: u64 = 64 << 20;
 
 thread_local! {
     static READER: RefCell<PictureReader> = RefCell::default();
 }
 
-/// How image files are decoded.
+/// Side of the decoded images, and limit on the pixels of a file.
 #[derive(Clone, Copy)]
 pub(crate) struct Decoding {
     pub side: usize,
     pub max_pixels: u64,
 }
 
-/// Decodes the file of one entry into `[3, side, side]`; returns its height and width.
+/// Decodes the file of one entry into `out`, `[3, side, side]`, and returns the original height and width.
 pub(crate) fn decode(root: &Path, entry: &Entry, how: Decoding, out: &mut [u8]) -> Result<(usize, usize), DataError> {
     let path = root.join(&entry.name);
     let bad = |problem: String| DataError::BadImage { path: path.clone(), problem };
@@ -47,7 +47,7 @@ pub(crate) fn decode(root: &Path, entry: &Entry, how: Decoding, out: &mut [u8]) 
     READER.with_borrow_mut(|reader| reader.read(file, how.side, out)).map_err(bad)
 }
 
-/// Counts images.
+/// Counts decoded images for [`LoadOptions::progress`](super::LoadOptions::progress).
 pub(crate) struct Counter<'a> {
     done: AtomicUsize,
     total: usize,
@@ -62,7 +62,7 @@ impl<'a> Counter<'a> {
     pub fn add(&self, images: usize) {
         let done = self.done.fetch_add(images, Ordering::Relaxed) + images;
         if let Some(progress) = self.progress {
-            // Images are decoded again if their file turned out not to be writable.
+            // After a file could not be written, images are decoded again: the count must not exceed the total.
             progress(done.min(self.total), self.total);
         }
     }

@@ -1,4 +1,4 @@
-//! The splits of a dataset of image files.
+//! Loads the splits of a dataset of image files.
 
 use super::broken::{emptied, left_out, nothing_left, together};
 use super::catalog::{Catalog, Entry, UNLABELED};
@@ -8,7 +8,11 @@ use super::split_decoder::SplitDecoder;
 use super::splits::Splits;
 use crate::error::DataError;
 
-/// Loads the images of a dataset, or reports the first problem that was found on the way, or all broken images together.
+/// Decodes the images of a catalog.
+///
+/// # Errors
+/// The first problem of the catalog; or all broken images together, unless [`LoadOptions::skip_broken`] is set; or an error
+/// if no training image is left.
 pub(crate) fn load(
     dataset: &str,
     mut catalog: Catalog,

@@ -1,4 +1,4 @@
-//! Loading a dataset by its name.
+//! Loads a dataset by name.
 
 use super::name::DatasetName;
 use super::options::LoadOptions;
@@ -9,7 +9,7 @@ use crate::error::DataError;
 /// Loads a dataset.
 ///
 /// # Errors
-/// If the files are missing, unreadable or damaged, or the dataset cannot have the size that is asked for.
+/// If files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`].
 pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
     let side = match name {
         DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(cifar10::SIDE),
@@ -30,7 +30,7 @@ pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataErro
     }
 }
 
-/// Whether a dataset whose images have this side, or any side, can have the one that is asked for.
+/// Checks the requested size of images. `side` is the only one that the dataset has; `None` if it supports all.
 fn check_size(name: DatasetName, side: Option<usize>, size: Option<usize>) -> Result<(), DataError> {
     let expected = match (side, size) {
         (_, None) => return Ok(()),
@@ -41,7 +41,7 @@ fn check_size(name: DatasetName, side: Option<usize>, size: Option<usize>) -> Re
     Err(DataError::ImageSize { dataset: name.as_str(), size: size.unwrap_or_default(), expected })
 }
 
-/// The largest images that can be asked for.
+/// The largest side of images that can be requested.
 const MAX_SIDE: usize = 2048;
 
 #[cfg(test)]

@@ -9,28 +9,30 @@ use super::{cifar10, cifar100, folder, shapes, slim, stl10, tiny};
 use crate::error::DataError;
 use crate::transforms::Normalization;
 
-/// A dataset this crate can load.
+/// A dataset that this crate can load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatasetName {
     /// CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test photographs of 10 classes, see [`crate::datasets::cifar10`].
     Cifar10,
-    /// CIFAR-100 (Krizhevsky 2009): as many photographs of 100 classes, see [`crate::datasets::cifar100`].
+    /// CIFAR-100 (Krizhevsky 2009): 50,000 training and 10,000 test photographs of 100 classes, see
+    /// [`crate::datasets::cifar100`].
     Cifar100,
-    /// CIFAR-100 with its 20 superclasses for classes.
+    /// CIFAR-100 with its 20 superclasses as classes.
     Supercifar100,
     /// tiny-ImageNet (Le and Yang 2015): 100,000 training and 10,000 test photographs of 200 classes, 64×64, see
     /// [`crate::datasets::tiny`].
     Tiny,
-    /// STL-10 (Coates et al. 2011): 5,000 training and 8,000 test photographs of 10 classes and 100,000 without labels,
+    /// STL-10 (Coates et al. 2011): 5,000 training and 8,000 test photographs of 10 classes and 100,000 unlabelled ones,
     /// 96×96, see [`crate::datasets::stl10`].
     Stl10,
     /// SlimageNet64 (Antoniou et al. 2020): 200 photographs of each of the 1000 classes of ImageNet, 64×64, see
-    /// [`crate::datasets::folder`].
+    /// [`crate::datasets::slim`].
     Slim,
     /// Any folder of images, see [`crate::datasets::folder`].
     Folder,
-    /// Ten drawn shapes under many nuisances: 5,000 training and 1,000 test images, see [`crate::datasets::shapes`].
+    /// Drawn images of ten shapes with many nuisances, 5,000 for training and 1,000 for testing, see
+    /// [`crate::datasets::shapes`].
     Shapes,
 }
 
@@ -47,7 +49,7 @@ impl DatasetName {
         Self::Shapes,
     ];
 
-    /// The name on the command line and in configurations.
+    /// The name on the command line and in recipes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar10",
@@ -61,7 +63,7 @@ impl DatasetName {
         }
     }
 
-    /// What it is, in a few words.
+    /// A short description.
     pub fn about(self) -> &'static str {
         match self {
             Self::Cifar10 => "60,000 photographs of 10 classes, 32×32",
@@ -75,7 +77,7 @@ impl DatasetName {
         }
     }
 
-    /// Height and width of its images in pixels, where the dataset fixes them.
+    /// Height and width of the images in pixels; `None` if the dataset does not fix them.
     pub fn side(self) -> Option<usize> {
         match self {
             Self::Cifar10 | Self::Cifar100 | Self::Supercifar100 | Self::Shapes => Some(32),
@@ -85,7 +87,7 @@ impl DatasetName {
         }
     }
 
-    /// The channel statistics its images are normalised with.
+    /// The channel statistics for normalisation.
     pub fn normalization(self) -> Normalization {
         match self {
             Self::Cifar10 => cifar10::NORMALIZATION,
@@ -98,7 +100,7 @@ impl DatasetName {
         }
     }
 
-    /// Whether it is read from files (then [`load`] needs their folder).
+    /// Whether the dataset is read from files. Then [`load`](crate::load) needs their folder.
     pub fn needs_files(self) -> bool {
         self != Self::Shapes
     }

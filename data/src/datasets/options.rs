@@ -1,31 +1,33 @@
-//! How a dataset is loaded.
+//! Options of loading a dataset.
 
 use std::path::Path;
 
 use crate::decoding::DEFAULT_MAX_PIXELS;
 
-/// Told how many images have been decoded, and of how many. Any thread may call it, and the calls may come out of order.
+/// A callback that receives the number of decoded images and the total. Any thread may call it, and the calls may come out of
+/// order.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// What [`load`] needs to know besides the name.
+/// Options of [`load`](crate::load).
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// The folder with the dataset's files: the one its archive was unpacked in, or the one that the archive itself makes.
-    /// Datasets that need no files ignore it.
+    /// The folder of the dataset: the one that its archive unpacks to, or the one that contains it. Datasets without files ignore
+    /// it.
     pub dir: Option<&'a Path>,
-    /// Height and width of the images in pixels, if not the dataset's own. Only datasets of image files (`tiny`, `slim`,
-    /// `folder`) can be read in another size.
+    /// Height and width of the images in pixels; `None` for the dataset's own. Only datasets of image files (`tiny`, `slim`,
+    /// `folder`) support other sizes.
     pub image_size: Option<usize>,
-    /// Called after each image file that is decoded.
+    /// Called after each decoded image file.
     pub progress: Option<Progress<'a>>,
-    /// Bytes of decoded pixels a split may take in memory, 1 GiB by default. A larger one is kept in a file in the folder
-    /// `.qare-cache` of the dataset, where the next run finds it. If that cannot be written, it is a temporary file, and
-    /// memory if that cannot be written either.
+    /// The most bytes of decoded pixels of a split that are kept in memory, 1 GiB by default. The pixels of a larger split go to
+    /// a file in the folder `.qare-cache` of the dataset, where the next run finds them; if that cannot be written, to a
+    /// temporary file; if that cannot be written either, to memory.
     pub memory_limit: usize,
-    /// Whether image files that cannot be decoded are left out ([`Splits::skipped`] names them) instead of being an error.
+    /// Whether broken image files are skipped, and listed in [`Splits::skipped`](super::Splits::skipped). Otherwise they are an
+    /// error.
     pub skip_broken: bool,
-    /// The most pixels an image file may have, [`DEFAULT_MAX_PIXELS`] by default. One that announces more is broken, and no
-    /// memory is taken for it.
+    /// The most pixels of an image file, [`DEFAULT_MAX_PIXELS`] by default. A file that announces more is broken; no memory is
+    /// allocated for it.
     pub max_pixels: u64,
 }
 

@@ -1,7 +1,7 @@
-//! The outlines of the drawn shapes as signed distances.
+//! The outlines of the drawn shapes, as signed distances.
 //!
-//! Every outline lies within the unit circle, x to the right and y down. A distance is negative inside. Only sums,
-//! products, quotients and square roots are used, so that every platform draws the same pictures.
+//! Every outline lies within the unit circle; x points right, y points down, and distances are negative inside. Sums, products,
+//! quotients and square roots are the only operations, so that every platform draws the same images.
 
 /// A point or a difference of points.
 pub(crate) type Point = (f32, f32);
@@ -25,7 +25,7 @@ const CROSS: [Point; 12] = [
     (-0.95, -0.3),
     (-0.3, -0.3),
 ];
-/// Five points on the unit circle and five between them on a circle of radius 0.42.
+/// Five points on the unit circle, and between them five on a circle of radius 0.42.
 const STAR: [Point; 10] = [
     (0.0, -1.0),
     (0.246_87, -0.339_79),
@@ -43,7 +43,7 @@ const ARROW: [Point; 7] =
 const HOURGLASS: [Point; 6] = [(-0.75, -0.9), (0.75, -0.9), (0.1, 0.0), (0.75, 0.9), (-0.75, 0.9), (-0.1, 0.0)];
 const UPPER_BAR: [Point; 4] = [(-0.85, -0.75), (0.85, -0.75), (0.85, -0.25), (-0.85, -0.25)];
 
-/// The distance of a point from the outline of a class.
+/// The signed distance of a point from the outline of a class.
 pub(crate) fn distance(class: usize, point: Point) -> f32 {
     match class {
         0 => circle(point, 0.9),
@@ -59,7 +59,7 @@ pub(crate) fn distance(class: usize, point: Point) -> f32 {
     }
 }
 
-/// The names of the shapes, in the order of their labels.
+/// The names of the shapes, indexed by label.
 pub const CLASS_NAMES: [&str; 10] =
     ["disc", "ring", "square", "triangle", "cross", "star", "crescent", "arrow", "hourglass", "bars"];
 
@@ -67,7 +67,7 @@ fn circle((x, y): Point, radius: f32) -> f32 {
     (x * x + y * y).sqrt() - radius
 }
 
-/// Distance to the nearest edge, negative if a ray from the point crosses the outline an odd number of times.
+/// Distance to the nearest edge; negative if a ray from the point crosses the outline an odd number of times.
 fn polygon((x, y): Point, corners: &[Point]) -> f32 {
     let mut nearest = f32::INFINITY;
     let mut inside = false;

@@ -1,11 +1,10 @@
-//! A drawn dataset that needs no files: ten shapes under many nuisances.
+//! A drawn dataset that needs no files: ten shapes with many nuisances.
 //!
-//! Every picture shows four shapes of one kind, one somewhere in each quarter, and its class is that kind alone. Colours,
-//! brightness (light on dark as often as dark on light), places, size, direction, stretch, background, specks and noise are
-//! drawn at random, for each picture from its split and number only. So the pixels themselves, or features of an untrained
-//! network, say little about the class. That there are four lets most crops of a picture show its class, and that its
-//! colours lie under one light leaves little else to tell pictures apart once colours are changed: what a contrastive method
-//! learns from these pictures is mostly shape. The pictures are the same ones on every platform.
+//! Every image shows four shapes of one kind, one in each quarter, and the kind is the class. Colours, brightness (light on dark
+//! as often as dark on light), positions, size, rotation, stretch, background, specks and noise are random, as a function of the
+//! split and the index of the image. So raw pixels, or features of an untrained network, say little about the class. With four
+//! shapes, most crops of an image show its class. All colours of an image share one illuminant, so after colour jitter little
+//! but the shape distinguishes images: a contrastive method learns mostly shape. Every platform draws the same images.
 
 use rayon::prelude::*;
 
@@ -17,18 +16,18 @@ use crate::transforms::Normalization;
 
 pub use super::outlines::CLASS_NAMES;
 
-/// Height and width of a picture in pixels.
+/// Height and width of an image in pixels.
 pub const SIDE: usize = 32;
-/// Training pictures, equally many of each class.
+/// Number of training images, the same for each class.
 pub const TRAIN: usize = 5_000;
-/// Test pictures, equally many of each class.
+/// Number of test images, the same for each class.
 pub const TEST: usize = 1_000;
 
-/// Channel statistics of the training pictures.
+/// Channel statistics of the training images.
 pub const NORMALIZATION: Normalization = Normalization { mean: [0.366, 0.366, 0.366], std: [0.202, 0.202, 0.202] };
 
 const SEED: u64 = 0x5ea_f00d;
-/// Square of a distance from a shape's middle, in radii, beyond which it covers nothing however it is stretched.
+/// Squared distance from a shape's centre, in radii, beyond which the shape covers nothing at any stretch.
 const REACH: f32 = 2.0;
 const PLANE: usize = SIDE * SIDE;
 
@@ -54,7 +53,7 @@ type Color = [f32; 3];
 /// The values of all pixels in red, green and blue.
 type Canvas = [Vec<f32>; 3];
 
-/// The colours of one picture: all under a light of the same colour.
+/// The colours of one image, all under one illuminant.
 struct Palette {
     light: Color,
     ground: Color,
@@ -70,19 +69,19 @@ impl Palette {
         Self { light, ground: tinted(light, ground, draw), shape: tinted(light, shape, draw) }
     }
 
-    /// A colour for something that is neither ground nor shape.
+    /// A colour for a speck.
     fn other(&self, draw: &mut Draw) -> Color {
         let level = between(draw, 15.0, 250.0);
         tinted(self.light, level, draw)
     }
 }
 
-/// A shade of gray under a coloured light, and a little off.
+/// A gray level under a coloured illuminant, with a small random deviation.
 fn tinted(light: Color, level: f32, draw: &mut Draw) -> Color {
     light.map(|light| level * light + between(draw, -12.0, 12.0))
 }
 
-/// The part of the nearest colour that covers a pixel whose centre has this distance (in pixels) from an outline.
+/// The fraction of a pixel that is covered, given the signed distance of its centre from the outline in pixels.
 fn coverage(distance: f32) -> f32 {
     (0.5 - distance).clamp(0.0, 1.0)
 }
@@ -91,7 +90,7 @@ fn between(draw: &mut Draw, low: f64, high: f64) -> f32 {
     draw.uniform(low, high) as f32
 }
 
-/// A pixel's centre.
+/// The centre of a pixel.
 fn center(pixel: usize) -> outlines::Point {
     ((pixel % SIDE) as f32 + 0.5, (pixel / SIDE) as f32 + 0.5)
 }
@@ -111,7 +110,7 @@ fn draw_picture(class: usize, draw: &mut Draw, pixels: &mut [u8]) {
     }
 }
 
-/// Lays a colour (by channel and pixel) over the canvas as far as it covers each pixel.
+/// Blends a colour, given by channel and pixel, into the canvas with the coverage of each pixel.
 fn paint(canvas: &mut Canvas, cover: &[f32], color: impl Fn(usize, usize) -> f32) {
     for (channel, values) in canvas.iter_mut().enumerate() {
         for (pixel, (value, cover)) in values.iter_mut().zip(cover).enumerate() {
@@ -120,7 +119,7 @@ fn paint(canvas: &mut Canvas, cover: &[f32], color: impl Fn(usize, usize) -> f32
     }
 }
 
-/// How much lighter each pixel is made by light that falls from one side, at most `most` up or down.
+/// A linear gradient over the pixels in a random direction; either component spans at most ±`most` / 2.
 fn slope(most: f64, draw: &mut Draw) -> Vec<f32> {
     let (x, y) = (between(draw, -most, most), between(draw, -most, most));
     (0..PLANE)
@@ -131,7 +130,7 @@ fn slope(most: f64, draw: &mut Draw) -> Vec<f32> {
         .collect()
 }
 
-/// The ground colour with light from one side and soft blotches.
+/// The ground colour with a linear gradient and smooth blotches.
 fn background(ground: Color, draw: &mut Draw) -> Canvas {
     let light = slope(25.0, draw);
     let strength = between(draw, 0.0, 8.0);
@@ -146,7 +145,7 @@ fn background(ground: Color, draw: &mut Draw) -> Canvas {
     })
 }
 
-/// Linear interpolation between knots one apart.
+/// Bilinear interpolation between knots at distance 1.
 fn blotch(knots: &[[f32; 6]; 6], x: f32, y: f32) -> f32 {
     let (column, row) = (x as usize, y as usize);
     let (right, down) = (x - column as f32, y - row as f32);
@@ -155,7 +154,7 @@ fn blotch(knots: &[[f32; 6]; 6], x: f32, y: f32) -> f32 {
     upper + down * (lower - upper)
 }
 
-/// Small dots and strokes that belong to no shape.
+/// Paints up to two short strokes that belong to no shape.
 fn specks(canvas: &mut Canvas, palette: &Palette, draw: &mut Draw) {
     for _ in 0..draw.below(3) {
         let color = palette.other(draw);
@@ -164,7 +163,7 @@ fn specks(canvas: &mut Canvas, palette: &Palette, draw: &mut Draw) {
     }
 }
 
-/// The share of each pixel that a short line covers.
+/// The fraction of each pixel that a short stroke covers.
 fn stroke(draw: &mut Draw) -> Vec<f32> {
     let (x, y) = (between(draw, 0.0, SIDE as f64), between(draw, 0.0, SIDE as f64));
     let (dx, dy) = (between(draw, -5.0, 5.0), between(draw, -5.0, 5.0));
@@ -180,7 +179,7 @@ fn stroke(draw: &mut Draw) -> Vec<f32> {
         .collect()
 }
 
-/// The share of each pixel that the shapes cover: four of them, one somewhere in each quarter.
+/// The fraction of each pixel that the four shapes cover, one shape in each quarter.
 fn shapes(class: usize, draw: &mut Draw) -> Vec<f32> {
     let radius = between(draw, 5.0, 8.0);
     let mut cover = vec![0.0f32; PLANE];
@@ -192,10 +191,10 @@ fn shapes(class: usize, draw: &mut Draw) -> Vec<f32> {
     cover
 }
 
-/// The share of each pixel that a shape in the quarter with this upper left corner covers.
+/// The fraction of each pixel that one shape covers, in the quarter with this upper left corner.
 fn shape(class: usize, radius: f32, corner: outlines::Point, draw: &mut Draw) -> Vec<f32> {
     let (x, y) = (corner.0 + between(draw, 5.5, 10.5), corner.1 + between(draw, 5.5, 10.5));
-    // Up to 15° either way, as cosine and sine by way of the tangent of half the angle.
+    // A rotation by up to ±15°, with cosine and sine from the tangent of half the angle.
     let half = between(draw, -0.13, 0.13);
     let (cos, sin) = ((1.0 - half * half) / (1.0 + half * half), 2.0 * half / (1.0 + half * half));
     let stretch = between(draw, 0.92, 1.08);

@@ -1,4 +1,5 @@
-//! SlimageNet64 (Antoniou et al. 2020): 200 photographs of each of the 1000 classes of ImageNet, 64×64, in class folders.
+//! SlimageNet64 (Antoniou et al. 2020): 200 photographs of each of the 1000 classes of ImageNet, 64×64, in class folders as in
+//! [`folder`](super::folder).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The image files of one split, decoded on all threads into memory or into a file.
+//! Decodes the image files of one split on all threads, into memory or into a file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,20 +11,20 @@ use crate::error::DataError;
 use crate::images::pixel_file::{PixelKey, PixelWriter, Stored};
 use crate::images::{ImageSet, MappedPixels};
 
-/// Bytes of pixels that are decoded before they are written to a file.
+/// Number of decoded bytes that are written to the file at a time.
 const BLOCK: usize = 64 << 20;
 
-/// The images of one split.
+/// The image files of one split, and how to decode them.
 pub(super) struct SplitDecoder<'a> {
     pub root: &'a Path,
     pub entries: &'a [Entry],
     pub how: Decoding,
-    /// Whether broken images are left out.
+    /// Whether broken images are skipped. Otherwise they are an error.
     pub skip: bool,
     pub counter: &'a Counter<'a>,
 }
 
-/// Places of broken images, in order, and what is wrong with them.
+/// The indices of broken images, ascending, and what is wrong with each.
 type Broken = Vec<(usize, String)>;
 
 impl SplitDecoder<'_> {
@@ -32,8 +32,8 @@ impl SplitDecoder<'_> {
         3 * self.how.side * self.how.side
     }
 
-    /// The images that are not broken, and the others. If broken ones are not to be left out and there are some, there are
-    /// no images.
+    /// The set of the sound images, and an error for each broken one. If there are broken images and `skip` is false, the set is
+    /// empty.
     pub fn set(
         &self,
         name: String,
@@ -71,8 +71,8 @@ impl SplitDecoder<'_> {
         Ok((images.select(&sound), problems))
     }
 
-    /// The images in a file and the broken ones, or `None` if none can be written. With broken images that are not to be
-    /// left out there is no file.
+    /// The images in a file, and the broken ones; `None` if no file can be written. If there are broken images and `skip` is
+    /// false, there is no file.
     fn file(&self, name: String, memory_limit: usize) -> Option<(Option<MappedPixels>, Broken)> {
         let files = self.entries.iter().map(|entry| entry.name.as_str());
         let key = PixelKey::new(self.root, name, self.how.side, self.how.max_pixels, files);
@@ -85,19 +85,19 @@ impl SplitDecoder<'_> {
         let block = (memory_limit / 4).clamp(self.image_size(), BLOCK.max(self.image_size()));
         let written = self.write(writer, block);
         if written.is_none() && lasting {
-            // The dataset's disk may be full and that of the temporary files not.
+            // The disk of the dataset may be full, and that of temporary files not.
             return self.write(key.create_temporary().ok()?, block);
         }
         written
     }
 
-    /// Whether images that could not be decoded in an earlier run still cannot. Rights to read them may have changed.
+    /// Whether the images that an earlier run could not decode are still broken. Their permissions may have changed since.
     fn still_broken(&self, broken: &Broken) -> bool {
         let mut pixels = vec![0; self.image_size()];
         broken.iter().all(|(image, _)| decode(self.root, &self.entries[*image], self.how, &mut pixels).is_err())
     }
 
-    /// `None` if the file cannot be written.
+    /// Decodes block by block and writes each block; `None` if the file cannot be written.
     fn write(&self, mut writer: PixelWriter, block: usize) -> Option<(Option<MappedPixels>, Broken)> {
         let images = block / self.image_size();
         let mut pixels = vec![0; images.min(self.entries.len()) * self.image_size()];
@@ -109,7 +109,7 @@ impl SplitDecoder<'_> {
                 pixels[place * self.image_size()..][..self.image_size()].fill(0);
             }
             all_broken.extend(broken.into_iter().map(|(place, problem)| (number * images + place, problem)));
-            // Once an image is broken that may not be left out, the rest is only decoded to find the others.
+            // After a broken image that must not be skipped, decoding goes on only to find the others.
             if (self.skip || all_broken.is_empty()) && writer.write(pixels).is_err() {
                 return None;
             }
@@ -121,7 +121,7 @@ impl SplitDecoder<'_> {
         Some((Some(pixels), broken))
     }
 
-    /// Decodes some of the entries and returns those that are broken, in their order.
+    /// Decodes entries in parallel and returns the broken ones in order.
     fn decode(&self, entries: &[Entry], pixels: &mut [u8]) -> Broken {
         pixels
             .par_chunks_exact_mut(self.image_size())

@@ -1,25 +1,25 @@
-//! What the name of a folder says about the split it holds.
+//! Recognises splits by the names of folders.
 //!
-//! A name is taken apart at everything that is no letter and where a small letter is followed by a capital one, and each
-//! piece into known words: `Train`, `train_set`, `trainset`, `01-TrainImages`, `val2017` and `train_64x64` are the words of
-//! one split and words that say nothing about it. What else is in a name is its stem: `seg` in `seg_train`.
+//! A name is divided at everything that is not a letter and between a lower-case and an upper-case letter; each piece is divided
+//! into known words. `Train`, `train_set`, `trainset`, `01-TrainImages`, `val2017` and `train_64x64` consist of words for one
+//! split and of neutral words. The remaining words of a name are its stem: `seg` in `seg_train`.
 
-/// What the images of a split are for.
+/// The role of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     Train,
-    /// The three below serve as the test split, the first one that is there.
+    /// The first of this and the next two that exists serves as the test split.
     Test,
     Evaluation,
     Validation,
     Unlabeled,
 }
 
-/// A name with the words of a split in it.
+/// A name that contains words for a split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SplitName {
     pub role: Role,
-    /// The words that are none of a split, or nothing.
+    /// The words that are unknown, separated by spaces.
     pub stem: String,
 }
 
@@ -49,7 +49,7 @@ const WORDS: [(&str, Role); 23] = [
     ("nolabel", Role::Unlabeled),
 ];
 
-/// Words that say nothing about the split. Longer ones come before those they start with.
+/// Neutral words. A word comes before its own prefixes.
 const PLAIN: [&str; 46] = [
     "datasets",
     "dataset",
@@ -99,7 +99,7 @@ const PLAIN: [&str; 46] = [
     "frames",
 ];
 
-/// The split that a name speaks of, if it speaks of exactly one. `trainval` is for training.
+/// The split that a name denotes, if it denotes exactly one. `trainval` is a training split.
 pub(crate) fn split_name(name: &str) -> Option<SplitName> {
     let mut roles = Vec::new();
     let mut stem: Vec<String> = Vec::new();
@@ -119,13 +119,13 @@ pub(crate) fn split_name(name: &str) -> Option<SplitName> {
     Some(SplitName { role, stem: stem.join(" ") })
 }
 
-/// Whether a name is one of a mere container: `images`, `data`, `img_files`.
+/// Whether a name consists of neutral words only: `images`, `data`, `img_files`.
 pub(crate) fn is_container(name: &str) -> bool {
     let words = words_of(name);
     !words.is_empty() && words.iter().all(|word| taken_apart(word).is_some_and(|roles| roles.is_empty()))
 }
 
-/// The words of a name in lower case. Digits are none.
+/// The words of a name, in lower case. Digits belong to no word.
 fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -149,12 +149,12 @@ fn words_of(name: &str) -> Vec<String> {
     words
 }
 
-/// The splits that a word speaks of, if it consists of known words only.
+/// The splits that a word denotes, if it consists of known words only.
 fn taken_apart(word: &str) -> Option<Vec<Role>> {
     if word.is_empty() {
         return Some(Vec::new());
     }
-    // Words that others start with, `test` and `testing`, need both to be tried.
+    // One known word may be a prefix of another, as `test` of `testing`: try both.
     let split = WORDS.iter().filter_map(|(start, role)| Some((word.strip_prefix(start)?, Some(*role))));
     let plain = PLAIN.iter().filter_map(|start| Some((word.strip_prefix(start)?, None)));
     split.chain(plain).find_map(|(rest, role)| {

@@ -1,37 +1,39 @@
-//! What loading a dataset gives: its splits.
+//! The splits of a dataset.
 
 use crate::error::{DataError, counted};
 use crate::images::ImageSet;
 
-/// The parts a dataset comes in.
+/// The splits of a dataset, as [`load`](crate::load) returns them.
 #[derive(Debug)]
 pub struct Splits {
-    /// For training.
+    /// The training split.
     pub train: ImageSet,
-    /// For the final test. Its images may be without labels, see [`ImageSet::is_labeled`].
+    /// The test split. Its images may have no labels, see [`ImageSet::is_labeled`].
     pub test: ImageSet,
-    /// Images without labels (all of them have label 0), if the dataset has such a split.
+    /// The unlabelled split, if the dataset has one. All labels are 0.
     pub unlabeled: Option<ImageSet>,
-    /// What serves as which split and why, and what was left out, in short sentences.
+    /// Short sentences that say which folders serve as which split, why, and what is left out.
     pub notes: Vec<String>,
-    /// The images that were left out because they cannot be decoded, if [`LoadOptions::skip_broken`] allows that.
+    /// The broken images that were skipped, see [`LoadOptions::skip_broken`](super::LoadOptions::skip_broken).
     pub skipped: Vec<DataError>,
 }
 
 impl Splits {
-    /// Two splits, and nothing to say about them.
+    /// A training and a test split, without notes.
     pub fn new(train: ImageSet, test: ImageSet) -> Self {
         Self { train, test, unlabeled: None, notes: Vec::new(), skipped: Vec::new() }
     }
 
-    /// What they hold, in one line: "train: 40 images of 2 classes; test: 7 images without labels".
+    /// A summary on one line: "train: 40 images of 2 classes; test: 7 images without labels".
     pub fn describe(&self) -> String {
         let split = |name: &str, set: &ImageSet| {
             let images = counted(set.len(), "image");
-            match set.is_labeled() {
-                _ if set.is_empty() => format!("{name}: none"),
-                true => format!("{name}: {images} of {}", counted(set.classes(), "class")),
-                false => format!("{name}: {images} without labels"),
+            if set.is_empty() {
+                format!("{name}: none")
+            } else if set.is_labeled() {
+                format!("{name}: {images} of {}", counted(set.classes(), "class"))
+            } else {
+                format!("{name}: {images} without labels")
             }
         };
         let unlabeled = self.unlabeled.iter().map(|set| split("unlabeled", set));
@@ -40,7 +42,7 @@ impl Splits {
         all.join("; ")
     }
 
-    /// The images for training without labels: the unlabeled ones, or else those of the training split.
+    /// The images for self-supervised training: the unlabelled split, or the training split if there is none.
     pub fn pretraining(&self) -> &ImageSet {
         self.unlabeled.as_ref().unwrap_or(&self.train)
     }

@@ -18,7 +18,7 @@ use crate::transforms::Normalization;
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 96;
 
-/// The classes in the order of their labels.
+/// The names of the classes, indexed by label.
 pub const CLASS_NAMES: [&str; 10] =
     ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"];
 

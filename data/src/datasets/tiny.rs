@@ -1,14 +1,13 @@
-//! tiny-ImageNet (Le and Yang 2015) from its folder `tiny-imagenet-200/`: 200 classes of 500 training images, 64×64. Its
-//! validation images, 50 a class, are the test split, for those of the official test have no labels.
+//! tiny-ImageNet (Le and Yang 2015) from its folder `tiny-imagenet-200/`: 200 classes with 500 training images each, 64×64. The
+//! validation images, 50 per class, are the test split, because the official test images have no labels.
 //!
-//! - `train/WNID/images/*.JPEG` (or directly in `train/WNID/`);
-//! - `val/images/*.JPEG` with their classes in `val/val_annotations.txt`, or class folders in `val/`, as many people sort
-//!   them;
-//! - `wnids.txt`: the classes in the order of their labels (or else they are sorted);
-//! - `words.txt`: what they are called.
+//! - `train/WNID/images/*.JPEG`, or `train/WNID/*.JPEG`: the training images.
+//! - `val/images/*.JPEG` with their classes in `val/val_annotations.txt`, or class folders in `val/`: the validation images.
+//! - `wnids.txt`: the classes in the order of their labels. Without this file, the classes are sorted.
+//! - `words.txt`: the names of the classes.
 //!
-//! A part of the dataset works too: the classes are those that have training images, and validation images of other
-//! classes are left out.
+//! A part of the dataset works as well: the classes are those with training images, and validation images of other classes are
+//! left out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -25,19 +24,19 @@ use crate::transforms::Normalization;
 /// Height and width of an image in pixels.
 pub const SIDE: usize = 64;
 
-/// The values that images are commonly normalised with.
+/// Channel statistics that tiny-ImageNet is commonly normalised with.
 pub const NORMALIZATION: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
 
 pub(crate) const FOLDER: &str = "tiny-imagenet-200";
 const ADVICE: &str = "download and unpack http://cs231n.stanford.edu/tiny-imagenet-200.zip";
 const ANNOTATIONS: &str = "val/val_annotations.txt";
-/// Classes, and images a class in each split, of the whole dataset.
+/// Number of classes, and of training and validation images per class, of the complete dataset.
 pub(crate) const WHOLE: (usize, usize, usize) = (200, 500, 50);
 
-/// Loads tiny-ImageNet from `dir`: `tiny-imagenet-200/`, or a folder that holds it.
+/// Loads tiny-ImageNet from `dir`: `tiny-imagenet-200/` or the folder that contains it.
 ///
 /// # Errors
-/// If there is no such folder, files are missing or damaged, or an image cannot be decoded.
+/// If the folder is missing, files are missing or damaged, or an image cannot be decoded.
 pub fn load(options: &LoadOptions) -> Result<Splits, DataError> {
     let dir = options.dir.ok_or(DataError::FolderNeeded { dataset: "tiny", folder: FOLDER, advice: ADVICE })?;
     let root = find(dir).ok_or_else(|| DataError::NotFound {
@@ -49,13 +48,13 @@ pub fn load(options: &LoadOptions) -> Result<Splits, DataError> {
     image_files::load("tiny", catalog(root), options.image_size.unwrap_or(SIDE), options)
 }
 
-/// The dataset's folder: one in `dir`, or `dir` itself.
+/// The dataset's folder: `tiny-imagenet-200` in `dir`, or `dir` itself.
 pub(crate) fn find(dir: &Path) -> Option<PathBuf> {
     let inside = dir.join(FOLDER);
     if inside.is_dir() { Some(inside) } else { dir.join("train").is_dir().then(|| dir.to_path_buf()) }
 }
 
-/// Finds the images.
+/// The catalog of the images.
 pub(crate) fn catalog(root: PathBuf) -> Catalog {
     let mut catalog = Catalog::of(root);
     if !catalog.root.join("train").is_dir() {
@@ -102,13 +101,13 @@ fn names(folder: Option<&Folder>) -> Vec<String> {
     folder.into_iter().flat_map(|folder| &folder.folders).map(|folder| folder.name.clone()).collect()
 }
 
-/// The text of a file that need not be there.
+/// The text of an optional file.
 fn read_text(catalog: &mut Catalog, name: &str) -> Option<String> {
     let path = catalog.root.join(name);
     if !path.is_file() {
         return None;
     }
-    // The words of the world need not be UTF-8.
+    // The names of the classes may be in another encoding than UTF-8.
     match fs::read(&path) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(source) => {
@@ -133,7 +132,7 @@ fn read_wnids(catalog: &mut Catalog) -> Option<Vec<String>> {
     Some(wnids)
 }
 
-/// The listed classes that have a folder, in the order of the list.
+/// The listed classes that have a folder, in the order of the list. A folder of no listed class is a problem.
 fn in_order(catalog: &mut Catalog, listed: &[String], folders: Vec<String>) -> Vec<String> {
     let mut folders: BTreeSet<String> = folders.into_iter().collect();
     let wnids: Vec<String> = listed.iter().filter(|wnid| folders.remove(*wnid)).cloned().collect();
@@ -154,7 +153,7 @@ fn in_order(catalog: &mut Catalog, listed: &[String], folders: Vec<String>) -> V
     wnids
 }
 
-/// What `words.txt` calls the classes first, or else their wnids.
+/// The first name of each class in `words.txt`, or its WNID. Names that several classes share get the WNID appended.
 fn readable(catalog: &mut Catalog, wnids: &[String]) -> Vec<String> {
     let text = read_text(catalog, "words.txt").unwrap_or_default();
     let words: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('\t')).collect();
@@ -165,14 +164,14 @@ fn readable(catalog: &mut Catalog, wnids: &[String]) -> Vec<String> {
     let names: Vec<String> = wnids.iter().map(word).collect();
     let mut counts: HashMap<&str, usize> = HashMap::new();
     names.iter().for_each(|name| *counts.entry(name).or_default() += 1);
-    // Two classes are called crane.
+    // Two classes are named `crane`.
     let distinct = |(name, wnid): (&String, &String)| {
         if counts[name.as_str()] > 1 && name != wnid { format!("{name} ({wnid})") } else { name.clone() }
     };
     names.iter().zip(wnids).map(distinct).collect()
 }
 
-/// The training images of a class, after a look at the list of them that comes along.
+/// The training images of a class. An image that the class's list of boxes contains and that does not exist is a problem.
 fn train_images(catalog: &mut Catalog, tree: &Folder, wnid: &str) -> Vec<String> {
     let folder = format!("train/{wnid}");
     let images = tree.at(&folder).map(Folder::all_images).unwrap_or_default();
@@ -195,7 +194,7 @@ fn train_images(catalog: &mut Catalog, tree: &Folder, wnid: &str) -> Vec<String>
     images
 }
 
-/// Validation images in one folder, with a list of their classes.
+/// Adds validation images that are in one folder, with a list of their classes.
 fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>) {
     let path = catalog.root.join(ANNOTATIONS);
     let Some(text) = read_text(catalog, ANNOTATIONS) else {
@@ -239,7 +238,7 @@ fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>
     catalog.test = entries;
 }
 
-/// Validation images in class folders.
+/// Adds validation images that are in class folders.
 fn sorted_into_folders(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>) {
     let mut others = 0;
     for class in &folder.folders {

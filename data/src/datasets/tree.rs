@@ -1,7 +1,7 @@
-//! The folders and files of a dataset, as they are on disk.
+//! The tree of folders and files of a dataset on disk.
 //!
-//! Hidden things and what systems leave behind do not count. Links are followed unless they lead back: to a folder that is
-//! counted where it is, or to one that another link leads to.
+//! Hidden files and folders and those that operating systems create do not count. Links are followed, unless they lead to a
+//! folder that already counts: one in the tree, or one that another link leads to.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use crate::decoding::{FileKind, kind_of};
 use crate::error::{DataError, listed};
 
-/// Folders that systems make.
+/// Folders that operating systems and file servers create.
 const JUNK: [&str; 5] = ["__MACOSX", "lost+found", "@eaDir", "$RECYCLE.BIN", "System Volume Information"];
 
-/// What is in a folder, sorted by name.
+/// The content of a folder, sorted by name.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
     pub name: String,
-    /// Path from the root, with `/` between its parts; nothing for the root.
+    /// Path relative to the root, with `/` as the separator; empty for the root.
     pub path: String,
     pub folders: Vec<Folder>,
-    /// Paths of the image files from the root.
+    /// Paths of the image files, relative to the root.
     pub images: Vec<String>,
     /// Paths of images in formats that are not read.
     pub other_images: Vec<String>,
-    /// Paths of files that are no images.
+    /// Paths of files that are not images.
     pub other_files: Vec<String>,
-    /// Links that are not followed, and why.
+    /// One sentence for each link that is not followed, with the reason.
     pub links: Vec<String>,
-    /// What could not be read, or named.
+    /// Folders that cannot be read, and names that are not UTF-8.
     pub problems: Vec<DataError>,
-    /// Images in here and below.
+    /// Number of images in this folder and below.
     pub count: usize,
 }
 
 impl Folder {
-    /// Looks at everything below a folder.
+    /// Scans a folder and everything below.
     pub fn scan(root: &Path) -> Self {
         let real = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         Scan { root, real, followed: BTreeMap::new() }.folder(String::new(), String::new())
@@ -46,17 +46,17 @@ impl Folder {
         path.split('/').try_fold(self, |folder, name| folder.folders.iter().find(|inner| inner.name == name))
     }
 
-    /// The folders in it that have images.
+    /// The folders directly in this one that contain images, at any depth.
     pub fn with_images(&self) -> impl Iterator<Item = &Self> {
         self.folders.iter().filter(|folder| folder.count > 0)
     }
 
-    /// Whether folders in it have images: classes, or splits.
+    /// Whether any folder in this one contains images: then these are classes or splits.
     pub fn has_folders(&self) -> bool {
         self.with_images().next().is_some()
     }
 
-    /// This folder and all below.
+    /// This folder and all folders below.
     pub fn all(&self) -> Vec<&Self> {
         let mut all = vec![self];
         let mut place = 0;
@@ -67,33 +67,33 @@ impl Folder {
         all
     }
 
-    /// Whether a folder is this one or below.
+    /// Whether `other` is this folder or below it.
     pub fn holds(&self, other: &Self) -> bool {
         self.path.is_empty()
             || other.path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// All images in here and below, sorted by their path.
+    /// All images in this folder and below, sorted by path.
     pub fn all_images(&self) -> Vec<String> {
         let mut images: Vec<String> = self.all().iter().flat_map(|folder| &folder.images).cloned().collect();
         images.sort_unstable();
         images
     }
 
-    /// Takes what could not be read out of here and below.
+    /// Removes and returns the problems of this folder and all below.
     pub fn take_problems(&mut self) -> Vec<DataError> {
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(self.folders.iter_mut().flat_map(Self::take_problems));
         problems
     }
 
-    /// How it is called in messages.
+    /// Its name in messages.
     pub fn shown(&self) -> String {
         if self.path.is_empty() { "the folder".into() } else { format!("{}/", self.path) }
     }
 }
 
-/// How some folders are called in messages.
+/// The names of folders in messages.
 pub(crate) fn shown(folders: &[&Folder]) -> String {
     let names: Vec<String> = folders.iter().map(|folder| folder.shown()).collect();
     listed(&names)
@@ -101,9 +101,9 @@ pub(crate) fn shown(folders: &[&Folder]) -> String {
 
 struct Scan<'a> {
     root: &'a Path,
-    /// Where the root really is.
+    /// The canonical path of the root.
     real: PathBuf,
-    /// Where links out of the root lead, and which they are.
+    /// The canonical targets of the links that are followed, and the links.
     followed: BTreeMap<PathBuf, String>,
 }
 
@@ -166,7 +166,7 @@ impl Scan<'_> {
         folder
     }
 
-    /// Why a link to a folder is not followed; or it is, and no other will be that leads there.
+    /// The reason why a link to a folder is not followed. `None` if it is followed; then no other link to its target is.
     fn leads_back(&mut self, link: &Path, shown: &str) -> Option<String> {
         let target = link.canonicalize().ok()?;
         if self.real.starts_with(&target) {

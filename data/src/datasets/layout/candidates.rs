@@ -1,17 +1,17 @@
-//! Folders whose names are those of splits.
+//! Folders that are named like splits.
 
 use crate::datasets::split_names::{Role, SplitName, split_name};
 use crate::datasets::tree::Folder;
 
-/// A folder whose name is that of a split.
+/// A folder that is named like a split, and the split.
 pub(super) type Candidate<'a> = (&'a Folder, Role);
 
-/// The split that a folder's name speaks of, and of nothing else.
+/// The split that a folder is named after, if its name contains no other words.
 pub(super) fn plain_role(folder: &Folder) -> Option<Role> {
     split_name(&folder.name).filter(|name| name.stem.is_empty()).map(|name| name.role)
 }
 
-/// The folders that are named like splits, and the others.
+/// Divides folders into those that are named like splits of one dataset, and the others.
 pub(super) fn candidates<'a>(full: &[&'a Folder]) -> (Vec<Candidate<'a>>, Vec<&'a Folder>) {
     let names: Vec<Option<SplitName>> = full.iter().map(|folder| split_name(&folder.name)).collect();
     let role_of =

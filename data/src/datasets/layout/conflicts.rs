@@ -1,4 +1,4 @@
-//! Folders that contradict each other.
+//! Folders that are ambiguous: splits among classes, splits in classes, images beside class folders.
 
 use super::candidates::plain_role;
 use super::decision::{Doubt, SPLITS};
@@ -14,8 +14,8 @@ pub(super) fn no_images_beside(folder: &Folder) -> Result<(), Doubt> {
     Err(Doubt { path: first.clone(), problem, expected: "images in the folder of their class" })
 }
 
-/// A split whose folders are splits themselves would have those counted as classes. One such folder that holds images only, as
-/// a class would, is a class.
+/// Refuses a split that contains splits, which would count as classes. A single folder that is named like a split and contains
+/// images only is a class.
 pub(super) fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
     let classes: Vec<&Folder> = split.with_images().collect();
     let splits: Vec<&Folder> = classes.iter().filter(|class| plain_role(class).is_some()).copied().collect();
@@ -33,7 +33,7 @@ pub(super) fn no_splits_among_classes(split: &Folder) -> Result<(), Doubt> {
     not_splits_inside(&classes)
 }
 
-/// Classes that hold splits themselves would have both counted as one.
+/// Refuses classes that contain splits, which would count as one.
 pub(super) fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
     for class in classes {
         let mut splits: Vec<(&Folder, Role)> =
@@ -45,14 +45,14 @@ pub(super) fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
             return Err(Doubt { path: class.path.clone(), problem, expected: SPLITS });
         }
     }
-    // Splits of which one is called after something else: `mnist_train` and `fashion_test`.
+    // Splits of different datasets: `mnist_train` and `fashion_test`.
     let roles: Vec<Role> = classes.iter().filter_map(|class| Some(split_name(&class.name)?.role)).collect();
     let both = roles.contains(&Role::Train) && roles.iter().any(|role| *role != Role::Train);
     if both && roles.len() == classes.len() && classes.iter().all(|class| class.images.is_empty()) {
         let problem = format!("{} hold folders and are named like splits, but not of one dataset", shown(classes));
         return Err(Doubt { path: classes[0].path.clone(), problem, expected: SPLITS });
     }
-    // Folders that all hold the same folders are splits, whatever they are called, if one is called almost like one.
+    // If all folders contain the same folders, and the name of one contains that of a split, they are splits.
     if let [first, rest @ ..] = classes
         && !rest.is_empty()
         && classes
@@ -67,7 +67,7 @@ pub(super) fn not_splits_inside(classes: &[&Folder]) -> Result<(), Doubt> {
     Ok(())
 }
 
-/// What is said of classes that all hold the same folders: perhaps those are the classes.
+/// A note about classes that all contain the same folders: perhaps those are the classes.
 pub(super) fn alike(classes: &[&Folder]) -> Option<String> {
     let [first, second, ..] = classes else { return None };
     let same = classes.iter().all(|class| class.images.is_empty() && names_in(class) == names_in(first));

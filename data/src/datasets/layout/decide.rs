@@ -1,4 +1,4 @@
-//! The decision: from the folders to splits and classes.
+//! From a tree of folders to splits and classes.
 
 use super::candidates::{Candidate, candidates};
 use super::conflicts::{alike, no_images_beside, not_splits_inside, twice};
@@ -9,7 +9,7 @@ use super::wrappers::inside_wrappers;
 use crate::datasets::split_names::Role;
 use crate::datasets::tree::Folder;
 
-/// Decides what the parts of a folder are.
+/// Decides which folders below `root` are splits and classes, by the rules of [this module](super).
 pub(crate) fn decide(root: &Folder) -> Result<Decision<'_>, Doubt> {
     let mut notes = Vec::new();
     let at = inside_wrappers(root, &mut notes);

@@ -1,8 +1,8 @@
-//! What is decided about a folder.
+//! The result of a decision.
 
 use crate::datasets::tree::Folder;
 
-/// How a folder is made up.
+/// The form of a dataset.
 #[derive(Debug)]
 pub(crate) enum Layout<'a> {
     Splits {
@@ -10,7 +10,7 @@ pub(crate) enum Layout<'a> {
         test: Option<&'a Folder>,
         unlabeled: Option<&'a Folder>,
     },
-    /// Class folders and no splits.
+    /// Class folders without splits.
     Classes {
         classes: Vec<&'a Folder>,
         unlabeled: Option<&'a Folder>,
@@ -21,16 +21,16 @@ pub(crate) enum Layout<'a> {
     Empty,
 }
 
-/// What is decided, and what is to be said about it.
+/// A decision, with notes for the user.
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
-    /// The folder that holds the splits or classes: the root, or what is in wrappers.
+    /// The folder that contains the splits or classes: the root, or the innermost wrapper.
     pub at: &'a Folder,
     pub layout: Layout<'a>,
     pub notes: Vec<String>,
 }
 
-/// Why nothing can be decided: the folder, what is wrong and what is expected.
+/// Why no decision is possible: the folder, what is wrong, and what is expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub path: String,
@@ -38,5 +38,5 @@ pub(crate) struct Doubt {
     pub expected: &'static str,
 }
 
-/// What is expected of folders with names of splits.
+/// The expected form, in errors about folders that are named like splits.
 pub(super) const SPLITS: &str = "train/ and test/ (or val/) with the same class folders in them, or class folders alone: rename or move what is neither, or name the folder of the dataset itself";

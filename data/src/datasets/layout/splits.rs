@@ -1,4 +1,4 @@
-//! Folders named like splits: which one serves for what.
+//! The roles of folders that are named like splits.
 
 use super::candidates::Candidate;
 use super::conflicts::{alike, no_images_beside, no_splits_among_classes, twice};
@@ -8,7 +8,7 @@ use crate::datasets::split_names::{Role, split_name};
 use crate::datasets::tree::{Folder, shown};
 use crate::error::{counted, listed};
 
-/// Nothing but splits is there.
+/// The layout if all folders are named like splits.
 pub(super) fn as_splits<'a>(
     at: &'a Folder,
     splits: &[Candidate<'a>],
@@ -59,7 +59,7 @@ pub(super) fn as_splits<'a>(
     Ok(Layout::Splits { train, test, unlabeled })
 }
 
-/// Which folders serve as training and test split, and why.
+/// A note that says which folders serve as the training and the test split, and why.
 pub(super) fn said_of(at: &Folder, train: &Folder, test: Option<Candidate>, evaluations: &[Candidate]) -> String {
     let train = train.shown();
     let Some((test, role)) = test else {
@@ -88,7 +88,7 @@ pub(super) fn said_of(at: &Folder, train: &Folder, test: Option<Candidate>, eval
     }
 }
 
-/// Some folders are named like splits, and others are not.
+/// The layout if some folders are named like splits, and others are not.
 pub(super) fn among_others<'a>(
     at: &'a Folder,
     splits: Vec<Candidate<'a>>,

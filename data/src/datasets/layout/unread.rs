@@ -1,4 +1,4 @@
-//! Splits whose images are in formats that are not read.
+//! Test splits without a readable image.
 
 use super::decision::{Doubt, Layout};
 use crate::datasets::split_names::{Role, split_name};
@@ -7,7 +7,8 @@ use crate::error::counted;
 
 const READABLE: &str = "jpg, png, bmp, webp, gif, tiff, ppm, qoi, tga or ico files: convert them, or move the folder away to have a part of the training images held out";
 
-/// Splits for tests that are there and have no images that are read: in the place of one, no other images serve.
+/// Refuses a test split whose images are all in unsupported formats: no other images may take its place. Notes test splits that are
+/// empty.
 pub(super) fn splits_without_images(
     root: &Folder,
     at: &Folder,
@@ -24,7 +25,7 @@ pub(super) fn splits_without_images(
         Layout::Classes { classes, .. } => classes.iter().any(|class| class.holds(folder)),
         _ => found.holds(folder),
     };
-    // The stems of the folders that the images are in: `seg` of seg_train.
+    // The stems of the folders that contain the images: `seg` of `seg_train`.
     let stems: Vec<String> = found.path.split('/').filter_map(|name| Some(split_name(name)?.stem)).collect();
     for split in root.all() {
         let name = split_name(&split.name).filter(|name| name.stem.is_empty() || stems.contains(&name.stem));
@@ -39,7 +40,7 @@ pub(super) fn splits_without_images(
                 format!("{shown} has {} in formats that are not read, and none that are", counted(unread, "image"));
             return Err(Doubt { path: split.path.clone(), problem, expected: READABLE });
         }
-        // Of a folder among classes it is said anyway.
+        // Another note names an empty folder among classes.
         let among_classes = matches!(layout, Layout::Classes { .. }) && at.folders.iter().any(|f| f.path == split.path);
         if unread == 0 && !among_classes {
             notes.push(format!("{} has no images and does not count", split.shown()));

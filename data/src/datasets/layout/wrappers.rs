@@ -1,12 +1,13 @@
-//! Folders that only wrap another one.
+//! Folders that only wrap another folder.
 
 use super::candidates::plain_role;
 use crate::datasets::split_names::{Role, is_container, split_name};
 use crate::datasets::tree::Folder;
 
-/// The deepest nesting of wrappers that is looked through.
+/// The maximal depth of nested wrappers.
 const DEEPEST: usize = 16;
 
+/// The innermost wrapper, or `root` if there is none.
 pub(super) fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> &'a Folder {
     let mut at = root;
     for _ in 0..DEEPEST {
@@ -24,7 +25,7 @@ pub(super) fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> 
     at
 }
 
-/// What is inside of a split, if it holds a single folder that is named as it is, or as a mere container.
+/// The innermost folder of a split that only wraps a folder of the same name, of the same role, or with a name that says nothing.
 pub(super) fn inside(split: &Folder, role: Role) -> &Folder {
     let mut at = split;
     for _ in 0..DEEPEST {
