@@ -1,13 +1,21 @@
 //! Datasets, augmented views and a deterministic loader for [Burn](https://burn.dev).
 //!
-//! [`load`] reads or draws a dataset as [`ImageSet`]s. A [`ViewLoader`] makes batches of augmented views
-//! of one of them, behind Burn's own [`DataLoader`](burn::data::dataloader::DataLoader). Every random number is a
-//! function of (seed, purpose, epoch, image, view), see [`draw`]: the same run gives the same batches with any number of
-//! threads, and a resumed one goes on with the very same sequence.
+//! [`load`] reads or draws a dataset as [`ImageSet`]s. A [`ViewLoader`] makes batches of augmented views of one of them, as a
+//! [`DataLoader`](burn::data::dataloader::DataLoader) of Burn. Every random number is a function of (seed, purpose, epoch, image,
+//! view), see [`draw`]: any number of threads gives the same batches, and a resumed run continues with the same sequence.
 //!
-//! An [`Augmentation`] says how views are made: of random choices ([`views`], [`geometric_views`]) that follow
-//! torchvision's distributions, and operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`],
-//! [`color`], [`hue`]; [`padded_crop`], [`affine`], [`erasing`]).
+//! An [`Augmentation`] selects the kind of view. Views consist of random choices ([`views`], [`geometric_views`]) with
+//! torchvision's distributions, and of operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`], [`color`],
+//! [`hue`], [`padded_crop`], [`affine`], [`erasing`]).
+//!
+//! | module | content |
+//! |---|---|
+//! | [`datasets`] | the datasets, and how they are loaded |
+//! | [`transforms`] | augmentation and normalisation |
+//! | [`images`] | sets of images |
+//! | [`loader`] | batches of views |
+//! | [`check`](mod@check) | checks of datasets on disk |
+//! | `fetch` (feature `fetch`) | downloads of the datasets |
 
 #![deny(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! The check of image files: all of them are decoded.
+//! Checks image files by decoding all of them.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::datasets::folder;
 use crate::datasets::image_file::{Counter, Decoding, decode};
 use crate::error::{DataError, counted};
 
-/// Decodes all images.
+/// Decodes all images of a catalog and adds the results to a finding. With `side`, a note counts images of other sizes.
 pub(super) fn image_files(
     mut finding: Finding,
     mut catalog: Catalog,
@@ -58,7 +58,7 @@ pub(super) fn image_files(
     finding
 }
 
-/// The labels of the images that can be decoded, and what is wrong with the others.
+/// The labels of the sound images, and an error for each broken one.
 fn decode_all(
     root: &Path,
     entries: &[Entry],

@@ -1,4 +1,4 @@
-//! A look at a folder: which datasets are in it, whether they are complete, and everything that is wrong with them.
+//! Checks a folder: which datasets it contains, whether they are complete, and everything that is wrong with them.
 
 mod image_files;
 mod options;

@@ -1,15 +1,16 @@
-//! How a folder is checked.
+//! Options of a check.
 
 use crate::datasets::{DEFAULT_MAX_PIXELS, Progress};
 
-/// What [`check_with`] needs to know besides the folder.
+/// Options of [`check_with`](super::check_with).
 #[derive(Clone, Copy)]
 pub struct CheckOptions<'a> {
-    /// Called for each image file.
+    /// Called after each decoded image file.
     pub progress: Option<Progress<'a>>,
-    /// As [`LoadOptions::max_pixels`](crate::LoadOptions::max_pixels).
+    /// The most pixels of an image file, as [`LoadOptions::max_pixels`](crate::LoadOptions::max_pixels).
     pub max_pixels: u64,
-    /// As [`LoadOptions::skip_broken`](crate::LoadOptions::skip_broken): broken images are noted, and are no problem.
+    /// Whether broken images are only noted, as [`LoadOptions::skip_broken`](crate::LoadOptions::skip_broken). Otherwise they are
+    /// problems.
     pub skip_broken: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of the datasets in a folder, and how people are told.
+//! The report of a check.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use crate::datasets::DatasetName;
 use crate::error::{DataError, counted};
 
-/// Problems of a dataset that are named; further ones are counted.
+/// Number of problems that a finding lists; further ones are counted.
 pub const NAMED_PROBLEMS: usize = 100;
 
-/// What [`check`](crate::check()) found in a folder.
+/// The datasets that [`check`](crate::check()) found in a folder.
 #[derive(Debug)]
 pub struct Report {
-    /// The folder.
+    /// The folder that was checked.
     pub dir: PathBuf,
     /// The datasets in it.
     pub findings: Vec<Finding>,
@@ -21,21 +21,21 @@ pub struct Report {
 /// A dataset on disk.
 #[derive(Debug)]
 pub struct Finding {
-    /// What it can be loaded as.
+    /// The names that it can be loaded with.
     pub datasets: Vec<DatasetName>,
     /// The form of its files.
     pub form: &'static str,
-    /// Where they are.
+    /// The folder of the files.
     pub dir: PathBuf,
-    /// The splits that could be read.
+    /// The splits that can be read.
     pub splits: Vec<SplitSummary>,
-    /// What is wrong, the first [`NAMED_PROBLEMS`] of it. Each would be an error of [`load`](crate::load).
+    /// The first [`NAMED_PROBLEMS`] problems. Each is an error of [`load`](crate::load).
     pub problems: Vec<DataError>,
-    /// How many problems there are besides.
+    /// Number of further problems.
     pub further_problems: usize,
-    /// What is worth knowing and no problem, such as classes that are not there.
+    /// Remarks that are no problems, such as missing classes.
     pub notes: Vec<String>,
-    /// Whether it is the whole dataset as it was published; `None` if nobody knows, as for a folder of images.
+    /// Whether it is the complete published dataset; `None` if that is unknown, as for a folder of images.
     pub complete: Option<bool>,
 }
 
@@ -46,11 +46,11 @@ pub struct SplitSummary {
     pub name: &'static str,
     /// The number of images.
     pub images: usize,
-    /// The number of classes that images belong to, or 0 without labels.
+    /// The number of classes with images; 0 without labels.
     pub classes: usize,
-    /// The smallest and the largest label, unless there are no labels.
+    /// The smallest and the largest label; `None` without labels.
     pub labels: Option<(u16, u16)>,
-    /// How many images the smallest and the largest of these classes have.
+    /// Number of images of the smallest and of the largest class.
     pub class_sizes: (usize, usize),
 }
 
@@ -75,14 +75,14 @@ impl SplitSummary {
 }
 
 impl Report {
-    /// Whether a dataset was found and nothing is wrong.
+    /// Whether there is a dataset and no problem.
     pub fn is_sound(&self) -> bool {
         !self.findings.is_empty() && self.findings.iter().all(Finding::is_sound)
     }
 }
 
 impl Finding {
-    /// Whether nothing is wrong, so that it can be loaded. It may still be a part of the dataset only.
+    /// Whether there is no problem, so the dataset can be loaded. It may still be incomplete.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
@@ -110,7 +110,7 @@ impl Finding {
         }
     }
 
-    /// Keeps a result, or what is wrong.
+    /// Returns the value, or adds the problems.
     pub(crate) fn take<T>(&mut self, result: Result<T, Vec<DataError>>) -> Option<T> {
         result.map_err(|problems| self.add(problems)).ok()
     }

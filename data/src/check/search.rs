@@ -1,4 +1,4 @@
-//! Which datasets are in a folder.
+//! Finds the datasets in a folder, and checks each of them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::datasets::cifar::{Archive, Form, Layout};
 use crate::datasets::{DatasetName, Progress, cifar10, cifar100, class_folders, folder, slim, stl10, tiny};
 use crate::error::DataError;
 
-/// Looks for datasets in a folder and reads all of their files. `progress` is called for each image file.
+/// Finds the datasets in a folder and reads all of their files. Calls `progress` after each image file.
 ///
 /// # Errors
-/// If there is no such folder. What is wrong inside of it is in the report.
+/// If the folder does not exist. Problems with its content are in the report.
 pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError> {
     check_with(dir, &CheckOptions { progress, ..Default::default() })
 }
@@ -48,7 +48,7 @@ fn cifar(dir: &Path, archive: &'static Archive, datasets: &[DatasetName]) -> Vec
         let name = if form == Form::Binary { "binary version" } else { "python version" };
         let mut finding = Finding::new(datasets, name, folder.clone());
         let mut labels = Vec::new();
-        // One file after the other, for they are large and their pixels of no interest.
+        // One file at a time: they are large, and the pixels are not needed.
         for (path, images) in layout.files(&folder) {
             let read = if path.is_file() {
                 archive.read(layout, &path, images).map(|mut part| part.labels.pop().unwrap_or_default())
@@ -94,7 +94,7 @@ fn stl10(folder: PathBuf) -> Finding {
     finding
 }
 
-/// The folder of tiny-ImageNet, if it is more than any image folder.
+/// The folder of tiny-ImageNet, if its name or a file shows that it is not just an image folder.
 fn tiny_images(dir: &Path) -> Option<PathBuf> {
     let signs = ["wnids.txt", "words.txt", "val/val_annotations.txt"];
     tiny::find(dir).filter(|root| root.ends_with(tiny::FOLDER) || signs.iter().any(|sign| root.join(sign).is_file()))
@@ -111,7 +111,7 @@ fn tiny_imagenet(root: PathBuf, options: &CheckOptions) -> Finding {
     finding
 }
 
-/// The folder of SlimageNet64, which only its name tells from any image folder.
+/// The folder of SlimageNet64. Only its name distinguishes it from other image folders.
 fn slim_images(dir: &Path) -> Option<PathBuf> {
     Some(slim::find(dir)).filter(|root| root.file_name().is_some_and(|name| name == slim::FOLDER))
 }
@@ -129,7 +129,7 @@ fn slim(root: PathBuf, options: &CheckOptions) -> Finding {
         return finding;
     }
     let mut finding = image_files(finding, catalog, Some(folder::SIDE), options);
-    // With an official `val` besides, the two splits are not all images.
+    // With the official `val`, the two splits do not contain all images.
     let has_val = finding.dir.join("val").is_dir();
     finding.complete = (complete || !has_val).then_some(complete && finding.is_sound());
     finding

@@ -119,7 +119,7 @@ fn paint(canvas: &mut Canvas, cover: &[f32], color: impl Fn(usize, usize) -> f32
     }
 }
 
-/// A linear gradient over the pixels in a random direction; either component spans at most ±`most` / 2.
+/// A linear gradient in a random direction, within ±`most`.
 fn slope(most: f64, draw: &mut Draw) -> Vec<f32> {
     let (x, y) = (between(draw, -most, most), between(draw, -most, most));
     (0..PLANE)

@@ -2,24 +2,24 @@
 
 use crate::transforms::{Augmentation, Normalization};
 
-/// Settings of a [`ViewLoader`].
+/// Settings of a [`ViewLoader`](super::ViewLoader).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoaderConfig {
-    /// Images in a batch.
+    /// Number of images in a batch.
     pub batch_size: usize,
-    /// Views of each image.
+    /// Number of views of each image.
     pub views: usize,
-    /// Where all randomness starts from.
+    /// Seed of the order and the views.
     pub seed: u64,
-    /// Threads that prepare batches ahead of time. With 0 the iterating thread prepares each batch when it is asked for, with
-    /// the help of rayon's threads. The batches are the same for every number.
+    /// Number of threads that prepare batches ahead of time. With 0, the iterating thread prepares each batch on demand, on
+    /// rayon's threads. The batches are the same for every number.
     pub workers: usize,
-    /// Whether each epoch has a random order of its own; otherwise images come in the order of their set.
+    /// Whether each epoch has its own random order. Otherwise images come in the order of the set.
     pub shuffle: bool,
-    /// Whether a last batch of fewer images is left out.
+    /// Whether an incomplete last batch is dropped.
     pub drop_last: bool,
-    /// How views are made.
+    /// The kind of views.
     pub augmentation: Augmentation,
-    /// What pixel values are normalised with.
+    /// Channel statistics for normalisation.
     pub normalization: Normalization,
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of the current epoch, shared by its clones: the training loop sets it, a loader reads it once whenever an
-/// iteration starts.
+/// The number of the current epoch, shared by all clones. The training loop sets it, and a loader reads it when an iteration
+/// starts.
 #[derive(Clone, Debug, Default)]
 pub struct EpochCursor(Arc<AtomicU64>);
 
 impl EpochCursor {
-    /// Sets the epoch that iterations started from now on belong to.
+    /// Sets the epoch of all iterations that start from now on.
     pub fn set(&self, epoch: u64) {
         self.0.store(epoch, Ordering::SeqCst);
     }
 
-    /// The current epoch; 0 at first.
+    /// The current epoch, initially 0.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Which epoch it is, and what belongs to an epoch: the order of its images and their views.
+//! One epoch: the order of its images, and its batches.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::draw::{Draw, Purpose};
 use crate::images::ImageSet;
 use crate::transforms::{Scratch, write_view};
 
-/// One batch in plain memory.
+/// One batch in host memory.
 #[derive(Debug)]
 pub(crate) struct PreparedBatch {
     /// Normalised values, `[images, views, 3, side, side]`.
@@ -20,14 +20,14 @@ pub(crate) struct PreparedBatch {
     pub indices: Vec<usize>,
 }
 
-/// All batches of one pass over the images, each computable on its own.
+/// The batches of one epoch. Each can be computed independently of the others.
 #[derive(Debug)]
 pub(crate) struct Epoch {
     images: ImageSet,
     config: LoaderConfig,
     number: u64,
     order: Vec<usize>,
-    /// Whose images of each batch are prepared.
+    /// The shard whose images of each batch are prepared.
     shard: Shard,
 }
 
@@ -36,7 +36,7 @@ thread_local! {
 }
 
 impl Epoch {
-    /// These places of the order that the images take in epoch `number`.
+    /// Epoch `number`, restricted to `places` of its order.
     pub fn new(images: ImageSet, config: LoaderConfig, number: u64, places: Range<usize>, shard: Shard) -> Self {
         let mut order: Vec<usize> = (0..images.len()).collect();
         if config.shuffle {
@@ -52,12 +52,12 @@ impl Epoch {
         self.order.len().div_ceil(self.config.batch_size)
     }
 
-    /// The number of images in all batches, those of other shards included.
+    /// The number of images in all batches, including those of other shards.
     pub fn items(&self) -> usize {
         self.order.len()
     }
 
-    /// What is prepared of a batch.
+    /// The share of a batch that is prepared.
     pub fn share(&self, batch: usize) -> Share {
         Share::of(self.shard, self.config.batch_size.min(self.order.len() - batch * self.config.batch_size))
     }
@@ -67,7 +67,7 @@ impl Epoch {
         &self.order[batch * self.config.batch_size + offset..][..images]
     }
 
-    /// Computes a batch on the calling thread, or gives up with `None` once `stop` says so.
+    /// Computes a batch on the calling thread. Returns `None` once `stop` returns true.
     pub fn prepare(&self, batch: usize, stop: impl Fn() -> bool) -> Option<PreparedBatch> {
         let mut prepared = self.empty(batch);
         for (&index, values) in prepared.indices.iter().zip(prepared.values.chunks_exact_mut(self.views_size())) {
@@ -79,7 +79,7 @@ impl Epoch {
         Some(prepared)
     }
 
-    /// Computes the same batch on all of rayon's threads.
+    /// Computes the same batch on rayon's threads.
     pub fn prepare_in_parallel(&self, batch: usize) -> PreparedBatch {
         let mut prepared = self.empty(batch);
         prepared

@@ -1,4 +1,4 @@
-//! Batches of views, prepared ahead of time on threads, in an order that depends on the seed and the epoch alone.
+//! Batches of views, prepared ahead of time on worker threads. Their content is a function of the images, the seed and the epoch.
 
 mod config;
 mod cursor;

@@ -1,52 +1,53 @@
-//! Several devices, one batch: who gets which of its images.
+//! Shards of batches, for several devices that share each batch.
 
 use std::ops::Range;
 
-/// One of several takers of the same batches, each of whom gets a share of every batch.
+/// One of `count` shards, each of which gets a share of every batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which one it is, from 0 on.
+    /// Index of the shard, from 0.
     pub rank: usize,
-    /// How many there are.
+    /// Number of shards.
     pub count: usize,
 }
 
 impl Shard {
-    /// The only one.
+    /// The only shard: it gets whole batches.
     pub const WHOLE: Shard = Shard { rank: 0, count: 1 };
 
-    /// Its images of a batch of so many: ranks follow each other without a gap, and their shares differ by one image at most.
+    /// The range of its images in a batch of `images` images. The ranges of all ranks are consecutive, and their lengths differ
+    /// by at most one.
     pub fn range(self, images: usize) -> Range<usize> {
         self.rank * images / self.count..(self.rank + 1) * images / self.count
     }
 }
 
-/// What the images of a delivered batch are of the whole one.
+/// The part of a whole batch that a delivered batch contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Whose images they are.
+    /// The shard that the images belong to.
     pub shard: Shard,
-    /// Images of the whole batch that are before them.
+    /// Number of images of the whole batch before the first one.
     pub offset: usize,
-    /// How many they are.
+    /// Number of images in the share.
     pub images: usize,
-    /// Images of the whole batch.
+    /// Number of images in the whole batch.
     pub batch: usize,
 }
 
 impl Share {
-    /// All images of a batch.
+    /// A whole batch of `images` images.
     pub fn whole(images: usize) -> Self {
         Self::of(Shard::WHOLE, images)
     }
 
-    /// A shard's images of a batch of so many.
+    /// The share of a shard in a batch of `batch` images.
     pub fn of(shard: Shard, batch: usize) -> Self {
         let range = shard.range(batch);
         Self { shard, offset: range.start, images: range.len(), batch }
     }
 
-    /// Images per image of the whole batch.
+    /// `images` / `batch`.
     pub fn fraction(self) -> f64 {
         self.images as f64 / self.batch as f64
     }

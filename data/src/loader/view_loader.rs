@@ -1,4 +1,4 @@
-//! The loader: batches of views behind Burn's [`DataLoader`].
+//! The loader: batches of views as a [`DataLoader`] of Burn.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use super::shard::{Shard, Share};
 use crate::error::DataError;
 use crate::images::ImageSet;
 
-/// Views of some images, with their labels.
+/// A batch: views of images, with labels.
 #[derive(Clone, Debug)]
 pub struct ViewBatch<B: Backend> {
     /// Normalised views, `[images, views, 3, height, width]`.
     pub images: Tensor<B, 5>,
-    /// The class of each image, `[images]`.
+    /// Labels, `[images]`.
     pub labels: Tensor<B, 1, Int>,
-    /// The place of each image in its [`ImageSet`].
+    /// The index of each image in its [`ImageSet`].
     pub indices: Vec<usize>,
-    /// The epoch that the views belong to.
+    /// The epoch of the views.
     pub epoch: u64,
-    /// What these images are of the whole batch: all of it, but for a loader that has been given a [shard](ViewLoader::shard).
+    /// The share of the whole batch: all of it, unless the loader has a [shard](ViewLoader::shard).
     pub share: Share,
 }
 
 /// Loads views of an [`ImageSet`] in batches.
 ///
-/// Each iteration is one epoch: every image once. Its batches are a function of the images, the seed and the epoch that
-/// the [`EpochCursor`] shows when the iteration starts, whatever the number of workers or of iterations before.
+/// Each iteration is one epoch and visits every image once. Its batches are a function of the images, the configuration and the
+/// epoch of the [`EpochCursor`] at the start of the iteration; the number of workers and earlier iterations have no influence.
 ///
-/// [`slice`](DataLoader::slice) takes places of the epoch's order, after the shuffle: the slices `0..n` and `n..num_items`
-/// together give what the whole gives, in the same order (and in the same batches, if `n` is a multiple of the batch size).
+/// [`slice`](DataLoader::slice) refers to the order of the epoch, after shuffling: the slices `0..n` and `n..num_items` together
+/// give the images of the whole loader in the same order, and in the same batches if `n` is a multiple of the batch size.
 #[derive(Clone, Debug)]
 pub struct ViewLoader<B: Backend> {
     images: ImageSet,
@@ -48,10 +48,10 @@ pub struct ViewLoader<B: Backend> {
 }
 
 impl<B: Backend> ViewLoader<B> {
-    /// A loader of all images, whose tensors are made on `device`.
+    /// A loader of all images, with tensors on `device`.
     ///
     /// # Errors
-    /// If there are no images, a batch has no images or no views, or `drop_last` would leave nothing.
+    /// [`DataError::Setting`] if `images` is empty, `batch_size` or `views` is 0, or `drop_last` would drop the only batch.
     pub fn new(
         images: ImageSet,
         config: LoaderConfig,
@@ -80,13 +80,14 @@ impl<B: Backend> ViewLoader<B> {
         Ok(Self { images, config, epoch, start: 0, end, shard: Shard::WHOLE, device: device.clone() }.without_rest())
     }
 
-    /// A loader of one shard's images of each batch, for one of several devices that work on the same batches. Order, batches
-    /// and views are those of the loader without shards, and so is progress: it counts the images of whole batches.
+    /// A loader of one shard of each batch, for one of several devices. Order, batches and views are those of the loader without
+    /// shards. Progress counts the images of whole batches.
     ///
-    /// A last batch with fewer images than there are shards is left out.
+    /// A last batch with fewer images than shards is dropped.
     ///
     /// # Errors
-    /// If a batch or all the images are fewer than the shards, or there is no such shard.
+    /// [`DataError::Setting`] if the rank is not below the number of shards, or a batch or the set has fewer images than there are
+    /// shards.
     pub fn shard(self, shard: Shard) -> Result<Self, DataError> {
         if shard.rank >= shard.count {
             let expected = format!("a rank below the number of shards, {}", shard.count);
@@ -101,7 +102,7 @@ impl<B: Backend> ViewLoader<B> {
         Ok(Self { shard, ..self }.without_rest())
     }
 
-    /// Cuts off the incomplete last batch, if there is one and it is not wanted or not enough.
+    /// Drops an incomplete last batch if `drop_last` is set or it has fewer images than there are shards.
     fn without_rest(mut self) -> Self {
         let rest = (self.end - self.start) % self.config.batch_size;
         if self.config.drop_last || rest < self.shard.count {
@@ -110,7 +111,7 @@ impl<B: Backend> ViewLoader<B> {
         self
     }
 
-    /// The images, all of them even in a slice.
+    /// The set of all images, also in a slice.
     pub fn images(&self) -> &ImageSet {
         &self.images
     }
@@ -122,7 +123,7 @@ impl<B: Backend> ViewLoader<B> {
 }
 
 impl<B: Backend> ViewLoader<B> {
-    /// The batches of epoch `number`, whatever the [`EpochCursor`] shows.
+    /// The batches of epoch `number`, regardless of the [`EpochCursor`].
     pub fn epoch<'a>(&'a self, number: u64) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
         let places = self.start..self.end;
         let epoch = Arc::new(Epoch::new(self.images.clone(), self.config, number, places, self.shard));
