@@ -1,4 +1,4 @@
-//! A damaged file may find a mistake in a decoder: its panic is an error of the file.
+//! Turns panics of decoders into errors: a damaged file may trigger a bug.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +7,12 @@ thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is decoding an image file: then a panic becomes an error, and a panic hook need not report it.
+/// Whether this thread is decoding an image file. A panic then becomes an error, and a panic hook need not report it.
 pub fn is_decoding() -> bool {
     DECODING.get()
 }
 
-/// What decoding comes to.
+/// The result of `decode`, or an error if it panics.
 pub(crate) fn caught<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let before = DECODING.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(decode));

@@ -1,35 +1,35 @@
-//! Which files are images, by their name and by their content.
+//! Recognises image files by name and by content.
 
 use image::ImageFormat;
 
-/// Extensions of the image files that are read, in lower case.
+/// Extensions of the supported image files, in lower case.
 const READ: [&str; 24] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "dib", "webp", "gif", "tif", "tiff", "pbm", "pgm", "ppm",
     "pnm", "pam", "qoi", "tga", "icb", "vda", "vst", "ico", "ff",
 ];
-/// Formats that cannot be told by their content.
+/// Extensions of a format that has no signature.
 const TGA: [&str; 4] = ["tga", "icb", "vda", "vst"];
-/// Extensions of files that hold images, too, and are not read.
+/// Extensions of image files that are not supported.
 const NOT_READ: [&str; 34] = [
     "heic", "heif", "avif", "jp2", "j2k", "jpx", "jxl", "jxr", "psd", "psb", "svg", "eps", "exr", "hdr", "dds", "npy",
     "npz", "raw", "cr2", "cr3", "nef", "arw", "dng", "orf", "rw2", "xcf", "dcm", "nii", "fits", "pcx", "sgi", "mat",
     "mp4", "avi",
 ];
-/// Files that systems leave in folders.
+/// Files that operating systems create.
 const JUNK: [&str; 4] = ["thumbs.db", "desktop.ini", "icon\r", "ehthumbs.db"];
 
-/// What the name of a file says about it.
+/// The kind of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Image,
-    /// An image, or several, in a format that is not read.
+    /// One or several images in an unsupported format.
     OtherImage,
     Other,
-    /// Nothing anybody put there.
+    /// A file that an operating system created.
     Junk,
 }
 
-/// What a file is, by its name.
+/// The kind of the file with this name.
 pub(crate) fn kind_of(name: &str) -> FileKind {
     let name = name.to_lowercase();
     let extension = extension_of(&name);
@@ -44,19 +44,19 @@ pub(crate) fn kind_of(name: &str) -> FileKind {
     }
 }
 
-/// What follows the last point of a name, in lower case, or nothing.
+/// The extension of a name, in lower case; empty if there is none.
 pub(crate) fn extension_of(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or_default();
     name.rsplit_once('.').map_or(String::new(), |(_, extension)| extension.to_lowercase())
 }
 
-/// The format of the content of a file, or of its name if the content does not tell.
+/// The format of a file by its content, or by its extension if the format has no signature.
 pub(crate) fn format_of(bytes: &[u8], extension: &str) -> Option<ImageFormat> {
     let by_content = image::guess_format(bytes).ok();
     by_content.or_else(|| (TGA.contains(&extension) && bytes.len() > 18).then_some(ImageFormat::Tga))
 }
 
-/// What a file that is no image seems to be.
+/// A message that says what a file of no supported format seems to be.
 pub(crate) fn what_it_is(bytes: &[u8]) -> String {
     let starts = |start: &[u8]| bytes.starts_with(start);
     let text = bytes.trim_ascii_start();

@@ -1,4 +1,4 @@
-//! From the bytes of an image file to square planes of pixels.
+//! Decodes image files into square, planar pixels. Damaged files are refused where Pillow refuses them.
 
 mod decoder_panics;
 mod format;

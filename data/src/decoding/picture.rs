@@ -1,8 +1,8 @@
-//! One image file: decoded, turned upright, made square and of the size that is wanted.
+//! Decodes an image file, turns the image upright, and resizes it to a square.
 //!
-//! The shorter side is resized to the size (bilinear with antialiasing, in Pillow's arithmetic, see [`crate::transforms::resize`]), the
-//! longer one along with it (rounded down), then the middle is cut out (halves rounded to the even side): torchvision's
-//! `Resize` and `CenterCrop`. An image of that size already keeps its pixels.
+//! The shorter side is resized to the side of the square (bilinear with antialiasing, in Pillow's arithmetic, see
+//! [`crate::transforms::resize`]) and the longer one in proportion, rounded down. Then the middle is cropped, with halves
+//! rounded to even: torchvision's `Resize` and `CenterCrop`. An image of the right size keeps its pixels.
 
 use image::RgbImage;
 
@@ -11,10 +11,10 @@ use super::raster::{self, ImageBytes};
 use crate::transforms::crop::CropBox;
 use crate::transforms::resize::Resizer;
 
-/// How many times as long as wide an image may be; of a longer one only the middle is resized.
+/// The largest aspect ratio. Of a longer image only the middle is resized, which bounds the memory.
 const LONGEST: usize = 16;
 
-/// Decodes pictures, keeping its buffers from one to the next.
+/// Decodes images, and reuses its buffers from one to the next.
 #[derive(Default)]
 pub(crate) struct PictureReader {
     resizer: Resizer,
@@ -23,8 +23,10 @@ pub(crate) struct PictureReader {
 }
 
 impl PictureReader {
-    /// Decodes a file into planar pixels, `[3, side, side]`, and returns the height and width it had; or says what is wrong
-    /// with it.
+    /// Decodes a file into `out`, planar `[3, side, side]`, and returns the original height and width.
+    ///
+    /// # Errors
+    /// A message that says what is wrong with the file.
     pub fn read(&mut self, file: ImageBytes, side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
         let image = caught(|| raster::decode(file))?;
         let (height, width) = (image.height() as usize, image.width() as usize);
@@ -85,7 +87,7 @@ mod tests {
     use crate::decoding::DEFAULT_MAX_PIXELS;
     use crate::decoding::jpeg;
 
-    /// Noise that is also smooth enough to be worth resizing.
+    /// A pattern with smooth and noisy parts.
     fn picture(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| {
             let value = |factor: u32| ((x * factor + y * 3 + x * y % 17 * factor) % 256) as u8;
@@ -142,20 +144,20 @@ mod tests {
 
     #[test]
     fn the_shorter_side_is_resized_and_the_middle_taken() {
-        // Step by step with the resizer alone: 40x30 becomes 21x16 (21.3 rounded down), and columns 2 to 18 are the middle
-        // (2.5 rounded to the even side).
+        // With the resizer alone: 40x30 becomes 21x16 (21.3 rounded down), and columns 2 to 18 are the middle (2.5 rounded
+        // to even).
         let image = picture(40, 30);
         let mut resized = vec![0; 3 * 16 * 21];
         let whole = CropBox { top: 0, left: 0, height: 30, width: 40 };
         Resizer::default().resized_crop(&planes(&image), (30, 40), &whole, (16, 21), &mut resized);
         let expected: Vec<u8> = resized.chunks(21).flat_map(|row| row[2..18].to_vec()).collect();
         assert_eq!(read(&encoded(&image.clone().into(), ImageFormat::Png), 16).unwrap(), expected);
-        // The same picture on its side gives the same on its side.
+        // The transposed image gives the transposed result.
         let turned = DynamicImage::from(image).rotate90().fliph();
         let side = read(&encoded(&turned, ImageFormat::Png), 16).unwrap();
         for (place, value) in side.into_iter().enumerate() {
             let (channel, row, column) = (place / 256, place / 16 % 16, place % 16);
-            // Rows first or columns first may round differently.
+            // The order of rows and columns affects rounding.
             assert!(value.abs_diff(expected[channel * 256 + column * 16 + row]) <= 1);
         }
     }
@@ -176,7 +178,7 @@ mod tests {
         let image = picture(16, 8);
         let mut jpeg = Vec::new();
         let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
-        // A TIFF directory with one entry: orientation (0x0112), a short, one of it, 6: to be turned right.
+        // A TIFF directory with one entry: tag orientation (0x0112), type short, count 1, value 6 (rotate clockwise).
         let exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         encoder.set_exif_metadata(exif.to_vec()).unwrap();
         encoder.encode_image(&image).unwrap();

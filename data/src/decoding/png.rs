@@ -1,7 +1,7 @@
-//! PNG files, read as Pillow reads them: whoever has all rows of pixels has the image.
+//! PNG files, as Pillow reads them: a file with all rows of pixels is complete.
 //!
-//! Of the chunks only those count without which there are no pixels, and the orientation. Checksums are compared up to the
-//! pixels, and that of the pixels where it is there. Whatever follows, or should, does not matter.
+//! Only the chunks that the pixels need count, and the orientation. Checksums are verified for the chunks before the pixels, and
+//! for the pixels themselves if theirs is present. What follows the pixels, or is missing there, does not matter.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
@@ -13,14 +13,14 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder, InterlaceInfo, Limits, Tr
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Width and height, as the header says.
+/// Width and height in the header.
 pub(crate) fn size(bytes: &[u8]) -> Result<(u64, u64), String> {
     let sizes = bytes.get(16..24).filter(|_| bytes[12..16] == *b"IHDR").ok_or("it has no header")?;
     let side = |place: usize| sizes[place..place + 4].iter().fold(0, |side, &byte| side << 8 | u64::from(byte));
     Ok((side(0), side(4)))
 }
 
-/// The image in a PNG file and how it is to be turned.
+/// The image in a PNG file, and its orientation.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {
     let (chunks, pixels, orientation) = essential(bytes)?;
     let file = with_pixels(chunks, &pixels);
@@ -68,10 +68,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String
     Ok((image.ok_or("its pixels are of an unknown kind")?, orientation))
 }
 
-/// Bytes after the last pixel that are looked at: at most a thousand times as many come out of them.
+/// The most bytes after the last pixel that are decompressed. Deflate expands at most by a factor of about 1000.
 const LOOKED_AT: usize = 1 << 17;
 
-/// Whether compressed data is wrong, and not just cut off.
+/// Whether compressed data is damaged, and not only cut off.
 fn is_damaged(compressed: &[u8]) -> bool {
     let mut inflate = Decompress::new(true);
     let mut out = vec![0; 1 << 15];
@@ -86,7 +86,7 @@ fn is_damaged(compressed: &[u8]) -> bool {
     }
 }
 
-/// A file that says how much of it is left.
+/// A reader that reports how many bytes are left.
 struct Watched<'a> {
     file: Cursor<&'a Vec<u8>>,
     left: &'a Cell<usize>,
@@ -119,7 +119,7 @@ impl Seek for Watched<'_> {
     }
 }
 
-/// The chunks that are needed for the pixels, the compressed pixels and the orientation.
+/// The chunks that the pixels need, the compressed pixels, and the orientation.
 fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
     let mut file = SIGNATURE.to_vec();
     let mut orientation = Orientation::NoTransforms;
@@ -140,7 +140,7 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
                 return Err(format!("its chunk {} is damaged: the checksum does not fit", name.escape_ascii()));
             }
             match &name {
-                // The first one, whose sizes were looked at.
+                // Only the first header, whose size is checked.
                 b"IHDR" if place == SIGNATURE.len() => push(&mut file, &name, data),
                 b"PLTE" => push(&mut file, &name, data),
                 b"eXIf" => orientation = Orientation::from_exif_chunk(data).unwrap_or(orientation),

@@ -1,7 +1,7 @@
-//! From the bytes of an image file to its pixels, within bounds of memory and time.
+//! Decodes image files with bounded memory and time.
 //!
-//! Width and height are compared with a limit before there is memory for any pixel, and large images are decoded one at a
-//! time. What is missing from a file is an error where it is one in Pillow, but for an end marker that no pixel depends on.
+//! The number of pixels is checked before any memory is allocated for them, and large images are decoded one at a time. An
+//! incomplete file is an error if it is one in Pillow, except for a missing end marker that no pixel depends on.
 
 use std::io::Cursor;
 use std::sync::Mutex;
@@ -18,23 +18,24 @@ use super::{png, webp};
 #[derive(Clone, Copy)]
 pub(crate) struct ImageBytes<'a> {
     pub bytes: &'a [u8],
-    /// The extension of its name in lower case, for formats that cannot be told by their content.
+    /// The extension of its name in lower case, for the format that has no signature.
     pub extension: &'a str,
-    /// The most pixels it may have.
+    /// The most pixels that it may have.
     pub max_pixels: u64,
 }
 
-/// The most pixels an image may have where no other limit is given: Pillow refuses images from there on, too.
+/// The default for the most pixels of an image file. Pillow refuses larger images, too.
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * (1024 * 1024 * 1024 / 4 / 3);
 
-/// Images of more pixels are decoded one at a time, however many threads there are.
+/// Images with more pixels are decoded one at a time, regardless of the number of threads.
 const LARGE: u64 = 1 << 25;
 static ONE_LARGE_IMAGE: Mutex<()> = Mutex::new(());
-/// Passes over the pixels of a JPEG file that are never too many, and passes times pixels that are.
+/// Number of scans of a JPEG file that is always accepted.
 const SCANS: usize = 64;
+/// The most scans times pixels of a JPEG file with more scans.
 const SCANNED: u64 = 1 << 31;
 
-/// The image in a file, turned upright. Gray, transparent, 16-bit and CMYK images become 8-bit RGB; transparency is dropped.
+/// Decodes a file and turns the image upright. Gray, transparent, 16-bit and CMYK images become 8-bit RGB; transparency is dropped.
 pub(crate) fn decode(file: ImageBytes) -> Result<RgbImage, String> {
     let format = format_of(file.bytes, file.extension).ok_or_else(|| what_it_is(file.bytes))?;
     let (mut image, orientation) = match format {
@@ -72,14 +73,14 @@ fn one_at_a_time<T>((width, height): (u64, u64), work: impl FnOnce() -> T) -> T 
 fn decode_any(bytes: &[u8], format: ImageFormat, file: ImageBytes) -> Result<(DynamicImage, Orientation), String> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    // Four channels of 32 bits, and as much again for what a decoder keeps besides.
+    // Four channels of 32 bits, and as much again for the buffers of a decoder.
     limits.max_alloc = Some(file.max_pixels.saturating_mul(32).max(1 << 26));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let size = decoder.dimensions();
     let size = (size.0.into(), size.1.into());
     file.check(size)?;
-    // Broken metadata is no broken image.
+    // Broken metadata does not make an image broken.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let pixels = || DynamicImage::from_decoder(decoder).map_err(|error| error.to_string());
     Ok((one_at_a_time(size, pixels)?, orientation))
@@ -96,29 +97,29 @@ fn decode_jpeg(file: ImageBytes) -> Result<(DynamicImage, Orientation), String> 
     let checked = check::check(file.bytes);
     let decode = |bytes: &[u8]| {
         let size = segments.and_then(|segments| segments.size).unwrap_or_default();
-        // Damage in the middle is passed over here as in Pillow. What this decoder refuses, the other may read.
+        // This decoder skips damage in the middle, as Pillow does. The other decoder may read what this one refuses.
         match one_at_a_time(size, || caught(|| pixels::decode(bytes))) {
             Ok(image) => Ok((image, orientation_of(bytes))),
             Err(_) => decode_any(bytes, ImageFormat::Jpeg, file),
         }
     };
     if let Err(problem) = checked {
-        // Pillow's decoder reads ahead, and wants an end marker that no pixel depends on: without it, it refuses most files.
+        // Pillow's decoder reads ahead, so it refuses most files without an end marker even if no pixel depends on it.
         let only_end_missing = segments.is_some_and(|segments| !segments.has_end && !segments.several_scans)
             && check::check(&segments::with_end(file.bytes)).is_ok();
         return if only_end_missing { whole_without_end(file.bytes, decode).ok_or(problem) } else { Err(problem) };
     }
     if segments.is_some_and(|segments| !segments.has_end) {
-        // All its pixels are there: only the decoder misses the end marker.
+        // All pixels are there, but the decoder needs an end marker.
         return decode(&segments::with_end(file.bytes));
     }
     decode(file.bytes).or_else(|problem| {
-        // Frames of films may leave out the tables that everybody has.
+        // Frames of Motion JPEG may omit the standard Huffman tables.
         decode(&segments::with_usual_tables(file.bytes)).map_err(|_| problem)
     })
 }
 
-/// The image of a file without its end, if that is the same whatever the missing bytes are.
+/// The image of a file without end marker, if it does not depend on the missing bytes.
 fn whole_without_end<T: PartialEq>(
     bytes: &[u8],
     decode: impl Fn(&[u8]) -> Result<(DynamicImage, T), String>,
@@ -135,7 +136,7 @@ fn whole_without_end<T: PartialEq>(
     first
 }
 
-/// How a JPEG file says that its image is turned. Broken metadata is no broken image.
+/// The orientation in the metadata of a JPEG file; none if the metadata is broken.
 fn orientation_of(bytes: &[u8]) -> Orientation {
     let decoder = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg).into_decoder();
     decoder.ok().and_then(|mut decoder| decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms)

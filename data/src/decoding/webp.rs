@@ -1,19 +1,19 @@
-//! The container of WebP files: whether it is whole, and flags that announce what is not there. As libwebp does, it minds
-//! only those flags without which the pixels cannot be told.
+//! The container of WebP files: completeness, and flags that do not match the chunks. As in libwebp, only the flags that matter
+//! for the pixels must match.
 
 use std::borrow::Cow;
 
-/// Bits of the flags in a `VP8X` chunk, and the chunk each announces.
+/// Flags of the `VP8X` chunk, each with the chunk that it announces.
 const ANNOUNCED: [(u8, &[u8; 4]); 3] = [(0x20, b"ICCP"), (0x08, b"EXIF"), (0x04, b"XMP ")];
 const ALPHA: u8 = 0x10;
 const ANIMATED: u8 = 0x02;
 const RESERVED: u8 = 0xc1;
 /// Bytes before the first chunk.
 const HEAD: usize = 12;
-/// Where the flags are, if the first chunk is `VP8X`.
+/// Offset of the flags if the first chunk is `VP8X`.
 const FLAGS: usize = HEAD + 8;
 
-/// The file as a decoder takes it, if all of its chunks are there.
+/// The file with corrected flags, if all of its chunks are complete.
 pub(crate) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let cut_off = || format!("the WebP data is cut off after {} bytes", bytes.len());
     let size = |place: usize| {

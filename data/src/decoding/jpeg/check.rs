@@ -1,8 +1,8 @@
-//! Whether all pixels of a JPEG file can be had, without decoding any of them.
+//! Decides whether Pillow reads a JPEG file, without decoding pixels.
 //!
-//! Damaged files are refused where Pillow refuses them. It walks through the segments itself and then feeds the file to
-//! libjpeg-turbo piece by piece; what matters is which headers these two take, and whether the data last until the final
-//! block. Pixels that are wrong are no reason to refuse: where any marker stops the data, the rest counts as zeros.
+//! Pillow walks through the segments itself, and then feeds the file to libjpeg-turbo in pieces. A file is refused if one of the
+//! two refuses its headers, or if its data end before the last block. Wrong pixels are no reason for a refusal: after a marker
+//! that ends the data early, the remaining blocks count as zeros.
 
 mod coding;
 mod entropy;
@@ -20,16 +20,19 @@ use coding::Coding;
 use headers::{Found, Headers};
 use reader::Reader;
 
-/// Why no more is read.
+/// Why a file is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     /// The data end too early.
     CutOff,
-    /// Something is wrong.
+    /// The file is invalid; the message says why.
     Broken(&'static str),
 }
 
-/// Whether the file is read whole; otherwise, why not.
+/// Checks whether Pillow reads the file.
+///
+/// # Errors
+/// A message that says why it does not.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     opening::walk(bytes).and_then(|()| decoding(bytes)).map_err(|stop| match stop {
         Stop::CutOff => format!("the JPEG data is cut off after {} bytes", bytes.len()),
@@ -46,8 +49,8 @@ fn decoding(bytes: &[u8]) -> Result<(), Stop> {
     if !several {
         return single_scan(reader, &headers, &coding);
     }
-    // Until the end marker there is no pixel. What is between markers does not matter: a decoder that has enough of it looks
-    // for the next marker, and one that has not stops there.
+    // The decoder outputs no pixel before the end marker. The data between markers do not matter: with too many, the decoder
+    // skips to the next marker, with too few, it stops there.
     loop {
         let unread = pass_over(&mut reader, &coding)?;
         match headers.read(&mut reader, unread)? {
@@ -57,12 +60,12 @@ fn decoding(bytes: &[u8]) -> Result<(), Stop> {
     }
 }
 
-/// Goes through the restarts of a scan. The marker that ends it, if it is already read.
+/// Passes over the restart intervals of a scan. Returns the marker that ends the scan, if it is already read.
 fn pass_over(reader: &mut Reader, coding: &Coding) -> Result<Option<u8>, Stop> {
     if !coding.arithmetic {
         return restarts::pass(reader, coding.restarts());
     }
-    // This decoder cannot wait for more data: the marker that ends the scan has to be in the piece in which it starts.
+    // The arithmetic decoder cannot wait for more data: a scan must end in the piece in which it starts.
     let mut piece = reader.within(reader.piece_end());
     let unread = restarts::pass(&mut piece, coding.restarts()).and_then(|unread| match unread {
         Some(marker) => Ok(marker),
@@ -73,7 +76,8 @@ fn pass_over(reader: &mut Reader, coding: &Coding) -> Result<Option<u8>, Stop> {
     Ok(Some(unread))
 }
 
-/// All rows of a single scan come out once its last block is there. What follows it counts as far as it is there by then.
+/// Checks the only scan. The decoder outputs all rows once the last block is there. Later segments count if they are in the same
+/// piece.
 fn single_scan<'a>(mut reader: Reader<'a>, headers: &Headers<'a>, coding: &Coding<'a>) -> Result<(), Stop> {
     let unread = pass_over(&mut reader, coding)?;
     if unread.is_some() {
@@ -81,7 +85,7 @@ fn single_scan<'a>(mut reader: Reader<'a>, headers: &Headers<'a>, coding: &Codin
         return epilogue(reader.within(end), headers, unread);
     }
     let start = reader;
-    // A marker stops the data, and then zeros are as good as data.
+    // A marker ends the data, and missing blocks count as zeros.
     let Ok(marker) = reader.next_marker() else {
         return coding.last_piece(start).map(|_| ());
     };
@@ -95,7 +99,7 @@ fn single_scan<'a>(mut reader: Reader<'a>, headers: &Headers<'a>, coding: &Codin
     }
 }
 
-/// Whether nothing wrong follows the pixels. That nothing follows is not wrong.
+/// Checks the segments after the pixels. None need to follow.
 fn epilogue<'a>(mut reader: Reader<'a>, headers: &Headers<'a>, unread: Option<u8>) -> Result<(), Stop> {
     match headers.clone().read(&mut reader, unread) {
         Ok(Found::End) | Err(Stop::CutOff) => Ok(()),

@@ -1,4 +1,4 @@
-//! JPEG files: their segments, their pixels, and which damaged ones are read.
+//! JPEG files: segments, pixels, and the verdict on damaged files.
 
 pub(super) mod check;
 pub(super) mod pixels;

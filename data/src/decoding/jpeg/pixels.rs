@@ -1,13 +1,12 @@
-//! The pixels of JPEG files, as libjpeg-turbo decodes them.
+//! The pixels of JPEG files, as libjpeg-turbo decodes them for Pillow, torchvision and OpenCV.
 //!
-//! Decoders may round differently, and most do: with halved chroma, another one was off by up to 5 of 255 in a quarter of all
-//! values, and features of a network by one or two percent. Pillow, torchvision and OpenCV have these pixels.
+//! Decoders round differently. With halved chroma, another decoder differed by up to 5 of 255 in a quarter of all values, which
+//! changed the features of a network by one to two percent.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 
-/// The pixels of a file that has all of its data, not turned upright. What is damaged in the middle is passed over, as
-/// libjpeg does.
+/// Decodes a file with complete data; does not apply the orientation. Damage in the middle is skipped, as in libjpeg.
 pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     let told = |error: JpegError| error.to_string();
     let mut decoder = Decoder::new(bytes).map_err(told)?;
@@ -18,9 +17,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     let image = decoder.decode_image().map_err(told)?;
     let (width, height) = (image.width as u32, image.height as u32);
     let pixels = image.into_vec();
-    let image = match gray {
-        true => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
-        false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+    let image = if gray {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
     };
     image.ok_or_else(|| "the JPEG data has fewer pixels than it announces".into())
 }
@@ -29,7 +29,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
 mod tests {
     use super::*;
 
-    /// Files and pixels of Pillow, made by `data/tests/make_jpeg_cases.py`.
+    /// `data/tests/make_jpeg_cases.py` makes the files and the pixels with Pillow.
     #[test]
     fn pixels_are_those_of_pillow() {
         macro_rules! case {

@@ -1,29 +1,29 @@
-//! What the segments of a JPEG file say, and what a decoder may want besides.
+//! The segments of a JPEG file, and files completed by what a decoder needs.
 
 use super::check::usual_tables;
 
-/// What is known of a JPEG file from its segments.
+/// Properties of a JPEG file that follow from its markers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Segments {
-    /// Width and height, as far as a frame is announced.
+    /// Width and height, if there is a frame header.
     pub size: Option<(u64, u64)>,
-    /// Whether the pixels come in several scans, so that all of the file is needed for any of them.
+    /// Whether there are several scans, so that every pixel depends on the whole file.
     pub several_scans: bool,
-    /// Whether there is an end marker after the first scan starts.
+    /// Whether there is an end marker after the start of the first scan.
     pub has_end: bool,
-    /// Scans, as far as their markers tell.
+    /// Number of scan markers.
     pub scans: usize,
 }
 
-/// Whether pixels start somewhere, and what is known until then. Segments (which may hold a whole preview) say how long they
-/// are; in a scan 0xff is escaped.
+/// The properties of a file, or `None` if it has no scan. The length of a segment is known, so markers inside of it, as in an
+/// embedded preview, do not count; in a scan, 0xff is escaped.
 pub(crate) fn segments(bytes: &[u8]) -> Option<Segments> {
     let mut found = Segments::default();
     let mut components = 0;
     let mut place = 2;
     while let Some(&[start, marker]) = bytes.get(place..place + 2) {
         if start != 0xff {
-            // Decoders look for the next marker.
+            // Decoders skip to the next marker.
             place += 1;
             continue;
         }
@@ -36,7 +36,7 @@ pub(crate) fn segments(bytes: &[u8]) -> Option<Segments> {
                 found.scans = scan.windows(2).filter(|pair| pair == b"\xff\xda").count();
                 return Some(found);
             }
-            // Fill bytes, and markers without a segment.
+            // Fill bytes, then markers without a segment.
             0xff => place += 1,
             0x00 | 0x01 | 0xd0..=0xd8 => place += 2,
             _ => {
@@ -56,24 +56,24 @@ pub(crate) fn segments(bytes: &[u8]) -> Option<Segments> {
     None
 }
 
-/// The file with the usual Huffman tables before its own, for files that do without some of them.
+/// The file with the standard Huffman tables before its own, for files that omit some.
 pub(crate) fn with_usual_tables(bytes: &[u8]) -> Vec<u8> {
     [&bytes[..2], &usual_tables::segments(), &bytes[2..]].concat()
 }
 
-/// What may follow the bytes of a file without an end: all pixels are there if they do not depend on it.
+/// Several continuations of a file without end marker. If all give the same image, no pixel is missing.
 pub(crate) fn continued(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     [0x00, 0x55, 0xaa, 0xfe]
         .into_iter()
         .map(move |filling| with_end(&[without_half_marker(bytes), &[filling; 64]].concat()))
 }
 
-/// The file with an end marker, for one without.
+/// The file with an end marker appended.
 pub(crate) fn with_end(bytes: &[u8]) -> Vec<u8> {
     [without_half_marker(bytes), b"\xff\xd9"].concat()
 }
 
-/// Half of a marker is none.
+/// The file without an incomplete marker at its end.
 fn without_half_marker(bytes: &[u8]) -> &[u8] {
     let length = bytes.iter().rposition(|&byte| byte != 0xff).map_or(0, |last| last + 1);
     &bytes[..length]

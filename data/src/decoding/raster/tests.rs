@@ -1,11 +1,11 @@
-//! What is whole and what is not, in each format, and how much of it.
+//! Complete and incomplete files of each format, and limits.
 
 use image::codecs::jpeg::JpegEncoder;
 
 use super::*;
 use crate::decoding::DEFAULT_MAX_PIXELS;
 
-/// Noise that compresses to several bytes a pixel.
+/// Noise that compresses to several bytes per pixel.
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([x * 7 + y * 3, x * y, (x * 13) ^ (y * 5)].map(|value| value as u8))
@@ -82,7 +82,7 @@ fn a_jpeg_without_its_end_is_whole_if_its_pixels_are() {
                 assert_eq!(read(without).as_ref(), Ok(&whole), "{width}x{height}");
             }
             assert_eq!(read(&[&jpeg[..], b"\0\0rest"].concat()).as_ref(), Ok(&whole));
-            // Anything less than that is not, but for bits that only fill up the last byte.
+            // Every shorter file is incomplete, except without bits that only pad the last byte.
             let scan = jpeg.windows(2).position(|pair| pair == b"\xff\xda").unwrap();
             for length in (scan..end - 2).rev().step_by(3) {
                 let problem = read(&jpeg[..length]).expect_err(&format!("{length} of {end} bytes"));
@@ -132,7 +132,7 @@ fn a_png_is_whole_if_its_pixels_are() {
     let image = picture(40, 30);
     let png = encoded(&image, ImageFormat::Png);
     let end = png.len() - 12;
-    // Without the end, the checksum of the pixels' chunk, that of the pixels, and with anything behind.
+    // Without the end, without the checksum of the pixels' chunk, without that of the pixels, and with trailing bytes.
     for length in [end, end - 4, end - 6] {
         assert_eq!(read(&png[..length]).as_ref(), Ok(&image), "{length}");
     }
@@ -140,7 +140,7 @@ fn a_png_is_whole_if_its_pixels_are() {
     for length in (0..end - 12).step_by(7) {
         assert!(read(&png[..length]).is_err(), "{length} of {} bytes", png.len());
     }
-    // Damage: of the pixels, of what the checksum of the pixels says, of the checksum of a chunk before, of one behind.
+    // Damaged: the pixels, their checksum, the checksum of an earlier chunk, and that of a later one.
     let flipped = |place: usize| {
         let mut png = png.clone();
         png[place] ^= 0x10;
@@ -152,7 +152,7 @@ fn a_png_is_whole_if_its_pixels_are() {
     assert!(flipped(29).unwrap_err().contains("IHDR is damaged"));
     assert_eq!(flipped(end - 2).as_ref(), Ok(&image), "nobody looks at the checksum of the pixels' chunk");
     assert_eq!(flipped(png.len() - 2).as_ref(), Ok(&image));
-    // Other chunks before the pixels are compared and otherwise of no consequence.
+    // Other chunks before the pixels need a valid checksum, and have no other effect.
     let with = |other: &[u8]| read(&[&png[..33], other, &png[33..]].concat());
     for other in
         [chunk(b"zTXt", b"no text"), chunk(b"iCCP", b"no profile"), chunk(b"eXIf", b"none"), chunk(b"gAMA", b"")]
@@ -177,7 +177,7 @@ fn a_webp_is_whole_if_its_chunks_are() {
         let size = (4 + head.len() + webp.len() - 12) as u32;
         read(&[b"RIFF", &size.to_le_bytes()[..], b"WEBP", &head, &webp[12..]].concat())
     };
-    // Whatever is announced and not there is of no consequence, if it is not an animation.
+    // An announced chunk may be missing, unless the file is an animation.
     for flags in (0..64).filter(|flags| flags & 3 == 0) {
         assert_eq!(extended(flags).as_ref(), Ok(&image), "{flags:#x}");
     }
@@ -186,7 +186,7 @@ fn a_webp_is_whole_if_its_chunks_are() {
     }
 }
 
-/// A few bytes of each format that announce many pixels.
+/// Short files of each format that announce many pixels.
 fn announced(width: u32, height: u32) -> Vec<(&'static str, Vec<u8>)> {
     let be = |value: u32| value.to_be_bytes();
     let le = |value: u32| value.to_le_bytes();

@@ -1,7 +1,7 @@
-//! How the data of a scan are coded, and whether all is there to decode them.
+//! The entropy coding of a scan, and whether everything is there to decode it.
 
 use super::Stop;
-use super::entropy::{Share, Unit};
+use super::entropy::{Share, Mcu};
 use super::frame::{Frame, Process};
 use super::headers::Headers;
 use super::huffman_table::TableBytes;
@@ -9,23 +9,23 @@ use super::reader::Reader;
 use super::scan::Scan;
 use super::usual_tables;
 
-/// The highest symbols of Huffman tables: bits of a difference of coefficients and of samples, and anything.
+/// The largest symbols of Huffman tables: for differences of DC coefficients, for differences of samples, and for AC coefficients.
 const COEFFICIENT: u8 = 15;
 const SAMPLE: u8 = 16;
 const ANY: u8 = 255;
 
 pub(super) struct Coding<'a> {
-    /// Whether it is arithmetic coding, and not Huffman's.
+    /// Whether the coding is arithmetic; otherwise it is Huffman coding.
     pub arithmetic: bool,
-    /// How many units there are: blocks (or samples) that come together.
+    /// Number of MCUs (minimum coded units): groups of interleaved blocks, or samples in a lossless frame.
     units: u64,
-    /// Units between restart markers, or zero.
+    /// Number of MCUs between restart markers; 0 without restarts.
     restart_interval: u16,
-    /// The shares of the components in a unit. It needs none if the coding is arithmetic or progressive.
+    /// The share of each component in an MCU. Arithmetic and progressive coding need none.
     shares: Vec<Share<'a>>,
 }
 
-/// The frame of a first scan, if it can be decoded.
+/// The frame at the first scan, if it can be decoded.
 pub(super) fn frame(headers: &Headers) -> Result<Frame, Stop> {
     let frame = headers.frame.clone().ok_or(Stop::Broken("it has no frame"))?;
     frame.check_sampling()?;
@@ -34,14 +34,14 @@ pub(super) fn frame(headers: &Headers) -> Result<Frame, Stop> {
         3 => headers.jfif || headers.adobe.is_some_and(|transform| transform != 0),
         _ => headers.adobe.is_some_and(|transform| transform != 0),
     };
-    match converted && frame.process == Process::Lossless {
-        true => Err(Stop::Broken("it is lossless, and its colors would have to be converted")),
-        false => Ok(frame),
+    if converted && frame.process == Process::Lossless {
+        return Err(Stop::Broken("it is lossless, and its colors would have to be converted"));
     }
+    Ok(frame)
 }
 
 impl<'a> Coding<'a> {
-    /// Prepares for the data of a scan.
+    /// The coding of a scan, if its tables are valid.
     pub(super) fn new(scan: &Scan, headers: &mut Headers<'a>) -> Result<Self, Stop> {
         let frame = headers.frame.as_mut().ok_or(Stop::Broken("it has no frame"))?;
         let (across, down) = scan.units(frame)?;
@@ -65,17 +65,17 @@ impl<'a> Coding<'a> {
         self.units.saturating_sub(1).checked_div(self.restart_interval.into()).unwrap_or(0)
     }
 
-    /// Where the piece of data ends that has the last block, if there is any. The reader is after the last restart.
+    /// The end of the piece that contains the last block. The reader is after the last restart marker.
     pub(super) fn last_piece(&self, reader: Reader<'a>) -> Result<usize, Stop> {
         if self.shares.is_empty() {
             return Err(Stop::CutOff);
         }
         let left = self.units.saturating_sub(self.restarts() * u64::from(self.restart_interval));
-        Unit::new(&self.shares, self.restart_interval == 0).last_piece(reader, left)
+        Mcu::new(&self.shares, self.restart_interval == 0).last_piece(reader, left)
     }
 }
 
-/// Fixes the quantization of components that are in a scan for the first time.
+/// Fixes the quantization tables of components that are in a scan for the first time.
 fn quantize(scan: &Scan, frame: &mut Frame, tables: &[bool]) -> Result<(), Stop> {
     for part in &scan.parts {
         let Some(component) = frame.components.get_mut(part.component) else { continue };
@@ -89,7 +89,7 @@ fn quantize(scan: &Scan, frame: &mut Frame, tables: &[bool]) -> Result<(), Stop>
 
 type Tables<'a> = [Option<TableBytes<'a>>];
 
-/// Looks at the tables that a scan needs.
+/// Checks the Huffman tables that a scan needs.
 fn shares<'a>(scan: &Scan, frame: &Frame, dc: &Tables<'a>, ac: &Tables<'a>) -> Result<Vec<Share<'a>>, Stop> {
     let table = |tables: &Tables<'a>, number: u8, highest: u8| {
         let table = tables.get(usize::from(number)).copied().flatten();

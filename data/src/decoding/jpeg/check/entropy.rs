@@ -1,56 +1,56 @@
-//! How far Huffman-coded data go.
+//! The extent of Huffman-coded data.
 //!
-//! libjpeg reads ahead: when bits run short it fills a buffer of 64 bits, and it waits for more data if it cannot fill it,
-//! even if it needs none of them. Whether a file without an end marker is whole therefore depends on where in the data the
-//! buffer was filled. While a piece of data is far from its end, it fills another number of bytes at other times.
+//! libjpeg reads ahead: it fills a buffer of 64 bits, and waits for more data if it cannot fill it, even if it does not need the
+//! bits. So whether a file without end marker is complete depends on where the buffer is filled. Far from the end of a piece,
+//! libjpeg-turbo takes a fast path, which fills the buffer at other places and by another number of bytes.
 
 use super::Stop;
 use super::huffman_table::{HuffmanTable, SHORT, TableBytes};
 use super::reader::Reader;
 
-/// Coefficients in a block.
+/// Number of coefficients in a block.
 const BLOCK: u32 = 64;
-/// A block takes no more bytes than this.
+/// The most bytes of a block.
 const BLOCK_BYTES: usize = 512;
-/// The buffer is filled up to this many bits, ...
+/// The slow path fills the buffer up to this many bits.
 const FULL: u32 = 57;
-/// ... or, far from the end, by this many bytes where it has no more than so many bits.
+/// The fast path adds this many bytes if the buffer has at most [`FEW`] bits.
 const BYTES: u32 = 6;
 const FEW: u32 = 16;
 
-/// A component's share in the data.
+/// The share of a component in an MCU (minimum coded unit).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share<'a> {
-    /// Blocks that follow each other.
+    /// Number of consecutive blocks.
     pub blocks: u32,
     pub dc: TableBytes<'a>,
-    /// There are none for samples.
+    /// `None` for a lossless frame.
     pub ac: Option<TableBytes<'a>>,
 }
 
-/// The tables of blocks that follow each other.
+/// The tables of consecutive blocks.
 struct Tables<'a> {
     blocks: u32,
     dc: HuffmanTable<'a>,
     ac: Option<HuffmanTable<'a>>,
 }
 
-/// Blocks that come together.
-pub(super) struct Unit<'a> {
+/// The structure of an MCU.
+pub(super) struct Mcu<'a> {
     shares: Vec<Tables<'a>>,
-    /// Whether there is another way to read them far from the end.
-    may_hurry: bool,
+    /// Whether libjpeg-turbo takes the fast path far from the end of a piece.
+    may_be_fast: bool,
 }
 
-/// Why there are no more bits.
+/// Why there are too few bits.
 enum Halt {
-    /// More data may come.
+    /// The piece ends.
     Waiting,
-    /// From here on there are zeros.
+    /// A marker follows; the decoder continues with zeros.
     Marker,
 }
 
-/// Bits that are read but not used yet.
+/// The bit buffer.
 #[derive(Clone, Copy)]
 struct Bits<'a> {
     reader: Reader<'a>,
@@ -58,15 +58,15 @@ struct Bits<'a> {
     left: u32,
 }
 
-impl<'a> Unit<'a> {
-    pub(super) fn new(shares: &[Share<'a>], may_hurry: bool) -> Self {
+impl<'a> Mcu<'a> {
+    pub(super) fn new(shares: &[Share<'a>], may_be_fast: bool) -> Self {
         let tables =
             |&Share { blocks, dc, ac }: &Share<'a>| Tables { blocks, dc: dc.table(), ac: ac.map(|ac| ac.table()) };
-        let may_hurry = may_hurry && shares.iter().all(|share| share.ac.is_some());
-        Self { shares: shares.iter().map(tables).collect(), may_hurry }
+        let may_be_fast = may_be_fast && shares.iter().all(|share| share.ac.is_some());
+        Self { shares: shares.iter().map(tables).collect(), may_be_fast }
     }
 
-    /// Where the piece of data ends that has the last of so many units. There has to be one.
+    /// The end of the piece that contains the last of `units` MCUs.
     pub(super) fn last_piece(&self, reader: Reader<'a>, units: u64) -> Result<usize, Stop> {
         let far = BLOCK_BYTES * self.blocks().count();
         let mut end = reader.piece_end();
@@ -74,16 +74,16 @@ impl<'a> Unit<'a> {
         for _ in 0..units {
             bits = loop {
                 let now = Bits { reader: bits.reader.within(end), ..bits };
-                if self.may_hurry
+                if self.may_be_fast
                     && end.saturating_sub(now.reader.place()) >= far
-                    && let Some(after) = self.hurried(now)
+                    && let Some(after) = self.fast(now)
                 {
                     break after;
                 }
-                match self.careful(now) {
+                match self.slow(now) {
                     Ok(after) => break after,
                     Err(Halt::Marker) => return Ok(end),
-                    // It starts again with the unit.
+                    // The decoder starts the MCU again.
                     Err(Halt::Waiting) => end = reader.next_piece_end(end)?,
                 }
             };
@@ -95,11 +95,11 @@ impl<'a> Unit<'a> {
         self.shares.iter().flat_map(|tables| (0..tables.blocks).map(move |_| tables))
     }
 
-    /// What is left after a unit, with as little data as possible.
-    fn careful(&self, mut bits: Bits<'a>) -> Result<Bits<'a>, Halt> {
+    /// The buffer after an MCU, by the slow path.
+    fn slow(&self, mut bits: Bits<'a>) -> Result<Bits<'a>, Halt> {
         for Tables { dc, ac, .. } in self.blocks() {
             let size = bits.symbol(dc)?;
-            // A difference of samples by half their range needs no bits.
+            // Size 16, a difference of half the range of samples, has no further bits.
             if size < 16 {
                 bits.drop(size.into())?;
             }
@@ -118,20 +118,20 @@ impl<'a> Unit<'a> {
         Ok(bits)
     }
 
-    /// What is left after a unit, where there are data enough for it; nothing if there is a marker among them.
-    fn hurried(&self, mut bits: Bits<'a>) -> Option<Bits<'a>> {
+    /// The buffer after an MCU, by the fast path; `None` if there is a marker.
+    fn fast(&self, mut bits: Bits<'a>) -> Option<Bits<'a>> {
         for Tables { dc, ac, .. } in self.blocks() {
-            let size = u32::from(bits.hurried_symbol(dc)?);
-            bits.hurried_drop(size)?;
+            let size = u32::from(bits.fast_symbol(dc)?);
+            bits.fast_drop(size)?;
             let Some(ac) = ac else { continue };
             let mut place = 1;
             while place < BLOCK {
-                let symbol = bits.hurried_symbol(ac)?;
+                let symbol = bits.fast_symbol(ac)?;
                 let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
                 if size == 0 && zeros < 15 {
                     break;
                 }
-                bits.hurried_drop(size)?;
+                bits.fast_drop(size)?;
                 place += zeros + 1;
             }
         }
@@ -140,13 +140,13 @@ impl<'a> Unit<'a> {
 }
 
 impl Bits<'_> {
-    /// Puts one more byte into the buffer. Several 0xff in a row are as good as one, but not to one who hurries.
-    fn load(&mut self, hurried: bool) -> Result<(), Halt> {
+    /// Adds a byte to the buffer. The slow path takes several 0xff in a row for one.
+    fn load(&mut self, fast: bool) -> Result<(), Halt> {
         let byte = self.reader.byte().map_err(|_| Halt::Waiting)?;
         if byte == 0xff {
             let marker = loop {
                 match self.reader.byte().map_err(|_| Halt::Waiting)? {
-                    0xff if !hurried => {}
+                    0xff if !fast => {}
                     other => break other,
                 }
             };
@@ -159,7 +159,7 @@ impl Bits<'_> {
         Ok(())
     }
 
-    /// Makes sure that there are so many bits.
+    /// Fills the buffer if it has fewer than `count` bits.
     fn want(&mut self, count: u32) -> Result<(), Halt> {
         if self.left < count {
             while self.left < FULL {
@@ -175,7 +175,7 @@ impl Bits<'_> {
         Ok(())
     }
 
-    /// The next bits, of which there are enough.
+    /// The next `count` bits. The buffer must have them.
     fn next(&self, count: u32) -> u32 {
         (self.buffer >> (self.left - count)) as u32 & ((1 << count) - 1)
     }
@@ -201,7 +201,7 @@ impl Bits<'_> {
         }
     }
 
-    fn hurried_want(&mut self) -> Option<()> {
+    fn fast_want(&mut self) -> Option<()> {
         if self.left <= FEW {
             for _ in 0..BYTES {
                 self.load(true).ok()?;
@@ -210,17 +210,17 @@ impl Bits<'_> {
         Some(())
     }
 
-    fn hurried_drop(&mut self, count: u32) -> Option<()> {
-        // What needs no bits does not look for them.
+    fn fast_drop(&mut self, count: u32) -> Option<()> {
+        // Without further bits, libjpeg-turbo does not fill the buffer.
         if count > 0 {
-            self.hurried_want()?;
+            self.fast_want()?;
             self.left -= count;
         }
         Some(())
     }
 
-    fn hurried_symbol(&mut self, table: &HuffmanTable) -> Option<u8> {
-        self.hurried_want()?;
+    fn fast_symbol(&mut self, table: &HuffmanTable) -> Option<u8> {
+        self.fast_want()?;
         let (mut length, symbol) = table.short(self.next(SHORT) as u8);
         if length <= SHORT {
             self.left -= length;

@@ -1,22 +1,22 @@
-//! The frame of a JPEG file: its size and its components.
+//! The frame header of a JPEG file: size and components.
 
 use super::Stop;
 use super::reader::Reader;
 use super::scan::Scan;
 
-/// Sides that are too long for libjpeg.
+/// The smallest side that is too long for libjpeg.
 const TOO_LONG: u16 = 65501;
-/// More components than any image has that Pillow reads.
+/// The smallest number of components that Pillow does not read.
 const TOO_MANY: u8 = 5;
 
-/// How the coefficients or samples are coded.
+/// The coding process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Process {
-    /// Cosine transform, a block at a time.
+    /// DCT, one block at a time.
     Sequential,
-    /// Cosine transform, some bits of some coefficients at a time.
+    /// DCT, some bits of some coefficients per scan.
     Progressive,
-    /// Differences of samples.
+    /// Differences of samples, without DCT.
     Lossless,
 }
 
@@ -32,11 +32,11 @@ pub(super) struct Frame {
 #[derive(Clone, Debug)]
 pub(super) struct Component {
     pub id: u8,
-    /// Samples across and down, in relation to those of other components.
+    /// Horizontal and vertical sampling factors.
     pub across: u8,
     pub down: u8,
     pub quantization: u8,
-    /// Whether a scan has already fixed its quantization.
+    /// Whether a scan has fixed its quantization table.
     pub quantized: bool,
 }
 
@@ -71,7 +71,7 @@ impl Frame {
         Ok(Self { process, arithmetic, width, height, components })
     }
 
-    /// Whether pixels need more than the first scan.
+    /// Whether there is more than one scan, given the first.
     pub(super) fn in_several_scans(&self, first: &Scan) -> bool {
         first.parts.len() < self.components.len() || self.process == Process::Progressive
     }
@@ -84,7 +84,7 @@ impl Frame {
         self.components.iter().map(|component| component.down).max().unwrap_or(1)
     }
 
-    /// Whether its components can be brought to one size.
+    /// Checks whether libjpeg can upsample all components to one size.
     pub(super) fn check_sampling(&self) -> Result<(), Stop> {
         if self.components.iter().any(|each| !(1..=4).contains(&each.across) || !(1..=4).contains(&each.down)) {
             return Err(Stop::Broken("its sampling factors are not between 1 and 4"));

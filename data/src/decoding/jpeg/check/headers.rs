@@ -1,4 +1,4 @@
-//! The segments of a JPEG file, as libjpeg reads them: tables, frame and scan headers.
+//! The headers of a JPEG file, as libjpeg reads them: tables, frame and scans.
 
 use super::Stop;
 use super::frame::{Frame, Process};
@@ -6,38 +6,38 @@ use super::huffman_table::TableBytes;
 use super::reader::Reader;
 use super::scan::Scan;
 
-/// There are so many tables of each kind.
+/// Number of tables of each kind.
 const TABLES: usize = 4;
 
 const WRONG_LENGTH: Stop = Stop::Broken("the length of a table is wrong");
 const WRONG_NUMBER: Stop = Stop::Broken("a table has a number that is too large");
 
-/// What the segments have said up to some place.
+/// The state after the segments read so far.
 #[derive(Clone, Default)]
 pub(super) struct Headers<'a> {
     started: bool,
     pub frame: Option<Frame>,
-    /// Whether there are quantization tables of these numbers.
+    /// Which quantization tables are defined.
     pub quantization: [bool; TABLES],
-    /// Huffman tables: for the first coefficient of a block, and for the others.
+    /// The Huffman tables, for DC and AC coefficients.
     pub dc: [Option<TableBytes<'a>>; TABLES],
     pub ac: [Option<TableBytes<'a>>; TABLES],
-    /// Units between restart markers, or zero.
+    /// Number of MCUs between restart markers; 0 without restarts.
     pub restart_interval: u16,
-    /// Whether there is a header of JFIF.
+    /// Whether there is a JFIF header.
     pub jfif: bool,
-    /// The color transform in a header of Adobe.
+    /// The color transform in an Adobe header.
     pub adobe: Option<u8>,
 }
 
-/// Where a row of segments ends.
+/// What ends a sequence of segments.
 pub(super) enum Found {
     Scan(Scan),
     End,
 }
 
 impl<'a> Headers<'a> {
-    /// Reads up to the first scan. Before it there may be files with nothing but tables.
+    /// Reads up to the first scan. Files with only tables may precede it.
     pub(super) fn first_scan(&mut self, reader: &mut Reader<'a>) -> Result<Scan, Stop> {
         loop {
             if reader.take(2)? != b"\xff\xd8" {
@@ -51,7 +51,7 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// Reads up to a scan or the end marker, beginning with a marker that is already read.
+    /// Reads up to a scan or the end marker. `unread` is a marker that is already read.
     pub(super) fn read(&mut self, reader: &mut Reader<'a>, mut unread: Option<u8>) -> Result<Found, Stop> {
         loop {
             let marker = match unread.take() {
@@ -142,7 +142,7 @@ impl<'a> Headers<'a> {
         Ok(())
     }
 
-    /// Notes what tells the colors.
+    /// Reads an application segment that determines the color space.
     fn application(&mut self, reader: &mut Reader<'a>, marker: u8) -> Result<(), Stop> {
         let length = usize::from(reader.pair()?).saturating_sub(2);
         let start = reader.take(length.min(14))?;
@@ -156,7 +156,7 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Passes over the conditioning of arithmetic coding.
+/// Checks the conditioning tables of arithmetic coding.
 fn conditioning(reader: &mut Reader) -> Result<(), Stop> {
     let mut left = usize::from(reader.pair()?).checked_sub(2).ok_or(WRONG_LENGTH)?;
     while left > 0 {

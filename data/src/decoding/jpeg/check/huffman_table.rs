@@ -1,31 +1,31 @@
-//! Huffman tables: whether they are possible, and how they are read.
+//! Huffman tables: validity and lookup.
 
 use super::Stop;
 
-/// Codes of up to so many bits are found at once.
+/// Codes of up to this many bits are found with one lookup.
 pub(super) const SHORT: u32 = 8;
 const LONGEST: usize = 16;
 
-/// A table as the file has it: how many codes there are of each length, and what they stand for.
+/// A table as in the file: the number of codes of each length, and the symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TableBytes<'a> {
     pub counts: &'a [u8; LONGEST],
     pub symbols: &'a [u8],
 }
 
-/// A table to look codes up in.
+/// A table for lookup.
 pub(super) struct HuffmanTable<'a> {
     symbols: &'a [u8],
-    /// Length and symbol for each start of a code. The length is 9 where the code is longer than that.
+    /// Length and symbol of the code that starts with the given 8 bits. Length 9 stands for longer codes.
     short: [(u8, u8); 1 << SHORT],
-    /// The last code of each length, if there is any.
+    /// The last code of each length, if there is one.
     last: [Option<u32>; LONGEST + 1],
-    /// Symbols minus codes up to each length.
+    /// For each length, the index of the first symbol minus the first code.
     shift: [i32; LONGEST + 1],
 }
 
 impl<'a> TableBytes<'a> {
-    /// The first code, the number of codes and the number of codes before them, for each length from 1.
+    /// For each length from 1: the first code, the number of codes, and the number of shorter codes.
     fn lengths(self) -> impl Iterator<Item = (u32, u32, usize)> {
         let mut code = 0;
         let mut before = 0;
@@ -37,8 +37,7 @@ impl<'a> TableBytes<'a> {
         })
     }
 
-    /// Whether there can be such codes, the last of which is never all ones, and (for differences of brightness) whether
-    /// all symbols are possible.
+    /// Checks that the codes are prefix-free, that no code is all ones, and that no symbol is above `highest`.
     pub(super) fn check(self, highest: u8) -> Result<(), Stop> {
         let longest = self.counts.iter().rposition(|&count| count != 0).map_or(0, |last| last + 1);
         let shortest = self.counts.iter().position(|&count| count != 0).unwrap_or(0);
@@ -76,13 +75,13 @@ impl<'a> TableBytes<'a> {
 }
 
 impl HuffmanTable<'_> {
-    /// Length and symbol of the code that starts with these eight bits; or 9, if it is longer than eight.
+    /// Length and symbol of the code that starts with these 8 bits; length 9 if the code is longer.
     pub(super) fn short(&self, start: u8) -> (u32, u8) {
         let (length, symbol) = self.short[usize::from(start)];
         (length.into(), symbol)
     }
 
-    /// The symbol of a code that is not short. Where there is no such code, none of 17 bits is either: it stands for zero.
+    /// The symbol of a long code; `None` if the code has more bits. An invalid code, of 17 bits, stands for 0 as in libjpeg.
     pub(super) fn symbol(&self, code: u32, length: u32) -> Option<u8> {
         let length = length as usize;
         match (self.last.get(length), self.shift.get(length)) {

@@ -1,7 +1,6 @@
-//! The first walk through the segments, as Pillow does it up to the first scan.
+//! Pillow's own walk through the segments, up to the first scan.
 //!
-//! It is stricter than libjpeg in some ways: all segments have to be there in full, and some have to be as long as what
-//! they announce.
+//! It is stricter than libjpeg: every segment must be complete, and some must be as long as their content announces.
 
 use super::Stop;
 use super::reader::Reader;
@@ -10,7 +9,7 @@ use super::resolution;
 const TOO_SHORT: Stop = Stop::Broken("a segment is shorter than what it announces");
 const NO_START: Stop = Stop::Broken("it does not start as a JPEG file does");
 
-/// What later segments depend on.
+/// The segments so far, as far as later ones depend on them.
 #[derive(Default)]
 struct Seen<'a> {
     frame: bool,
@@ -19,7 +18,7 @@ struct Seen<'a> {
     profile: Vec<&'a [u8]>,
 }
 
-/// Whether there is a scan, and nothing before it that stops this walk.
+/// Checks that Pillow reaches the first scan.
 pub(super) fn walk(bytes: &[u8]) -> Result<(), Stop> {
     if !bytes.starts_with(b"\xff\xd8\xff") {
         return Err(NO_START);
@@ -88,7 +87,7 @@ impl<'a> Seen<'a> {
         if [height1, height0] == [0, 0] || [width1, width0] == [0, 0] {
             return Err(Stop::Broken("it has no pixels"));
         }
-        // Parts of a color profile have a number and the number of parts, of which it looks at one.
+        // Each part of a color profile has a number and the number of parts. Pillow reads them in the first part.
         if self.profile.drain(..).min().is_some_and(|part| part.len() < 14) || components.len() % 3 != 0 {
             return Err(TOO_SHORT);
         }
@@ -109,7 +108,7 @@ fn quantization_tables(mut segment: &[u8]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Resources of Photoshop. It notices only one of the ways in which they may be cut off.
+/// Checks Photoshop resources. Pillow notices only one of the ways in which they may be cut off.
 fn photoshop(segment: &[u8]) -> Result<(), Stop> {
     let mut place = 14;
     while segment.get(place..).is_some_and(|rest| rest.starts_with(b"8BIM")) {

@@ -1,11 +1,11 @@
-//! The bytes of a file, as far as they are there.
+//! A reader of a file that arrives in pieces.
 
 use super::Stop;
 
-/// The file arrives in pieces of this many bytes.
+/// Size of a piece in bytes.
 const PIECE: usize = 1 << 16;
 
-/// A place in a file, and where its bytes end for now.
+/// A position in a file, and the end of the bytes that have arrived.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -18,7 +18,7 @@ impl<'a> Reader<'a> {
         Self { bytes, place: 0, end: bytes.len() }
     }
 
-    /// The same place in a file that ends there.
+    /// The same position with another end.
     pub(super) fn within(self, end: usize) -> Self {
         Self { end, ..self }
     }
@@ -31,17 +31,17 @@ impl<'a> Reader<'a> {
         self.place
     }
 
-    /// Where the piece ends whose bytes were the last to be read.
+    /// The end of the piece of the last byte that was read.
     pub(super) fn piece_end(&self) -> usize {
         self.place.div_ceil(PIECE).saturating_mul(PIECE).min(self.bytes.len())
     }
 
-    /// The end of the piece that follows the one with that end.
+    /// The end of the piece after the one that ends at `end`.
     pub(super) fn next_piece_end(&self, end: usize) -> Result<usize, Stop> {
         if end < self.bytes.len() { Ok(end.saturating_add(PIECE).min(self.bytes.len())) } else { Err(Stop::CutOff) }
     }
 
-    /// Whether all of the file comes at once.
+    /// Whether the file has one piece only.
     pub(super) fn is_one_piece(&self) -> bool {
         self.bytes.len() <= PIECE
     }
@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Passes over bytes, whether they are there or not.
+    /// Skips bytes, also beyond the end.
     pub(super) fn skip(&mut self, count: usize) {
         self.place = self.place.saturating_add(count);
     }
 
-    /// The next marker, and the place after it. Whatever comes before it is passed over.
+    /// Skips to the next marker and reads it.
     pub(super) fn next_marker(&mut self) -> Result<u8, Stop> {
         loop {
             let rest = self.bytes.get(self.place..self.end).ok_or(Stop::CutOff)?;

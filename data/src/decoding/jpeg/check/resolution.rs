@@ -1,5 +1,4 @@
-//! The resolution in the Exif data of a file. Pillow reads it along with the headers, and stumbles over texts that are
-//! almost numbers.
+//! The resolution in the Exif data. Pillow reads it with the headers, and fails on some values that are not numbers.
 
 use super::Stop;
 
@@ -7,21 +6,21 @@ const UNIT: u16 = 0x0128;
 const ACROSS: u16 = 0x011a;
 const TIFF: [&[u8; 4]; 6] = [b"MM\0\x2a", b"II\x2a\0", b"MM\x2a\0", b"II\0\x2a", b"MM\0\x2b", b"II\x2b\0"];
 
-/// The tags of an image, and the bytes they are in.
+/// A directory of Exif tags.
 struct Directory<'a> {
     bytes: &'a [u8],
     big_endian: bool,
     start: usize,
 }
 
-/// A value and the number of its type.
+/// The value of a tag, and its type.
 #[derive(Clone, Copy)]
 struct Value<'a> {
     kind: u16,
     bytes: &'a [u8],
 }
 
-/// Whether Pillow goes on after the resolution. The data come without the name in front.
+/// Checks that Pillow does not fail on the resolution. `exif` has no `Exif` header of its segment.
 pub(super) fn check(exif: &[u8]) -> Result<(), Stop> {
     let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     let Some((_, value)) =
@@ -29,7 +28,7 @@ pub(super) fn check(exif: &[u8]) -> Result<(), Stop> {
     else {
         return Ok(());
     };
-    // It divides the first by the second element of whatever has elements.
+    // Pillow divides the first element by the second, also of texts and bytes.
     let stumbles = match value.kind {
         1 | 7 => value.bytes.len() == 1,
         2 => match value.bytes.strip_suffix(b"\0").unwrap_or(value.bytes) {
@@ -46,7 +45,7 @@ impl<'a> Directory<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
         let head = bytes.get(..8)?;
         let known = TIFF.iter().any(|start| head.starts_with(*start));
-        // The first eight bytes of large TIFF files do not say where their tags are.
+        // In BigTIFF, the first eight bytes do not contain the offset of the tags.
         let large = head.get(2) == Some(&0x2b);
         let mut directory = Self { bytes, big_endian: head.starts_with(b"MM"), start: 0 };
         directory.start = directory.number(4, 4)? as usize;
@@ -59,7 +58,7 @@ impl<'a> Directory<'a> {
         Some(if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) })
     }
 
-    /// The first usable value of a tag. All values before it count towards the most that there can be.
+    /// The first valid value of a tag. Earlier values count towards the limit on the size of all values.
     fn get(&self, wanted: u16) -> Option<Value<'a>> {
         let mut taken = 0;
         let mut seen = [0_u64; 1 << 10];
@@ -87,7 +86,7 @@ impl<'a> Directory<'a> {
                 }
                 start = self.number(start, 4)? as usize;
             }
-            // Without these bytes the rest is not read.
+            // Pillow stops reading at a value that is cut off.
             let bytes = self.bytes.get(start..start.checked_add(size)?)?;
             if !bytes.is_empty() && tag == wanted {
                 return Some(Value { kind, bytes });

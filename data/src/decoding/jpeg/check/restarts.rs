@@ -1,9 +1,9 @@
-//! Restart markers, and how a decoder finds its way if they are not as expected.
+//! Restart markers, and the resynchronisation of libjpeg if they are out of order.
 
 use super::Stop;
 use super::reader::Reader;
 
-/// Goes through that many restarts. The marker that stops the scan, if one was met before its end.
+/// Passes over `count` restart markers. Returns the marker that ends the scan early, or one that is read but not yet due.
 pub(super) fn pass(reader: &mut Reader, count: u64) -> Result<Option<u8>, Stop> {
     let mut unread = None;
     let mut expected = 0;
@@ -14,16 +14,16 @@ pub(super) fn pass(reader: &mut Reader, count: u64) -> Result<Option<u8>, Stop> 
         };
         unread = loop {
             match marker {
-                // Not a marker at all.
+                // Not a valid marker.
                 ..0xc0 => {}
                 0xd0..=0xd7 => match marker.wrapping_sub(expected) & 7 {
-                    // One or two are missing: it waits for its turn.
+                    // One or two markers are missing: keep this one until it is due.
                     1 | 2 => break Some(marker),
-                    // One that is late.
+                    // A late marker: skip it.
                     6 | 7 => {}
                     _ => break None,
                 },
-                // No restart comes after this one.
+                // Any other marker ends the scan.
                 _ => return Ok(Some(marker)),
             }
             marker = reader.next_marker()?;

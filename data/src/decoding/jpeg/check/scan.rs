@@ -1,13 +1,13 @@
-//! The scans of a JPEG file: which components they have, and how many blocks.
+//! The scan headers of a JPEG file: components and number of blocks.
 
 use super::Stop;
 use super::frame::{Component, Frame, Process};
 use super::reader::Reader;
 
-/// The most blocks that a unit may have.
+/// The most blocks of an MCU (minimum coded unit).
 const MOST_BLOCKS: u32 = 10;
 
-/// A component in a scan, by its place in the frame, and the numbers of its Huffman tables.
+/// A component of a scan: its index in the frame, and the numbers of its Huffman tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub component: usize,
@@ -15,14 +15,14 @@ pub(super) struct Part {
     pub ac: u8,
 }
 
-/// What a scan header says.
+/// A scan header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
     pub parts: Vec<Part>,
-    /// First and last coefficient.
+    /// First and last coefficient (spectral selection).
     pub first: u8,
     pub last: u8,
-    /// Lowest bit of the coefficients that the scans before this one leave open, and that this one does.
+    /// Point transform of the previous scan of these coefficients, and of this one (successive approximation).
     pub bit_before: u8,
     pub bit: u8,
 }
@@ -37,8 +37,8 @@ impl Scan {
         let mut parts: Vec<Part> = Vec::new();
         for _ in 0..count {
             let (id, tables) = (reader.byte()?, reader.byte()?);
-            // Components of one name are told apart by their order. This is why libjpeg wants all components of a scan
-            // in the order of the frame.
+            // Several components may have the same id, and their order distinguishes them. So libjpeg requires the
+            // components of a scan in the order of the frame.
             let mut named = (parts.len()..).zip(frame.components.iter().skip(parts.len()));
             let component = named.find_map(|(place, component)| (component.id == id).then_some(place));
             match component.filter(|&place| parts.iter().all(|part| part.component != place)) {
@@ -50,12 +50,12 @@ impl Scan {
         Ok(Self { parts, first, last, bit_before: bits >> 4, bit: bits & 15 })
     }
 
-    /// Its components in the frame.
+    /// The components of the scan, with their components of the frame.
     pub(super) fn components<'a>(&'a self, frame: &'a Frame) -> impl Iterator<Item = (Part, &'a Component)> {
         self.parts.iter().filter_map(|&part| Some((part, frame.components.get(part.component)?)))
     }
 
-    /// Blocks of a component (samples, in a lossless frame) that come together.
+    /// Number of blocks (samples in a lossless frame) of a component in an MCU.
     pub(super) fn blocks(&self, component: &Component) -> u32 {
         match self.parts[..] {
             [_] => 1,
@@ -63,7 +63,10 @@ impl Scan {
         }
     }
 
-    /// How many units there are across and down, each of blocks that come together, if these are not too many.
+    /// Number of MCUs per row and per column.
+    ///
+    /// # Errors
+    /// If an MCU has too many blocks.
     pub(super) fn units(&self, frame: &Frame) -> Result<(u64, u64), Stop> {
         let block = if frame.process == Process::Lossless { 1 } else { 8 };
         let (mut across, mut down) = (1, 1);
@@ -79,7 +82,7 @@ impl Scan {
         Ok((units(frame.width, across, most.0), units(frame.height, down, most.1)))
     }
 
-    /// Whether there can be such coefficients and bits.
+    /// Checks spectral selection and successive approximation.
     pub(super) fn check_progress(&self, process: Process) -> Result<(), Stop> {
         let fits = match process {
             Process::Sequential => true,

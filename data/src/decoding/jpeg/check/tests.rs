@@ -6,7 +6,7 @@ macro_rules! files {
     };
 }
 
-/// Small files that are whole.
+/// Small complete files.
 const FILES: [(&str, &[u8]); 8] = files!(
     "jpeg" "cmyk", "jpeg" "gray", "jpeg" "halved", "jpeg" "halved_across", "jpeg" "progressive", "jpeg" "restarts",
     "jpeg" "whole", "jpeg_verdicts" "large"
@@ -16,7 +16,7 @@ fn file(name: &str) -> &'static [u8] {
     FILES.iter().find(|(other, _)| *other == name).unwrap().1
 }
 
-/// The damage that `tests/make_jpeg_verdicts.py` does.
+/// The damage of `tests/make_jpeg_verdicts.py`.
 fn damaged(file: &[u8], damage: &str, step: usize) -> Vec<u8> {
     let end = file.len();
     let place = 2 + step * 7919 % (end - 2);
@@ -50,7 +50,7 @@ fn damaged_files_are_read_if_pillow_reads_them() {
     assert_eq!(verdicts.lines().count(), 5 * FILES.len());
 }
 
-/// The file without its segments of one kind.
+/// The file without its segments with one marker.
 fn without(marker: u8, file: &[u8]) -> Vec<u8> {
     let mut left = file[..2].to_vec();
     let mut place = 2;
@@ -70,7 +70,7 @@ fn frames_of_films_have_the_usual_tables() {
     for name in ["halved", "gray", "restarts", "large"] {
         assert_eq!(check(&without(0xc4, file(name))), Ok(()), "{name}");
     }
-    // Pillow fills in no tables for these.
+    // The standard tables replace missing ones in sequential files only.
     assert!(check(&without(0xc4, file("progressive"))).is_err());
 }
 

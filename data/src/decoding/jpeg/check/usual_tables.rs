@@ -1,17 +1,16 @@
-//! The Huffman tables that JPEG's standard has as examples (in its annex K.3). Frames of films do without tables of their own,
-//! and these are meant.
+//! The Huffman tables of annex K.3 of the JPEG standard. Frames of Motion JPEG omit their tables and mean these.
 
 use super::huffman_table::TableBytes;
 
-const BRIGHTNESS_MEAN: TableBytes = TableBytes {
+const LUMA_DC: TableBytes = TableBytes {
     counts: &[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
     symbols: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
 };
-const COLOR_MEAN: TableBytes = TableBytes {
+const CHROMA_DC: TableBytes = TableBytes {
     counts: &[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
     symbols: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
 };
-const BRIGHTNESS_DETAIL: TableBytes = TableBytes {
+const LUMA_AC: TableBytes = TableBytes {
     counts: &[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125],
     symbols: &[
         0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71,
@@ -25,7 +24,7 @@ const BRIGHTNESS_DETAIL: TableBytes = TableBytes {
         0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa,
     ],
 };
-const COLOR_DETAIL: TableBytes = TableBytes {
+const CHROMA_AC: TableBytes = TableBytes {
     counts: &[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119],
     symbols: &[
         0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22,
@@ -40,10 +39,10 @@ const COLOR_DETAIL: TableBytes = TableBytes {
     ],
 };
 
-/// Segments that define them.
+/// The segments that define the tables.
 pub(crate) fn segments() -> Vec<u8> {
-    // Class (mean or detail) and number.
-    let tables = [(0x00, BRIGHTNESS_MEAN), (0x01, COLOR_MEAN), (0x10, BRIGHTNESS_DETAIL), (0x11, COLOR_DETAIL)];
+    // Class (DC or AC) and number.
+    let tables = [(0x00, LUMA_DC), (0x01, CHROMA_DC), (0x10, LUMA_AC), (0x11, CHROMA_AC)];
     let segment = |(id, TableBytes { counts, symbols }): (u8, TableBytes)| {
         let length = (2 + 1 + counts.len() + symbols.len()) as u16;
         [&[0xff, 0xc4], &length.to_be_bytes()[..], &[id], counts, symbols].concat()
@@ -51,9 +50,9 @@ pub(crate) fn segments() -> Vec<u8> {
     tables.into_iter().flat_map(segment).collect()
 }
 
-/// Puts them where there are none.
+/// Defines them where no table is defined.
 pub(super) fn fill_in<'a>(dc: &mut [Option<TableBytes<'a>>; 4], ac: &mut [Option<TableBytes<'a>>; 4]) {
-    for (tables, usual) in [(dc, [BRIGHTNESS_MEAN, COLOR_MEAN]), (ac, [BRIGHTNESS_DETAIL, COLOR_DETAIL])] {
+    for (tables, usual) in [(dc, [LUMA_DC, CHROMA_DC]), (ac, [LUMA_AC, CHROMA_AC])] {
         for (table, usual) in tables.iter_mut().zip(usual) {
             table.get_or_insert(usual);
         }
