@@ -1,4 +1,4 @@
-//! Requests as a proxy takes them: `GET http://host/path` (RFC 9112, 3.2.2).
+//! Requests in absolute form, for proxies: `GET http://host/path` (RFC 9112, 3.2.2).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,22 +6,22 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use ureq::{Error, Proxy};
 
-/// A connection to a proxy, on which requests without a body are asked for by the whole address.
+/// A connection to a proxy that rewrites requests without body to the absolute form.
 #[derive(Debug)]
 pub(super) struct AbsoluteForm {
     inner: Box<dyn Transport>,
-    /// What goes before the path: scheme, host and port.
+    /// Scheme, host and port.
     target: String,
-    /// The header that the proxy knows its user by, with its line's end.
+    /// The `Proxy-Authorization` header line, or nothing.
     authorization: String,
-    /// Whether what is sent next is the start of a request.
+    /// Whether the next output is the start of a request.
     at_start: bool,
 }
 
 impl AbsoluteForm {
-    /// Wraps a connection to a proxy, for requests to the host of an address.
+    /// Wraps a connection to `proxy`, for requests to the host of `uri`.
     pub(super) fn new(inner: Box<dyn Transport>, uri: &Uri, proxy: &Proxy) -> Self {
-        // Name and password of the address are for the server, which gets them in a header.
+        // Name and password of the address are for the server; another header contains them.
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
         Self { inner, target: format!("http://{host}"), authorization: authorization(proxy), at_start: true }
@@ -58,7 +58,7 @@ impl Transport for AbsoluteForm {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        // After an answer comes another request.
+        // Output after an answer starts another request.
         self.at_start = true;
         self.inner.await_input(timeout)
     }
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is sent.
+    /// A transport that records its output.
     #[derive(Debug)]
     struct Kept {
         buffers: LazyBuffers,
@@ -130,7 +130,7 @@ mod tests {
         let pieces = ["GET /a?b=/c HTTP/1.1\r\nA: b\r\n", "C: d\r\n\r\n", "", "GET / HTTP/1.1\r\n\r\n"];
         let expected =
             "GET http://x.test:81/a?b=/c HTTP/1.1\r\nA: b\r\nC: d\r\n\r\nGET http://x.test:81/ HTTP/1.1\r\n\r\n";
-        // A buffer that holds what is written, but not what is to be sent.
+        // The small buffer has room for each piece, but not for the rewritten request.
         for size in [28, 1000] {
             assert_eq!(sent("http://user:secret@x.test:81/a", "http://p:1", size, &pieces), expected);
         }

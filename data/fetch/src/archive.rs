@@ -1,8 +1,7 @@
-//! Unpacking an archive without trusting it.
+//! Unpacks an untrusted archive.
 //!
-//! Only plain files and folders come out of it, below one fresh folder, under names that mean the same on every system, never
-//! over one another, and no more of them than the dataset has. So nothing that is written can be anywhere else: without
-//! links, a path that goes down only leads down.
+//! Only regular files and folders are created, in a new folder, under names that mean the same on every system, without
+//! overwriting one another, and within [`Limits`]. Without links and `..`, no path can leave the folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -10,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use crate::{ArchiveFormat, Event, FetchError, Limits, Source, tarball, zipped};
 
-/// What came out of an archive.
+/// Number of unpacked files and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) files: u64,
     pub(super) bytes: u64,
 }
 
-/// Unpacks an archive to a folder that is not there yet.
+/// Unpacks an archive to `into`, which must not exist.
 pub(super) fn unpack(
     archive: &File,
     source: &Source,
@@ -40,7 +39,7 @@ pub(super) fn unpack(
     Ok(unpacker.contents)
 }
 
-/// Where entries go, one after the other.
+/// Creates the entries of an archive.
 pub(super) struct Unpacker<'a> {
     archive: &'a str,
     root: &'a Path,
@@ -51,12 +50,12 @@ pub(super) struct Unpacker<'a> {
 }
 
 impl Unpacker<'_> {
-    /// What unpacking may produce at most.
+    /// The limits on what is unpacked.
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Makes a folder.
+    /// Creates a folder.
     pub(super) fn folder(&mut self, name: &str) -> Result<(), FetchError> {
         let path = self.next(name)?;
         std::fs::create_dir_all(&path).map_err(|source| match source.kind() {
@@ -65,7 +64,7 @@ impl Unpacker<'_> {
         })
     }
 
-    /// Makes a file of what a reader has, which should be a number of bytes.
+    /// Creates a file with the content of a reader, which must have `size` bytes.
     pub(super) fn file(&mut self, name: &str, size: u64, mut contents: impl Read) -> Result<(), FetchError> {
         let path = self.next(name)?;
         if size > self.limits.bytes - self.contents.bytes {
@@ -90,7 +89,7 @@ impl Unpacker<'_> {
                 Err(error) => return Err(self.damaged(format!("its entry `{name}` is damaged: {error}"))),
             };
             written += count as u64;
-            // A zip can say less than it has.
+            // The header of a zip entry may understate the size.
             if written > size {
                 break;
             }
@@ -106,7 +105,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Counts an entry and says where it goes.
+    /// Counts an entry and returns its path.
     fn next(&mut self, name: &str) -> Result<PathBuf, FetchError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
@@ -116,17 +115,17 @@ impl Unpacker<'_> {
         Ok(self.root.join(path))
     }
 
-    /// The error of an entry that could do harm.
+    /// The error for an unsafe entry.
     pub(super) fn harmful(&self, entry: &str, problem: &'static str) -> FetchError {
         FetchError::UnsafeArchive { archive: self.archive.to_owned(), entry: entry.escape_debug().to_string(), problem }
     }
 
-    /// The error of an archive that cannot be read.
+    /// The error for a damaged archive.
     pub(super) fn damaged(&self, problem: String) -> FetchError {
         FetchError::BadArchive { archive: self.archive.to_owned(), problem }
     }
 
-    /// The error of an archive that wants too much.
+    /// The error for an archive that exceeds its limits.
     pub(super) fn too_large(&self, limit: u64, what: &'static str) -> FetchError {
         FetchError::TooLarge { archive: self.archive.to_owned(), limit, what }
     }
@@ -134,7 +133,7 @@ impl Unpacker<'_> {
 
 const TWICE: &str = "its name is taken by another entry";
 
-/// The path below the folder that an entry's name stands for, if it is one and the same everywhere.
+/// The relative path of an entry, if it stays in the folder and means the same on every system.
 fn safe_path(name: &str) -> Result<PathBuf, &'static str> {
     if name.starts_with('/') {
         return Err("its path is absolute");
@@ -147,7 +146,7 @@ fn safe_path(name: &str) -> Result<PathBuf, &'static str> {
         if part == ".." {
             return Err("its path leads out of the folder");
         }
-        // Windows drops these, so that `.. ` would be `..` there.
+        // Windows strips them, so that `.. ` would become `..`.
         if part.ends_with(['.', ' ']) {
             return Err("its name ends in a dot or a space");
         }

@@ -1,4 +1,4 @@
-//! One request for what is missing, and what comes of it.
+//! One request for the missing part of an archive.
 
 use std::io::{ErrorKind, Read};
 use std::time::SystemTime;
@@ -13,27 +13,27 @@ use crate::part::Origin;
 use crate::response::{content_range, content_type, is_page, origin, retry_after, same_file};
 use crate::{Event, FetchError};
 
-/// An answer whose content is to be read.
+/// An answer with content.
 struct Answer {
     url: String,
-    /// The address that it comes from in the end, if it is another.
+    /// The final address after redirects, if it differs.
     from: Option<String>,
     content_type: Option<String>,
-    /// What is said of the file.
+    /// Properties of the file in the headers.
     origin: Origin,
-    /// Whether the content's end is marked, so that no cut looks like it.
+    /// Whether the headers determine the end of the content. Otherwise a lost connection looks like the end.
     has_end: bool,
     body: BodyReader<'static>,
 }
 
 impl Download<'_> {
-    /// Asks once for what is missing, or for everything, and reads it.
+    /// Requests the missing part, or the whole file if `everything`, and reads the answer.
     pub(super) fn attempt(&mut self, agent: &Agent, url: &str, everything: bool) -> Result<(), Trouble> {
         let offset = if everything { 0 } else { self.part.length() };
         let mut request = agent.get(url).header(header::ACCEPT_ENCODING, "identity");
         if offset > 0 {
             request = request.header(header::RANGE, format!("bytes={offset}-"));
-            // A validator means something to the server it is from; and one that changed its file then sends all of it.
+            // A validator is valid at its own address. A server whose file has changed then sends the whole file.
             if let Some(validator) = self.part.origin().validator().filter(|_| self.part.origin().url == url) {
                 request = request.header(header::IF_RANGE, validator);
             }
@@ -52,11 +52,11 @@ impl Download<'_> {
                 if fits && same_file(self.part.origin(), &answer.origin) {
                     self.rest(answer)
                 } else {
-                    // The part stays until something better comes.
+                    // Keep the part until the whole file arrives.
                     self.attempt(agent, url, true)
                 }
             }
-            // There is nothing after the last byte: either that is how it should be, or the part is of something else.
+            // The file ends where the part ends: the part is complete, or belongs to another file.
             StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => {
                 let total = content_range(response.headers()).and_then(|range| range.total);
                 self.compare_size(url, total)?;
@@ -70,8 +70,8 @@ impl Download<'_> {
         }
     }
 
-    /// Reads an answer that should have the whole file. Before the first byte of it is written, what came is looked at: a page
-    /// of the network's login, or another version, is not worth losing the part for.
+    /// Reads an answer that should contain the whole file. Checks the first bytes before it overwrites the part, so that a login page
+    /// or another version does not replace it.
     fn whole(&mut self, mut answer: Answer) -> Result<(), Trouble> {
         let (first, error) = take(&mut answer.body, ENOUGH);
         let is_cut = first.is_empty() && (error.is_some() || !answer.has_end);
@@ -89,7 +89,7 @@ impl Download<'_> {
         self.read(answer, &first)
     }
 
-    /// Reads an answer that should have the rest of the file.
+    /// Reads an answer that should contain the rest of the file.
     fn rest(&mut self, mut answer: Answer) -> Result<(), Trouble> {
         let mut first = Vec::new();
         if answer.content_type.as_deref().is_some_and(is_page) {
@@ -104,7 +104,7 @@ impl Download<'_> {
         self.read(answer, &first)
     }
 
-    /// Writes what comes to the part.
+    /// Appends the content of an answer to the part.
     fn read(&mut self, mut answer: Answer, first: &[u8]) -> Result<(), Trouble> {
         let total = self.source.size.or(answer.origin.total);
         let mut buffer = vec![0; 1 << 16];
@@ -127,7 +127,7 @@ impl Download<'_> {
     }
 
     fn keep(&mut self, url: &str, bytes: &[u8]) -> Result<(), Trouble> {
-        // A server may send without saying how much.
+        // The server may not have announced the size.
         let found = self.part.length() + bytes.len() as u64;
         if let Some(expected) = self.source.size.filter(|&size| found > size) {
             self.part.clear()?;
@@ -139,7 +139,7 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Compares the size that is announced.
+    /// Compares the announced size with the expected one.
     fn compare_size(&self, url: &str, total: Option<u64>) -> Result<(), Trouble> {
         match (self.source.size, total) {
             (Some(expected), Some(found)) if found != expected => {
@@ -149,9 +149,9 @@ impl Download<'_> {
         }
     }
 
-    /// The error of an answer that begins as no archive does.
+    /// The error for an answer that is not an archive.
     fn not_archive(&self, mut answer: Answer, mut first: Vec<u8>, found: String) -> Trouble {
-        // More of a page has more of what it says.
+        // Read more of a page to find its title.
         first.extend(take(&mut answer.body, PAGE - first.len()).0);
         let found = foreign(self.source.format, &first).unwrap_or(found);
         let kind = answer.content_type.map(|kind| format!(" ({})", quoted(&kind))).unwrap_or_default();
@@ -164,7 +164,7 @@ impl Download<'_> {
         })
     }
 
-    /// What an answer without content means.
+    /// Interprets the status of an answer without the file.
     fn refusal(&self, url: &str, status: StatusCode, response: &Response<Body>) -> Trouble {
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && let Ok(Some(proxy)) = self.proxies.of(response.get_uri())
@@ -176,7 +176,7 @@ impl Download<'_> {
         let short = asked.filter(|&asked| asked <= LONGEST_WAIT);
         let passes = match status {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => true,
-            // Who was asked too often and does not say when to come back is not asked again at once.
+            // Without a short wait, another request would be rejected as well.
             StatusCode::TOO_MANY_REQUESTS => short.is_some(),
             StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
             StatusCode::NETWORK_AUTHENTICATION_REQUIRED => false,
@@ -192,7 +192,7 @@ impl Download<'_> {
         }
     }
 
-    /// What a request without an answer means.
+    /// Interprets the error of a request that got no answer.
     fn no_answer(&self, url: &str, error: &ureq::Error) -> Trouble {
         let NoAnswer { place, mut problem, hope } = no_answer(error, self.options);
         let trouble = match place {
@@ -216,7 +216,7 @@ impl Download<'_> {
         }
     }
 
-    /// A connection that ended too early, or never began.
+    /// The error for a connection that broke or was not established.
     fn cut(&self, url: &str, problem: String) -> Trouble {
         let (url, have) = (url.to_owned(), self.part.length());
         let error = if have > 0 {
@@ -236,7 +236,7 @@ fn answer(url: &str, response: Response<Body>, total: Option<u64>) -> Answer {
     let content_type = content_type(response.headers());
     let last = response.get_uri();
     let from = (!url.parse().is_ok_and(|first: Uri| first == *last)).then(|| {
-        // What follows the path can have a key that is not for others to see.
+        // The query may contain a secret key.
         let host = last.authority().map_or("", |authority| authority.as_str()).rsplit('@').next().unwrap_or_default();
         quoted(&format!("{}://{host}{}", last.scheme_str().unwrap_or("http"), last.path()))
     });
@@ -245,10 +245,10 @@ fn answer(url: &str, response: Response<Body>, total: Option<u64>) -> Answer {
     Answer { url: url.to_owned(), from, content_type, origin, has_end, body: response.into_body().into_reader() }
 }
 
-/// Reads up to a number of bytes, and the error that ended it early.
+/// Reads up to `count` bytes. Returns the bytes before an error, and the error.
 fn take(body: &mut BodyReader<'static>, count: usize) -> (Vec<u8>, Option<std::io::Error>) {
     let mut bytes = Vec::new();
-    // Bytes that came before an error are in there too.
+    // `bytes` has what arrived before an error.
     let error = body.take(count as u64).read_to_end(&mut bytes).err();
     (bytes, error)
 }

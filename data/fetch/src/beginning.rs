@@ -1,4 +1,4 @@
-//! What a file is by its first bytes: the archive, or a page that was sent in its place.
+//! Recognises archives by their first bytes, and describes other files.
 
 use std::io::Read;
 
@@ -6,26 +6,26 @@ use flate2::read::GzDecoder;
 
 use crate::ArchiveFormat;
 
-/// As many bytes tell an archive from something else; a tar file's own mark is at 257.
+/// Number of bytes that suffice to recognise an archive. The signature of a tar file is at offset 257.
 pub(super) const ENOUGH: usize = 512;
 
-/// As many bytes have what a page says of itself.
+/// Number of bytes that are read of a page, to find its title.
 pub(super) const PAGE: usize = 1 << 14;
 
-/// The longest text that is quoted.
+/// The most characters of a quotation.
 const QUOTED: usize = 80;
 
-/// What an archive of a format begins with.
+/// The signatures of a format.
 fn marks(format: ArchiveFormat) -> &'static [&'static [u8]] {
     match format {
-        // Two bytes of mark, and `deflate`, the one method there is.
+        // Two bytes of signature, and `deflate`, the only method.
         ArchiveFormat::TarGz => &[&[0x1f, 0x8b, 8]],
-        // An entry, and the end of an archive without entries.
+        // A first entry, or the end of an empty archive.
         ArchiveFormat::Zip => &[b"PK\x03\x04", b"PK\x05\x06"],
     }
 }
 
-/// What an archive of a format is, for messages.
+/// The name of a format in messages.
 pub(super) fn name(format: ArchiveFormat) -> &'static str {
     match format {
         ArchiveFormat::TarGz => "a gzip-compressed tar archive",
@@ -33,7 +33,7 @@ pub(super) fn name(format: ArchiveFormat) -> &'static str {
     }
 }
 
-/// What a file is in words, if its first bytes are not those of an archive of a format.
+/// Describes a file from its first bytes; `None` if it is an archive of the format.
 pub(super) fn foreign(format: ArchiveFormat, bytes: &[u8]) -> Option<String> {
     let marked = marks(format).iter().any(|mark| {
         let length = mark.len().min(bytes.len());
@@ -42,7 +42,7 @@ pub(super) fn foreign(format: ArchiveFormat, bytes: &[u8]) -> Option<String> {
     if !marked {
         return Some(describe(bytes));
     }
-    // A page can come compressed, as any answer.
+    // A server may compress a page.
     let inner = if format == ArchiveFormat::TarGz { inflated(bytes) } else { Vec::new() };
     let is_page = matches!(markup(&inner), Some(Markup::Html | Markup::Xml | Markup::Json));
     is_page.then(|| format!("{}, compressed", describe(&inner)))
@@ -50,12 +50,12 @@ pub(super) fn foreign(format: ArchiveFormat, bytes: &[u8]) -> Option<String> {
 
 fn inflated(bytes: &[u8]) -> Vec<u8> {
     let mut inner = Vec::new();
-    // The end is missing, which is an error after all that there is was read.
+    // The missing end is an error after all available bytes are read.
     let _ = GzDecoder::new(bytes).take(PAGE as u64).read_to_end(&mut inner);
     inner
 }
 
-/// What text is written in.
+/// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Markup {
     Html,
@@ -64,7 +64,7 @@ enum Markup {
     None,
 }
 
-/// What bytes are written in, if they are text.
+/// The kind of a text; `None` if the bytes are no text.
 fn markup(bytes: &[u8]) -> Option<Markup> {
     let text = text(bytes)?;
     let small = text.to_lowercase();
@@ -82,13 +82,13 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     text(bytes).is_some()
 }
 
-/// Bytes as text, if they are text, without white space around it. The last character may be cut off.
+/// The bytes as trimmed text, if they are text. The last character may be incomplete.
 fn text(bytes: &[u8]) -> Option<&str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
-        // Pages in other encodings are ASCII up to their first word.
+        // The head of a page in another encoding is ASCII.
         Err(error) if error.valid_up_to() >= 8 && bytes.trim_ascii_start().starts_with(b"<") => {
             std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
         }
@@ -98,7 +98,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
     is_text.then(|| text.trim()).filter(|text| !text.is_empty())
 }
 
-/// Marks of kinds of files that come in an archive's place.
+/// Signatures of files that servers send instead of the archive.
 const KINDS: [(&[u8], &str); 9] = [
     (&[0x1f, 0x8b], "a gzip-compressed file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -155,7 +155,7 @@ fn without_tags(page: &str, small: &str) -> String {
     while let Some(open) = small[at..].find('<').map(|open| at + open) {
         words.push_str(&page[at..open]);
         words.push(' ');
-        // What a script or a style sheet says is not said to people.
+        // Skip scripts and style sheets.
         let inside = ["script", "style"].into_iter().find(|name| small[open + 1..].starts_with(name));
         let end = match inside {
             Some(name) => small[open..].find(&format!("</{name}")).map(|end| open + end),
@@ -170,7 +170,7 @@ fn without_tags(page: &str, small: &str) -> String {
     words
 }
 
-/// Text on one line that harms no terminal.
+/// A text on one line, without control characters, and shortened.
 pub(super) fn quoted(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = line.chars().take(QUOTED).filter(|letter| !letter.is_control()).collect();

@@ -1,4 +1,4 @@
-//! The MD5 checksum of a file.
+//! MD5 checksums of files.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 
 use crate::Event;
 
-/// MD5 of a whole file, in hexadecimal.
+/// The MD5 checksum of a whole file, in hexadecimal.
 pub(super) fn md5_of(mut file: &File, progress: &dyn Fn(Event<'_>)) -> std::io::Result<String> {
     let total = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;

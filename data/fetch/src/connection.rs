@@ -1,7 +1,7 @@
-//! The way to a server: straight, or through a proxy of the environment.
+//! Connections to servers, direct or through a proxy of the environment.
 //!
-//! Which one is decided for each request, because a redirect can lead to another scheme or host. An `http://` address is asked
-//! for from the proxy by the whole address, as other programs do: many proxies make connections (`CONNECT`) to port 443 alone.
+//! Each request chooses its proxy, because a redirect may lead to another scheme or host. A request for an `http://` address
+//! gives the proxy the whole address, as other programs do: many proxies allow tunnels (`CONNECT`) to port 443 only.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::absolute_form::AbsoluteForm;
 use crate::failure::{LookupFailure, ProxyFailure};
 use crate::proxies::{NamedProxy, Proxies};
 
-/// An agent that reaches servers as the environment says.
+/// An agent that uses the proxies of the environment.
 pub(super) fn agent(options: &FetchOptions, proxies: Arc<Proxies>) -> Agent {
     let route = Route { proxies: proxies.clone(), options: options.clone(), system: Arc::new(DefaultConnector::new()) };
     Agent::with_parts(config(options, None), route, Names { proxies })
@@ -39,7 +39,7 @@ fn proxy_of(proxies: &Proxies, uri: &Uri) -> Result<Option<NamedProxy>, Error> {
     proxies.of(uri).map_err(|bad| ProxyFailure::bad(bad).into())
 }
 
-/// Makes connections.
+/// Connects to servers and proxies.
 #[derive(Debug)]
 struct Route {
     proxies: Arc<Proxies>,
@@ -60,7 +60,7 @@ impl Connector<()> for Route {
 }
 
 impl Route {
-    /// A connection to a proxy that asks for addresses as a whole.
+    /// A connection to a proxy, with requests for whole addresses.
     fn ask(&self, proxy: &NamedProxy, details: &ConnectionDetails) -> Result<Box<dyn Transport>, Error> {
         let uri = proxy.proxy.uri();
         let failed = |error| Error::from(ProxyFailure::unreachable(proxy, error));
@@ -70,12 +70,12 @@ impl Route {
         Ok(Box::new(AbsoluteForm::new(transport, details.uri, &proxy.proxy)))
     }
 
-    /// A connection to the server that a proxy makes and does not look into.
+    /// A connection to the server through a tunnel of the proxy.
     fn tunnel(&self, proxy: &NamedProxy, details: &ConnectionDetails) -> Result<Option<Box<dyn Transport>>, Error> {
         let config = config(&self.options, Some(proxy.proxy.clone()));
         let names = ProxyNames(proxy.clone());
         let (system, named) = (self.system.clone(), proxy.clone());
-        // The connection to the proxy itself.
+        // Connects to the proxy itself.
         let run_connector = move |details: &ConnectionDetails| {
             let connected = system.connect(details, None).map_err(|error| ProxyFailure::unreachable(&named, error))?;
             connected.ok_or(Error::ConnectionFailed)
@@ -108,7 +108,7 @@ fn copy<'a>(details: &ConnectionDetails<'a>) -> ConnectionDetails<'a> {
     }
 }
 
-/// Looks up the names of servers, but not of those that a proxy looks up.
+/// Resolves the names of servers, except of those that a proxy resolves.
 #[derive(Debug)]
 struct Names {
     proxies: Arc<Proxies>,
@@ -123,7 +123,7 @@ impl Resolver for Names {
     }
 }
 
-/// Looks up the name of a proxy.
+/// Resolves the name of a proxy.
 #[derive(Debug)]
 struct ProxyNames(NamedProxy);
 
@@ -135,7 +135,7 @@ impl Resolver for ProxyNames {
 
 fn lookup(uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
     DefaultResolver::default().resolve(uri, config, timeout).map_err(|error| match error {
-        // What the system says of a name is an error of no kind of its own.
+        // The system's error for an unknown name has no kind of its own.
         Error::Io(_) | Error::HostNotFound => LookupFailure::new(uri, &error).into(),
         other => other,
     })

@@ -1,4 +1,4 @@
-//! Bringing an archive to disk: through cut connections, past servers that do not have it.
+//! Downloads an archive, with retries and several addresses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,43 +14,43 @@ use crate::part::Part;
 use crate::proxies::{Proxies, is_whole};
 use crate::{Event, FetchError, FetchOptions, Source};
 
-/// The longest wait between two tries; who asks for more is not waited for.
+/// The longest wait between two tries. If a server asks for a longer one, the download fails.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A download under way.
+/// A download in progress.
 pub(super) struct Download<'a> {
     pub(super) source: &'a Source,
     pub(super) options: &'a FetchOptions,
     pub(super) part: &'a mut Part,
-    /// Where an archive from elsewhere would be looked for, for the messages.
+    /// The path at which an existing archive is used, for messages.
     pub(super) archive: &'a Path,
     pub(super) progress: &'a dyn Fn(Event<'_>),
     pub(super) proxies: Arc<Proxies>,
-    /// Bytes received and kept.
+    /// Number of bytes received and kept.
     pub(super) received: u64,
-    /// Whether the first bytes of the part are from before this address was asked.
+    /// Whether the part contains bytes from before the current address.
     pub(super) goes_on: bool,
 }
 
-/// Why a try ended early.
+/// Why a try failed.
 pub(super) enum Trouble {
-    /// Trying again, or elsewhere, is no use.
+    /// No further try can succeed.
     Fatal(FetchError),
-    /// Trying again here is no use.
+    /// No further try at this address can succeed.
     Refused(FetchError),
-    /// It may pass.
+    /// Another try may succeed.
     Passing {
-        /// What went wrong, in words.
+        /// The problem.
         problem: String,
-        /// The error that it is if it does not pass.
+        /// The error if no further try succeeds.
         error: Box<FetchError>,
-        /// How long the server asks to wait.
+        /// The wait that the server asks for.
         wait: Option<Duration>,
     },
 }
 
 impl From<FetchError> for Trouble {
-    /// The disk's errors have nothing to do with the server.
+    /// Errors of the disk do not depend on the server.
     fn from(error: FetchError) -> Self {
         Self::Fatal(error)
     }
@@ -68,10 +68,10 @@ impl<'a> Download<'a> {
         Self { source, options, part, archive, progress, proxies, received: 0, goes_on: false }
     }
 
-    /// Completes the part file, whose checksum is then the archive's, and returns how many bytes came for it.
+    /// Completes the part file, verifies its checksum, and returns the number of downloaded bytes.
     ///
     /// # Errors
-    /// The disk's first error, or the most telling one of all the addresses.
+    /// The first error of the disk, or the most telling error of all addresses.
     pub(super) fn run(mut self) -> Result<u64, FetchError> {
         if self.is_complete() {
             match self.verify("") {
@@ -94,7 +94,7 @@ impl<'a> Download<'a> {
                 Err(Trouble::Refused(error)) => error,
                 Err(Trouble::Passing { error, .. }) => *error,
             };
-            // One that brought something says more than one that did not.
+            // An error after progress is more telling.
             if failure.is_none() || matches!(error, FetchError::Cut { .. } | FetchError::Checksum { .. }) {
                 failure = Some(error);
             }
@@ -105,7 +105,7 @@ impl<'a> Download<'a> {
         }))
     }
 
-    /// Drops a part that is not of an archive, such as a page that an older version took for it.
+    /// Drops a part that is not the start of an archive.
     fn drop_foreign_part(&mut self) -> Result<(), FetchError> {
         if self.part.length() == 0 {
             return Ok(());
@@ -122,13 +122,13 @@ impl<'a> Download<'a> {
         self.part.clear()
     }
 
-    /// Whether all bytes are there, as far as anyone said how many there are.
+    /// Whether the part has the known size of the archive.
     fn is_complete(&self) -> bool {
         let total = self.source.size.or(self.part.origin().total);
         total.is_some_and(|total| self.part.length() == total)
     }
 
-    /// Brings the archive from one address. Bytes from elsewhere that it does not go with are replaced.
+    /// Downloads the archive from one address. If the checksum is wrong and the part contains earlier bytes, starts anew.
     fn from(&mut self, url: &str) -> Result<(), Trouble> {
         if let Some(problem) = address_problem(url) {
             return Err(Trouble::Refused(FetchError::BadAddress { url: url.to_owned(), problem }));
@@ -147,13 +147,13 @@ impl<'a> Download<'a> {
         }
         .inspect_err(|trouble| {
             if matches!(trouble, Trouble::Refused(_)) {
-                // What cannot be emptied is removed by the caller, as it is of no use.
+                // If this fails, the caller removes the part.
                 let _ = self.part.clear();
             }
         })
     }
 
-    /// Compares the checksum of the part.
+    /// Verifies the checksum of the part.
     fn verify(&self, url: &str) -> Result<(), Trouble> {
         let found = md5_of(self.part.file(), self.progress)
             .map_err(|source| FetchError::Read { path: self.part.path().to_owned(), source })?;
@@ -164,7 +164,7 @@ impl<'a> Download<'a> {
         Err(Trouble::Refused(FetchError::Checksum { url, expected, found }))
     }
 
-    /// Tries one address until it is done or a number of tries in a row brought nothing.
+    /// Tries one address until the download is complete or [`FetchOptions::tries`] consecutive tries make no progress.
     fn persist(&mut self, agent: &Agent, url: &str) -> Result<(), Trouble> {
         let mut longest = self.part.length();
         let mut in_vain = 0;
@@ -192,7 +192,7 @@ impl<'a> Download<'a> {
     }
 }
 
-/// What is wrong with an address, if anything is.
+/// The problem of an invalid address.
 fn address_problem(url: &str) -> Option<String> {
     match url.parse::<Uri>() {
         Err(error) => Some(error.to_string()),

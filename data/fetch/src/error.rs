@@ -1,4 +1,4 @@
-//! What can go wrong while a dataset is fetched, and what to do about it.
+//! Errors of a fetch, with advice.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use crate::{ArchiveFormat, beginning};
 
-/// An error of [`fetch`](crate::fetch): what, where, what was expected and what to do.
+/// An error of [`fetch`](crate::fetch). Messages say what is wrong, where, what is expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// A name that is no dataset's.
+    /// A list of sources does not contain the name. [`fetch`](crate::fetch) never returns it.
     #[error("unknown dataset `{name}`; these can be fetched: {known}")]
     UnknownDataset {
         /// The name as given.
         name: String,
-        /// The names that are understood.
+        /// The known names, separated by commas.
         known: String,
     },
 
-    /// A dataset that is not to be fetched.
+    /// A list of sources knows the name, but there is no archive to fetch. [`fetch`](crate::fetch) never returns it.
     #[error("dataset `{dataset}` cannot be fetched: {advice}")]
     NotDownloadable {
-        /// Its name.
+        /// The name.
         dataset: String,
         /// How to get it.
         advice: &'static str,
     },
 
-    /// An address that cannot be downloaded from.
+    /// The address is invalid, or leads to an invalid one.
     #[error(
         "cannot download from {url}: {problem}; expected an address that starts with https:// or http:// and leads to \
              the archive"
@@ -35,11 +35,11 @@ pub enum FetchError {
     BadAddress {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 
-    /// No connection, or none that brought anything.
+    /// No connection delivered any data.
     #[error(
         "cannot download {url}: {problem}; check the network, or download it in a browser to {} and run this again",
         archive.display()
@@ -47,13 +47,13 @@ pub enum FetchError {
     Unreachable {
         /// The address.
         url: String,
-        /// What went wrong.
+        /// The problem.
         problem: String,
-        /// Where the archive is looked for.
+        /// The path at which an existing archive is used.
         archive: PathBuf,
     },
 
-    /// The download began but did not end.
+    /// The download is incomplete.
     #[error(
         "the download of {url} was cut off after {have} bytes{}: {problem}; they are kept in {}, run this again to go on",
         of(*total),
@@ -62,17 +62,17 @@ pub enum FetchError {
     Cut {
         /// The address.
         url: String,
-        /// What went wrong last.
+        /// The last problem.
         problem: String,
-        /// Bytes on disk.
+        /// Number of bytes on disk.
         have: u64,
-        /// Bytes of the archive, if known.
+        /// Size of the archive in bytes, if known.
         total: Option<u64>,
-        /// The file that has them.
+        /// The file that contains them.
         part: PathBuf,
     },
 
-    /// The server refused.
+    /// The server refuses the request.
     #[error(
         "{url}: the server answered {status}{}, expected the archive; {}, or name a mirror, or download it elsewhere to {} and \
          run this again",
@@ -83,15 +83,15 @@ pub enum FetchError {
     Status {
         /// The address.
         url: String,
-        /// The status with its usual name, as in `404 Not Found`.
+        /// The status with its name, as in `404 Not Found`.
         status: String,
-        /// How long it asks to wait, if it does.
+        /// The wait that the server asks for, if any.
         wait: Option<Duration>,
-        /// Where the archive is looked for.
+        /// The path at which an existing archive is used.
         archive: PathBuf,
     },
 
-    /// Something else came in the archive's place: the page of a login, a message, another file.
+    /// The answer is not the archive, but for example a login page or another file.
     #[error(
         "{url} does not lead to the archive: what came{} is {found}, expected {}; nothing of it is kept. Open the \
          address in a browser: networks ask for a login, sites for a click; then run this again, or name a mirror, or download \
@@ -103,17 +103,17 @@ pub enum FetchError {
     NotArchive {
         /// The address.
         url: String,
-        /// The address it leads to, if it leads to another.
+        /// The final address after redirects, if it differs.
         from: Option<String>,
-        /// What came, in words, and what the server calls it.
+        /// A description of the answer, with its content type.
         found: String,
-        /// What should have come.
+        /// The expected format.
         expected: ArchiveFormat,
-        /// Where the archive is looked for.
+        /// The path at which an existing archive is used.
         archive: PathBuf,
     },
 
-    /// The proxy that the environment names does not do its work.
+    /// The proxy that the environment names fails.
     #[error(
         "cannot download {url}: {problem}; correct the variable {variable}, or unset it, or list the host in no_proxy to go \
          without the proxy"
@@ -121,13 +121,13 @@ pub enum FetchError {
     Proxy {
         /// The address.
         url: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The variable that names the proxy.
         variable: &'static str,
     },
 
-    /// The server has a file of another size.
+    /// The file on the server has another size.
     #[error(
         "{url} is another file: {found} bytes{}, expected {expected}; check the address, or try another mirror",
         if *at_least { " or more" } else { "" }
@@ -135,15 +135,15 @@ pub enum FetchError {
     WrongSize {
         /// The address.
         url: String,
-        /// The archive's size in bytes.
+        /// The size of the archive in bytes.
         expected: u64,
-        /// The size announced or received.
+        /// The size that was announced or received.
         found: u64,
-        /// Whether more was to come.
+        /// Whether the file is at least this large.
         at_least: bool,
     },
 
-    /// What was downloaded is not the archive.
+    /// The downloaded file has another checksum than the archive.
     #[error(
         "the download of {url} has the wrong MD5 checksum {found}, expected {expected}; nothing of it is kept. Run this again, and \
          if that does not help, name a mirror"
@@ -153,11 +153,11 @@ pub enum FetchError {
         url: String,
         /// The published checksum.
         expected: String,
-        /// The one found.
+        /// The checksum found.
         found: String,
     },
 
-    /// An archive that was there before is not the right one.
+    /// The archive in the folder has the wrong checksum.
     #[error(
         "{} has the wrong MD5 checksum {found}, expected {expected}; {guess}: remove it and run this again",
         path.display()
@@ -167,46 +167,46 @@ pub enum FetchError {
         path: PathBuf,
         /// The published checksum.
         expected: String,
-        /// The one found.
+        /// The checksum found.
         found: String,
-        /// What it seems to be.
+        /// A guess at what the file is.
         guess: String,
     },
 
-    /// An archive that is damaged, or not the one it should be.
+    /// The archive is damaged, or lacks expected files.
     #[error(
         "{archive} cannot be unpacked: {problem}; remove it if it is still there, and download it again or try a mirror"
     )]
     BadArchive {
         /// Name of the archive.
         archive: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 
-    /// An archive with an entry that could do harm.
+    /// An entry of the archive could write outside of the folder or is not a file or folder.
     #[error("{archive} is not unpacked, its entry `{entry}` is not safe: {problem}; do not trust where it came from")]
     UnsafeArchive {
         /// Name of the archive.
         archive: String,
         /// Name of the entry.
         entry: String,
-        /// Why it is refused.
+        /// Why the entry is refused.
         problem: &'static str,
     },
 
-    /// An archive that unpacks to more than its dataset has.
+    /// The archive exceeds [`Limits`](crate::Limits).
     #[error("{archive} is not unpacked, it holds more than {limit} {what}; do not trust where it came from")]
     TooLarge {
         /// Name of the archive.
         archive: String,
         /// The limit.
         limit: u64,
-        /// Of what.
+        /// The unit of the limit.
         what: &'static str,
     },
 
-    /// The dataset's folder is there, but not all of it.
+    /// The folder exists, but is incomplete.
     #[error(
         "{} is not a complete dataset: {problem}; remove it or move it away and run this again",
         folder.display()
@@ -214,32 +214,32 @@ pub enum FetchError {
     Incomplete {
         /// The folder.
         folder: PathBuf,
-        /// What it lacks.
+        /// What is missing.
         problem: String,
     },
 
-    /// Another process fetches the same archive to the same place.
+    /// Another process downloads the same archive to the same folder.
     #[error("{} is being downloaded by another process; wait for it, or stop it", part.display())]
     Busy {
-        /// The file it writes.
+        /// The file that it writes.
         part: PathBuf,
     },
 
-    /// A file or folder could not be written.
+    /// A file or folder cannot be written.
     #[error("cannot write {}: {source}; {}", path.display(), write_advice(source))]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 
-    /// A file or folder could not be read.
+    /// A file or folder cannot be read.
     #[error("cannot read {}: {source}; check its permissions", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -248,7 +248,7 @@ fn of(total: Option<u64>) -> String {
     total.map(|total| format!(" of {total}")).unwrap_or_default()
 }
 
-/// What a status means, where its name does not say it.
+/// Explains a status.
 fn meaning(status: &str, wait: Option<Duration>) -> String {
     let says = match code(status) {
         401 | 403 => " (it does not give the file to everyone)",
@@ -272,7 +272,7 @@ fn status_advice(status: &str, wait: Option<Duration>) -> &'static str {
     }
 }
 
-/// The number that a status begins with.
+/// The number of a status.
 fn code(status: &str) -> u16 {
     status.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0)
 }

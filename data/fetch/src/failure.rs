@@ -1,4 +1,4 @@
-//! What it means that a request got no answer.
+//! Interprets errors of requests that got no answer.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,29 +9,29 @@ use ureq::{Error, Timeout};
 use crate::FetchOptions;
 use crate::proxies::{BadProxy, NamedProxy};
 
-/// Whether another try is of use.
+/// Whether another try may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hope {
-    /// It is: connections are cut, and servers are busy.
+    /// It may: connections break, and servers are busy.
     Good,
-    /// Only if the server was reached before: then the network is gone for a while, else there is nobody.
+    /// Only if the server was reached before: then the network is down for a while. Otherwise there is no server.
     IfReachedBefore,
-    /// It is not.
+    /// It cannot.
     None,
 }
 
-/// Where it went wrong.
+/// Where a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The address cannot be asked.
+    /// The address is invalid.
     Address,
-    /// On the way to the server.
+    /// The connection to the server failed.
     Way,
-    /// At the proxy that a variable names.
+    /// The proxy that this variable names failed.
     Proxy(&'static str),
 }
 
-/// A request without an answer.
+/// A request that got no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoAnswer {
     pub(super) place: Place,
@@ -39,7 +39,7 @@ pub(super) struct NoAnswer {
     pub(super) hope: Hope,
 }
 
-/// What an error of a request means.
+/// Interprets the error of a request.
 pub(super) fn no_answer(error: &Error, options: &FetchOptions) -> NoAnswer {
     if let Error::Other(inner) = error
         && let Some(failure) = inner.downcast_ref::<ProxyFailure>()
@@ -68,7 +68,7 @@ fn hope(error: &Error) -> Hope {
         Error::HostNotFound => Hope::IfReachedBefore,
         Error::Other(inner) if inner.is::<LookupFailure>() => Hope::IfReachedBefore,
         Error::Io(error) => match error.kind() {
-            // What TLS makes of an answer that is none, or of a certificate that does not hold.
+            // rustls reports invalid answers and certificates with this kind.
             ErrorKind::InvalidData => Hope::None,
             ErrorKind::ConnectionRefused
             | ErrorKind::HostUnreachable
@@ -81,7 +81,7 @@ fn hope(error: &Error) -> Hope {
     }
 }
 
-/// An error in words.
+/// The message of an error.
 pub(super) fn describe(error: &Error, options: &FetchOptions) -> String {
     match error {
         Error::Timeout(Timeout::Resolve) => format!("its name was not found within {:?}", options.connect_timeout),
@@ -109,7 +109,7 @@ fn encryption(problem: &str) -> String {
     format!("the encrypted connection failed ({problem}){cause}")
 }
 
-/// A name that has no address.
+/// A host name that cannot be resolved.
 #[derive(Debug)]
 pub(super) struct LookupFailure {
     host: String,
@@ -131,7 +131,7 @@ impl fmt::Display for LookupFailure {
 
 impl std::error::Error for LookupFailure {}
 
-/// A proxy that does not do its work.
+/// A proxy that fails.
 #[derive(Debug)]
 pub(super) struct ProxyFailure {
     variable: &'static str,
@@ -140,7 +140,7 @@ pub(super) struct ProxyFailure {
 }
 
 impl ProxyFailure {
-    /// Of a variable that names none.
+    /// A variable whose value is not the address of a proxy.
     pub(super) fn bad(bad: BadProxy) -> Self {
         let variable = bad.variable;
         let problem = format!(
@@ -150,7 +150,7 @@ impl ProxyFailure {
         Self { variable, problem, hope: Hope::None }
     }
 
-    /// Of one that there is no connection to.
+    /// A proxy that cannot be reached.
     pub(super) fn unreachable(proxy: &NamedProxy, error: Error) -> Self {
         let why = match &error {
             Error::Io(error) => error.to_string(),
@@ -161,7 +161,7 @@ impl ProxyFailure {
         Self { variable: proxy.variable, problem, hope: hope(&error) }
     }
 
-    /// Of one that does not connect to a server; the problem has the status it answered.
+    /// A proxy that does not connect to the server. `problem` contains the status of its answer.
     pub(super) fn refused(proxy: &NamedProxy, problem: &str) -> Self {
         let digits = problem.split(|letter: char| !letter.is_ascii_digit()).find(|digits| digits.len() == 3);
         let status = digits.and_then(|digits| digits.parse().ok());
@@ -177,7 +177,7 @@ impl ProxyFailure {
     }
 }
 
-/// What an answer of 407 means.
+/// The message for status 407.
 pub(super) fn unknown_user(proxy: &NamedProxy) -> String {
     if proxy.proxy.username().is_none() {
         let scheme = proxy.proxy.uri().scheme_str().unwrap_or("http");

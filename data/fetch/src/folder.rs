@@ -1,4 +1,4 @@
-//! The dataset's folder: whether it is complete, and how a new one gets to its place.
+//! The unpacked folder: completeness and installation.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::{Contents, unpack};
 use crate::{Event, FetchError, Source};
 
-/// What a folder lacks of a dataset, if anything.
+/// The first expected file that a folder lacks, as a message; `None` if the folder is complete.
 pub(super) fn lacks(folder: &Path, source: &Source) -> Option<String> {
     source.files.iter().find_map(|expected| {
         let found = std::fs::metadata(folder.join(&expected.path));
@@ -20,7 +20,7 @@ pub(super) fn lacks(folder: &Path, source: &Source) -> Option<String> {
     })
 }
 
-/// Unpacks an archive beside the place of its folder, and puts it there when it is complete.
+/// Unpacks an archive beside its final folder, and moves the folder there once it is complete.
 pub(super) fn install(
     archive: &std::fs::File,
     source: &Source,
@@ -28,7 +28,7 @@ pub(super) fn install(
     progress: &dyn Fn(Event<'_>),
 ) -> Result<Contents, FetchError> {
     let fresh = fresh(source, dir);
-    // A killed call may have left one.
+    // A killed call may have left it.
     remove(&fresh)?;
     let installed = unpack(archive, source, &fresh, progress).and_then(|contents| {
         let folder = fresh.join(&source.folder);
@@ -38,13 +38,13 @@ pub(super) fn install(
         }
     });
     let removed = remove(&fresh);
-    // The first error says more.
+    // The first error is more telling.
     let contents = installed?;
     removed?;
     Ok(contents)
 }
 
-/// Puts a folder to its place, and removes the one that was there.
+/// Moves `folder` to `place`, and removes the folder that was there.
 fn replace(folder: &Path, place: &Path, aside: &Path) -> Result<(), FetchError> {
     let failed = |source| FetchError::Write { path: place.to_owned(), source };
     remove(aside)?;
@@ -60,17 +60,17 @@ fn replace(folder: &Path, place: &Path, aside: &Path) -> Result<(), FetchError> 
     remove(aside)
 }
 
-/// Where an archive is unpacked.
+/// The folder in which an archive is unpacked.
 fn fresh(source: &Source, dir: &Path) -> PathBuf {
     dir.join(format!(".unpacking-{}", source.folder))
 }
 
-/// Where a folder waits that is replaced.
+/// The temporary name of a folder that is being replaced.
 fn old(source: &Source, dir: &Path) -> PathBuf {
     dir.join(format!(".old-{}", source.folder))
 }
 
-/// Removes a folder, a file or a link, if it is there.
+/// Removes a folder, a file or a link, if it exists.
 fn remove(path: &Path) -> Result<(), FetchError> {
     let removed = match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),

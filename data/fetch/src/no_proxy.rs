@@ -1,12 +1,12 @@
-//! The addresses that are reached without a proxy: those of `no_proxy`, and this machine's own.
+//! The addresses that need no proxy: those in `no_proxy`, and those of this machine.
 
 use std::net::IpAddr;
 
-/// What `no_proxy` lists, separated by commas or spaces.
+/// The list in `no_proxy`, separated by commas or spaces.
 ///
-/// An entry is `*`, a name (`example.org` and `.example.org` stand for it and for all below it), the beginning or the end of
-/// a name (`192.168.*`, `*.example.org`), an address or a range of addresses (`10.0.0.0/8`). A name or address can have a
-/// port, and then stands for that port alone.
+/// An entry is `*`, a domain (`example.org` and `.example.org` include all subdomains), the start or the end of a name
+/// (`192.168.*`, `*.example.org`), an address, or a range of addresses (`10.0.0.0/8`). A name or address with a port covers
+/// that port only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NoProxy {
     entries: Vec<Entry>,
@@ -22,13 +22,13 @@ enum Entry {
 }
 
 impl NoProxy {
-    /// Reads a list.
+    /// Parses a list.
     pub(super) fn read(list: &str) -> Self {
         let entries = list.split(|letter: char| letter == ',' || letter.is_whitespace());
         Self { entries: entries.filter(|entry| !entry.is_empty()).map(Entry::read).collect() }
     }
 
-    /// Whether a host is reached without a proxy. The host is as in an address, an IPv6 address in brackets.
+    /// Whether a host needs no proxy. An IPv6 address is in brackets.
     pub(super) fn covers(&self, host: &str, port: u16) -> bool {
         let host = bare(host);
         is_own(&host) || self.entries.iter().any(|entry| entry.covers(&host, port))
@@ -52,12 +52,12 @@ impl Entry {
         if let Some(start) = entry.strip_suffix('*') {
             return Self::StartsWith(start.to_owned());
         }
-        // `192.168.` is the beginning of an address; `example.org.` is a whole name.
+        // `192.168.` is the start of an address; `example.org.` is a complete name.
         if entry.ends_with('.') && entry.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
             return Self::StartsWith(entry);
         }
         let (host, port) = match entry.rsplit_once(':') {
-            // More than one colon outside of brackets is an IPv6 address.
+            // An IPv6 address without brackets contains several colons.
             Some((host, port)) if host.ends_with(']') || !host.contains(':') => match port.parse() {
                 Ok(port) => (host, Some(port)),
                 Err(_) => (entry.as_str(), None),
@@ -82,12 +82,12 @@ impl Entry {
     }
 }
 
-/// A host without the brackets of IPv6 and the dot at the end that a name can have.
+/// A host without the brackets of IPv6 and without a trailing dot.
 fn bare(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_lowercase()
 }
 
-/// Whether a host is this machine, which no proxy can reach.
+/// Whether a host is this machine, which a proxy cannot reach.
 fn is_own(host: &str) -> bool {
     let name = host == "localhost" || host.ends_with(".localhost");
     name || host.parse().is_ok_and(|address: IpAddr| address.is_loopback() || address.is_unspecified())

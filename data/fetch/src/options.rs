@@ -1,24 +1,24 @@
-//! What a caller of `fetch` can choose, is told on the way and gets in the end.
+//! Options, events and results of a fetch.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a dataset is fetched.
+/// Options of [`fetch`](crate::fetch).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// An address to download from instead of the source's own: a mirror. Size and checksum must be the same.
+    /// The address of a mirror, used instead of the source's addresses. Size and checksum must be the same.
     pub url: Option<String>,
-    /// Fetches even if the folder is there, and puts the new one in its place.
+    /// Whether to fetch although the folder exists, and to replace it.
     pub overwrite: bool,
-    /// Keeps the archive beside the folder.
+    /// Whether to keep the archive, beside the folder.
     pub keep_archive: bool,
-    /// Tries in a row, at each address, that bring nothing new before giving up; at least 1.
+    /// Number of consecutive tries without progress after which an address is given up; at least 1.
     pub tries: u32,
-    /// The wait before the second try; it doubles with each one that brings nothing, up to half a minute.
+    /// The wait before the second try. It doubles with each try without progress, up to 30 seconds.
     pub backoff: Duration,
-    /// Time to reach a server.
+    /// Timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// Time without a single byte after which a connection counts as cut.
+    /// Time without data after which a connection counts as lost.
     pub read_timeout: Duration,
 }
 
@@ -36,74 +36,74 @@ impl Default for FetchOptions {
     }
 }
 
-/// What `fetch` is doing. Amounts are bytes.
+/// The progress of [`fetch`](crate::fetch). Amounts are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A server is asked for the archive.
+    /// A request for the archive starts.
     Connecting {
         /// Its address.
         url: &'a str,
     },
-    /// A part of the archive came in. The first such event has what an earlier call left.
+    /// A part of the archive arrived. The first such event reports what an earlier call downloaded.
     Downloading {
         /// Bytes on disk.
         done: u64,
-        /// Bytes of the archive, if known.
+        /// Size of the archive, if known.
         total: Option<u64>,
     },
-    /// The checksum is computed.
+    /// The checksum is being computed.
     Verifying {
         /// Bytes read.
         done: u64,
-        /// Bytes of the archive.
+        /// Size of the archive.
         total: u64,
     },
-    /// The archive is unpacked.
+    /// The archive is being unpacked.
     Unpacking {
-        /// Bytes of the archive that were unpacked.
+        /// Bytes of the archive that are unpacked.
         done: u64,
-        /// Bytes of the archive.
+        /// Size of the archive.
         total: u64,
     },
-    /// What an earlier call left, or what came in so far, is of no use.
+    /// The download starts from the beginning, because the bytes on disk are unusable.
     StartingAnew {
         /// Why.
         reason: &'a str,
     },
-    /// Something went wrong that may pass.
+    /// A try failed, and another one follows.
     Retrying {
         /// What went wrong.
         reason: &'a str,
-        /// Number of the try that follows, counted from the last one that brought something.
+        /// Number of the next try, counted from the last one with progress.
         attempt: u32,
         /// The wait before it.
         wait: Duration,
     },
 }
 
-/// A dataset that is there.
+/// The result of [`fetch`](crate::fetch).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// Its folder.
+    /// The folder of the archive's content.
     pub folder: PathBuf,
-    /// What was done for it.
+    /// What was done.
     pub outcome: Outcome,
 }
 
-/// What `fetch` did.
+/// What [`fetch`](crate::fetch) did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing: the folder was there, complete.
+    /// Nothing: the complete folder existed.
     AlreadyThere,
-    /// The folder was unpacked.
+    /// It unpacked the folder.
     Unpacked {
-        /// Bytes that came over the network in this call.
+        /// Number of bytes downloaded by this call.
         downloaded: u64,
-        /// Files in the folder.
+        /// Number of files in the folder.
         files: u64,
-        /// Bytes in them.
+        /// Number of bytes in the files.
         bytes: u64,
-        /// The archive, where it was kept.
+        /// The archive, if it is kept.
         archive: Option<PathBuf>,
     },
 }

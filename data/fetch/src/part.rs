@@ -1,4 +1,4 @@
-//! The file of a download under way, and what is known of where it comes from.
+//! The file of a download in progress, and its origin.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use crate::FetchError;
 
-/// What the server said of the file whose first bytes are on disk.
+/// The properties that the server stated of the file whose first bytes are on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// The address it was asked for at.
+    /// The address of the request.
     pub(super) url: String,
-    /// Its version, by the server's own reckoning.
+    /// The `ETag`, a version of the file.
     pub(super) etag: Option<String>,
-    /// When it was last changed.
+    /// The time of its last change.
     pub(super) last_modified: Option<String>,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(super) total: Option<u64>,
 }
 
 impl Origin {
-    /// What `If-Range` can be asked with: a weak ETag says nothing about bytes, see RFC 9110, 13.1.5.
+    /// The validator for `If-Range`. A weak ETag is not allowed there (RFC 9110, 13.1.5).
     pub(super) fn validator(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         strong.or(self.last_modified.as_deref())
@@ -37,7 +37,7 @@ impl Origin {
         fields.iter().filter_map(|(name, value)| value.map(|value| format!("{name}: {value}\n"))).collect()
     }
 
-    /// Reads what [`Self::write`] wrote; what it does not understand is left out.
+    /// Parses the output of [`Self::write`]; ignores unknown lines.
     fn read(text: &str) -> Self {
         let mut origin = Self::default();
         for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
@@ -64,12 +64,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens or creates the file and keeps others out of it until this is dropped.
+    /// Opens or creates the file, and locks it until this value is dropped.
     pub(super) fn open(dir: &Path, archive: &str) -> Result<Self, FetchError> {
         let path = dir.join(format!("{archive}.part"));
         let origin_path = dir.join(format!("{archive}.part.origin"));
         let failed = |source| FetchError::Write { path: path.clone(), source };
-        // A link could lead out of the folder.
+        // A link may lead out of the folder.
         if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
             return Err(failed(std::io::Error::other("something that is no file is in the way")));
         }
@@ -77,7 +77,7 @@ impl Part {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { part: path }),
-            // Not every file system has locks.
+            // Some file systems do not support locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let length = file.metadata().map_err(failed)?.len();
@@ -85,7 +85,7 @@ impl Part {
         Ok(Self { path, origin_path, file, length, origin })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -95,12 +95,12 @@ impl Part {
         &self.file
     }
 
-    /// Bytes on disk.
+    /// Number of bytes on disk.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Its first bytes.
+    /// The first `count` bytes.
     pub(super) fn beginning(&self, count: usize) -> Result<Vec<u8>, FetchError> {
         let mut bytes = Vec::new();
         let mut file = &self.file;
@@ -110,12 +110,12 @@ impl Part {
         Ok(bytes)
     }
 
-    /// What is known of the file the bytes belong to.
+    /// The origin of the bytes.
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Notes where the bytes to come are from. Without `goes_on` those that are there are dropped.
+    /// Records the origin of the next bytes. Drops the existing bytes unless `goes_on`.
     pub(super) fn begin(&mut self, origin: Origin, goes_on: bool) -> Result<(), FetchError> {
         if !goes_on {
             self.clear()?;
@@ -128,10 +128,10 @@ impl Part {
         Ok(())
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         let written = self.file.seek(SeekFrom::Start(self.length)).and_then(|_| self.file.write_all(bytes));
-        // After an error some of them may be there; the length of the file then says how many.
+        // After an error, the file may contain some of them.
         self.length = match written {
             Ok(()) => self.length + bytes.len() as u64,
             Err(_) => self.file.metadata().map_or(self.length, |found| found.len()),
@@ -141,26 +141,27 @@ impl Part {
 
     /// Drops all bytes.
     pub(super) fn clear(&mut self) -> Result<(), FetchError> {
-        // The note goes first: bytes without one are compared by size and checksum alone, a note without its bytes is wrong.
+        // Remove the origin first: bytes without an origin are still checked by size and checksum, but an origin without its
+        // bytes is wrong.
         let _ = std::fs::remove_file(&self.origin_path);
         self.origin = Origin::default();
         self.length = 0;
         self.file.set_len(0).map_err(|source| self.failed(source))
     }
 
-    /// Has everything written through to the disk.
+    /// Flushes the file to the disk.
     pub(super) fn finish(&self) -> Result<(), FetchError> {
         self.file.sync_all().map_err(|source| self.failed(source))
     }
 
-    /// Removes it.
+    /// Removes the file and its origin.
     pub(super) fn remove(self) {
-        // What cannot be removed is found, and used, by the next call.
+        // If this fails, the next call uses the file.
         let _ = std::fs::remove_file(&self.path);
         let _ = std::fs::remove_file(&self.origin_path);
     }
 
-    /// Gives the file its final name.
+    /// Renames the file to its final name.
     pub(super) fn rename(self, to: &Path) -> Result<(), FetchError> {
         std::fs::rename(&self.path, to).map_err(|source| FetchError::Write { path: to.to_owned(), source })?;
         let _ = std::fs::remove_file(&self.origin_path);

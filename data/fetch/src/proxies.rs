@@ -1,11 +1,11 @@
-//! The proxies that the environment names, as other programs read it.
+//! The proxies of the environment.
 
 use ureq::Proxy;
 use ureq::http::Uri;
 
 use crate::no_proxy::NoProxy;
 
-/// A proxy, and the variable it is named in.
+/// A proxy, and the variable that names it.
 #[derive(Debug, Clone)]
 pub(super) struct NamedProxy {
     pub(super) proxy: Proxy,
@@ -13,19 +13,19 @@ pub(super) struct NamedProxy {
 }
 
 impl NamedProxy {
-    /// Whether it can be asked for an address as a whole; others make a connection that they do not look into.
+    /// Whether it accepts requests in absolute form. Other proxies tunnel connections.
     pub(super) fn understands_http(&self) -> bool {
         matches!(self.proxy.protocol(), ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https)
     }
 
-    /// Its address without name and password, for messages.
+    /// The address without name and password, for messages.
     pub(super) fn address(&self) -> String {
         let scheme = self.proxy.uri().scheme_str().unwrap_or("http");
         format!("{scheme}://{}:{}", self.proxy.host(), self.proxy.port())
     }
 }
 
-/// A variable whose value is no proxy's address. The value is left out: it can have a password.
+/// A variable whose value is not the address of a proxy. Messages omit the value, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadProxy {
     pub(super) variable: &'static str,
@@ -40,13 +40,13 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Those of this process.
+    /// The proxies of this process's environment.
     pub(super) fn of_environment() -> Self {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// A variable in small letters goes before the one in capitals, and a scheme's own before that of all. An empty one
-    /// counts as not set.
+    /// Lower case takes precedence over upper case, and the variable of a scheme over `all_proxy`. An empty variable counts as
+    /// unset.
     fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|&name| {
@@ -61,7 +61,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy to reach an address through, if any.
+    /// The proxy for an address, if any.
     pub(super) fn of(&self, uri: &Uri) -> Result<Option<NamedProxy>, BadProxy> {
         let secure = uri.scheme_str() == Some("https");
         let Some((variable, value)) = (if secure { &self.https } else { &self.http }) else { return Ok(None) };
@@ -77,7 +77,7 @@ impl Proxies {
     }
 }
 
-/// Whether an address names a host and, after a colon, a port.
+/// Whether an address has a host, and a valid port if there is a colon.
 pub(super) fn is_whole(uri: &Uri) -> bool {
     let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else { return false };
     let place = authority.as_str().rsplit('@').next().unwrap_or_default();

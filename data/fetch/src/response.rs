@@ -1,4 +1,4 @@
-//! What the headers of an answer say.
+//! The headers of an answer.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,15 +9,15 @@ use crate::part::Origin;
 /// The header `Content-Range` (RFC 9110, 14.4): `bytes 5-9/10`, with `*` for what is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ContentRange {
-    /// The first byte that follows; none follow an answer of 416.
+    /// Offset of the first byte; `None` for status 416.
     pub(super) first: Option<u64>,
-    /// The last byte that follows.
+    /// Offset of the last byte.
     pub(super) last: Option<u64>,
     /// Size of the whole file.
     pub(super) total: Option<u64>,
 }
 
-/// The content range of an answer, if it has one that can be understood.
+/// The content range of an answer, if it has a valid one.
 pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let (range, total) = text(headers, header::CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
     let total = if total == "*" { None } else { Some(total.parse().ok()?) };
@@ -31,29 +31,29 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
 }
 
 impl ContentRange {
-    /// Whether an answer with this range begins where it was asked to, and is as long as it says.
+    /// Whether the range starts at `offset` and matches the length of the content, if that is known.
     pub(super) fn starts_at(&self, offset: u64, length: Option<u64>) -> bool {
         let promised = self.first.zip(self.last).map(|(first, last)| last - first + 1);
         self.first == Some(offset) && length.is_none_or(|length| promised == Some(length))
     }
 }
 
-/// What an answer says of its file, whose size is known already.
+/// The properties of the file of an answer, given its size.
 pub(super) fn origin(url: &str, headers: &HeaderMap, total: Option<u64>) -> Origin {
     let value = |name| text(headers, name).map(str::to_owned);
     Origin { url: url.to_owned(), etag: value(header::ETAG), last_modified: value(header::LAST_MODIFIED), total }
 }
 
-/// Whether two answers of one address are of the same file, as far as they say.
+/// Whether two answers may be about the same file.
 pub(super) fn same_file(before: &Origin, now: &Origin) -> bool {
     let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
     let sizes_agree = before.total.is_none() || now.total.is_none() || before.total == now.total;
-    // Other addresses have other validators: there the size has to do, and the checksum in the end.
+    // Validators of different addresses are not comparable: the size must do, and finally the checksum.
     sizes_agree
         && (before.url != now.url || agree(&before.etag, &now.etag) && agree(&before.last_modified, &now.last_modified))
 }
 
-/// How long a busy server asks to wait: in seconds, or until a date (RFC 9110, 10.2.3).
+/// The wait that a server asks for, in seconds or until a date (RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = text(headers, header::RETRY_AFTER)?;
     match value.parse() {
@@ -62,7 +62,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     }
 }
 
-/// A date as headers have it (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Parses a date of a header (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn date(value: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = value.split([' ', ':']).collect();
@@ -80,13 +80,13 @@ fn date(value: &str) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
 }
 
-/// The kind of an answer's content, as the server sees it, without its parameters.
+/// The content type of an answer, without parameters.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     let value = text(headers, header::CONTENT_TYPE)?.split(';').next()?.trim().to_lowercase();
     (!value.is_empty()).then_some(value)
 }
 
-/// Whether content of a kind is for people or programs to read, and never a part of an archive.
+/// Whether content of this type is a page or a message, and never a part of an archive.
 pub(super) fn is_page(content_type: &str) -> bool {
     matches!(content_type, "text/html" | "application/xhtml+xml" | "application/json")
 }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn waits_are_seconds_or_dates() {
-        // RFC 9110, 5.6.7; the number is what `date -d` says of it.
+        // The example of RFC 9110, 5.6.7; `date -d` gives the number.
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
         let wait = |value: &str| {
             let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! From a name to a folder.
+//! Fetches an archive: download, checksum, unpacking.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,13 +11,13 @@ use crate::folder::{install, lacks};
 use crate::part::Part;
 use crate::{Event, FetchError, FetchOptions, Fetched, Outcome, Source};
 
-/// Downloads a dataset to `dir`, compares its checksum and unpacks it there, to `dir/source.folder`.
+/// Downloads the archive of `source` to `dir`, verifies its checksum, and unpacks it to `dir/source.folder`.
 ///
-/// A folder that is there and complete is left as it is. An archive that is there already, under its own name, is used
-/// instead of a download, and kept. After an error or a kill, the next call goes on with what came in.
+/// A complete folder that exists is not changed. An archive in `dir` with the name [`Source::file_name`] is used instead of a
+/// download, and kept. After an error or a kill, the next call resumes the download. `progress` receives the events.
 ///
 /// # Errors
-/// See [`FetchError`]. After each of them the folder is complete, or as it was.
+/// See [`FetchError`]. After an error, the folder is complete or unchanged.
 pub fn fetch(
     source: &Source,
     dir: &Path,
@@ -44,7 +44,7 @@ pub fn fetch(
     let outcome = match got {
         Ok(outcome) => outcome,
         Err(error) => {
-            // Of an archive that cannot be used, as of one of which nothing came, nothing is kept.
+            // Remove an unusable archive, and an empty part.
             let useless = matches!(
                 error,
                 FetchError::Checksum { .. }
@@ -65,7 +65,7 @@ pub fn fetch(
     Ok(Fetched { folder, outcome })
 }
 
-/// Uses an archive that was there.
+/// Unpacks the archive that is already in `dir`.
 fn from_given(
     source: &Source,
     dir: &Path,
@@ -90,7 +90,7 @@ fn from_given(
     Ok(Outcome::Unpacked { downloaded: 0, files: contents.files, bytes: contents.bytes, archive })
 }
 
-/// Downloads the archive, or the rest of it, and uses that.
+/// Downloads the archive, or the rest of it, and unpacks it.
 fn from_network(
     source: &Source,
     dir: &Path,

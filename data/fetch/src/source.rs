@@ -1,51 +1,51 @@
-//! What is fetched: an archive, and how to know that it arrived.
+//! The description of an archive to fetch.
 
-/// An archive on the network and what it unpacks to.
+/// An archive on the network, and the folder that it unpacks to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Name of the dataset.
+    /// A name for messages.
     pub name: String,
-    /// Addresses of the archive, tried in this order.
+    /// Addresses of the archive, in the order in which they are tried.
     pub urls: Vec<String>,
-    /// Name of the archive on disk: a plain file name.
+    /// File name of the archive on disk, without folders.
     pub file_name: String,
-    /// Form of the archive.
+    /// Format of the archive.
     pub format: ArchiveFormat,
     /// Size of the archive in bytes, if it is known.
     pub size: Option<u64>,
-    /// MD5 of the archive, in hexadecimal. It guards against damage, not against an attacker who can make MD5 collide.
+    /// MD5 checksum of the archive, in hexadecimal. It detects damage, but not an attacker who constructs MD5 collisions.
     pub md5: String,
-    /// The one folder of the archive that is wanted: a plain folder name.
+    /// The top-level folder of the archive that is unpacked. Everything else in the archive is discarded.
     pub folder: String,
-    /// Files that a complete folder has.
+    /// Files that a complete folder contains.
     pub files: Vec<ExpectedFile>,
-    /// What unpacking may produce at most.
+    /// Limits on what is unpacked.
     pub limits: Limits,
 }
 
-/// A file that a complete dataset has.
+/// A file that a complete folder contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedFile {
-    /// Path in the dataset's folder, with `/` between its parts.
+    /// Path relative to the folder, with `/` as the separator.
     pub path: String,
-    /// Size in bytes, where the format fixes it.
+    /// Size in bytes, if it is fixed.
     pub size: Option<u64>,
 }
 
-/// How an archive is packed.
+/// The format of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveFormat {
-    /// A tar file, compressed by gzip.
+    /// A tar archive compressed with gzip.
     TarGz,
-    /// A zip file.
+    /// A zip archive.
     Zip,
 }
 
-/// What unpacking may produce at most: an archive that wants more is a bomb, or not what it should be.
+/// Limits on what is unpacked. An archive that exceeds them is a decompression bomb, or the wrong one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Files and folders.
+    /// Number of files and folders.
     pub entries: u64,
-    /// Bytes of all files.
+    /// Number of bytes of all files.
     pub bytes: u64,
 }

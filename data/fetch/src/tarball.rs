@@ -1,4 +1,4 @@
-//! Entries of a compressed tar file.
+//! Reads the entries of a compressed tar archive.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -10,10 +10,10 @@ use tar::EntryType;
 use crate::archive::Unpacker;
 use crate::{Event, FetchError};
 
-/// What a tar file needs beside the bytes of its files: a header, some more for a long name, and padding.
+/// The most bytes per entry besides the content of files: a header, headers for a long name, and padding.
 const OVERHEAD_PER_ENTRY: u64 = 4096;
 
-/// Hands all entries over.
+/// Passes all entries to `into`.
 pub(super) fn unpack(
     mut archive: &File,
     into: &mut Unpacker<'_>,
@@ -25,7 +25,7 @@ pub(super) fn unpack(
     let limits = into.limits();
     let most = limits.bytes + limits.entries * OVERHEAD_PER_ENTRY + (1 << 20);
     let (packed, unpacked) = (Cell::new(0), Cell::new(0));
-    // What is unpacked in memory, as the names of the entries are, counts too.
+    // The limit includes what is decompressed into memory only, as long names.
     let stream = GzDecoder::new(Counted { reader: archive, count: &packed }).take(most + 1);
     let mut tar = tar::Archive::new(Counted { reader: stream, count: &unpacked });
     let result = entries(&mut tar, into, || progress(Event::Unpacking { done: packed.get().min(total), total }));
@@ -33,7 +33,7 @@ pub(super) fn unpack(
         return Err(into.too_large(limits.bytes, "bytes"));
     }
     result?;
-    // The checksum of the compression stands at the very end.
+    // Read to the end, where gzip stores its checksum.
     std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| unreadable(into, error))?;
     if unpacked.get() > most {
         return Err(into.too_large(limits.bytes, "bytes"));
@@ -53,10 +53,10 @@ fn entries<R: Read>(tar: &mut tar::Archive<R>, into: &mut Unpacker<'_>, step: im
         };
         step();
         match entry.header().entry_type() {
-            // Notes for all entries, of which none is needed.
+            // Attributes of all entries; none of them matters here.
             EntryType::XGlobalHeader => {}
             EntryType::Directory => into.folder(&name)?,
-            // So the first tar wrote folders.
+            // The original tar format stores folders this way.
             EntryType::Regular if name.ends_with('/') && entry.size() == 0 => into.folder(&name)?,
             EntryType::Regular | EntryType::Continuous => {
                 let size = entry.size();
@@ -69,7 +69,7 @@ fn entries<R: Read>(tar: &mut tar::Archive<R>, into: &mut Unpacker<'_>, step: im
     Ok(())
 }
 
-/// A reader that counts.
+/// A reader that counts bytes.
 struct Counted<'a, R> {
     reader: R,
     count: &'a Cell<u64>,
@@ -83,7 +83,7 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// A reader that reports.
+/// A reader that reports progress before each read.
 struct Watched<'a, R, F> {
     reader: R,
     step: &'a F,

@@ -1,4 +1,4 @@
-//! Entries of a zip file.
+//! Reads the entries of a zip archive.
 
 use std::fs::File;
 use std::io::{BufReader, Seek};
@@ -8,13 +8,13 @@ use zip::ZipArchive;
 use crate::archive::Unpacker;
 use crate::{Event, FetchError};
 
-/// The bits of a Unix mode that say what an entry is.
+/// The bits of a Unix mode that contain the type of an entry.
 const KIND: u32 = 0o170_000;
 const PLAIN_FILE: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
 
-/// Hands all entries over.
+/// Passes all entries to `into`.
 pub(super) fn unpack(
     mut archive: &File,
     into: &mut Unpacker<'_>,

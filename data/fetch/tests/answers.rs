@@ -70,17 +70,19 @@ fn what_is_no_archive_is_named_and_not_kept() {
 #[test]
 fn an_empty_answer_without_a_length_is_a_cut_unless_its_end_is_marked() {
     for (chunked, requests) in [(true, 1), (false, 3)] {
-        let (server, source, _) = serve(move |_, _, _| match chunked {
-            true => {
+        let (server, source, _) = serve(move |_, _, _| {
+            if chunked {
                 Answer::new("200 OK", b"0\r\n\r\n").without("Content-Length").header("Transfer-Encoding", "chunked")
+            } else {
+                Answer::new("200 OK", b"").without("Content-Length")
             }
-            false => Answer::new("200 OK", b"").without("Content-Length"),
         });
         let place = Place::new();
         let error = place.fetch(&source, &hasty()).unwrap_err();
-        match chunked {
-            true => assert_eq!(found(&error), "nothing"),
-            false => assert!(matches!(error, FetchError::Unreachable { .. }), "{error}"),
+        if chunked {
+            assert_eq!(found(&error), "nothing");
+        } else {
+            assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
         }
         assert_eq!((place.files(), server.requests().len()), (Vec::new(), requests));
     }
@@ -132,11 +134,14 @@ fn where_a_redirect_leads_is_said() {
 fn a_page_does_not_cost_the_part() {
     let range = |content: &[u8]| format!("bytes 1000-{}/{}", 999 + LOGIN.len(), content.len());
     for partial in [false, true] {
-        let (server, source, archive) = serve(move |_, _, content| match partial {
-            false => Answer::new("200 OK", LOGIN),
-            true => Answer::new("206 Partial Content", LOGIN)
-                .header("Content-Range", range(content))
-                .header("Content-Type", "text/html"),
+        let (server, source, archive) = serve(move |_, _, content| {
+            if partial {
+                Answer::new("206 Partial Content", LOGIN)
+                    .header("Content-Range", range(content))
+                    .header("Content-Type", "text/html")
+            } else {
+                Answer::new("200 OK", LOGIN)
+            }
         });
         let place = Place::new();
         place.write("toy.tar.gz.part", &archive[..1000]);

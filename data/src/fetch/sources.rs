@@ -1,18 +1,18 @@
-//! Where the datasets come from, and how to know that they arrived.
+//! The sources of the datasets.
 
 use qare_fetch::{ArchiveFormat, ExpectedFile, FetchError, Limits, Source};
 
-/// The datasets that [`source`] knows an archive of.
+/// The names of the datasets that can be downloaded.
 pub const DOWNLOADABLE: [&str; 5] = ["cifar10", "cifar100", "supercifar100", "stl10", "tiny"];
 
-/// Where a dataset comes from.
+/// The source of a dataset.
 ///
 /// # Errors
-/// [`FetchError::NotDownloadable`] for a dataset that has to be had otherwise, with how; [`FetchError::UnknownDataset`].
+/// [`FetchError::NotDownloadable`] for a dataset that is not downloaded, with advice; [`FetchError::UnknownDataset`].
 pub fn source(dataset: &str) -> Result<Source, FetchError> {
     match dataset {
         "cifar10" => Ok(cifar10()),
-        // Coarse and fine labels come in the same files.
+        // The files contain both kinds of labels.
         "cifar100" | "supercifar100" => Ok(cifar100(dataset)),
         "stl10" => Ok(stl10()),
         "tiny" => Ok(tiny()),
@@ -23,7 +23,7 @@ pub fn source(dataset: &str) -> Result<Source, FetchError> {
     }
 }
 
-/// How to get a dataset that is not fetched.
+/// How to get a dataset that is not downloaded.
 fn otherwise(dataset: &str) -> Option<&'static str> {
     match dataset {
         "slim" => Some(
@@ -37,7 +37,7 @@ fn otherwise(dataset: &str) -> Option<&'static str> {
     }
 }
 
-/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>, which sends on to the second address.
+/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>, which redirects to the second address.
 fn cifar10() -> Source {
     let batches = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
     Source {
@@ -79,7 +79,7 @@ fn cifar100(name: &str) -> Source {
     }
 }
 
-/// <https://cs.stanford.edu/~acoates/stl10/>. The authors publish no checksum; this is the one torchvision compares with.
+/// <https://cs.stanford.edu/~acoates/stl10/>. The authors publish no checksum; this is torchvision's.
 fn stl10() -> Source {
     let image = 3 * 96 * 96;
     Source {
@@ -104,8 +104,8 @@ fn stl10() -> Source {
     }
 }
 
-/// Tiny ImageNet of Stanford's course CS231n. The course publishes no checksum; this is the one in common use, of Avalanche
-/// (`avalanche/benchmarks/datasets/tiny_imagenet`) and others.
+/// Tiny ImageNet of Stanford's course CS231n. The course publishes no checksum; this is Avalanche's
+/// (`avalanche/benchmarks/datasets/tiny_imagenet`).
 fn tiny() -> Source {
     Source {
         name: "tiny".to_owned(),

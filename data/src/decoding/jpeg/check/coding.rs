@@ -1,7 +1,7 @@
 //! The entropy coding of a scan, and whether everything is there to decode it.
 
 use super::Stop;
-use super::entropy::{Share, Mcu};
+use super::entropy::{Mcu, Share};
 use super::frame::{Frame, Process};
 use super::headers::Headers;
 use super::huffman_table::TableBytes;
