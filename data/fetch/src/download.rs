@@ -14,7 +14,7 @@ use crate::part::Part;
 use crate::proxies::{Proxies, is_whole};
 use crate::{Event, FetchError, FetchOptions, Source};
 
-/// The longest wait between two tries. If a server asks for a longer one, the download fails.
+/// The longest wait between two tries. If a server asks for a longer one, its address is given up.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A download in progress.
