@@ -196,8 +196,8 @@ impl<'a> Download<'a> {
 fn address_problem(url: &str) -> Option<String> {
     match url.parse::<Uri>() {
         Err(error) => Some(error.to_string()),
-        Ok(uri) if !matches!(uri.scheme_str(), Some("https" | "http")) => Some("it is no web address".to_owned()),
-        Ok(uri) if !is_whole(&uri) => Some("it has no host, or a port that is none".to_owned()),
+        Ok(uri) if !matches!(uri.scheme_str(), Some("https" | "http")) => Some("it is not a web address".to_owned()),
+        Ok(uri) if !is_whole(&uri) => Some("it has no host, or an invalid port".to_owned()),
         Ok(_) => None,
     }
 }

@@ -88,9 +88,13 @@ pub(super) fn describe(error: &Error, options: &FetchOptions) -> String {
         Error::Timeout(Timeout::Connect) => format!("there was no connection within {:?}", options.connect_timeout),
         Error::Timeout(_) => format!("nothing came for {:?}", options.read_timeout),
         Error::TooManyRedirects => "it leads from one address to another without end".to_owned(),
-        Error::BadUri(problem) => format!("it is, or leads to, no web address ({problem})"),
-        Error::Protocol(problem) if is_bad_location(problem) => format!("it leads to no web address ({problem})"),
-        Error::Protocol(problem) => format!("the answer is no HTTP ({problem})"),
+        Error::BadUri(problem) => {
+            format!("it is not a web address, or redirects to something that is not one ({problem})")
+        }
+        Error::Protocol(problem) if is_bad_location(problem) => {
+            format!("it redirects to something that is not a web address ({problem})")
+        }
+        Error::Protocol(problem) => format!("the answer is not HTTP ({problem})"),
         Error::Io(error) if error.kind() == ErrorKind::InvalidData => encryption(&error.to_string()),
         Error::Rustls(error) => encryption(&error.to_string()),
         Error::Tls(problem) => encryption(problem),
@@ -144,7 +148,7 @@ impl ProxyFailure {
     pub(super) fn bad(bad: BadProxy) -> Self {
         let variable = bad.variable;
         let problem = format!(
-            "the value of {variable} is no proxy's address, expected http://HOST:PORT or http://NAME:PASSWORD@HOST:PORT, with \
+            "the value of {variable} is not the address of a proxy, expected http://HOST:PORT or http://NAME:PASSWORD@HOST:PORT, with \
              %40 for an @ in the password and the like"
         );
         Self { variable, problem, hope: Hope::None }

@@ -71,7 +71,7 @@ impl Part {
         let failed = |source| FetchError::Write { path: path.clone(), source };
         // A link may lead out of the folder.
         if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return Err(failed(std::io::Error::other("something that is no file is in the way")));
+            return Err(failed(std::io::Error::other("something that is not a file is in the way")));
         }
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;

@@ -112,7 +112,7 @@ fn redirects_that_lead_nowhere_are_not_asked_for_twice() {
 #[test]
 fn a_server_of_something_else_is_not_asked_twice() {
     for (scheme, greeting, problem) in [
-        ("http", "220 mail.test ESMTP ready\r\n\r\n", "no HTTP"),
+        ("http", "220 mail.test ESMTP ready\r\n\r\n", "not HTTP"),
         ("https", "HTTP/1.1 400 Bad Request\r\n\r\n", "the encrypted connection failed"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

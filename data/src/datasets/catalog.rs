@@ -71,7 +71,7 @@ impl Catalog {
         for class in folder.folders.iter().filter(|class| class.count == 0) {
             let others: Vec<String> = class.all().iter().flat_map(|folder| &folder.other_images).cloned().collect();
             self.notes.push(if others.is_empty() {
-                format!("the folder {} has no images and is no class", class.path)
+                format!("the folder {} has no images and is not a class", class.path)
             } else {
                 let number = counted(others.len(), "file");
                 format!("the class {} is left out: its {number} ({}) are not read", class.path, by_extension(&others))

@@ -33,7 +33,7 @@ pub(crate) fn decode(root: &Path, entry: &Entry, how: Decoding, out: &mut [u8]) 
     let cannot = |error: std::io::Error| bad(format!("it cannot be read: {error}"));
     let metadata = fs::metadata(&path).map_err(cannot)?;
     if !metadata.is_file() {
-        return Err(bad("it is no file".into()));
+        return Err(bad("it is not a file".into()));
     }
     if metadata.len() > how.max_pixels.saturating_mul(WIDEST).max(SMALL) {
         return Err(bad(format!(

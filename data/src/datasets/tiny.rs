@@ -140,7 +140,7 @@ fn in_order(catalog: &mut Catalog, listed: &[String], folders: Vec<String>) -> V
         let path = catalog.root.join("train").join(folder);
         catalog.problem(
             path,
-            "the folder is no class of wnids.txt".to_owned(),
+            "the folder is not a class of wnids.txt".to_owned(),
             "a class of wnids.txt; add or remove it",
         );
     }
@@ -148,7 +148,7 @@ fn in_order(catalog: &mut Catalog, listed: &[String], folders: Vec<String>) -> V
         let missing = listed.len() - wnids.len();
         catalog
             .notes
-            .push(format!("of the {} classes of wnids.txt, {missing} without a folder in train/", listed.len()));
+            .push(format!("{missing} of the {} classes of wnids.txt without a folder in train/", listed.len()));
     }
     wnids
 }

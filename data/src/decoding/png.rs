@@ -53,7 +53,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String
         }
     }
     if left.get() <= LOOKED_AT && reader.next_row().is_err() && is_damaged(&compressed) {
-        return Err("its pixels are damaged: the checksum does not fit".into());
+        return Err("its pixels are damaged: the checksum does not match".into());
     }
     let image = match color {
         ColorType::Grayscale => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
@@ -137,7 +137,7 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
             let data = rest.get(..length).ok_or_else(|| cut_off(bytes))?;
             let crc = rest.get(length..length + 4).ok_or_else(|| cut_off(bytes))?;
             if crc != checksum(&name, data).to_be_bytes() {
-                return Err(format!("its chunk {} is damaged: the checksum does not fit", name.escape_ascii()));
+                return Err(format!("its chunk {} is damaged: the checksum does not match", name.escape_ascii()));
             }
             match &name {
                 // Only the first header, whose size is checked.

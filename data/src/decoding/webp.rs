@@ -37,7 +37,7 @@ pub(crate) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     };
     let has = |name: &[u8; 4]| names.contains(&&name[..]);
     if flags & RESERVED != 0 || (flags & ANIMATED != 0) != has(b"ANMF") {
-        return Err(format!("the flags of the WebP data ({flags:#04x}) do not fit its chunks"));
+        return Err(format!("the flags of the WebP data ({flags:#04x}) do not match its chunks"));
     }
     let there = ANNOUNCED.iter().filter(|(_, name)| has(name)).fold(0, |bits, (bit, _)| bits | bit);
     let all = ANNOUNCED.iter().fold(0, |bits, (bit, _)| bits | bit);

@@ -74,7 +74,7 @@ pub(super) fn alike(classes: &[&Folder]) -> Option<String> {
     let inside = names_in(first);
     (same && inside.len() > 1).then(|| {
         format!(
-            "{} and {} hold the same folders ({}): the outer ones are taken for the classes, the inner ones are not told apart",
+            "{} and {} hold the same folders ({}): the outer ones are taken for the classes, and the inner ones are not distinguished",
             first.shown(),
             second.shown(),
             inside.iter().take(5).copied().collect::<Vec<_>>().join(", ")

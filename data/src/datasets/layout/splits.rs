@@ -121,10 +121,10 @@ pub(super) fn among_others<'a>(
     }
     let names: Vec<&Folder> = splits.iter().map(|(folder, _)| *folder).collect();
     let problem = format!(
-        "{} named like {}, but beside {} what is not: {}",
+        "{} named like {}, but the folders beside {} are not: {}",
         shown(&names) + if names.len() == 1 { " is" } else { " are" },
         if names.len() == 1 { "a split" } else { "splits" },
-        if names.len() == 1 { "it is" } else { "them is" },
+        if names.len() == 1 { "it" } else { "them" },
         shown(&others)
     );
     Err(Doubt { path: at.path.clone(), problem, expected: SPLITS })

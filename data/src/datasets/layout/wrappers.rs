@@ -20,7 +20,7 @@ pub(super) fn inside_wrappers<'a>(root: &'a Folder, notes: &mut Vec<String>) -> 
         at = inner;
     }
     if at.path != root.path {
-        notes.push(format!("all images are in {}: what is inside counts", at.shown()));
+        notes.push(format!("all images are in {}, which is taken for the dataset's folder", at.shown()));
     }
     at
 }

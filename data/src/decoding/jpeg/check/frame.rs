@@ -91,7 +91,7 @@ impl Frame {
         }
         let (across, down) = (self.most_across(), self.most_down());
         if self.components.iter().any(|each| across % each.across != 0 || down % each.down != 0) {
-            return Err(Stop::Broken("its sampling factors are no multiples of each other"));
+            return Err(Stop::Broken("its sampling factors are not multiples of each other"));
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ impl<'a> Headers<'a> {
                 }
                 0x01 | 0xd0..=0xd7 => {}
                 0xc5..=0xcf => return Err(Stop::Broken("its kind of coding is not supported")),
-                _ => return Err(Stop::Broken("it has a marker that nobody knows")),
+                _ => return Err(Stop::Broken("it has an unknown marker")),
             }
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<(), Stop> {
         let marker = reader.next_marker()?;
         match marker {
             0xc8 | 0xd0..=0xd9 | 0xf0..=0xfd => {}
-            ..0xc0 | 0xff => return Err(Stop::Broken("it has a marker that nobody knows")),
+            ..0xc0 | 0xff => return Err(Stop::Broken("it has an unknown marker")),
             _ => {
                 let length = usize::from(reader.pair()?);
                 let segment = reader.take(length.saturating_sub(2))?;

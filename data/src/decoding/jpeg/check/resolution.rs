@@ -38,7 +38,7 @@ pub(super) fn check(exif: &[u8]) -> Result<(), Stop> {
         },
         _ => false,
     };
-    (!stumbles).then_some(()).ok_or(Stop::Broken("the resolution in its Exif data is no number"))
+    (!stumbles).then_some(()).ok_or(Stop::Broken("the resolution in its Exif data is not a number"))
 }
 
 impl<'a> Directory<'a> {
