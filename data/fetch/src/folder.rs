@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::archive::{Contents, unpack};
+use crate::archive::unpack;
+use crate::unpacker::Contents;
 use crate::{Event, FetchError, Source};
 
 /// The first expected file that a folder lacks, as a message; `None` if the folder is complete.

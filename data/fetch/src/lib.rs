@@ -51,6 +51,7 @@ mod response;
 mod run;
 mod source;
 mod tarball;
+mod unpacker;
 mod zipped;
 
 pub use error::FetchError;

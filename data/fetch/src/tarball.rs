@@ -7,7 +7,7 @@ use std::io::{Read, Seek};
 use flate2::read::GzDecoder;
 use tar::EntryType;
 
-use crate::archive::Unpacker;
+use crate::unpacker::Unpacker;
 use crate::{Event, FetchError};
 
 /// The most bytes per entry besides the content of files: a header, headers for a long name, and padding.

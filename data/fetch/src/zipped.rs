@@ -5,7 +5,7 @@ use std::io::{BufReader, Seek};
 
 use zip::ZipArchive;
 
-use crate::archive::Unpacker;
+use crate::unpacker::Unpacker;
 use crate::{Event, FetchError};
 
 /// The bits of a Unix mode that contain the type of an entry.

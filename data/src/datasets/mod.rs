@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod cifar;
 pub mod cifar10;
 pub mod cifar100;
+mod cifar_files;
 mod cifar_pickle;
 pub(crate) mod class_folders;
 pub mod folder;

@@ -44,7 +44,7 @@ fn decoding(bytes: &[u8]) -> Result<(), Stop> {
     let mut reader = Reader::new(bytes);
     let mut headers = Headers::default();
     let scan = headers.first_scan(&mut reader)?;
-    let several = coding::frame(&headers)?.in_several_scans(&scan);
+    let several = coding::frame(&headers)?.in_several_scans(scan.parts.len());
     let mut coding = Coding::new(&scan, &mut headers)?;
     if !several {
         return single_scan(reader, &headers, &coding);

@@ -2,7 +2,6 @@
 
 use super::Stop;
 use super::reader::Reader;
-use super::scan::Scan;
 
 /// The smallest side that is too long for libjpeg.
 const TOO_LONG: u16 = 65501;
@@ -71,9 +70,9 @@ impl Frame {
         Ok(Self { process, arithmetic, width, height, components })
     }
 
-    /// Whether there is more than one scan, given the first.
-    pub(super) fn in_several_scans(&self, first: &Scan) -> bool {
-        first.parts.len() < self.components.len() || self.process == Process::Progressive
+    /// Whether there is more than one scan, given the number of components of the first.
+    pub(super) fn in_several_scans(&self, components: usize) -> bool {
+        components < self.components.len() || self.process == Process::Progressive
     }
 
     pub(super) fn most_across(&self) -> u8 {
