@@ -1,11 +1,11 @@
-//! Random draws as a function of what they are for.
+//! Random numbers as a function of their purpose.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 const SQRT_3: f32 = 1.732_050_8;
 
-/// What a draw is for. Draws of different purposes are independent of each other.
+/// The purpose of a draw. Draws with different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -13,31 +13,31 @@ pub enum Purpose {
     Shuffle = 1,
     /// The augmentation of one view of one image.
     View = 2,
-    /// Which images are held out of a training set.
+    /// The images that are held out of a training set.
     HeldOut = 3,
-    /// The picture of one image of a drawn dataset.
+    /// One image of a drawn dataset.
     Picture = 4,
     /// The order of the images in an epoch of a linear probe.
     Probe = 5,
-    /// What features are matched with, of a batch.
+    /// The samples of a prior that the features of a batch are matched with.
     Prior = 6,
-    /// The centres that a clustering starts from.
+    /// The initial centres of a clustering.
     Clusters = 7,
-    /// Which images are a part of a set.
+    /// The images of a subset.
     Part = 8,
 }
 
-/// A stream of random numbers that depends on (seed, purpose, epoch, image index, view) and on nothing else.
+/// A stream of random numbers that is a function of (seed, purpose, epoch, image index, view).
 ///
-/// The five values are key and stream number of a ChaCha generator with eight rounds, so different values give
-/// independent streams, on every platform the same ones.
+/// The five values are the key and the stream number of ChaCha8, so different values give independent streams, and every
+/// platform gives the same ones.
 #[derive(Clone, Debug)]
 pub struct Draw {
     generator: ChaCha8Rng,
 }
 
 impl Draw {
-    /// The stream for these values. Pass 0 for what does not apply.
+    /// The stream for these values. Pass 0 for a value that does not apply.
     pub fn new(seed: u64, purpose: Purpose, epoch: u64, index: u64, view: u64) -> Self {
         let mut key = [0; 32];
         for (bytes, value) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {
@@ -63,7 +63,7 @@ impl Draw {
         self.unit() < probability
     }
 
-    /// Uniform in `0..bound` (the bias is below bound / 2⁶⁴).
+    /// Uniform in `0..bound`, with a bias below `bound` / 2⁶⁴.
     ///
     /// # Panics
     /// If `bound` is zero.
@@ -72,15 +72,15 @@ impl Draw {
         ((self.generator.next_u64() as u128 * bound as u128) >> 64) as usize
     }
 
-    /// Roughly normal with mean 0 and standard deviation 1, never beyond ±2√3: the sum of four uniform numbers. Unlike
-    /// a true normal draw it needs no function whose last digit depends on the platform.
+    /// Approximately normal with mean 0 and standard deviation 1, within ±2√3: the scaled sum of four uniform numbers. Unlike a
+    /// normal draw it needs no function whose last digit depends on the platform.
     pub fn bell(&mut self) -> f32 {
         let bits = self.generator.next_u64();
         let sum: u32 = (0..4).map(|quarter| (bits >> (16 * quarter)) as u32 & 0xffff).sum();
         (sum as f32 / 65535.0 - 2.0) * SQRT_3
     }
 
-    /// Puts the items in random order, every order equally likely (Fisher–Yates).
+    /// Shuffles the items (Fisher–Yates); every order is equally likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_numbers_never_change() {
-        // A run must be repeatable with later versions of this crate.
+        // Later versions of this crate must repeat a run.
         let mut draw = Draw::new(7, Purpose::View, 1, 2, 3);
         let numbers: Vec<usize> = (0..4).map(|_| draw.below(1000)).collect();
         assert_eq!(numbers, NUMBERS);

@@ -1,44 +1,44 @@
-//! What can be wrong with a dataset on disk, or with a call to this crate.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
-/// An error of this crate: what went wrong, where, what was expected and what to do about it.
+/// An error of this crate. Messages say what is wrong, where, what is expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A name that is no dataset's.
+    /// The name of no dataset.
     #[error("unknown dataset `{name}`; known datasets: {known}")]
     UnknownDataset {
         /// The name as given.
         name: String,
-        /// The names that are understood, separated by commas.
+        /// The known names, separated by commas.
         known: String,
     },
 
-    /// A dataset that lives in files was asked for without a folder.
+    /// [`LoadOptions::dir`](crate::LoadOptions::dir) is missing for a dataset that is read from files.
     #[error("dataset `{dataset}` is read from files: name the folder that holds `{folder}` ({advice})")]
     FolderNeeded {
         /// The dataset's name.
         dataset: &'static str,
-        /// The folder its archive unpacks to.
+        /// The folder that its archive unpacks to.
         folder: &'static str,
-        /// Where to get it.
+        /// Advice on where to get it.
         advice: &'static str,
     },
 
-    /// A folder was given, but the dataset is not in it.
+    /// The folder does not contain the dataset.
     #[error("dataset `{dataset}` is not in {}: expected {expected} ({advice})", dir.display())]
     NotFound {
         /// The dataset's name.
         dataset: &'static str,
         /// The folder that was searched.
         dir: PathBuf,
-        /// The files or folders that were looked for.
+        /// The files or folders that are expected.
         expected: &'static str,
-        /// Where to get them.
+        /// Advice on where to get them.
         advice: &'static str,
     },
 
-    /// One of the files of a dataset is not there.
+    /// A file of a dataset is missing.
     #[error("{} is missing: {expected}; unpack the archive again", path.display())]
     MissingFile {
         /// The file.
@@ -47,16 +47,16 @@ pub enum DataError {
         expected: &'static str,
     },
 
-    /// The operating system could not read a file.
+    /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 
-    /// A file that is too short or too long.
+    /// A file has the wrong size.
     #[error(
         "{} has the wrong size: {found} bytes, expected {expected} ({form}); {} at byte offset {}; download or unpack it again",
         path.display(),
@@ -68,13 +68,13 @@ pub enum DataError {
         path: PathBuf,
         /// Its size in bytes.
         found: u64,
-        /// The size it must have, in bytes.
+        /// The expected size in bytes.
         expected: u64,
-        /// How the expected size comes about.
+        /// The content that the expected size follows from.
         form: String,
     },
 
-    /// A label that is no class's.
+    /// A label in a file is out of range.
     #[error(
         "{}: bad label {found} at byte offset {offset} (record {record}), expected {first} to {last}; the file is damaged, download it again",
         path.display()
@@ -82,19 +82,19 @@ pub enum DataError {
     BadLabel {
         /// The file.
         path: PathBuf,
-        /// Where the label stands, in bytes from the start of the file.
+        /// Byte offset of the label in the file.
         offset: u64,
-        /// The record's number in the file, from 0.
+        /// Index of the record in the file, from 0.
         record: usize,
         /// The value found.
         found: u64,
-        /// The smallest label there is.
+        /// The smallest valid label.
         first: u64,
-        /// The largest label there is.
+        /// The largest valid label.
         last: u64,
     },
 
-    /// A pickle that is damaged, or is not the pickle that belongs there.
+    /// A pickle is damaged, or has other content than the archive's.
     #[error(
         "{}: {problem}; expected a file of the python version of {dataset} as its archive has it, download it again",
         path.display()
@@ -104,71 +104,71 @@ pub enum DataError {
         dataset: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, with the byte offset or record where there is one.
+        /// What is wrong, with the byte offset or the record if there is one.
         problem: String,
     },
 
-    /// A text file of a dataset (a list of classes, the labels of images) that does not say what it should.
+    /// A text file of a dataset, such as a list of classes or labels, has the wrong content.
     #[error("{}{}: {problem}; expected {expected}", path.display(), if *line > 0 { format!(", line {line}") } else { String::new() })]
     BadList {
         /// The file.
         path: PathBuf,
-        /// The line, from 1, or 0 if it is about the whole file.
+        /// The line, from 1; 0 stands for the whole file.
         line: usize,
         /// What is wrong.
         problem: String,
-        /// What the file should say.
+        /// The expected content.
         expected: &'static str,
     },
 
-    /// An image file that cannot be decoded.
+    /// An image file cannot be decoded.
     #[error("{}: broken image: {problem}; replace or delete it, or go on without it (--skip-broken)", path.display())]
     BadImage {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The message of the decoder.
         problem: String,
     },
 
-    /// Several image files that cannot be decoded.
+    /// Several image files cannot be decoded.
     #[error(
         "{} broken images; replace or delete them, or go on without them (--skip-broken):{}",
         first.len() + more,
         broken_list(first, *more)
     )]
     BadImages {
-        /// The first of them, and what the decoder said.
+        /// The first files, and the message of the decoder for each.
         first: Vec<(PathBuf, String)>,
-        /// How many more there are.
+        /// The number of further files.
         more: usize,
     },
 
-    /// Files and folders that do not make up a dataset.
+    /// The files and folders do not form a dataset.
     #[error("{}: {problem}; expected {expected}", path.display())]
     Layout {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
-        /// What it should be.
+        /// The expected form.
         expected: &'static str,
     },
 
-    /// Pixels and labels that do not fit each other.
+    /// The numbers of pixels and labels do not match.
     #[error("{labels} images of 3x{side}x{side} need {} bytes of pixels, found {pixels}", labels * 3 * side * side)]
     PixelCount {
-        /// Bytes of pixels given.
+        /// Number of bytes of pixels.
         pixels: usize,
-        /// Labels given.
+        /// Number of labels.
         labels: usize,
-        /// Side of an image in pixels.
+        /// Height and width of an image in pixels.
         side: usize,
     },
 
-    /// An image whose label is no class's.
+    /// The label of an image is out of range.
     #[error("image {index} has label {label}, expected 0 to {} (there are {classes} classes)", classes.saturating_sub(1))]
     LabelOutOfRange {
-        /// The image.
+        /// Index of the image.
         index: usize,
         /// Its label.
         label: u16,
@@ -176,39 +176,39 @@ pub enum DataError {
         classes: usize,
     },
 
-    /// File names that do not fit the images.
+    /// The numbers of file names and images do not match.
     #[error("{names} file names for {images} images")]
     FileNameCount {
-        /// File names given.
+        /// Number of file names.
         names: usize,
-        /// Images of the set.
+        /// Number of images in the set.
         images: usize,
     },
 
-    /// An image size that a dataset cannot have.
+    /// The dataset does not support the size of images.
     #[error("dataset `{dataset}` cannot have images of {size}x{size}: expected {expected}")]
     ImageSize {
         /// The dataset's name.
         dataset: &'static str,
-        /// The size asked for.
+        /// The requested height and width.
         size: usize,
-        /// What it must be.
+        /// The expected value.
         expected: String,
     },
 
-    /// A setting of the loader that cannot work.
+    /// A setting of the loader is invalid.
     #[error("loader setting `{name}` is {value}, expected {expected}")]
     Setting {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// The expected value.
         expected: String,
     },
 }
 
-/// One broken image a line.
+/// A list of broken images, one per line.
 pub(crate) fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
     let mut list: String = first.iter().map(|(path, problem)| format!("\n  {}: {problem}", path.display())).collect();
     if more > 0 {
@@ -217,18 +217,23 @@ pub(crate) fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
     list
 }
 
-/// The first few of some names: "a, b, c and 4 more".
+/// The first names of a list: "a, b, c, d, e and 4 more".
 pub(crate) fn listed(names: &[String]) -> String {
     const FIRST: usize = 5;
     let first = names.iter().take(FIRST).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > FIRST { format!("{first} and {} more", names.len() - FIRST) } else { first }
 }
 
-/// A number of things: "1 image", "2 images", "3 classes".
+/// A number with its noun: "1 image", "2 images", "3 classes".
 pub(crate) fn counted(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         _ if what.ends_with('s') => format!("{number} {what}es"),
         _ => format!("{number} {what}s"),
     }
+}
+
+/// The first problem, for errors that have room for one.
+pub(crate) fn first_of(problems: Vec<DataError>) -> DataError {
+    problems.into_iter().next().expect("a damaged file has a problem")
 }

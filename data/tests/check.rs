@@ -153,7 +153,7 @@ fn every_broken_image_is_named() {
             "sound, but only a part of the dataset",
             "train: 4 images, 2 classes (labels 0 to 1), 2 images each",
             "test: 2 images, 2 classes (labels 0 to 1), 1 image each",
-            "note: of the 3 classes of wnids.txt, 1 without a folder in train/",
+            "note: 1 of the 3 classes of wnids.txt without a folder in train/",
             "note: 1 image not 64x64",
         ],
     );

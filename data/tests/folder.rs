@@ -218,5 +218,5 @@ fn a_link_to_no_file_and_what_is_no_file_are_broken_images() {
     fs::remove_file(dir.path().join("a/3.png")).unwrap();
     // Reading it would never end.
     symlink("/dev/zero", dir.path().join("a/3.png")).unwrap();
-    assert_message(dir.path(), &["a/3.png: broken image: it is no file"]);
+    assert_message(dir.path(), &["a/3.png: broken image: it is not a file"]);
 }

@@ -143,7 +143,7 @@ fn what_looks_like_splits_and_fits_no_pattern_is_refused() {
     assert_refused(&["eval/a/1.png", "Test/a/2.png"], &["images in Test/ and eval/ but none in train/"]);
     assert_refused(
         &["train/a/1.png", "train/b/2.png", "cat/3.png", "dog/4.png"],
-        &["train/ is named like a split, but beside it is what is not: cat/, dog/", "rename or move"],
+        &["train/ is named like a split, but the folders beside it are not: cat/, dog/", "rename or move"],
     );
     assert_refused(&["train/1.png", "test/2.png", "bus/3.png"], &["test/, train/ are named like splits"]);
     assert_refused(&["cat/1.png", "dog/2.png", "test/cat/3.png"], &["test/ is named like a split"]);
@@ -194,7 +194,7 @@ fn images_without_classes_have_no_labels() {
     assert_eq!((both.train.len(), both.test.len()), (2, 1));
     let wrapped = loaded(&with_files(&["images/1.png", "images/2.png"]));
     assert!(!wrapped.train.is_labeled());
-    has_note(&wrapped, "all images are in images/: what is inside counts");
+    has_note(&wrapped, "all images are in images/, which is taken for the dataset's folder");
     // One class says nothing, but it is one.
     let one = loaded(&with_files(&["only/1.png", "only/2.png"]));
     assert_eq!((one.train.is_labeled(), one.train.class_names()), (true, &["only".to_owned()][..]));
@@ -232,7 +232,7 @@ fn what_is_left_out_is_named_wherever_a_folder_is_loaded() {
     let splits = loaded(&dir);
     assert_eq!(splits.train.class_names(), ["a", "b"]);
     has_note(&splits, "the class c is left out: its 2 files (avif 1, heic 1) are not read");
-    has_note(&splits, "the folder d has no images and is no class");
+    has_note(&splits, "the folder d has no images and is not a class");
     has_note(
         &splits,
         "5 files in image formats that are not read, left out (heic 3, avif 1, psd 1): a/x.heic, a/y.heic, b/z.psd, c/1.heic, c/2.AVIF",

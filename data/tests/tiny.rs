@@ -123,7 +123,10 @@ fn what_is_missing_or_wrong_is_named() {
             &["n01_1.jpeg is missing", "boxes"],
         ),
         (|root| fs::remove_dir_all(root.join("train/n02/images")).unwrap(), &["train/n02: the class has no images"]),
-        (|root| fs::create_dir(root.join("train/n77")).unwrap(), &["train/n77: the folder is no class of wnids.txt"]),
+        (
+            |root| fs::create_dir(root.join("train/n77")).unwrap(),
+            &["train/n77: the folder is not a class of wnids.txt"],
+        ),
         (|root| fs::write(root.join("wnids.txt"), "n02\nn01\nn02\n").unwrap(), &["wnids.txt, line 3: class n02"]),
         (
             |root| fs::write(root.join("val/val_annotations.txt"), "val_0.jpeg\tn01\nval_1.jpeg n01\n").unwrap(),

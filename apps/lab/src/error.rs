@@ -76,6 +76,7 @@ impl From<qare_models::WeightsError> for LabError {
     }
 }
 
+#[cfg(feature = "fetch")]
 impl From<qare_data::fetch::FetchError> for LabError {
     fn from(error: qare_data::fetch::FetchError) -> Self {
         use qare_data::fetch::FetchError::*;

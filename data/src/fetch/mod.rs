@@ -1,11 +1,6 @@
-//! Fetching the datasets that can be downloaded.
+//! Downloads of the datasets, see [`qare_fetch`].
 //!
-//! [`source`] says where a dataset comes from, [`fetch`] downloads its archive, compares the checksum and unpacks it. Nothing
-//! half-done ever has the dataset's name: what comes in is `ARCHIVE.part`, what is being unpacked `.unpacking-FOLDER`, and
-//! the folder gets its name when it is complete. Killed at any time, the next call goes on where this one was.
-//!
-//! What comes in is looked at from its first bytes on: of a page that is sent in the archive's place nothing is kept. Proxies are
-//! those of the variables `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in small letters or capitals.
+//! [`source`] says where a dataset comes from, and [`fetch`] downloads its archive, verifies the checksum and unpacks it.
 //!
 //! ```no_run
 //! use qare_data::fetch::{Event, FetchOptions, fetch, source};
@@ -19,27 +14,9 @@
 //! # Ok::<(), qare_data::fetch::FetchError>(())
 //! ```
 
-mod absolute_form;
-mod archive;
-mod attempt;
-mod beginning;
-mod checksum;
-mod connection;
-mod download;
-mod error;
-mod failure;
-mod folder;
-mod no_proxy;
-mod options;
-mod part;
-mod proxies;
-mod response;
-mod run;
 mod sources;
-mod tarball;
-mod zipped;
 
-pub use error::FetchError;
-pub use options::{Event, FetchOptions, Fetched, Outcome};
-pub use run::fetch;
-pub use sources::{ArchiveFormat, DOWNLOADABLE, ExpectedFile, Limits, Source, source};
+pub use qare_fetch::{
+    ArchiveFormat, Event, ExpectedFile, FetchError, FetchOptions, Fetched, Limits, Outcome, Source, fetch,
+};
+pub use sources::{DOWNLOADABLE, source};

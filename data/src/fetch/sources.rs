@@ -1,68 +1,18 @@
-//! Where the datasets come from, and how to know that they arrived.
+//! The sources of the datasets.
 
-use super::FetchError;
+use qare_fetch::{ArchiveFormat, ExpectedFile, FetchError, Limits, Source};
 
-/// The datasets that [`source`] knows an archive of.
+/// The names of the datasets that can be downloaded.
 pub const DOWNLOADABLE: [&str; 5] = ["cifar10", "cifar100", "supercifar100", "stl10", "tiny"];
 
-/// An archive on the network and what it unpacks to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Name of the dataset.
-    pub name: String,
-    /// Addresses of the archive, tried in this order.
-    pub urls: Vec<String>,
-    /// Name of the archive on disk: a plain file name.
-    pub file_name: String,
-    /// Form of the archive.
-    pub format: ArchiveFormat,
-    /// Size of the archive in bytes, if it is known.
-    pub size: Option<u64>,
-    /// MD5 of the archive, in hexadecimal. It guards against damage, not against an attacker who can make MD5 collide.
-    pub md5: String,
-    /// The one folder of the archive that is wanted: a plain folder name.
-    pub folder: String,
-    /// Files that a complete folder has.
-    pub files: Vec<ExpectedFile>,
-    /// What unpacking may produce at most.
-    pub limits: Limits,
-}
-
-/// A file that a complete dataset has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedFile {
-    /// Path in the dataset's folder, with `/` between its parts.
-    pub path: String,
-    /// Size in bytes, where the format fixes it.
-    pub size: Option<u64>,
-}
-
-/// How an archive is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ArchiveFormat {
-    /// A tar file, compressed by gzip.
-    TarGz,
-    /// A zip file.
-    Zip,
-}
-
-/// What unpacking may produce at most: an archive that wants more is a bomb, or not what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Files and folders.
-    pub entries: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
-}
-
-/// Where a dataset comes from.
+/// The source of a dataset.
 ///
 /// # Errors
-/// [`FetchError::NotDownloadable`] for a dataset that has to be had otherwise, with how; [`FetchError::UnknownDataset`].
+/// [`FetchError::NotDownloadable`] for a dataset that is not downloaded, with advice; [`FetchError::UnknownDataset`].
 pub fn source(dataset: &str) -> Result<Source, FetchError> {
     match dataset {
         "cifar10" => Ok(cifar10()),
-        // Coarse and fine labels come in the same files.
+        // The files contain both kinds of labels.
         "cifar100" | "supercifar100" => Ok(cifar100(dataset)),
         "stl10" => Ok(stl10()),
         "tiny" => Ok(tiny()),
@@ -73,7 +23,7 @@ pub fn source(dataset: &str) -> Result<Source, FetchError> {
     }
 }
 
-/// How to get a dataset that is not fetched.
+/// How to get a dataset that is not downloaded.
 fn otherwise(dataset: &str) -> Option<&'static str> {
     match dataset {
         "slim" => Some(
@@ -87,7 +37,7 @@ fn otherwise(dataset: &str) -> Option<&'static str> {
     }
 }
 
-/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>, which sends on to the second address.
+/// The binary version. Checksum: <https://www.cs.toronto.edu/~kriz/cifar.html>, which redirects to the second address.
 fn cifar10() -> Source {
     let batches = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
     Source {
@@ -129,7 +79,7 @@ fn cifar100(name: &str) -> Source {
     }
 }
 
-/// <https://cs.stanford.edu/~acoates/stl10/>. The authors publish no checksum; this is the one torchvision compares with.
+/// <https://cs.stanford.edu/~acoates/stl10/>. The authors publish no checksum; this is torchvision's.
 fn stl10() -> Source {
     let image = 3 * 96 * 96;
     Source {
@@ -154,8 +104,8 @@ fn stl10() -> Source {
     }
 }
 
-/// Tiny ImageNet of Stanford's course CS231n. The course publishes no checksum; this is the one in common use, of Avalanche
-/// (`avalanche/benchmarks/datasets/tiny_imagenet`) and others.
+/// Tiny ImageNet of Stanford's course CS231n. The course publishes no checksum; this is Avalanche's
+/// (`avalanche/benchmarks/datasets/tiny_imagenet`).
 fn tiny() -> Source {
     Source {
         name: "tiny".to_owned(),

@@ -1,0 +1,73 @@
+//! Loads a dataset by name.
+
+use super::name::DatasetName;
+use super::options::LoadOptions;
+use super::splits::Splits;
+use super::{cifar10, cifar100, folder, shapes, slim, stl10, tiny};
+use crate::error::DataError;
+
+/// Loads a dataset.
+///
+/// # Errors
+/// If files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`].
+pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
+    let side = match name {
+        DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(cifar10::SIDE),
+        DatasetName::Stl10 => Some(stl10::SIDE),
+        DatasetName::Shapes => Some(shapes::SIDE),
+        DatasetName::Tiny | DatasetName::Slim | DatasetName::Folder => None,
+    };
+    check_size(name, side, options.image_size)?;
+    match name {
+        DatasetName::Cifar10 => cifar10::load(options.dir),
+        DatasetName::Cifar100 => cifar100::load(options.dir),
+        DatasetName::Supercifar100 => cifar100::load_coarse(options.dir),
+        DatasetName::Tiny => tiny::load(options),
+        DatasetName::Stl10 => stl10::load(options.dir),
+        DatasetName::Slim => slim::load(options),
+        DatasetName::Folder => folder::load(options),
+        DatasetName::Shapes => Ok(shapes::draw()),
+    }
+}
+
+/// Checks the requested size of images. `side` is the only one that the dataset has; `None` if it supports all.
+fn check_size(name: DatasetName, side: Option<usize>, size: Option<usize>) -> Result<(), DataError> {
+    let expected = match (side, size) {
+        (_, None) => return Ok(()),
+        (Some(side), Some(size)) if size != side => format!("{side}, the size of its images"),
+        (None, Some(size)) if !(1..=MAX_SIDE).contains(&size) => format!("1 to {MAX_SIDE}"),
+        _ => return Ok(()),
+    };
+    Err(DataError::ImageSize { dataset: name.as_str(), size: size.unwrap_or_default(), expected })
+}
+
+/// The largest side of images that can be requested.
+const MAX_SIDE: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_in_files_asks_for_its_folder() {
+        for &name in DatasetName::ALL.iter().filter(|name| name.needs_files()) {
+            assert!(matches!(load(name, &LoadOptions::default()), Err(DataError::FolderNeeded { .. })));
+        }
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_is_an_error() {
+        let text = |name, size| {
+            let options = LoadOptions { image_size: Some(size), ..Default::default() };
+            load(name, &options).unwrap_err().to_string()
+        };
+        assert_eq!(
+            text(DatasetName::Shapes, 64),
+            "dataset `shapes` cannot have images of 64x64: expected 32, the size of its images"
+        );
+        assert!(text(DatasetName::Stl10, 64).contains("expected 96"));
+        assert!(text(DatasetName::Folder, 0).contains("expected 1 to 2048"));
+        let options = LoadOptions { image_size: Some(32), ..Default::default() };
+        assert_eq!(load(DatasetName::Shapes, &options).unwrap().train.side(), 32);
+    }
+}

@@ -1,0 +1,226 @@
+//! Crop and resize with bilinear interpolation and antialiasing, in the arithmetic of Pillow's `Image.resize`.
+//!
+//! Pillow resizes 8-bit images in two passes, first along rows and then along columns, with fixed-point weights (22 fractional
+//! bits) and rounding to 8 bits after each pass. This module does the same, so the results are the same bytes. Recent versions
+//! of Pillow start with columns if the height shrinks and the width grows, which may differ by one; the crop of a view never
+//! shrinks.
+
+use super::crop::CropBox;
+
+/// Fractional bits of a weight: 32 bits minus 8 for a pixel and 2 of headroom.
+const PRECISION: u32 = 32 - 8 - 2;
+const HALF: i32 = 1 << (PRECISION - 1);
+
+/// The input positions and weights that make up each output position.
+#[derive(Clone, Debug)]
+struct Taps {
+    /// Number of input positions per output position. Shorter runs are padded with zero weights.
+    count: usize,
+    /// The first input position of each run.
+    starts: Vec<usize>,
+    /// `count` weights per output position.
+    weights: Vec<i32>,
+}
+
+impl Taps {
+    /// The triangle filter from `input` to `output` positions, widened by the scale when the image shrinks.
+    fn bilinear(input: usize, output: usize) -> Self {
+        let scale = input as f64 / output as f64;
+        let support = scale.max(1.0);
+        let mut runs = Vec::with_capacity(output);
+        for position in 0..output {
+            let center = (position as f64 + 0.5) * scale;
+            // Truncation towards zero also clamps at the left border.
+            let start = (center - support + 0.5) as usize;
+            let end = ((center + support + 0.5) as usize).min(input);
+            let mut weights: Vec<f64> = (start..end)
+                .map(|place| (1.0 - ((place as f64 - center + 0.5) * (1.0 / support)).abs()).max(0.0))
+                .collect();
+            let sum: f64 = weights.iter().sum();
+            if sum != 0.0 {
+                weights.iter_mut().for_each(|weight| *weight /= sum);
+            }
+            runs.push((start, weights));
+        }
+        let count = runs.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
+        let mut taps = Self { count, starts: Vec::with_capacity(output), weights: vec![0; count * output] };
+        for (position, (start, weights)) in runs.iter().enumerate() {
+            // A padded run must not exceed the right border.
+            let shifted = (*start).min(input - count);
+            taps.starts.push(shifted);
+            for (place, weight) in weights.iter().enumerate() {
+                taps.weights[position * count + start - shifted + place] =
+                    (0.5 + weight * f64::from(1 << PRECISION)) as i32;
+            }
+        }
+        taps
+    }
+}
+
+/// Crops and resizes images, and reuses its weights and its buffer from one call to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Resizer {
+    /// The weights for the current output length, indexed by input length.
+    tables: Vec<Option<Taps>>,
+    output: usize,
+    /// The image after the first pass.
+    rows: Vec<u8>,
+}
+
+impl Resizer {
+    /// Crops an image and resizes the crop.
+    ///
+    /// `image` is planar, `[planes, height, width]` with any number of planes; `out` is
+    /// `[planes, out_height, out_width]`. Pixels outside of the crop have no influence.
+    ///
+    /// # Panics
+    /// If the crop is empty or exceeds the image, or a length does not match its shape.
+    pub fn resized_crop(
+        &mut self,
+        image: &[u8],
+        (height, width): (usize, usize),
+        crop: &CropBox,
+        (out_height, out_width): (usize, usize),
+        out: &mut [u8],
+    ) {
+        assert!(crop.height > 0 && crop.width > 0, "the crop is empty");
+        assert!(
+            crop.top + crop.height <= height && crop.left + crop.width <= width,
+            "the crop lies outside of the image"
+        );
+        let planes = image.len() / (height * width);
+        assert_eq!(image.len(), planes * height * width, "pixels of the image");
+        assert_eq!(out.len(), planes * out_height * out_width, "pixels of the result");
+
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.resize(planes * crop.height * out_width, 0);
+        let taps = self.taps(crop.width, out_width);
+        for (plane, plane_rows) in
+            image.chunks_exact(height * width).zip(rows.chunks_exact_mut(crop.height * out_width))
+        {
+            for (row, to) in plane.chunks_exact(width).skip(crop.top).zip(plane_rows.chunks_exact_mut(out_width)) {
+                resample_row(&row[crop.left..crop.left + crop.width], taps, to);
+            }
+        }
+        let taps = self.taps(crop.height, out_height);
+        for (plane_rows, plane) in
+            rows.chunks_exact(crop.height * out_width).zip(out.chunks_exact_mut(out_height * out_width))
+        {
+            resample_columns(plane_rows, out_width, taps, plane);
+        }
+        self.rows = rows;
+    }
+
+    fn taps(&mut self, input: usize, output: usize) -> &Taps {
+        if self.output != output {
+            self.tables.clear();
+            self.output = output;
+        }
+        if self.tables.len() <= input {
+            self.tables.resize(input + 1, None);
+        }
+        self.tables[input].get_or_insert_with(|| Taps::bilinear(input, output))
+    }
+}
+
+/// Rounds to 8 bits. Weights are non-negative and add up to one, so the sum needs no clamping.
+fn to_pixel(sum: i32) -> u8 {
+    ((sum + HALF) >> PRECISION) as u8
+}
+
+fn resample_row(row: &[u8], taps: &Taps, out: &mut [u8]) {
+    if taps.count == 2 {
+        // An enlargement: every output is made of two neighbours.
+        for ((to, &start), weights) in out.iter_mut().zip(&taps.starts).zip(taps.weights.chunks_exact(2)) {
+            let from = &row[start..start + 2];
+            *to = to_pixel(i32::from(from[0]) * weights[0] + i32::from(from[1]) * weights[1]);
+        }
+        return;
+    }
+    for ((to, &start), weights) in out.iter_mut().zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count)) {
+        let sum = row[start..].iter().zip(weights).map(|(&pixel, weight)| i32::from(pixel) * weight).sum();
+        *to = to_pixel(sum);
+    }
+}
+
+fn resample_columns(rows: &[u8], width: usize, taps: &Taps, out: &mut [u8]) {
+    for ((to, &start), weights) in
+        out.chunks_exact_mut(width).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count))
+    {
+        let from = &rows[start * width..(start + taps.count) * width];
+        if let [first, second] = *weights {
+            let (upper, lower) = from.split_at(width);
+            for ((to, &upper), &lower) in to.iter_mut().zip(upper).zip(lower) {
+                *to = to_pixel(i32::from(upper) * first + i32::from(lower) * second);
+            }
+            continue;
+        }
+        for (column, to) in to.iter_mut().enumerate() {
+            let sum = from[column..]
+                .iter()
+                .step_by(width)
+                .zip(weights)
+                .map(|(&pixel, weight)| i32::from(pixel) * weight)
+                .sum();
+            *to = to_pixel(sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(height: usize, width: usize) -> CropBox {
+        CropBox { top: 0, left: 0, height, width }
+    }
+
+    #[test]
+    fn the_same_size_changes_nothing() {
+        let image: Vec<u8> = (0..3 * 6 * 5).map(|value| (value * 37) as u8).collect();
+        let mut out = vec![0; image.len()];
+        Resizer::default().resized_crop(&image, (6, 5), &whole(6, 5), (6, 5), &mut out);
+        assert_eq!(out, image);
+    }
+
+    #[test]
+    fn a_flat_image_stays_flat_at_every_size() {
+        let mut resizer = Resizer::default();
+        for side in 1..40 {
+            let image = vec![255; side * side];
+            for out_side in [1, 2, 7, 32] {
+                let mut out = vec![0; out_side * out_side];
+                resizer.resized_crop(&image, (side, side), &whole(side, side), (out_side, out_side), &mut out);
+                assert!(out.iter().all(|&pixel| pixel == 255), "{side} to {out_side}");
+            }
+        }
+    }
+
+    #[test]
+    fn doubling_two_pixels_interpolates_between_them() {
+        // Pillow: Image.new("L", (2, 1)) with pixels 0 and 100, resized to (4, 1) with Image.BILINEAR.
+        let mut out = vec![0; 4];
+        Resizer::default().resized_crop(&[0, 100], (1, 2), &whole(1, 2), (1, 4), &mut out);
+        assert_eq!(out, [0, 25, 75, 100]);
+    }
+
+    #[test]
+    fn halving_averages_with_the_wider_filter() {
+        // Weights are 3/7 3/7 1/7 at the border and 1/8 3/8 3/8 1/8 inside.
+        let mut out = vec![0; 3];
+        Resizer::default().resized_crop(&[70, 0, 0, 80, 0, 0], (1, 6), &whole(1, 6), (1, 3), &mut out);
+        assert_eq!(out, [30, 30, 11]);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_crop_counts() {
+        let mut image = vec![200; 8 * 8];
+        for row in 2..5 {
+            image[row * 8 + 3..row * 8 + 7].fill(10);
+        }
+        let crop = CropBox { top: 2, left: 3, height: 3, width: 4 };
+        let mut out = vec![0; 64];
+        Resizer::default().resized_crop(&image, (8, 8), &crop, (8, 8), &mut out);
+        assert!(out.iter().all(|&pixel| pixel == 10));
+    }
+}

@@ -1,0 +1,112 @@
+//! Augmented, normalised views of an image. [`geometric_views`](crate::transforms::geometric_views) has those that leave
+//! colours alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::color;
+use super::crop::{CropBox, RandomCrop};
+use super::erasing::RandomErasing;
+use super::geometric_views::{AffineView, CropView, FlipView};
+use super::normalize::Normalization;
+use super::scratch::Scratch;
+use crate::draw::Draw;
+
+pub use super::color_jitter::{ColorChange, ColorJitter};
+
+/// The kind of view that is made of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Augmentation {
+    /// The image itself, for probes and tests.
+    None,
+    /// A [`ContrastiveView`].
+    Contrastive,
+    /// A [`CropView`], for supervised training, rotations and DeepCluster.
+    Crop,
+    /// A [`FlipView`], for Deep InfoMax.
+    Flip,
+    /// An [`AffineView`], for supervised training on STL-10 and for fine-tuning.
+    Affine {
+        /// The erased squares; `None` erases nothing.
+        erase: Option<RandomErasing>,
+    },
+}
+
+/// The random choices of one contrastive view (Chen et al. 2020): crop and resize, horizontal flip, colour jitter, grayscale,
+/// in this order, with torchvision's distributions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContrastiveView {
+    /// The crop, which is resized to the size of the image.
+    pub crop: CropBox,
+    /// Whether the view is flipped left to right, with probability 1/2.
+    pub flip: bool,
+    /// The colour jitter, with probability 0.8.
+    pub jitter: Option<ColorJitter>,
+    /// Whether the view is gray, with probability 0.2.
+    pub grayscale: bool,
+}
+
+impl ContrastiveView {
+    /// Draws the choices for a square image.
+    pub fn draw(side: usize, draw: &mut Draw) -> Self {
+        Self {
+            crop: RandomCrop::CONTRASTIVE.draw(side, side, draw),
+            flip: draw.chance(0.5),
+            jitter: draw.chance(0.8).then(|| ColorJitter::draw(draw)),
+            grayscale: draw.chance(0.2),
+        }
+    }
+
+    /// Writes the normalised view to `out`; lengths as in [`write_view`].
+    ///
+    /// # Panics
+    /// If the length of `image` or `out` is not `3 * side * side`, or the crop is empty or exceeds the image.
+    pub fn apply(
+        &self,
+        image: &[u8],
+        side: usize,
+        normalization: &Normalization,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        let Scratch { resizer, pixels, normalizer, .. } = scratch;
+        pixels.resize(image.len(), 0);
+        resizer.resized_crop(image, (side, side), &self.crop, (side, side), pixels);
+        if let Some(jitter) = &self.jitter {
+            jitter.apply(pixels);
+        }
+        if self.grayscale {
+            color::grayscale(pixels);
+        }
+        // Colour changes do not depend on positions, so the flip can wait until the values are written.
+        normalizer.write(normalization, pixels, side, self.flip, out);
+    }
+}
+
+/// Writes one view of an image: augmented, scaled to the range 0 to 1, and normalised.
+///
+/// `image` is 8-bit and planar, `[3, side, side]`, and `out` has the same shape. All randomness comes from `draw`.
+///
+/// # Panics
+/// If the length of `image` or `out` is not `3 * side * side`.
+pub fn write_view(
+    augmentation: Augmentation,
+    image: &[u8],
+    side: usize,
+    draw: &mut Draw,
+    normalization: &Normalization,
+    scratch: &mut Scratch,
+    out: &mut [f32],
+) {
+    match augmentation {
+        Augmentation::None => scratch.normalizer.write(normalization, image, side, false, out),
+        Augmentation::Contrastive => {
+            ContrastiveView::draw(side, draw).apply(image, side, normalization, scratch, out);
+        }
+        Augmentation::Crop => CropView::draw(side, draw).apply(image, side, normalization, scratch, out),
+        Augmentation::Flip => FlipView::draw(draw).apply(image, side, normalization, scratch, out),
+        Augmentation::Affine { erase } => {
+            AffineView::draw(side, erase, draw).apply(image, side, normalization, scratch, out);
+        }
+    }
+}
