@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::InitialWeights;
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
 /// Two 3×3 convolutions with batch normalisation, and a shortcut around them (He et al. 2016).
 ///
@@ -32,12 +32,12 @@ impl<B: Backend> BasicBlock<B> {
     /// Its maps, or the means of each of them if the block is the last one.
     pub(crate) fn forward(&self, x: Maps<B>, last: bool) -> Maps<B> {
         let shortcut = match &self.downsample {
-            Some((conv, bn)) => x.clone().convolve(conv, bn, Then::nothing()),
+            Some((conv, bn)) => x.clone().convolve(conv, bn, Epilogue::none()),
             None => x.clone(),
         };
-        let y = x.convolve(&self.conv1, &self.bn1, Then::relu());
-        let then = Then::add_and_relu(shortcut);
-        y.convolve(&self.conv2, &self.bn2, if last { then.average() } else { then })
+        let y = x.convolve(&self.conv1, &self.bn1, Epilogue::relu());
+        let epilogue = Epilogue::add_and_relu(shortcut);
+        y.convolve(&self.conv2, &self.bn2, if last { epilogue.average() } else { epilogue })
     }
 }
 

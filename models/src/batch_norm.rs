@@ -127,7 +127,7 @@ impl<B: Backend> BatchNorm<B> {
         let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
 
         let unbiased = const_var * (count / (count - 1.0));
-        self.follow(const_mean, unbiased);
+        self.update_running_stats(const_mean, unbiased);
 
         centred * layout.spread(scale) + layout.spread(shift)
     }
@@ -146,7 +146,7 @@ impl<B: Backend> BatchNorm<B> {
     }
 
     /// Moves the running statistics towards those of a batch, the variance being the unbiased one.
-    pub(crate) fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
+    pub(crate) fn update_running_stats(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
         if !Replica::is_first_or_only() {
             return;
         }

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::basic_block::{BasicBlock, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
 /// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as torchvision has it: a 7×7
 /// stem of stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, each
@@ -59,7 +59,7 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Then::relu()).planar(); // [N, 64, H/2, W/2]
+        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Epilogue::relu()).planar(); // [N, 64, H/2, W/2]
         let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         (stem, features(blocks, Maps::new(pooled)))

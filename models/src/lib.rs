@@ -24,7 +24,8 @@
 //! # }
 //! ```
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
 
 mod backbone;
 mod basic_block;
@@ -36,7 +37,6 @@ mod conv4;
 mod cpu;
 mod discriminators;
 mod head;
-mod host;
 mod imagenet_resnet;
 mod initial_weights;
 mod layers;
@@ -56,9 +56,9 @@ pub use discriminators::{
     Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
 };
 pub use head::{ProjectionHead, ProjectionHeadConfig};
-pub use host::computes_on_host;
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
+pub use qare_host::computes_on_host;
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
     FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,

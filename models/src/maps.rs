@@ -20,20 +20,20 @@ pub(crate) struct Maps<B: Backend> {
 }
 
 /// What follows a convolution and its batch normalisation.
-pub(crate) struct Then<B: Backend> {
+pub(crate) struct Epilogue<B: Backend> {
     /// Maps of the same shape that are added.
     add: Option<Maps<B>>,
     relu: bool,
     pool: Pool,
 }
 
-impl<B: Backend> Then<B> {
-    pub fn nothing() -> Self {
+impl<B: Backend> Epilogue<B> {
+    pub fn none() -> Self {
         Self { add: None, relu: false, pool: Pool::None }
     }
 
     pub fn relu() -> Self {
-        Self { relu: true, ..Self::nothing() }
+        Self { relu: true, ..Self::none() }
     }
 
     /// Adding maps, and ReLU.
@@ -76,15 +76,15 @@ impl<B: Backend> Maps<B> {
     }
 
     /// Convolution, batch normalisation, and what follows.
-    pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         #[cfg(any(feature = "flex", feature = "ndarray"))]
-        return self.convolve_on_cpu(conv, norm, then);
+        return self.convolve_on_cpu(conv, norm, epilogue);
         #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-        return self.convolve_by_layers(conv, norm, then);
+        return self.convolve_by_layers(conv, norm, epilogue);
     }
 
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    fn convolve_on_cpu(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    fn convolve_on_cpu(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let padding = match conv.padding {
             PaddingConfig2d::Explicit(top, left, bottom, right) if [left, bottom, right] == [top; 3] => Some(top),
             PaddingConfig2d::Valid => Some(0),
@@ -96,7 +96,7 @@ impl<B: Backend> Maps<B> {
         // Those of a batch on several devices are not for one of them to know.
         let known = running.is_some() || Replica::with_whole_statistics().is_none();
         let Some(padding) = padding.filter(|padding| known && square && plain && *padding < conv.kernel_size[0]) else {
-            return self.convolve_by_layers(conv, norm, then);
+            return self.convolve_by_layers(conv, norm, epilogue);
         };
         let block = crate::cpu::Block {
             input: self.tensor,
@@ -108,33 +108,33 @@ impl<B: Backend> Maps<B> {
             beta: norm.bias.val(),
             running,
             epsilon: norm.epsilon(),
-            residual: then.add.clone().map(Self::interleaved),
-            relu: then.relu,
-            pool: then.pool,
+            residual: epilogue.add.clone().map(Self::interleaved),
+            relu: epilogue.relu,
+            pool: epilogue.pool,
         };
         match crate::cpu::block(block) {
             Ok(output) => {
                 if let Some([mean, variance]) = output.statistics {
-                    norm.follow(mean, variance);
+                    norm.update_running_stats(mean, variance);
                 }
                 Self { tensor: output.maps, interleaved: true }
             }
             Err(block) => {
-                Self { tensor: block.input, interleaved: self.interleaved }.convolve_by_layers(conv, norm, then)
+                Self { tensor: block.input, interleaved: self.interleaved }.convolve_by_layers(conv, norm, epilogue)
             }
         }
     }
 
     /// The same by one layer after the other.
-    pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let mut maps = norm.forward(convolution(conv, self.planar()));
-        if let Some(other) = then.add {
+        if let Some(other) = epilogue.add {
             maps = maps + other.planar();
         }
-        if then.relu {
+        if epilogue.relu {
             maps = relu(maps);
         }
-        match then.pool {
+        match epilogue.pool {
             Pool::None => Self::new(maps),
             Pool::Halve => Self::new(maps).halve(),
             Pool::Average => {

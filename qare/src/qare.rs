@@ -1,5 +1,6 @@
 use burn::config::Config;
 use burn::tensor::{Bool, DType, Tensor, TensorData, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::gradient::with_large_gradient;
 use crate::gram::floorless;
@@ -8,7 +9,6 @@ use crate::inspection::{all_finite, overflow};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::spectrum::SET;
-use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views, symmetric_eigen};
 
@@ -99,7 +99,7 @@ impl Qare {
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
         views.images(embeddings.dims()[0])?;
-        if is_on_host::<B>(&embeddings.device()) {
+        if computes_on_host::<B>(&embeddings.device()) {
             all_finite(&embeddings, views)?;
         }
         let found = match self.similarity_floor {

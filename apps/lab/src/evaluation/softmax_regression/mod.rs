@@ -41,7 +41,7 @@ pub fn train<B: Backend>(
     on_progress: OnProgress,
 ) -> LinearClassifier<B> {
     let initial = LinearClassifierConfig::new(features.dim, classes).init::<B>(seed, device);
-    let learning: Box<dyn Learning<B>> = match computes_on_host::<B>() && features.dim * classes <= FEW_WEIGHTS {
+    let learning: Box<dyn Learning<B>> = match computes_on_host::<B>(device) && features.dim * classes <= FEW_WEIGHTS {
         true => Box::new(host::HostLearning::new(features, &initial)),
         false => Box::new(tensors::TensorLearning::new(features, &initial)),
     };

@@ -1,12 +1,11 @@
-//! Vectors of the processor at hand, through pulp.
+//! The vectors of the processor at hand, through pulp.
 
 use pulp::{Simd, WithSimd};
 
-/// Runs `op` with the widest vectors of this processor that divide `channels`.
-///
-/// With 16 channels or a multiple of them that is AVX-512 or AVX2 on x86, NEON on ARM; in the worst case one value at a time.
+/// Runs `op` with the widest vectors of this processor whose lanes divide `channels`: AVX-512 (16) or AVX2 (8) on x86, NEON (4)
+/// on ARM, or single values.
 #[inline]
-pub(super) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
+pub(crate) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {
         if channels.is_multiple_of(16)
@@ -32,19 +31,21 @@ pub(super) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
 /// Reads a vector.
 ///
 /// # Safety
-/// There are as many values from `from` on as a vector has lanes.
+///
+/// `S::F32_LANES` initialised values can be read from `from` on.
 #[inline(always)]
-pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
-    // SAFETY: as the caller promises; any bits are floats.
+pub(crate) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: as the caller promises; a vector has no padding and no invalid bits, and need not be aligned here.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
 /// Writes a vector.
 ///
 /// # Safety
-/// There is room for as many values from `to` on as a vector has lanes.
+///
+/// `S::F32_LANES` values can be written from `to` on.
 #[inline(always)]
-pub(super) unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
-    // SAFETY: as the caller promises.
+pub(crate) unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
+    // SAFETY: as the caller promises; a vector has no padding and need not be aligned here.
     unsafe { to.cast::<S::f32s>().write_unaligned(value) }
 }
