@@ -43,7 +43,7 @@ impl<B: Backend> Conv4<B> {
         self.features(self.layer1.forward(Maps::new(images), Epilogue::relu().halve()))
     }
 
-    /// The same, with the maps after the first ReLU, before its pooling.
+    /// Features of normalised images, with the maps after the first ReLU, before pooling.
     ///
     /// # Shapes
     ///
@@ -53,7 +53,7 @@ impl<B: Backend> Conv4<B> {
         (maps.clone().planar(), self.features(maps.halve()))
     }
 
-    /// Of what the first block makes, `[N, 8, H/2, W/2]`.
+    /// Features of the pooled output of the first block, `[N, 8, H/2, W/2]`.
     fn features(&self, x: Maps<B>) -> Tensor<B, 2> {
         let x = self.layer2.forward(x, Epilogue::relu().halve()); // [N, 16, H/4, W/4]
         let x = self.layer3.forward(x, Epilogue::relu().halve()); // [N, 32, H/8, W/8]

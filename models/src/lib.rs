@@ -1,8 +1,7 @@
-//! Networks for self-supervised learning, generic over Burn's [`Backend`](burn::tensor::backend::Backend):
-//! the backbones that turn images into features, the projection head that turns features into
-//! embeddings, the linear classifier that probes them, and their weights under PyTorch's names.
+//! Networks for self-supervised learning, generic over Burn's [`Backend`](burn::tensor::backend::Backend): backbones from images
+//! to features, a projection head from features to embeddings, a linear classifier, and weights in files under PyTorch's names.
 //!
-//! Networks compute in the type of their input: images of f16 or bf16 make features of that type, with weights that stay f32
+//! Networks compute in the type of their input: features of f16 or bf16 images are of that type, while the parameters stay f32
 //! (see [`Backbone::forward`]).
 //!
 //! ```no_run

@@ -11,49 +11,49 @@ use crate::pool::Pool;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::replicas::Replica;
 
-/// Images, or the maps that a convolution makes of them, in whichever layout the backend computes with.
+/// Images, or the output maps of a layer, in the layout that the backend computes with.
 #[derive(Clone, Debug)]
 pub(crate) struct Maps<B: Backend> {
     tensor: Tensor<B, 4>,
-    /// `[N, H, W, C]`, else `[N, C, H, W]`.
+    /// Whether the tensor is `[N, H, W, C]` and not `[N, C, H, W]`.
     interleaved: bool,
 }
 
-/// What follows a convolution and its batch normalisation.
+/// What follows a convolution and its batch normalisation: (+ residual) (→ ReLU) (→ pooling).
 pub(crate) struct Epilogue<B: Backend> {
     /// Maps of the same shape that are added.
-    add: Option<Maps<B>>,
+    residual: Option<Maps<B>>,
     relu: bool,
     pool: Pool,
 }
 
 impl<B: Backend> Epilogue<B> {
     pub fn none() -> Self {
-        Self { add: None, relu: false, pool: Pool::None }
+        Self { residual: None, relu: false, pool: Pool::None }
     }
 
     pub fn relu() -> Self {
         Self { relu: true, ..Self::none() }
     }
 
-    /// Adding maps, and ReLU.
-    pub fn add_and_relu(maps: Maps<B>) -> Self {
-        Self { add: Some(maps), ..Self::relu() }
+    /// A residual is added, and ReLU.
+    pub fn add_and_relu(residual: Maps<B>) -> Self {
+        Self { residual: Some(residual), ..Self::relu() }
     }
 
-    /// And the means of 2×2 pixels; an odd last row or column is dropped.
+    /// The same, and 2×2 average pooling; an odd last row or column is dropped.
     pub fn halve(self) -> Self {
         Self { pool: Pool::Halve, ..self }
     }
 
-    /// And the means over all places of each channel, which then are one place.
+    /// The same, and global average pooling, `[N, C, 1, 1]`.
     pub fn average(self) -> Self {
         Self { pool: Pool::Average, ..self }
     }
 }
 
 impl<B: Backend> Maps<B> {
-    /// Of `[N, C, H, W]`.
+    /// Maps `[N, C, H, W]`.
     pub fn new(images: Tensor<B, 4>) -> Self {
         Self { tensor: images, interleaved: false }
     }
@@ -75,7 +75,7 @@ impl<B: Backend> Maps<B> {
         }
     }
 
-    /// Convolution, batch normalisation, and what follows.
+    /// Convolution, batch normalisation and epilogue: as one operation where the backend has it, else layer by layer.
     pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         #[cfg(any(feature = "flex", feature = "ndarray"))]
         return self.convolve_on_cpu(conv, norm, epilogue);
@@ -93,9 +93,11 @@ impl<B: Backend> Maps<B> {
         let square = conv.stride[0] == conv.stride[1] && conv.kernel_size[0] == conv.kernel_size[1];
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
         let running = norm.running_statistics();
-        // Those of a batch on several devices are not for one of them to know.
-        let known = running.is_some() || Replica::with_whole_statistics().is_none();
-        let Some(padding) = padding.filter(|padding| known && square && plain && *padding < conv.kernel_size[0]) else {
+        // The kernels compute the statistics of this device's share; those of a batch on several devices need an exchange.
+        let own_statistics = running.is_some() || Replica::with_whole_statistics().is_none();
+        let Some(padding) =
+            padding.filter(|padding| own_statistics && square && plain && *padding < conv.kernel_size[0])
+        else {
             return self.convolve_by_layers(conv, norm, epilogue);
         };
         let block = crate::cpu::Block {
@@ -108,7 +110,7 @@ impl<B: Backend> Maps<B> {
             beta: norm.bias.val(),
             running,
             epsilon: norm.epsilon(),
-            residual: epilogue.add.clone().map(Self::interleaved),
+            residual: epilogue.residual.clone().map(Self::interleaved),
             relu: epilogue.relu,
             pool: epilogue.pool,
         };
@@ -125,11 +127,11 @@ impl<B: Backend> Maps<B> {
         }
     }
 
-    /// The same by one layer after the other.
+    /// [`convolve`](Self::convolve), layer by layer.
     pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let mut maps = norm.forward(convolution(conv, self.planar()));
-        if let Some(other) = epilogue.add {
-            maps = maps + other.planar();
+        if let Some(residual) = epilogue.residual {
+            maps = maps + residual.planar();
         }
         if epilogue.relu {
             maps = relu(maps);
@@ -145,12 +147,12 @@ impl<B: Backend> Maps<B> {
         }
     }
 
-    /// Means of 2×2 pixels; an odd last row or column is dropped.
+    /// 2×2 average pooling; an odd last row or column is dropped.
     pub fn halve(self) -> Self {
         Self::new(avg_pool2d(self.planar(), [2, 2], [2, 2], [0, 0], true, false))
     }
 
-    /// Of maps of one place: `[N, C]`.
+    /// Maps of one pixel, `[N, C, 1, 1]`, as rows `[N, C]`.
     pub fn features(self) -> Tensor<B, 2> {
         let [n, a, b, c] = self.tensor.dims();
         self.tensor.reshape([n, a * b * c])

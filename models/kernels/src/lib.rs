@@ -16,6 +16,8 @@ mod sizes;
 mod vectors;
 mod weight_gradient_tiles;
 mod weights;
+#[cfg(test)]
+mod widths_tests;
 
 pub use batch_statistics::{BatchStatistics, Normalization};
 pub use block::ConvBlock;

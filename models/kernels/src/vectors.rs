@@ -6,6 +6,8 @@ use pulp::{Simd, WithSimd};
 /// on ARM, or single values.
 #[inline]
 pub(crate) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
+    #[cfg(test)]
+    let channels = if channels.is_multiple_of(MOST_LANES.get()) { MOST_LANES.get() } else { channels };
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     {
         if channels.is_multiple_of(16)
@@ -26,6 +28,12 @@ pub(crate) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
         return Simd::vectorize(simd, op);
     }
     Simd::vectorize(pulp::Scalar, op)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Lanes of the widest vectors that a test wants, of those that divide the channels.
+    pub(crate) static MOST_LANES: std::cell::Cell<usize> = const { std::cell::Cell::new(16) };
 }
 
 /// Reads a vector.
