@@ -10,15 +10,15 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::Pool;
 use crate::batch_statistics::{BatchStatistics, Normalization};
 use crate::buffer::Buffer;
 use crate::destination::{Destination, Unwritten, optional_chunks};
 use crate::frames::{Frames, Layout};
 use crate::normalization::{activate, statistics};
 use crate::pooling::{average_pool, global_average};
-use crate::sizes::{ConvSizes, SizesError};
+use crate::sizes::{ConvParams, ConvSizes, SizesError};
 use crate::weights::Weights;
-use crate::{Pool, sizes::ConvParams};
 
 /// Convolution → batch normalisation (→ + residual) (→ ReLU) (→ pooling) of batches of images.
 ///

@@ -77,13 +77,13 @@ pub fn statistics(case: &Case, maps: &[f64]) -> [Vec<Approx>; 2] {
             let mean_of = |terms: &mut dyn Iterator<Item = Approx>| {
                 let mut sum = Sum::default();
                 terms.for_each(|term| sum.add(term));
-                // A sum over an image goes through as many additions as it has pixels; those over images are in f64.
+                // Sums over the pixels of an image are in f32, those over images in f64.
                 let Approx { value, error } = sum.total(pixels);
                 Approx { value: value / count as f64, error: error / count as f64 }.rounded(2.0)
             };
             let mean = mean_of(&mut values());
-            // Distances are taken from the mean of an image, with an error of as much as all images together can have; and that
-            // mean's from the mean of all, which has an error too.
+            // The kernels subtract the mean of each image. Its rounding error is at most that of a sum over all images, and
+            // enters twice: within images and between them.
             let magnitude: f64 = values().map(|value| value.value.abs()).sum::<f64>() / count as f64;
             let error = 2.0 * Approx::exact(magnitude * case.images as f64).rounded(pixels as f64 + 2.0).error;
             let of_distances = Approx { value: mean.value, error };

@@ -16,7 +16,7 @@ const CASE: Case = Case {
     images: 3,
 };
 
-/// Whether a call panics; its message is not printed by a thread that has no name for it.
+/// Whether a call panics.
 fn panics<T>(call: impl FnOnce() -> T) -> bool {
     catch_unwind(AssertUnwindSafe(call)).is_err()
 }
