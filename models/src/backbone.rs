@@ -34,7 +34,7 @@ pub enum BackboneName {
 }
 
 impl BackboneName {
-    /// Every backbone, those for small images first, each kind small to large.
+    /// Every backbone: those for small images, then those for large images, each from small to large.
     pub const ALL: [Self; 9] = [
         Self::Conv4,
         Self::Resnet8,
@@ -62,7 +62,7 @@ impl BackboneName {
         }
     }
 
-    /// Number of features F that the backbone makes of an image.
+    /// Number of features F of an image.
     pub const fn feature_dim(self) -> usize {
         match self {
             Self::Conv4
@@ -76,7 +76,7 @@ impl BackboneName {
         }
     }
 
-    /// Number of channels C of the first maps, those of [`Backbone::forward_with_maps`].
+    /// Number of channels C of the maps that [`Backbone::forward_with_maps`] returns.
     pub const fn map_channels(self) -> usize {
         match self {
             Self::Conv4 => 8,
@@ -109,7 +109,7 @@ impl fmt::Display for BackboneName {
     }
 }
 
-/// A name that is no backbone's.
+/// The error for a name that no backbone has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown backbone `{found}`; known are {}", BackboneName::ALL.map(BackboneName::as_str).join(", "))]
 pub struct UnknownBackbone {
@@ -128,11 +128,11 @@ impl FromStr for BackboneName {
     }
 }
 
-/// A network that makes features of images. Made by [`BackboneName::init`].
+/// A network from images to features, made by [`BackboneName::init`].
 ///
-/// It trains on an autodiff backend and evaluates on any other (see
-/// [`BatchNorm`](crate::BatchNorm)): take `valid()` for features that do not depend on the batch.
-// A program holds one of these, and its tensors are elsewhere: a box would only be in the way.
+/// It trains on an autodiff backend and evaluates on any other (see [`BatchNorm`](crate::BatchNorm)): `valid()` has features
+/// that do not depend on the rest of the batch.
+// A program holds one of these, and its tensors are on the heap anyway: a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Backbone<B: Backend> {
@@ -147,9 +147,9 @@ pub enum Backbone<B: Backend> {
 impl<B: Backend> Backbone<B> {
     /// Features of normalised images, `[N, 3, H, W]` → `[N, F]`, of the images' type.
     ///
-    /// On images of f16 or bf16 (cast them: `images.cast(FloatDType::BF16)`), convolutions and linear layers are computed in that
-    /// type, with weights rounded to it; batch normalisation with its statistics and means over all places in f32. Parameters,
-    /// their gradients and running statistics are f32. With f16, multiply the loss so that gradients do not vanish on their way.
+    /// On images of f16 or bf16 (`images.cast(FloatDType::BF16)`), convolutions and linear layers compute in that type, with
+    /// weights rounded to it; batch normalisation and global pooling compute in f32. Parameters, their gradients and running
+    /// statistics are f32. With f16, scale the loss, or small gradients underflow.
     ///
     /// # Panics
     ///
@@ -163,8 +163,8 @@ impl<B: Backend> Backbone<B> {
         }
     }
 
-    /// The maps after the first convolution, its batch normalisation and ReLU (before any pooling), with the features:
-    /// what Deep InfoMax (Hjelm et al. 2018) compares.
+    /// The maps after the first convolution, batch normalisation and ReLU, before pooling, and the features: what Deep InfoMax
+    /// (Hjelm et al. 2018) compares.
     ///
     /// # Shapes
     ///
@@ -190,7 +190,7 @@ impl<B: Backend> Backbone<B> {
         }
     }
 
-    /// Number of channels C of the first maps.
+    /// Number of channels C of the maps that [`forward_with_maps`](Self::forward_with_maps) returns.
     pub fn map_channels(&self) -> usize {
         match self {
             Self::Conv4(_) => Conv4::<B>::MAPS,

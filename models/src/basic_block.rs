@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::InitialWeights;
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
 /// Two 3×3 convolutions with batch normalisation, and a shortcut around them (He et al. 2016).
 ///
@@ -16,7 +16,7 @@ pub struct BasicBlock<B: Backend> {
     bn1: BatchNorm<B>,
     conv2: Conv2d<B>,
     bn2: BatchNorm<B>,
-    // A pair, so that its members are named `downsample.0` and `downsample.1`.
+    // A pair, so that the parameters are named `downsample.0` and `downsample.1`, as in PyTorch.
     downsample: Option<(Conv2d<B>, BatchNorm<B>)>,
 }
 
@@ -29,19 +29,19 @@ impl<B: Backend> BasicBlock<B> {
         Self { conv1, bn1: BatchNorm::new(c_out, device), conv2, bn2: BatchNorm::new(c_out, device), downsample }
     }
 
-    /// Its maps, or the means of each of them if the block is the last one.
+    /// The output maps, globally average pooled after the last block.
     pub(crate) fn forward(&self, x: Maps<B>, last: bool) -> Maps<B> {
         let shortcut = match &self.downsample {
-            Some((conv, bn)) => x.clone().convolve(conv, bn, Then::nothing()),
+            Some((conv, bn)) => x.clone().convolve(conv, bn, Epilogue::none()),
             None => x.clone(),
         };
-        let y = x.convolve(&self.conv1, &self.bn1, Then::relu());
-        let then = Then::add_and_relu(shortcut);
-        y.convolve(&self.conv2, &self.bn2, if last { then.average() } else { then })
+        let y = x.convolve(&self.conv1, &self.bn1, Epilogue::relu());
+        let epilogue = Epilogue::add_and_relu(shortcut);
+        y.convolve(&self.conv2, &self.bn2, if last { epilogue.average() } else { epilogue })
     }
 }
 
-/// The features that blocks make of maps: means over all places of the last block's, `[N, C]`.
+/// The output of a sequence of blocks, globally average pooled, `[N, C]`.
 pub(crate) fn features<'a, B: Backend>(
     blocks: impl DoubleEndedIterator<Item = &'a BasicBlock<B>>,
     maps: Maps<B>,
@@ -52,7 +52,7 @@ pub(crate) fn features<'a, B: Backend>(
     last.forward(maps, true).features()
 }
 
-/// A stage of basic blocks, of which the first changes channels and resolution.
+/// A stage of basic blocks. The first one changes channels and resolution.
 pub(crate) fn stage<B: Backend>(
     blocks: usize,
     c_in: usize,
@@ -69,7 +69,7 @@ pub(crate) fn stage<B: Backend>(
         .collect()
 }
 
-/// A k×k convolution without bias that keeps the resolution but for its stride.
+/// A k×k convolution without bias, padded by ⌊k/2⌋: with stride 1 and odd k it keeps the resolution.
 pub(crate) fn conv<B: Backend>(
     c_in: usize,
     c_out: usize,

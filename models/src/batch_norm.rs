@@ -10,24 +10,22 @@ use crate::replicas::Replica;
 ///
 /// - **Training** (an autodiff backend): mean and *biased* variance of the batch. The running
 ///   statistics move by `momentum` towards the batch's mean and *unbiased* variance.
-/// - **Training on several devices** (a [group](crate::replicas) of threads): the same, of what all of them have, unless the
-///   group takes [each share](crate::replicas::BatchStatistics::Share) for itself. The first member keeps the running statistics.
+/// - **Training on several devices** (a [group](crate::replicas) of threads): mean and variance of the whole batch, or of each
+///   device's [share](crate::replicas::BatchStatistics::Share) if the group says so. The first member updates the running
+///   statistics.
 /// - **Evaluation** (any other backend, so a module after
 ///   [`valid`](burn::module::AutodiffModule::valid)): the running statistics.
 ///
-/// All of it is computed in the type of the parameters, f32, and given back in the type of the input.
+/// The layer computes in the type of its parameters, f32, and returns the type of the input.
 ///
-/// It differs from Burn's own layer in the unbiased running variance, in the time it takes on the
-/// CPU backends, and in that running statistics are current as soon as `forward` returns: visiting,
-/// recording or saving the module never sees the values before the last batch.
+/// It differs from Burn's own layer in three points: the running variance is unbiased, it is faster on the CPU backends, and
+/// running statistics are current as soon as `forward` returns, also to visitors, records and files.
 ///
 /// # Shared state
 ///
-/// Clones share their running statistics, as everywhere in Burn: `forward` takes `&self`, and a
-/// clone made for one step has to leave its statistics to the original. So a training step on a
-/// clone, and loading a record or weights into it, also show in the original; take
-/// `valid()` for an independent copy. Threads that train clones at the same time update the
-/// statistics in the order in which they finish, which is then not reproducible.
+/// Clones share their running statistics, as in all of Burn's layers: a clone that is made for one step updates those of the
+/// original. So does loading a record or weights into a clone. `valid()` makes an independent copy. Threads that train clones
+/// at the same time update the statistics in the order in which they finish, which is not reproducible.
 #[derive(Module, Debug)]
 pub struct BatchNorm<B: Backend> {
     /// Scale γ, `[C]`, initially 1.
@@ -38,8 +36,7 @@ pub struct BatchNorm<B: Backend> {
     pub running_mean: RunningState<Tensor<B, 1>>,
     /// Running unbiased variance, `[C]`, initially 1.
     pub running_var: RunningState<Tensor<B, 1>>,
-    /// Number of training batches seen, `[1]`. Nothing here depends on it; PyTorch's layer keeps
-    /// it and wants it in a weights file.
+    /// Number of training batches seen, `[1]`. This layer does not use it; PyTorch's layer expects it in a weights file.
     pub num_batches_tracked: RunningState<Tensor<B, 1>>,
     epsilon: f64,
     momentum: f64,
@@ -67,8 +64,8 @@ impl<B: Backend> BatchNorm<B> {
     ///
     /// # Panics
     ///
-    /// If the rank is 1, if the input's channels are not the layer's, and in training if a channel
-    /// has fewer than two values: they have no variance.
+    /// If the rank is 1, if the input's channels are not the layer's, and in training if a channel has fewer than two values, which
+    /// have no variance.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         assert!(D >= 2, "BatchNorm takes [N, C, ...], not a tensor of rank {D}");
         let shape = input.shape();
@@ -79,8 +76,8 @@ impl<B: Backend> BatchNorm<B> {
             "BatchNorm: channels of the input (left) and of the layer (right)"
         );
 
-        // [N, C, …] → [N, C·P]. With whole images as rows, everything per channel is one short row
-        // that broadcasts along the first dimension: the layout that the CPU backends are fast at.
+        // [N, C, …] → [N, C·P]: values per channel become one row that broadcasts along the first dimension, which the CPU backends
+        // do fast.
         let dtype = input.dtype();
         let rows = input.reshape([layout.images, layout.row_len()]).cast(self.weight.val().dtype());
         let output = match B::ad_enabled(&rows.device()) {
@@ -99,15 +96,14 @@ impl<B: Backend> BatchNorm<B> {
         (rows - layout.spread(mean)) * layout.spread(scale) + layout.spread(self.bias.val())
     }
 
-    /// The gradient through the batch statistics is the usual one, but reached with few passes
-    /// over full-size tensors. Three terms are arranged so that their *values* are the plain ones
-    /// while autodiff sees less:
+    /// Normalises with the statistics of the batch. Three terms have the usual values and gradients, but need fewer passes of
+    /// autodiff over full-size tensors:
     ///
-    /// - `centred` subtracts the mean as a constant; the mean's gradient, −scale·Σ∂y, goes through
-    ///   `shift`, where (mean − constant mean) is zero. So Σ∂y is summed once, for it and for β.
-    /// - `half` = mean(centred · constant centred) has the variance's value and half its gradient
-    ///   (one of the two factors is constant), so `2·half − constant half` has both right.
-    /// - The variance's gradient through the mean is zero, because Σ(x − mean) is.
+    /// - `centred` subtracts the mean as a constant. The gradient of the mean, −scale·Σ∂y, goes through `shift`, where
+    ///   (mean − constant mean) is zero: Σ∂y is summed once for the mean and β.
+    /// - `half` = mean(centred · constant centred) has the value of the variance and half its gradient, since one of the two
+    ///   factors is constant. `2·half − constant half` has the value and the whole gradient.
+    /// - The gradient of the variance through the mean is zero, because Σ(x − mean) is zero.
     fn forward_train(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
         let replica = Replica::with_whole_statistics();
         let of_batch = |mean: Tensor<B, 1>| match &replica {
@@ -127,12 +123,12 @@ impl<B: Backend> BatchNorm<B> {
         let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
 
         let unbiased = const_var * (count / (count - 1.0));
-        self.follow(const_mean, unbiased);
+        self.update_running_stats(const_mean, unbiased);
 
         centred * layout.spread(scale) + layout.spread(shift)
     }
 
-    /// Mean and variance that evaluation normalises with; none in training.
+    /// Mean and variance to normalise with in evaluation; `None` in training.
     #[cfg(any(feature = "flex", feature = "ndarray"))]
     pub(crate) fn running_statistics(&self) -> Option<[Tensor<B, 1>; 2]> {
         let device = self.weight.lazy_device();
@@ -145,8 +141,8 @@ impl<B: Backend> BatchNorm<B> {
         self.epsilon
     }
 
-    /// Moves the running statistics towards those of a batch, the variance being the unbiased one.
-    pub(crate) fn follow(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
+    /// Moves the running statistics towards mean and unbiased variance of a batch.
+    pub(crate) fn update_running_stats(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
         if !Replica::is_first_or_only() {
             return;
         }
@@ -161,14 +157,14 @@ impl<B: Backend> BatchNorm<B> {
     }
 }
 
-/// Sets a running state such that `value()` and visitors see it. `update` alone would only queue
-/// it until the next `value_sync` on this thread.
+/// Sets a running state so that `value()` and visitors see it at once: `update` alone queues it until the next `value_sync` on
+/// this thread.
 fn set_now<B: Backend>(state: &RunningState<Tensor<B, 1>>, value: Tensor<B, 1>) {
     state.update(value.detach());
     state.value_sync();
 }
 
-/// The layout `[N, C·P]` of an input `[N, C, …]` with P places per channel.
+/// An input `[N, C, …]` as rows `[N, C·P]`, with P places per channel.
 #[derive(Clone, Copy)]
 struct Rows {
     images: usize,
@@ -189,7 +185,7 @@ impl Rows {
         self.images * self.places
     }
 
-    /// One value per channel, `[C]`, repeated for its places: `[1, C·P]`.
+    /// Repeats the value of each channel for its places, `[C]` → `[1, C·P]`.
     fn spread<B: Backend>(self, per_channel: Tensor<B, 1>) -> Tensor<B, 2> {
         per_channel.reshape([self.channels, 1]).expand([self.channels, self.places]).reshape([1, self.row_len()])
     }

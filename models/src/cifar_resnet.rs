@@ -7,11 +7,10 @@ use crate::basic_block::{BasicBlock, conv, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::linear;
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
-/// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of
-/// basic blocks with 16, 32 and 64 channels, the second and third stage at half the resolution of
-/// the one before, global average pooling and a linear layer to 64 features.
+/// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of basic blocks with 16, 32 and 64
+/// channels, global average pooling and a linear layer to 64 features. The second and third stage halve the resolution.
 ///
 /// The shortcut is a 1×1 convolution with batch normalisation where the shape changes.
 #[derive(Module, Debug)]
@@ -58,7 +57,7 @@ impl<B: Backend> CifarResNet<B> {
         self.features(self.stem(images))
     }
 
-    /// The same, with the maps after the first ReLU.
+    /// Features of normalised images, with the maps after the first ReLU.
     ///
     /// # Shapes
     ///
@@ -69,7 +68,7 @@ impl<B: Backend> CifarResNet<B> {
     }
 
     fn stem(&self, images: Tensor<B, 4>) -> Maps<B> {
-        Maps::new(images).convolve(&self.conv1, &self.bn1, Then::relu()) // [N, 16, H, W]
+        Maps::new(images).convolve(&self.conv1, &self.bn1, Epilogue::relu()) // [N, 16, H, W]
     }
 
     fn features(&self, stem: Maps<B>) -> Tensor<B, 2> {

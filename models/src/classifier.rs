@@ -28,11 +28,10 @@ impl LinearClassifierConfig {
     }
 }
 
-/// One linear layer from features to class scores: the linear probe. Made by
-/// [`LinearClassifierConfig::init`].
+/// A linear layer from features to class scores: the linear probe. Made by [`LinearClassifierConfig::init`].
 #[derive(Module, Debug)]
 pub struct LinearClassifier<B: Backend> {
-    /// `[classes, F]`, PyTorch's layout.
+    /// `[classes, F]`, the layout of PyTorch.
     pub weight: Param<Tensor<B, 2>>,
     /// `[classes]`
     pub bias: Param<Tensor<B, 1>>,

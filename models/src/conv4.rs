@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
 /// Four blocks of Conv3×3 → BatchNorm → ReLU with 8, 16, 32 and 64 channels; 2×2 average pooling
 /// after the first three, global average pooling after the last. 64 features.
@@ -40,24 +40,24 @@ impl<B: Backend> Conv4<B> {
     ///
     /// `[N, 3, H, W]` → `[N, 64]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
-        self.features(self.layer1.forward(Maps::new(images), Then::relu().halve()))
+        self.features(self.layer1.forward(Maps::new(images), Epilogue::relu().halve()))
     }
 
-    /// The same, with the maps after the first ReLU, before its pooling.
+    /// Features of normalised images, with the maps after the first ReLU, before pooling.
     ///
     /// # Shapes
     ///
     /// `[N, 3, H, W]` → maps `[N, 8, H, W]`, features `[N, 64]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let maps = self.layer1.forward(Maps::new(images), Then::relu()); // [N, 8, H, W]
+        let maps = self.layer1.forward(Maps::new(images), Epilogue::relu()); // [N, 8, H, W]
         (maps.clone().planar(), self.features(maps.halve()))
     }
 
-    /// Of what the first block makes, `[N, 8, H/2, W/2]`.
+    /// Features of the pooled output of the first block, `[N, 8, H/2, W/2]`.
     fn features(&self, x: Maps<B>) -> Tensor<B, 2> {
-        let x = self.layer2.forward(x, Then::relu().halve()); // [N, 16, H/4, W/4]
-        let x = self.layer3.forward(x, Then::relu().halve()); // [N, 32, H/8, W/8]
-        self.layer4.forward(x, Then::relu().average()).features() // [N, 64]
+        let x = self.layer2.forward(x, Epilogue::relu().halve()); // [N, 16, H/4, W/4]
+        let x = self.layer3.forward(x, Epilogue::relu().halve()); // [N, 32, H/8, W/8]
+        self.layer4.forward(x, Epilogue::relu().average()).features() // [N, 64]
     }
 }
 
@@ -78,7 +78,7 @@ impl<B: Backend> ConvBlock<B> {
         Self { conv, bn: BatchNorm::new(c_out, device) }
     }
 
-    fn forward(&self, x: Maps<B>, then: Then<B>) -> Maps<B> {
-        x.convolve(&self.conv, &self.bn, then)
+    fn forward(&self, x: Maps<B>, epilogue: Epilogue<B>) -> Maps<B> {
+        x.convolve(&self.conv, &self.bn, epilogue)
     }
 }

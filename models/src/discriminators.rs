@@ -9,7 +9,7 @@ use burn::tensor::{DType, Tensor, backend::Backend};
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::{self, convolution, for_sums};
 
-/// Sizes of Deep InfoMax's [`Discriminators`], and which of them there are.
+/// Sizes of Deep InfoMax's [`Discriminators`], and which of them to make.
 #[derive(Config, Debug)]
 pub struct DiscriminatorsConfig {
     /// Number of features F of the backbone.
@@ -28,8 +28,8 @@ pub struct DiscriminatorsConfig {
 }
 
 impl DiscriminatorsConfig {
-    /// Discriminators whose weights are a function of the sizes and `seed`, the same on every backend and whichever of
-    /// them there are.
+    /// Discriminators whose weights are a function of the sizes and `seed`: the same on every backend, and whichever others
+    /// are made.
     pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Discriminators<B> {
         let (features, maps) = (self.features, self.maps);
         let numbered = |number| InitialWeights::numbered(seed, WeightStream::Discriminators, number);
@@ -41,8 +41,7 @@ impl DiscriminatorsConfig {
     }
 }
 
-/// The networks that Deep InfoMax (Hjelm et al. 2018) trains next to the backbone. Made by
-/// [`DiscriminatorsConfig::init`].
+/// The networks that Deep InfoMax (Hjelm et al. 2018) trains beside the backbone, made by [`DiscriminatorsConfig::init`].
 #[derive(Module, Debug)]
 pub struct Discriminators<B: Backend> {
     /// Compares features with all maps at once.
@@ -53,8 +52,8 @@ pub struct Discriminators<B: Backend> {
     pub prior_d: Option<PriorDiscriminator<B>>,
 }
 
-/// Scores at each place whether features y and maps M are of one image: 1×1 convolutions C + F → 256 → 256 → 1 with
-/// ReLU between, on M with y concatenated at each place.
+/// Scores at each place whether features y and maps M are of one image: y is concatenated to M at each place, and goes through
+/// 1×1 convolutions C + F → 256 → 256 → 1 with ReLU between.
 #[derive(Module, Debug)]
 pub struct LocalDiscriminator<B: Backend> {
     c0: Conv2d<B>,
@@ -63,7 +62,7 @@ pub struct LocalDiscriminator<B: Backend> {
 }
 
 impl<B: Backend> LocalDiscriminator<B> {
-    /// A discriminator of F `features` and C `maps` with the next weights of a sequence.
+    /// A discriminator for F `features` and C `maps`, with the next weights of a sequence.
     pub fn new(features: usize, maps: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
         Self {
             c0: weights.conv_with_bias([256, maps + features, 1, 1], 1, 0, device),
@@ -89,9 +88,9 @@ impl<B: Backend> LocalDiscriminator<B> {
         let [hidden, inputs, ..] = weight.dims();
         assert_eq!(inputs, c + f, "LocalDiscriminator: channels and features of the layer (left) and given (right)");
 
-        // Of the concatenation the layer makes W_M·M + W_y·y, and the second is the same at each place: y need not be
-        // spread over all of them. A convolution of 1×1 is one product of matrices for all places of all images, which
-        // takes a fraction of the time that Burn's convolutions do on a CPU.
+        // The first layer of the concatenation is W_M·M + W_y·y. The second term is the same at each place, so it is computed
+        // once an image. 1×1 convolutions are matrix products over all places of all images, which are many times as fast
+        // as Burn's convolutions on a CPU.
         let weight = weight.reshape([hidden, inputs]);
         let of_maps = weight.clone().narrow(1, 0, c).transpose(); // [C, 256]
         let of_features = weight.narrow(1, c, f).transpose(); // [F, 256]
@@ -107,20 +106,20 @@ impl<B: Backend> LocalDiscriminator<B> {
     }
 }
 
-/// The weight `[out, in, 1, 1]` of a convolution as the matrix `[in, out]` of a linear layer.
+/// The weight `[out, in, 1, 1]` of a 1×1 convolution as the matrix `[in, out]` of a linear layer.
 fn matrix<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Tensor<B, 2> {
     let weight = layers::weight(&conv.weight, dtype);
     let [outputs, inputs, ..] = weight.dims();
     weight.reshape([outputs, inputs]).transpose()
 }
 
-/// Its bias.
+/// The bias of a convolution.
 fn bias<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Option<Tensor<B, 1>> {
     conv.bias.as_ref().map(|bias| layers::weight(bias, dtype))
 }
 
-/// Scores whether features y and maps M are of one image: 3×3 convolutions C → 64 → 32 without padding and with ReLU
-/// between, average pooling to 16×16, then y and the pooled maps through linear layers → 256 → 256 → 1 with ReLU
+/// Scores whether features y and maps M are of one image. M goes through 3×3 convolutions C → 64 → 32 without padding, with ReLU
+/// between, and average pooling to 16×16; the result, concatenated to y, goes through linear layers → 256 → 256 → 1 with ReLU
 /// between.
 #[derive(Module, Debug)]
 pub struct GlobalDiscriminator<B: Backend> {
@@ -135,7 +134,7 @@ impl<B: Backend> GlobalDiscriminator<B> {
     /// Side of the pooled maps.
     const SIDE: usize = 16;
 
-    /// A discriminator of F `features` and C `maps` with the next weights of a sequence.
+    /// A discriminator for F `features` and C `maps` with the next weights of a sequence.
     pub fn new(features: usize, maps: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
         Self {
             c0: weights.conv_with_bias([64, maps, 3, 3], 1, 0, device),
@@ -171,7 +170,7 @@ impl<B: Backend> GlobalDiscriminator<B> {
     }
 }
 
-/// Tells features of images from draws of the prior: linear layers F → 512 → 128 → 1 with ReLU between, then a sigmoid.
+/// Distinguishes features of images from samples of the prior: linear layers F → 512 → 128 → 1 with ReLU between, then a sigmoid.
 #[derive(Module, Debug)]
 pub struct PriorDiscriminator<B: Backend> {
     l0: Linear<B>,
@@ -180,7 +179,7 @@ pub struct PriorDiscriminator<B: Backend> {
 }
 
 impl<B: Backend> PriorDiscriminator<B> {
-    /// A discriminator of F `features` with the next weights of a sequence.
+    /// A discriminator for F `features` with the next weights of a sequence.
     pub fn new(features: usize, weights: &mut InitialWeights, device: &B::Device) -> Self {
         Self {
             l0: weights.linear(features, 512, device),
@@ -189,13 +188,13 @@ impl<B: Backend> PriorDiscriminator<B> {
         }
     }
 
-    /// Probabilities of being drawn from the prior, `[N, F]` → `[N, 1]`.
+    /// Probabilities that features are samples of the prior, `[N, F]` → `[N, 1]`.
     pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         sigmoid(self.logits(features))
     }
 
-    /// The probabilities' logits, `[N, F]` → `[N, 1]`: log p = −softplus(−logit) and log(1 − p) = −softplus(logit) are
-    /// finite where p itself rounds to 0 or 1.
+    /// Logits of the probabilities p, `[N, F]` → `[N, 1]`. With them, log p = −softplus(−logit) and log(1 − p) = −softplus(logit)
+    /// are finite even where p rounds to 0 or 1.
     pub fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         let h = relu(layers::linear(&self.l0, features)); // [N, 512]
         let h = relu(layers::linear(&self.l1, h)); // [N, 128]

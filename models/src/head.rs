@@ -49,8 +49,8 @@ impl<B: Backend> ProjectionHead<B> {
         linear(&self.linear2, leaky_relu(hidden, 0.01))
     }
 
-    /// The head with new weights from N(0, `std`) and bias 0 in its last layer, as DeepCluster (Caron et al. 2018) does
-    /// with each new clustering. Its parameters stay the same ones to an optimizer, moments included.
+    /// The head with new weights from N(0, `std`) and bias 0 in its last layer, as in DeepCluster (Caron et al. 2018) after each
+    /// clustering. The parameters keep their ids, so an optimizer keeps their moments.
     pub fn with_new_output(mut self, std: f64, weights: &mut InitialWeights) -> Self {
         let [inputs, outputs] = self.linear2.weight.lazy_shape().dims();
         let new = weights.normal_linear(inputs, outputs, std, &self.linear2.weight.lazy_device());
@@ -60,7 +60,7 @@ impl<B: Backend> ProjectionHead<B> {
     }
 }
 
-/// The parameter `old` with the value of `new`.
+/// The parameter `old`, id included, with the value of `new`.
 fn renewed<B: Backend, const D: usize>(old: Param<Tensor<B, D>>, new: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
     let id = old.id;
     old.transform_for_load(new.val(), id)

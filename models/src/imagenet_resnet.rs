@@ -7,11 +7,11 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::basic_block::{BasicBlock, features, stage};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
-use crate::maps::{Maps, Then};
+use crate::maps::{Epilogue, Maps};
 
-/// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as torchvision has it: a 7×7
-/// stem of stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, each
-/// but the first at half the resolution of the one before, and global average pooling. 512 features.
+/// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as in torchvision: a 7×7 stem of
+/// stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, and global average
+/// pooling. All stages but the first halve the resolution. 512 features.
 #[derive(Module, Debug)]
 pub struct ImageNetResNet<B: Backend> {
     conv1: Conv2d<B>,
@@ -28,8 +28,8 @@ impl<B: Backend> ImageNetResNet<B> {
     /// Number of maps after the first ReLU.
     pub const MAPS: usize = 64;
 
-    /// A network with these numbers of basic blocks a stage, `[2, 2, 2, 2]` being resnet18 and `[3, 4, 6, 3]` resnet34,
-    /// whose weights are a function of `seed` alone.
+    /// A network with these numbers of basic blocks a stage: `[2, 2, 2, 2]` is resnet18, `[3, 4, 6, 3]` is resnet34. Its
+    /// weights are a function of `seed` alone.
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Then::relu()).planar(); // [N, 64, H/2, W/2]
+        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Epilogue::relu()).planar(); // [N, 64, H/2, W/2]
         let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         (stem, features(blocks, Maps::new(pooled)))

@@ -5,8 +5,8 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a sequence of initial weights is for. Each purpose has its own random stream, so that a
-/// head does not depend on which backbone was made before it.
+/// What a sequence of initial weights is for. Each purpose has its own random stream, so that the weights of a head do not depend
+/// on the backbone that was initialised before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightStream {
     /// Weights of a backbone.
@@ -15,19 +15,18 @@ pub enum WeightStream {
     Head = 2,
     /// Weights of a linear classifier.
     Classifier = 3,
-    /// Weights of the layer that tells rotations apart.
+    /// Weights of the layer that classifies rotations.
     Rotation = 4,
     /// Weights of a relation head.
     Relation = 5,
     /// Weights of Deep InfoMax's discriminators.
     Discriminators = 6,
-    /// Weights of the layer that tells clusters apart, drawn anew each epoch.
+    /// Weights of the layer that classifies clusters, drawn anew each epoch.
     Clusters = 7,
 }
 
-/// Draws initial weights on the host, as a function of seed, purpose and order of the draws alone:
-/// every backend and device starts from bitwise the same f32 values, and the backend's own random
-/// state is neither read nor changed.
+/// Draws initial weights on the host. They are a function of seed, purpose and order of the draws alone: the same f32 values, bit
+/// for bit, on every backend and device. The backend's own random state is neither read nor changed.
 pub struct InitialWeights {
     rng: ChaCha8Rng,
 }
@@ -38,7 +37,7 @@ impl InitialWeights {
         Self::numbered(seed, stream, 0)
     }
 
-    /// One of many sequences of a seed for one purpose, such as that of an epoch. Number 0 is [`new`](Self::new)'s.
+    /// One of many sequences of a seed for one purpose, such as one an epoch. Number 0 is that of [`new`](Self::new).
     pub fn numbered(seed: u64, stream: WeightStream, number: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // Purposes stay below 256.
@@ -46,8 +45,8 @@ impl InitialWeights {
         Self { rng }
     }
 
-    /// A convolution's weight `[C_out, C_in, k, k]` from N(0, √(2/(k·k·C_out))), the second being
-    /// the standard deviation (He et al. 2015, fan-out).
+    /// A convolution's weight `[C_out, C_in, k, k]` from a normal distribution with mean 0 and standard deviation √(2/(k·k·C_out))
+    /// (He et al. 2015, fan-out).
     pub fn conv<B: Backend>(&mut self, [c_out, c_in, k1, k2]: [usize; 4], device: &B::Device) -> Param<Tensor<B, 4>> {
         let std = (2.0 / (k1 * k2 * c_out) as f64).sqrt();
         let values = self.draw(c_out * c_in * k1 * k2, |rng| std * rng.normal());
@@ -92,8 +91,7 @@ impl InitialWeights {
         linear_layer(weight, bias, inputs, outputs, device)
     }
 
-    /// The numbers of [`linear`](Self::linear) in PyTorch's layout, weight `[out, in]` and bias
-    /// `[out]`.
+    /// The values of [`linear`](Self::linear) in PyTorch's layout, weight `[out, in]` and bias `[out]`.
     pub(crate) fn linear_values(&mut self, inputs: usize, outputs: usize) -> (Vec<f32>, Vec<f32>) {
         let bound = 1.0 / (inputs as f64).sqrt();
         let weight = self.draw(outputs * inputs, |rng| rng.uniform(bound));
@@ -114,8 +112,8 @@ impl InitialWeights {
         bound * (2.0 * self.unit() - 1.0)
     }
 
-    /// Standard normal (Box & Muller 1958); the second value of each pair is dropped to keep the
-    /// draws independent of each other's order.
+    /// Standard normal (Box & Muller 1958). The second value of each pair is dropped, so that no draw depends on whether the number
+    /// of draws before it is even.
     fn normal(&mut self) -> f64 {
         // 1 − u lies in (0, 1], where the logarithm is finite.
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();

@@ -1,15 +1,15 @@
 //! Layers that compute in the type of their input.
 //!
-//! Weights are kept in f32. On images of f16 or bf16, convolutions and linear layers work with weights rounded to that type; the
-//! gradients come back through the rounding and are f32 again. Sums over many values are made in f32 (see [`for_sums`]). On images
-//! of f32 nothing is rounded, and nothing is added to the graph.
+//! Parameters are f32. On images of f16 or bf16, convolutions and linear layers round their weights to that type; the gradients
+//! of the parameters are f32 again. Sums over many values are computed in f32 (see [`for_sums`]). On images of f32 nothing is
+//! rounded, and nothing is added to the graph.
 
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
 
-/// The convolution of maps.
+/// A convolution in the type of the maps.
 pub(crate) fn convolution<B: Backend>(layer: &Conv2d<B>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
     let dtype = maps.dtype();
     if layer.weight.val().dtype() == dtype {
@@ -23,19 +23,19 @@ pub(crate) fn convolution<B: Backend>(layer: &Conv2d<B>, maps: Tensor<B, 4>) -> 
     rounded.forward(maps)
 }
 
-/// The linear layer of rows.
+/// A linear layer in the type of the rows.
 pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, rows: Tensor<B, D>) -> Tensor<B, D> {
     let dtype = rows.dtype();
     let bias = layer.bias.as_ref().map(|bias| weight(bias, dtype));
     burn::tensor::module::linear(rows, weight(&layer.weight, dtype), bias)
 }
 
-/// A parameter in the type of what it meets.
+/// A parameter in the type `dtype`.
 pub(crate) fn weight<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>, dtype: DType) -> Tensor<B, D> {
     parameter.val().cast(dtype)
 }
 
-/// The tensor in f32, if it is of a type with 16 bits: sums of many such numbers would lose digits, or overflow.
+/// The tensor in f32 if it is f16 or bf16: sums over many such values lose digits or overflow.
 pub(crate) fn for_sums<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     match tensor.dtype() {
         DType::F16 | DType::BF16 => tensor.cast(FloatDType::F32),

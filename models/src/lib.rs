@@ -1,8 +1,7 @@
-//! Networks for self-supervised learning, generic over Burn's [`Backend`](burn::tensor::backend::Backend):
-//! the backbones that turn images into features, the projection head that turns features into
-//! embeddings, the linear classifier that probes them, and their weights under PyTorch's names.
+//! Networks for self-supervised learning, generic over Burn's [`Backend`](burn::tensor::backend::Backend): backbones from images
+//! to features, a projection head from features to embeddings, a linear classifier, and weights in files under PyTorch's names.
 //!
-//! Networks compute in the type of their input: images of f16 or bf16 make features of that type, with weights that stay f32
+//! Networks compute in the type of their input: features of f16 or bf16 images are of that type, while the parameters stay f32
 //! (see [`Backbone::forward`]).
 //!
 //! ```no_run
@@ -24,7 +23,8 @@
 //! # }
 //! ```
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
 
 mod backbone;
 mod basic_block;
@@ -36,7 +36,6 @@ mod conv4;
 mod cpu;
 mod discriminators;
 mod head;
-mod host;
 mod imagenet_resnet;
 mod initial_weights;
 mod layers;
@@ -56,9 +55,9 @@ pub use discriminators::{
     Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
 };
 pub use head::{ProjectionHead, ProjectionHeadConfig};
-pub use host::computes_on_host;
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
+pub use qare_host::computes_on_host;
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
     FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,

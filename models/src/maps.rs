@@ -11,49 +11,49 @@ use crate::pool::Pool;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::replicas::Replica;
 
-/// Images, or the maps that a convolution makes of them, in whichever layout the backend computes with.
+/// Images, or the output maps of a layer, in the layout that the backend computes with.
 #[derive(Clone, Debug)]
 pub(crate) struct Maps<B: Backend> {
     tensor: Tensor<B, 4>,
-    /// `[N, H, W, C]`, else `[N, C, H, W]`.
+    /// Whether the tensor is `[N, H, W, C]` and not `[N, C, H, W]`.
     interleaved: bool,
 }
 
-/// What follows a convolution and its batch normalisation.
-pub(crate) struct Then<B: Backend> {
+/// What follows a convolution and its batch normalisation: (+ residual) (→ ReLU) (→ pooling).
+pub(crate) struct Epilogue<B: Backend> {
     /// Maps of the same shape that are added.
-    add: Option<Maps<B>>,
+    residual: Option<Maps<B>>,
     relu: bool,
     pool: Pool,
 }
 
-impl<B: Backend> Then<B> {
-    pub fn nothing() -> Self {
-        Self { add: None, relu: false, pool: Pool::None }
+impl<B: Backend> Epilogue<B> {
+    pub fn none() -> Self {
+        Self { residual: None, relu: false, pool: Pool::None }
     }
 
     pub fn relu() -> Self {
-        Self { relu: true, ..Self::nothing() }
+        Self { relu: true, ..Self::none() }
     }
 
-    /// Adding maps, and ReLU.
-    pub fn add_and_relu(maps: Maps<B>) -> Self {
-        Self { add: Some(maps), ..Self::relu() }
+    /// A residual is added, and ReLU.
+    pub fn add_and_relu(residual: Maps<B>) -> Self {
+        Self { residual: Some(residual), ..Self::relu() }
     }
 
-    /// And the means of 2×2 pixels; an odd last row or column is dropped.
+    /// The same, and 2×2 average pooling; an odd last row or column is dropped.
     pub fn halve(self) -> Self {
         Self { pool: Pool::Halve, ..self }
     }
 
-    /// And the means over all places of each channel, which then are one place.
+    /// The same, and global average pooling, `[N, C, 1, 1]`.
     pub fn average(self) -> Self {
         Self { pool: Pool::Average, ..self }
     }
 }
 
 impl<B: Backend> Maps<B> {
-    /// Of `[N, C, H, W]`.
+    /// Maps `[N, C, H, W]`.
     pub fn new(images: Tensor<B, 4>) -> Self {
         Self { tensor: images, interleaved: false }
     }
@@ -75,16 +75,16 @@ impl<B: Backend> Maps<B> {
         }
     }
 
-    /// Convolution, batch normalisation, and what follows.
-    pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    /// Convolution, batch normalisation and epilogue: as one operation where the backend has it, else layer by layer.
+    pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         #[cfg(any(feature = "flex", feature = "ndarray"))]
-        return self.convolve_on_cpu(conv, norm, then);
+        return self.convolve_on_cpu(conv, norm, epilogue);
         #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-        return self.convolve_by_layers(conv, norm, then);
+        return self.convolve_by_layers(conv, norm, epilogue);
     }
 
     #[cfg(any(feature = "flex", feature = "ndarray"))]
-    fn convolve_on_cpu(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    fn convolve_on_cpu(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let padding = match conv.padding {
             PaddingConfig2d::Explicit(top, left, bottom, right) if [left, bottom, right] == [top; 3] => Some(top),
             PaddingConfig2d::Valid => Some(0),
@@ -93,10 +93,12 @@ impl<B: Backend> Maps<B> {
         let square = conv.stride[0] == conv.stride[1] && conv.kernel_size[0] == conv.kernel_size[1];
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
         let running = norm.running_statistics();
-        // Those of a batch on several devices are not for one of them to know.
-        let known = running.is_some() || Replica::with_whole_statistics().is_none();
-        let Some(padding) = padding.filter(|padding| known && square && plain && *padding < conv.kernel_size[0]) else {
-            return self.convolve_by_layers(conv, norm, then);
+        // The kernels compute the statistics of this device's share; those of a batch on several devices need an exchange.
+        let own_statistics = running.is_some() || Replica::with_whole_statistics().is_none();
+        let Some(padding) =
+            padding.filter(|padding| own_statistics && square && plain && *padding < conv.kernel_size[0])
+        else {
+            return self.convolve_by_layers(conv, norm, epilogue);
         };
         let block = crate::cpu::Block {
             input: self.tensor,
@@ -108,33 +110,33 @@ impl<B: Backend> Maps<B> {
             beta: norm.bias.val(),
             running,
             epsilon: norm.epsilon(),
-            residual: then.add.clone().map(Self::interleaved),
-            relu: then.relu,
-            pool: then.pool,
+            residual: epilogue.residual.clone().map(Self::interleaved),
+            relu: epilogue.relu,
+            pool: epilogue.pool,
         };
         match crate::cpu::block(block) {
             Ok(output) => {
                 if let Some([mean, variance]) = output.statistics {
-                    norm.follow(mean, variance);
+                    norm.update_running_stats(mean, variance);
                 }
                 Self { tensor: output.maps, interleaved: true }
             }
             Err(block) => {
-                Self { tensor: block.input, interleaved: self.interleaved }.convolve_by_layers(conv, norm, then)
+                Self { tensor: block.input, interleaved: self.interleaved }.convolve_by_layers(conv, norm, epilogue)
             }
         }
     }
 
-    /// The same by one layer after the other.
-    pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, then: Then<B>) -> Self {
+    /// [`convolve`](Self::convolve), layer by layer.
+    pub fn convolve_by_layers(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let mut maps = norm.forward(convolution(conv, self.planar()));
-        if let Some(other) = then.add {
-            maps = maps + other.planar();
+        if let Some(residual) = epilogue.residual {
+            maps = maps + residual.planar();
         }
-        if then.relu {
+        if epilogue.relu {
             maps = relu(maps);
         }
-        match then.pool {
+        match epilogue.pool {
             Pool::None => Self::new(maps),
             Pool::Halve => Self::new(maps).halve(),
             Pool::Average => {
@@ -145,12 +147,12 @@ impl<B: Backend> Maps<B> {
         }
     }
 
-    /// Means of 2×2 pixels; an odd last row or column is dropped.
+    /// 2×2 average pooling; an odd last row or column is dropped.
     pub fn halve(self) -> Self {
         Self::new(avg_pool2d(self.planar(), [2, 2], [2, 2], [0, 0], true, false))
     }
 
-    /// Of maps of one place: `[N, C]`.
+    /// Maps of one pixel, `[N, C, 1, 1]`, as rows `[N, C]`.
     pub fn features(self) -> Tensor<B, 2> {
         let [n, a, b, c] = self.tensor.dims();
         self.tensor.reshape([n, a * b * c])

@@ -1,10 +1,10 @@
-/// How the pixels of maps become fewer.
+/// How maps are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pool {
-    /// They stay as they are.
+    /// They are not.
     None,
-    /// Means of 2×2; an odd last row or column is dropped.
+    /// Means of 2×2 pixels; an odd last row or column is dropped.
     Halve,
-    /// The mean of all.
+    /// The mean over all pixels.
     Average,
 }

@@ -30,8 +30,8 @@ impl RelationHeadConfig {
     }
 }
 
-/// Scores how much the two of a pair are views of one image (Patacchiola & Storkey 2020):
-/// Linear → BatchNorm → LeakyReLU(0.01) → Linear. Made by [`RelationHeadConfig::init`].
+/// Scores whether the two of a pair are views of one image (Patacchiola & Storkey 2020): Linear → BatchNorm → LeakyReLU(0.01) →
+/// Linear. Made by [`RelationHeadConfig::init`].
 #[derive(Module, Debug)]
 pub struct RelationHead<B: Backend> {
     linear1: Linear<B>,

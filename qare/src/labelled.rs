@@ -1,11 +1,12 @@
 //! The pairwise terms with labels for positives, with reference embeddings for candidates, and image by image.
 
 use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::contrast::{Contrast, RowLosses};
 use crate::inspection::{finite_rows, gradients_in_range, in_range, numbers, overflow, row_label};
 use crate::rounding::at_least_f32;
-use crate::term::is_on_host;
+
 use crate::{NtXent, NtXentReduction, ObjectiveError, Similarity, SparseClr, Views};
 
 /// A pairwise term, as far as it is the same for both.
@@ -99,7 +100,7 @@ fn inspect<L: RowByRow, B: Backend>(
     rows: &Tensor<B, 2>,
     label: impl Fn(usize) -> String,
 ) -> Result<(), ObjectiveError> {
-    if !is_on_host::<B>(&rows.device()) {
+    if !computes_on_host::<B>(&rows.device()) {
         return Ok(());
     }
     finite_rows(rows, &label)?;
@@ -119,7 +120,7 @@ fn reduce<L: RowByRow, B: Backend>(loss: &L, rows: RowLosses<B>, size: usize) ->
     if !is_number {
         return Err(overflow(L::NAME, dtype));
     }
-    let on_host = is_on_host::<B>(&losses.device());
+    let on_host = computes_on_host::<B>(&losses.device());
     let [count] = losses.dims();
     let [losses, counted] = [losses, counted].map(|of| of.reshape([count / size, size]));
     if on_host && numbers(counted.clone().sum_dim(1)).contains(&0.0) {

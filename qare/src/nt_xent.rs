@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::gradient::with_gradient;
 use crate::host::UnitRows;
@@ -8,7 +9,6 @@ use crate::inspection::{all_finite, gradients_in_range, in_range, numbers, overf
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::summation::sum_rows;
-use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
@@ -125,7 +125,7 @@ impl NtXent {
         views: Views,
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let read = is_on_host::<B>(&embeddings.device());
+        let read = computes_on_host::<B>(&embeddings.device());
         self.in_tensors(embeddings, views, read)
     }
 

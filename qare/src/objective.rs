@@ -1,11 +1,12 @@
 use burn::config::Config;
 use burn::module::{Content, Module, ModuleDisplay};
 use burn::tensor::{Tensor, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::host::UnitRows;
 use crate::inspection::{all_finite, in_range};
 use crate::rounding::at_least_f32;
-use crate::term::{is_on_host, scalar};
+use crate::term::scalar;
 use crate::{NtXent, NtXentConfig, ObjectiveError, Qare, QareConfig, Similarity, SparseClr, SparseClrConfig, Views};
 
 /// Configuration of the pairwise term.
@@ -248,7 +249,7 @@ impl ContrastiveObjective {
             Some(qare) => pairwise.clone() * self.alpha + qare.clone() * self.beta,
             None => pairwise.clone() * self.alpha,
         };
-        if is_on_host::<B>(&loss.device()) {
+        if computes_on_host::<B>(&loss.device()) {
             in_range(&loss, "the weighted sum of the terms")?;
         }
         Ok(ObjectiveOutput { loss, pairwise: pairwise.detach(), qare: qare.map(Tensor::detach) })

@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Bool, DType, Tensor, TensorData, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::gradient::with_large_gradient;
 use crate::gram::floorless;
@@ -9,7 +10,6 @@ use crate::inspection::{all_finite, overflow};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::spectrum::{SET, eigen_of};
-use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, Similarity, SymmetricEigen, Views};
 
@@ -112,7 +112,7 @@ impl Qare {
     ) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
         views.images(embeddings.dims()[0])?;
-        if is_on_host::<B>(&embeddings.device()) {
+        if computes_on_host::<B>(&embeddings.device()) {
             all_finite(&embeddings, views)?;
         }
         let found = match self.similarity_floor {

@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{IndexingUpdateOp, Tensor, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::gradient::with_gradient;
 use crate::host::UnitRows;
@@ -8,7 +9,6 @@ use crate::inspection::{all_finite, gradients_in_range, in_range, overflow, row_
 use crate::rounding::at_least_f32;
 use crate::sparsemax::{Projection, project};
 use crate::summation::sum_rows;
-use crate::term::is_on_host;
 use crate::views::diagonal;
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
@@ -100,7 +100,7 @@ impl SparseClr {
         let [rows, _] = embeddings.dims();
         views.images(rows)?;
         let device = embeddings.device();
-        let read = is_on_host::<B>(&device);
+        let read = computes_on_host::<B>(&device);
         if read {
             all_finite(&embeddings, views)?;
             if self.similarity == Similarity::Cosine {

@@ -26,13 +26,6 @@ impl Term {
     }
 }
 
-/// Whether the backend computes on the CPU, and so hands over its numbers for the price of a copy.
-pub(crate) fn is_on_host<B: Backend>(device: &B::Device) -> bool {
-    let name = B::name(device);
-    let plain = name.trim_start_matches("autodiff<").trim_end_matches('>');
-    matches!(plain, "flex" | "ndarray")
-}
-
 /// A number as a tensor `[1]` of f32.
 pub(crate) fn scalar<B: Backend>(value: f64, device: &B::Device) -> Tensor<B, 1> {
     Tensor::from_data(TensorData::from([value as f32]), (device, DType::F32))

@@ -1,4 +1,4 @@
-//! The block as an operation of a plain backend, and of one with autodiff.
+//! The block as an operation of host backends, plain and with autodiff.
 
 use std::sync::Arc;
 
@@ -9,41 +9,38 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Shape, Tensor, TensorPrimitive};
+use qare_host::{FloatPrimitive, HostBackend, HostOperation};
+use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
-use super::backends::{HostBackend, Primitive};
-use super::block::{Normalization, Plan, convolve, finish, infer};
-use super::block_gradient::{Passed, gradients};
-use super::buffers::Buffer;
-use super::convolution::{Layout, Sizes, Weights};
 use super::{Block, BlockOutput};
+use crate::pool::Pool;
 
-/// A backend that computes blocks here.
-pub(super) trait CpuBackend: Backend {
-    fn block(block: Block<Self>) -> BlockOutput<Self>;
-}
+/// A [`Block`] on host backends.
+pub(super) struct FusedBlock;
 
-impl<H: HostBackend> CpuBackend for H {
-    fn block(block: Block<H>) -> BlockOutput<H> {
-        let plan = plan(&block);
-        let running = block.running.expect("without autodiff, running statistics are normalised with");
+impl HostOperation for FusedBlock {
+    type Input<B: Backend> = Block<B>;
+    type Output<B: Backend> = BlockOutput<B>;
+
+    fn plain<H: HostBackend>(block: Block<H>) -> BlockOutput<H> {
+        let kernels = kernels(&block);
+        let running = block.running.expect("without autodiff there are running statistics");
         let [mean, variance] = running.map(|tensor| values::<H, 1>(tensor));
         let [input, weight] = [block.input, block.weight].map(|tensor| values::<H, 4>(tensor));
         let [gamma, beta] = [block.gamma, block.beta].map(|tensor| values::<H, 1>(tensor));
         let residual = block.residual.map(|tensor| values::<H, 4>(tensor));
         let residual = residual.as_ref().map(H::slice);
-        let weights = Weights::new(H::slice(&weight), plan.sizes, false);
+        let weights = Weights::new(H::slice(&weight), *kernels.sizes(), false);
         let [mean, variance, gamma, beta] = [&mean, &variance, &gamma, &beta].map(H::slice);
         let normalization = Normalization::new(mean.to_vec(), variance, block.epsilon, gamma, beta);
         let images = H::slice(&input);
-        let out = infer(&plan, images, &weights, &normalization, residual);
-        BlockOutput { maps: tensor(H::tensor(out, shape(&plan, images.len()))), statistics: None }
+        let out = kernels.infer(images, &weights, &normalization, residual);
+        BlockOutput { maps: tensor(H::tensor(out, shape(&kernels, images.len()))), statistics: None }
     }
-}
 
-impl<H: HostBackend> CpuBackend for Autodiff<H> {
-    fn block(block: Block<Self>) -> BlockOutput<Self> {
-        let plan = plan(&block);
-        let none = || Self::from_inner(H::tensor(Vec::new(), [0]));
+    fn with_autodiff<H: HostBackend>(block: Block<Autodiff<H>>) -> BlockOutput<Autodiff<H>> {
+        let kernels = kernels(&block);
+        let none = || Autodiff::<H>::from_inner(H::tensor(Vec::new(), [0]));
         let residual = block.residual.map(primitive);
         let with_residual = residual.is_some();
         let parents = [
@@ -56,26 +53,28 @@ impl<H: HostBackend> CpuBackend for Autodiff<H> {
         let nodes = parents.each_ref().map(|parent| parent.node.clone());
         let of_input = parents[0].is_tracked();
         let [input, weight, gamma, beta, residual] = parents.map(|parent| H::values(parent.primitive));
-        let weights = Weights::new(H::slice(&weight), plan.sizes, of_input);
+        let weights = Weights::new(H::slice(&weight), *kernels.sizes(), of_input);
         let residual = with_residual.then(|| H::slice(&residual));
 
-        let (maps, of_batch) = convolve(&plan, H::slice(&input), &weights);
+        let (maps, of_batch) = kernels.convolve(H::slice(&input), &weights);
         let unbiased = unbiased(&of_batch.variance, of_batch.count);
-        let statistics =
-            [of_batch.mean.clone(), unbiased].map(|of| tensor(Self::from_inner(H::tensor(of, [plan.sizes.c_out]))));
+        let statistics = [of_batch.mean.clone(), unbiased].map(|of| {
+            let channels = of.len();
+            tensor(Autodiff::<H>::from_inner(H::tensor(of, [channels])))
+        });
         let normalization =
             Normalization::new(of_batch.mean, &of_batch.variance, block.epsilon, H::slice(&gamma), H::slice(&beta));
-        let (out, activated) = finish(&plan, &maps, &normalization, residual);
-        let out: Primitive<H> = H::tensor(out, shape(&plan, H::slice(&input).len()));
+        let (out, activated) = kernels.normalize(&maps, &normalization, residual);
+        let out: FloatPrimitive<H> = H::tensor(out, shape(&kernels, H::slice(&input).len()));
 
         let maps = match BlockBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let activated = match activated {
-                    Some(activated) => Activated::Pooled(activated),
+                    Some(activated) => Activated::BeforePooling(activated),
                     None if with_residual => Activated::Output(H::values(out.clone())),
-                    None => Activated::OfMaps,
+                    None => Activated::FromMaps,
                 };
-                let state = State { plan, input, weights, maps, normalization, activated };
+                let state = State { kernels, input, weights, maps, normalization, activated };
                 prepared.finish(Arc::new(state), out)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(out),
@@ -87,10 +86,10 @@ impl<H: HostBackend> CpuBackend for Autodiff<H> {
 #[derive(Debug)]
 struct BlockBackward;
 
-/// What the forward pass leaves.
+/// What the forward pass leaves for the backward pass.
 #[derive(Debug)]
 struct State<H: HostBackend> {
-    plan: Plan,
+    kernels: ConvBlock,
     input: H::Values,
     weights: Weights,
     maps: Buffer,
@@ -98,15 +97,15 @@ struct State<H: HostBackend> {
     activated: Activated<H>,
 }
 
-/// What the ReLU put out.
+/// Where the backward pass finds the output of the ReLU.
 #[derive(Debug)]
 enum Activated<H: HostBackend> {
-    /// It follows from the maps.
-    OfMaps,
-    /// It is the output.
+    /// It computes it again from the maps: there is no residual.
+    FromMaps,
+    /// It is the output of the block.
     Output(H::Values),
-    /// The output is means of it.
-    Pooled(Buffer),
+    /// It was kept before it was pooled.
+    BeforePooling(Buffer),
 }
 
 impl<H: HostBackend> Backward<H, 5> for BlockBackward {
@@ -114,28 +113,29 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let of_output = H::values(grads.consume::<H>(&ops.node));
-        let state = &ops.state;
-        let passed = Passed {
-            images: H::slice(&state.input),
-            weights: &state.weights,
-            maps: &state.maps,
-            normalization: &state.normalization,
-            activated: match &state.activated {
-                Activated::OfMaps => None,
+        let State { kernels, input: images, weights, maps, normalization, activated } = &*ops.state;
+        let saved = Saved {
+            images: H::slice(images),
+            weights,
+            maps,
+            normalization,
+            activated: match activated {
+                Activated::FromMaps => None,
                 Activated::Output(output) => Some(H::slice(output)),
-                Activated::Pooled(activated) => Some(activated),
+                Activated::BeforePooling(activated) => Some(activated),
             },
         };
         let [input, weight, gamma, beta, residual] = ops.parents;
-        let found = gradients(&state.plan, &passed, H::slice(&of_output), input.is_some());
+        let found = kernels.backward(&saved, H::slice(&of_output), input.is_some());
 
-        let Sizes { height, width, c_in, c_out, kernel, .. } = state.plan.sizes;
-        let images = passed.images.len() / state.plan.sizes.input();
-        let of_input = match state.plan.layout {
+        let sizes = kernels.sizes();
+        let ConvParams { height, width, c_in, c_out, kernel, .. } = sizes.params();
+        let images = saved.images.len() / sizes.input_len();
+        let of_input = match kernels.layout() {
             Layout::Planar => [images, c_in, height, width],
             Layout::Interleaved => [images, height, width, c_in],
         };
-        let maps = [images, state.plan.sizes.out_height(), state.plan.sizes.out_width(), c_out];
+        let maps = [images, sizes.out_height(), sizes.out_width(), c_out];
         let all = [
             (input, found.images, Shape::from(of_input)),
             (weight, Some(found.weights), Shape::from([c_out, c_in, kernel, kernel])),
@@ -151,30 +151,40 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
     }
 }
 
-fn plan<B: Backend>(block: &Block<B>) -> Plan {
+/// The kernels for a block.
+///
+/// # Panics
+///
+/// If the sizes cannot be computed.
+fn kernels<B: Backend>(block: &Block<B>) -> ConvBlock {
     let [_, a, b, c] = block.input.dims();
     let [c_out, c_in, kernel, _] = block.weight.dims();
-    let (layout, height, width, channels) = match block.interleaved {
-        true => (Layout::Interleaved, a, b, c),
-        false => (Layout::Planar, b, c, a),
-    };
+    let (layout, height, width, channels) =
+        if block.interleaved { (Layout::Interleaved, a, b, c) } else { (Layout::Planar, b, c, a) };
     assert_eq!(channels, c_in, "channels of the maps (left) and of the convolution (right)");
-    let sizes = Sizes { height, width, c_in, c_out, kernel, stride: block.stride, padding: block.padding };
-    Plan { sizes, layout, relu: block.relu, pool: block.pool }
+    let pool = match block.pool {
+        Pool::None => qare_kernels::Pool::None,
+        Pool::Halve => qare_kernels::Pool::Halve,
+        Pool::Average => qare_kernels::Pool::Average,
+    };
+    let params = ConvParams { height, width, c_in, c_out, kernel, stride: block.stride, padding: block.padding };
+    let kernels = ConvSizes::new(params).and_then(|sizes| ConvBlock::new(sizes, layout, block.relu, pool));
+    kernels.unwrap_or_else(|error: SizesError| panic!("{error}"))
 }
 
-/// `[N, H', W', C_out]`, for this many values of images.
-fn shape(plan: &Plan, values: usize) -> [usize; 4] {
-    let [height, width, channels] = plan.out_dims();
-    [values / plan.sizes.input(), height, width, channels]
+/// `[N, H', W', C_out]` after pooling, of as many images as have so many `values`.
+fn shape(kernels: &ConvBlock, values: usize) -> [usize; 4] {
+    let [height, width, channels] = kernels.out_dims();
+    [values / kernels.sizes().input_len(), height, width, channels]
 }
 
+/// The unbiased variances, of biased ones over `count` values.
 fn unbiased(variance: &[f32], count: usize) -> Vec<f32> {
     let factor = count as f64 / (count - 1) as f64;
     variance.iter().map(|variance| (f64::from(*variance) * factor) as f32).collect()
 }
 
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Primitive<B> {
+fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatPrimitive<B> {
     tensor.into_primitive().tensor()
 }
 
@@ -182,6 +192,6 @@ fn values<H: HostBackend, const D: usize>(tensor: Tensor<H, D>) -> H::Values {
     H::values(primitive(tensor))
 }
 
-fn tensor<B: Backend, const D: usize>(primitive: Primitive<B>) -> Tensor<B, D> {
+fn tensor<B: Backend, const D: usize>(primitive: FloatPrimitive<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

@@ -1,4 +1,4 @@
-//! Sums over all members, on the graph.
+//! Sums over all members that autodiff differentiates.
 
 use std::any::Any;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::{Replica, ReplicaError};
 
 /// A backend whose gradients can be summed over the members of a [`ReplicaGroup`](super::ReplicaGroup).
 pub trait ReplicaBackend: AutodiffBackend {
-    /// `total`, whose gradient with respect to `at` is `weight` times the sum of the members' gradients of their `total`.
+    /// `total` as a function of `at`: its gradient is `weight` times the sum over all members of the gradients of their `total`.
     fn with_summed_gradient(
         replica: &Replica,
         weight: f64,
@@ -48,7 +48,7 @@ struct SummedGradient;
 impl<P: Backend> Backward<P, 1> for SummedGradient {
     type State = (Replica, f64);
 
-    // The members' graphs have one form, and so their exchanges one order: Burn walks a graph by depth and order of operands.
+    // All members exchange in the same order: their graphs have the same form, which Burn walks by depth and order of operands.
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (replica, weight) = ops.state;
         unary::<P, _>(ops.parents, ops.node, grads, |gradient| {
@@ -63,7 +63,7 @@ impl<P: Backend> Backward<P, 1> for SummedGradient {
 /// [`ReplicaBackend::with_summed_gradient`] of a backend.
 type SumOf<B> = fn(&Replica, f64, Tensor<B, 1>, Tensor<B, 1>) -> Tensor<B, 1>;
 
-/// The same, of a backend that is known when it is used: layers are written for any backend.
+/// The function of a backend that is known only at run time, since layers are generic over backends.
 pub(super) struct Summation(Box<dyn Any + Send + Sync>);
 
 impl Summation {
@@ -80,8 +80,8 @@ impl fmt::Debug for Summation {
 }
 
 impl Replica {
-    /// Σ_d x_d over all members d, on the graph: the gradient of x_d is Σ_d' ∂L_d'/∂y, the sum of what each member's own
-    /// loss has with respect to its own copy y of the sum. All members have to come here, and into their backward passes.
+    /// y = Σ_d x_d over all members d. The gradient of x_d is Σ_d' ∂L_d'/∂y over the losses of all members. All members have to
+    /// call this, and run their backward passes.
     ///
     /// # Shapes
     ///
@@ -89,13 +89,13 @@ impl Replica {
     ///
     /// # Panics
     ///
-    /// If the group has failed, in a way that [`ReplicaGroup::enter`](super::ReplicaGroup::enter) makes an error of; if N is not
-    /// the same; and if `B` has gradients but is not the group's backend.
+    /// If the group has failed, which [`ReplicaGroup::enter`](super::ReplicaGroup::enter) turns into an error; if N differs
+    /// between members; and if `B` is an autodiff backend other than the group's.
     pub fn sum<B: Backend>(&self, x: Tensor<B, 1>) -> Tensor<B, 1> {
         self.weighted_sum(x, 1.0).0
     }
 
-    /// Σ_d w_d·x_d / Σ_d w_d, as [`sum`](Self::sum), and Σ_d w_d.
+    /// Σ_d w_d·x_d / Σ_d w_d, differentiated as [`sum`](Self::sum) is, and Σ_d w_d.
     pub(crate) fn mean<B: Backend>(&self, x: Tensor<B, 1>, weight: f64) -> (Tensor<B, 1>, f64) {
         let (sum, weights) = self.weighted_sum(x, weight);
         (sum / weights, weights)
@@ -118,7 +118,7 @@ impl Replica {
     fn total<B: Backend>(&self, x: &Tensor<B, 1>, weight: f64) -> (Vec<f64>, f64) {
         let mut given = values(x.clone());
         given.push(weight);
-        // Layers return no errors; this one is caught where the step began, and is no panic to be reported.
+        // Layers return no errors. `ReplicaGroup::enter` catches this one; `resume_unwind` prints no message.
         let gathered = self.all_gather(given).unwrap_or_else(|error| resume_unwind(Box::new(error)));
         let (mut total, mut weights) = (vec![0.0; x.dims()[0]], 0.0);
         for of_member in gathered.iter() {
@@ -130,7 +130,7 @@ impl Replica {
         (total, weights)
     }
 
-    /// The rows of all members, in the order of ranks. Only this member's own are on the graph.
+    /// The rows of all members, in the order of ranks. Gradients flow to this member's own rows only.
     ///
     /// # Shapes
     ///
@@ -153,12 +153,12 @@ impl Replica {
     }
 }
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().into_vec().expect("the data has just been converted")
 }
 
-/// A tensor of these numbers, where and in the format that another is.
+/// A tensor of these values on the device and in the type of another.
 fn like<B: Backend>(other: &Tensor<B, 1>, values: Vec<f64>) -> Tensor<B, 1> {
     on_device(values, other.dims(), &other.device(), other.dtype())
 }

@@ -1,28 +1,28 @@
-//! Numbers that threads hand to each other, none of whom waits for one that will not come.
+//! All-gather between threads that fails instead of deadlocking when one of them stops.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What each member has given, by rank.
+/// The values that each member has given, by rank.
 pub type Gathered = Arc<Vec<Vec<f64>>>;
 
-/// A meeting point of so many members.
+/// The state of an all-gather between members.
 #[derive(Debug)]
 pub(super) struct Exchange {
     state: Mutex<State>,
-    /// Told when a round is over, and when one of them has failed.
+    /// Notified when a round is over or the group has failed.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
     round: u64,
-    /// What has been given in this round.
+    /// Values given in this round.
     given: Vec<Option<Vec<f64>>>,
-    /// What was given in the last one. It stands until all members, who have it by then, give something again.
+    /// Values of the last round. They stay until all members have given values again, and so have read them.
     last: Gathered,
-    /// Steps that each member has left.
+    /// Number of steps that each member has finished.
     steps: Vec<u64>,
-    /// Why the group is at its end.
+    /// Why the group has failed.
     failure: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl Exchange {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Gives values, and waits for those of all others; the reason, if one of them has failed.
+    /// Gives values and waits for those of all others. The error is the reason why the group has failed.
     pub fn all_gather(&self, rank: usize, values: Vec<f64>) -> Result<Gathered, String> {
         let mut state = self.lock();
         if state.steps.iter().any(|steps| *steps > state.steps[rank]) {
@@ -66,7 +66,7 @@ impl Exchange {
         }
     }
 
-    /// A member has come to the end of its step. Who still waits for it then would do so for ever.
+    /// A member has finished its step. If another still waits for its values, the group fails: they will not come.
     pub fn leave(&self, rank: usize) {
         let mut state = self.lock();
         state.steps[rank] += 1;
@@ -76,7 +76,7 @@ impl Exchange {
         }
     }
 
-    /// Ends the group. Returns the reason: the first that was given.
+    /// Lets the group fail. Returns the first reason that was given.
     pub fn fail(&self, reason: String) -> String {
         self.end(&mut self.lock(), reason)
     }
@@ -86,7 +86,7 @@ impl Exchange {
         state.failure.get_or_insert(reason).clone()
     }
 
-    /// No code that may panic runs under the lock, so a poisoned one is as good as any.
+    /// No code under the lock panics, so the state is valid even if the lock is poisoned.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

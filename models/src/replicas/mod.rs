@@ -1,11 +1,10 @@
-//! One model on several devices: threads that each work on a share of a batch, and what they tell each other.
+//! Data parallelism: threads that each compute a share of a batch on a device of their own, and the values they exchange.
 //!
-//! A [`ReplicaGroup`] has as many members as there are devices. A thread that [enters](ReplicaGroup::enter) it is one of them
-//! for the duration of a step, and whatever it calls finds that out by [`Replica::current`]: batch normalisation, to take its
-//! statistics from all shares; an objective, to [gather](Replica::gather_rows) the embeddings of all.
+//! A [`ReplicaGroup`] has a member for each device. A thread that [enters](ReplicaGroup::enter) it is one of them for the duration
+//! of a step. The code it calls asks [`Replica::current`]: batch normalisation, to compute statistics over all shares; an objective,
+//! to [gather](Replica::gather_rows) the embeddings of all members.
 //!
-//! What is exchanged goes through the host, in f64 and in the order of ranks: it is short, and the same with every backend
-//! and every time.
+//! Values are exchanged on the host, in f64 and in the order of ranks, so that sums are reproducible on every backend.
 
 mod all_reduce;
 mod exchange;
@@ -21,17 +20,17 @@ pub use exchange::Gathered;
 use all_reduce::Summation;
 use exchange::Exchange;
 
-/// What batch normalisation takes its statistics from, in training on several devices.
+/// What batch normalisation computes its statistics over, in training on several devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchStatistics {
-    /// The whole batch: values and gradients are those of one device.
+    /// The whole batch: values and gradients are those of a training on one device.
     #[default]
     Whole,
     /// The device's own share. Running statistics are those of the first device.
     Share,
 }
 
-/// Why a step on several devices could not be taken: the first reason that one of them had.
+/// Why a step on several devices has failed: the first reason that a member gave.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReplicaError(String);
@@ -60,7 +59,7 @@ thread_local! {
 }
 
 impl ReplicaGroup {
-    /// A group of so many members, who train with the backend `B`.
+    /// A group of so many members that train on the backend `B`.
     pub fn new<B: ReplicaBackend>(members: usize, statistics: BatchStatistics) -> Self {
         let (exchange, summation) = (Exchange::new(members), Summation::of::<B>());
         Self(Arc::new(Group { members, statistics, exchange, summation }))
@@ -70,8 +69,8 @@ impl ReplicaGroup {
     ///
     /// # Errors
     ///
-    /// If the step returns an error or panics, or that of another member does: with the first such reason. It is the end of the
-    /// group, and whoever waits for others then gets the error instead.
+    /// If the step of this or another member returns an error or panics, with the first such reason. The group has then failed:
+    /// members that wait for others get the error.
     ///
     /// # Panics
     ///
@@ -93,7 +92,7 @@ impl ReplicaGroup {
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn reason_of(panic: &(dyn Any + Send)) -> String {
     if let Some(ReplicaError(reason)) = panic.downcast_ref() {
         return reason.clone();
@@ -103,7 +102,7 @@ fn reason_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl Replica {
-    /// The member that this thread is, in a step on several devices.
+    /// The member that this thread is, if it is in a step of a group.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
@@ -113,22 +112,22 @@ impl Replica {
         Self::current().filter(|replica| replica.group.statistics == BatchStatistics::Whole)
     }
 
-    /// Whether this thread is the first member, or there are no others. It is the one that keeps running statistics, which
-    /// the members' models share.
+    /// Whether this thread is the first member, or in no group. It updates the running statistics, which the models of all members
+    /// share.
     pub(crate) fn is_first_or_only() -> bool {
         CURRENT.with_borrow(|current| current.as_ref().is_none_or(|replica| replica.rank == 0))
     }
 
-    /// Which of the members it is, from 0 on.
+    /// The number of this member, from 0.
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// Gives numbers, and gets those of all members in the order of their ranks. It waits for all of them.
+    /// Gives values, waits for all members, and returns the values of all in the order of ranks.
     ///
     /// # Errors
     ///
-    /// If the group has failed, or another member ends its step without coming here.
+    /// If the group has failed, or another member finishes its step without calling this.
     pub fn all_gather(&self, values: Vec<f64>) -> Result<Gathered, ReplicaError> {
         self.group.exchange.all_gather(self.rank, values).map_err(ReplicaError)
     }

@@ -26,12 +26,13 @@ mod twisted;
 mod vectorized;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+use qare_host::computes_on_host;
 
 use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};
 use crate::range::power_of_two;
-use crate::term::{Term, is_on_host, scalar};
+use crate::term::{Term, scalar};
 use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
 
 /// Embeddings scaled to length 1, with the lengths they had.
@@ -62,7 +63,7 @@ impl UnitRows {
     /// # Errors
     /// When a row holds NaN or infinity.
     pub fn of<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) -> Result<Option<Self>, ObjectiveError> {
-        if embeddings.dtype() != DType::F32 || !is_on_host::<B>(&embeddings.device()) {
+        if embeddings.dtype() != DType::F32 || !computes_on_host::<B>(&embeddings.device()) {
             return Ok(None);
         }
         let [_, dim] = embeddings.dims();

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::precision::Precision;
 
 /// Returns the number of images in a forward pass: few on the host, so that activations stay in the CPU caches; many on a GPU.
-pub fn batch_size<B: Backend>() -> usize {
-    if computes_on_host::<B>() { 50 } else { 500 }
+pub fn batch_size<B: Backend>(device: &B::Device) -> usize {
+    if computes_on_host::<B>(device) { 50 } else { 500 }
 }
 
 /// Features of a set of images, on the host.
@@ -60,7 +60,7 @@ pub fn loader<B: Backend>(
     device: &B::Device,
 ) -> Result<ViewLoader<B>> {
     let config = LoaderConfig {
-        batch_size: batch_size::<B>(),
+        batch_size: batch_size::<B>(device),
         views: 1,
         seed: 0,
         workers,
@@ -89,9 +89,10 @@ pub fn of_batches<B: Backend>(
     mut batches: impl Iterator<Item = ViewBatch<B>>,
     step: impl Fn(ViewBatch<B>) -> Vec<f32> + Sync,
     values: usize,
+    device: &B::Device,
 ) -> Vec<f32> {
     let mut all = Vec::with_capacity(values);
-    if !computes_on_host::<B>() {
+    if !computes_on_host::<B>(device) {
         batches.for_each(|batch| all.extend(step(batch)));
         return all;
     }
@@ -119,7 +120,8 @@ pub fn extract<B: Backend>(
 ) -> Result<Features> {
     let loader = loader::<B>(images.clone(), normalization, workers, device)?;
     let dim = backbone.feature_dim();
-    let values = of_batches(loader.iter(), |batch| of_batch(backbone, batch.images, precision), images.len() * dim);
+    let step = |batch: ViewBatch<B>| of_batch(backbone, batch.images, precision);
+    let values = of_batches(loader.iter(), step, images.len() * dim, device);
     Ok(Features { values, dim, labels: images.labels().to_vec() })
 }
 
@@ -137,12 +139,15 @@ mod tests {
         let images = qare_data::load(dataset, &LoadOptions::default())
             .unwrap()
             .test
-            .select(&Vec::from_iter(0..2 * batch_size::<Plain>() + 1));
+            .select(&Vec::from_iter(0..2 * batch_size::<Plain>(&device) + 1));
         let backbone = BackboneName::Conv4.init::<Plain>(1, &device);
         let normalization = dataset.normalization();
         let extract = |workers| extract(&backbone, &images, normalization, Precision::F32, workers, &device).unwrap();
         let found = extract(2);
-        assert_eq!((found.len(), found.dim, &found.labels[..]), (2 * batch_size::<Plain>() + 1, 64, images.labels()));
+        assert_eq!(
+            (found.len(), found.dim, &found.labels[..]),
+            (2 * batch_size::<Plain>(&device) + 1, 64, images.labels())
+        );
         let mut scratch = qare_data::Scratch::default();
         for (index, row) in found.values.chunks(found.dim).enumerate() {
             let side = images.side();

@@ -45,7 +45,7 @@ impl Validation {
         device: &B::Device,
     ) -> f64 {
         let Self { labels, bank, feature_dim: dim, recipe } = self;
-        let values = features::of_batches(batches, step, labels.len() * dim);
+        let values = features::of_batches(batches, step, labels.len() * dim, device);
         let (queries, bank) = Features { values, dim: *dim, labels: labels.clone() }.split(*bank);
         knn::accuracy::<B>(&bank, &queries, recipe, device)
     }

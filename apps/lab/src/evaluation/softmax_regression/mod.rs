@@ -43,7 +43,7 @@ pub fn train<B: Backend>(
     on_progress: OnProgress,
 ) -> LinearClassifier<B> {
     let initial = LinearClassifierConfig::new(features.dim, classes).init::<B>(seed, device);
-    let trainer: Box<dyn Trainer<B>> = if computes_on_host::<B>() && features.dim * classes <= FEW_WEIGHTS {
+    let trainer: Box<dyn Trainer<B>> = if computes_on_host::<B>(device) && features.dim * classes <= FEW_WEIGHTS {
         Box::new(host::HostTrainer::new(features, &initial))
     } else {
         Box::new(tensors::TensorTrainer::new(features, &initial))

@@ -1,0 +1,262 @@
+//! Convolution → batch normalisation (→ + residual) (→ ReLU) (→ average pooling) of a batch of images, forward.
+//!
+//! A batch is split into runs of images. Each run goes through the block image by image, so that what one step writes is still in
+//! the processor's cache when the next step reads it. Only the statistics of the batch need a second pass over all images. Sums
+//! over a batch are added up run by run, and the runs depend on the number of images alone: results do not depend on the number of
+//! threads.
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::Pool;
+use crate::batch_statistics::{BatchStatistics, Normalization};
+use crate::buffer::Buffer;
+use crate::destination::{Destination, Unwritten, optional_chunks};
+use crate::frames::{Frames, Layout};
+use crate::normalization::{activate, statistics};
+use crate::pooling::{average_pool, global_average};
+use crate::sizes::{ConvParams, ConvSizes, SizesError};
+use crate::weights::Weights;
+
+/// Convolution → batch normalisation (→ + residual) (→ ReLU) (→ pooling) of batches of images.
+///
+/// Maps and output are interleaved, `[N, H', W', C_out]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvBlock {
+    sizes: ConvSizes,
+    layout: Layout,
+    relu: bool,
+    pool: Pool,
+    /// Height and width of the output.
+    out: [usize; 2],
+}
+
+/// Most runs that a batch is split into.
+const MAX_RUNS: usize = 32;
+
+impl ConvBlock {
+    /// A block for images in `layout`.
+    ///
+    /// # Errors
+    ///
+    /// If 2×2 pooling would leave nothing of the maps.
+    pub fn new(sizes: ConvSizes, layout: Layout, relu: bool, pool: Pool) -> Result<Self, SizesError> {
+        Ok(Self { sizes, layout, relu, pool, out: sizes.pooled(pool)? })
+    }
+
+    /// The sizes of its convolution.
+    pub fn sizes(&self) -> &ConvSizes {
+        &self.sizes
+    }
+
+    /// The layout of its input.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(crate) fn relu(&self) -> bool {
+        self.relu
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        self.pool
+    }
+
+    /// Height, width and channels of an output image.
+    pub fn out_dims(&self) -> [usize; 3] {
+        let [height, width] = self.out;
+        [height, width, self.sizes.params().c_out]
+    }
+
+    /// Number of values of an output image.
+    pub fn out_len(&self) -> usize {
+        self.out_dims().iter().product()
+    }
+
+    /// Number of images in a run of a batch.
+    pub(crate) fn run(&self, images: usize) -> usize {
+        images.div_ceil(MAX_RUNS).max(1)
+    }
+
+    /// The convolutions of all images, `[N, H', W', C_out]`, and their statistics: the first pass of training.
+    ///
+    /// # Panics
+    ///
+    /// If `images` are no whole images, `weights` are those of another convolution, or a channel has fewer than two values, which
+    /// have no variance.
+    pub fn convolve(&self, images: &[f32], weights: &Weights) -> (Buffer, BatchStatistics) {
+        self.check_weights(weights);
+        let ConvParams { c_out, .. } = self.sizes.params();
+        let (input, output) = (self.sizes.input_len(), self.sizes.output_len());
+        let count = count(images, input);
+        let run = self.run(count);
+        let mut maps = Buffer::new(batch_len(count, output));
+        let mut means = vec![0.0; count * c_out];
+        let mut squares = vec![0.0; count * c_out];
+        images
+            .par_chunks(run * input)
+            .zip(maps.par_chunks_mut(run * output))
+            .zip(means.par_chunks_mut(run * c_out))
+            .zip(squares.par_chunks_mut(run * c_out))
+            .for_each(|(((images, maps), means), squares)| {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let of_image = means.chunks_exact_mut(c_out).zip(squares.chunks_exact_mut(c_out));
+                    let images = images.chunks_exact(input).zip(maps.chunks_exact_mut(output));
+                    for ((image, maps), (mean, squares)) in images.zip(of_image) {
+                        scratch.frames.convolve(image, self.layout, weights, (&mut *maps).into());
+                        statistics(maps, mean, squares);
+                    }
+                });
+            });
+        (maps, BatchStatistics::of_images(&means, &squares, c_out, output / c_out))
+    }
+
+    /// The output for maps that [`convolve`](Self::convolve) has made, `[N, H', W', C_out]` pooled: the second pass of training.
+    ///
+    /// Where a residual `[N, H', W', C_out]` is added before pooling, also the output of the ReLU, which
+    /// [`backward`](Self::backward) needs.
+    ///
+    /// # Panics
+    ///
+    /// If `maps` are no whole images, the residual is of another length, or the normalisation has other channels.
+    pub fn normalize(
+        &self,
+        maps: &[f32],
+        normalization: &Normalization,
+        residual: Option<&[f32]>,
+    ) -> (Vec<f32>, Option<Buffer>) {
+        let (output, finished) = (self.sizes.output_len(), self.out_len());
+        let count = count(maps, output);
+        self.check_channels(normalization);
+        assert!(residual.is_none_or(|residual| residual.len() == maps.len()), "a residual of the maps' shape");
+        let run = self.run(count);
+        let len = batch_len(count, finished);
+        let mut out = Unwritten::new(len);
+        let mut activated = (residual.is_some() && self.pool != Pool::None).then(|| Buffer::new(maps.len()));
+        let kept = optional_chunks(activated.as_deref_mut(), run * output, count.div_ceil(run));
+        let of_run = |at: usize, out: &mut [MaybeUninit<f32>], mut activated: Option<&mut [f32]>| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.activated.resize(output, 0.0);
+                for (i, out) in out.chunks_exact_mut(finished).enumerate() {
+                    let part = (at * run + i) * output..(at * run + i + 1) * output;
+                    let residual = residual.map(|residual| &residual[part.clone()]);
+                    let activated = match &mut activated {
+                        Some(activated) => &mut activated[i * output..][..output],
+                        None => &mut scratch.activated,
+                    };
+                    self.normalize_image(&maps[part], normalization, residual, activated, out.into());
+                }
+            });
+        };
+        let runs = out.values(len).par_chunks_mut(run * finished).zip(kept);
+        runs.enumerate().for_each(|(at, (out, activated))| of_run(at, out, activated));
+        // SAFETY: `normalize_image` has written the parts of all images.
+        (unsafe { out.written(len) }, activated)
+    }
+
+    /// Writes the whole output of an image; `activated` is memory for the output of the ReLU before pooling.
+    fn normalize_image(
+        &self,
+        maps: &[f32],
+        normalization: &Normalization,
+        residual: Option<&[f32]>,
+        activated: &mut [f32],
+        out: Destination<'_>,
+    ) {
+        let affine = normalization.affine();
+        match self.pool {
+            Pool::None => activate(maps, affine, residual, self.relu, out),
+            Pool::Halve => {
+                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                average_pool(activated, self.sizes.out_width(), self.sizes.params().c_out, out);
+            }
+            Pool::Average => {
+                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                global_average(activated, out);
+            }
+        }
+    }
+
+    /// The output for images with given statistics, in one pass: evaluation.
+    ///
+    /// # Panics
+    ///
+    /// If `images` are no whole images, `weights` are those of another convolution, the residual is of another length than the
+    /// maps, or the normalisation has other channels.
+    pub fn infer(
+        &self,
+        images: &[f32],
+        weights: &Weights,
+        normalization: &Normalization,
+        residual: Option<&[f32]>,
+    ) -> Vec<f32> {
+        self.check_weights(weights);
+        self.check_channels(normalization);
+        let (input, output, finished) = (self.sizes.input_len(), self.sizes.output_len(), self.out_len());
+        let count = count(images, input);
+        let maps_len = batch_len(count, output);
+        assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
+        let run = self.run(count);
+        let len = batch_len(count, finished);
+        let mut out = Unwritten::new(len);
+        let runs = images.par_chunks(run * input).zip(out.values(len).par_chunks_mut(run * finished));
+        runs.enumerate().for_each(|(at, (images, out))| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let Scratch { frames, maps, activated } = scratch;
+                maps.resize(output, 0.0);
+                activated.resize(output, 0.0);
+                for (i, (image, out)) in images.chunks_exact(input).zip(out.chunks_exact_mut(finished)).enumerate() {
+                    frames.convolve(image, self.layout, weights, (&mut *maps).into());
+                    let residual = residual.map(|residual| &residual[(at * run + i) * output..][..output]);
+                    self.normalize_image(maps, normalization, residual, activated, out.into());
+                }
+            });
+        });
+        // SAFETY: `normalize_image` has written the parts of all images.
+        unsafe { out.written(len) }
+    }
+
+    pub(crate) fn check_weights(&self, weights: &Weights) {
+        assert_eq!(weights.sizes(), &self.sizes, "sizes of the weights (left) and of the block (right)");
+    }
+
+    pub(crate) fn check_channels(&self, normalization: &Normalization) {
+        let channels = self.sizes.params().c_out;
+        assert_eq!(normalization.channels(), channels, "channels of the normalisation (left) and of the block (right)");
+    }
+}
+
+/// Number of images of `len` values.
+///
+/// # Panics
+///
+/// If they are not whole.
+pub(crate) fn count(images: &[f32], len: usize) -> usize {
+    assert!(images.len().is_multiple_of(len), "{} values are no whole images of {len}", images.len());
+    images.len() / len
+}
+
+/// Number of values of `count` images of `len` values.
+///
+/// # Panics
+///
+/// If it overflows.
+pub(crate) fn batch_len(count: usize, len: usize) -> usize {
+    count.checked_mul(len).expect("a batch that memory can hold")
+}
+
+/// Memory of a thread.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub frames: Frames,
+    /// Maps of an image, or their gradient.
+    pub maps: Vec<f32>,
+    /// The output of the ReLU before pooling.
+    pub activated: Vec<f32>,
+}
+
+thread_local! {
+    pub(crate) static SCRATCH: RefCell<Scratch> = RefCell::default();
+}

@@ -1,0 +1,217 @@
+//! The gradients of a block, in two passes over the images of a batch: sums for each channel, then everything that needs them.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::Pool;
+use crate::activation_gradient::{ActivationGradient, NormGradient, ReluMask, channel_sums, maps_gradient};
+use crate::batch_statistics::Normalization;
+use crate::block::{ConvBlock, SCRATCH, Scratch, batch_len, count};
+use crate::destination::{Destination, Unwritten, optional_chunks};
+use crate::frames::Layout;
+use crate::sizes::{ConvParams, ConvSizes};
+use crate::weights::{Weights, pytorch_layout};
+
+/// What the forward pass of training leaves for [`ConvBlock::backward`].
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a> {
+    /// The input, in the layout of the block.
+    pub images: &'a [f32],
+    /// The weights, arranged for the gradient of the images if that is wanted.
+    pub weights: &'a Weights,
+    /// What [`ConvBlock::convolve`] has returned, `[N, H', W', C_out]`.
+    pub maps: &'a [f32],
+    /// The normalisation with the statistics of the batch.
+    pub normalization: &'a Normalization,
+    /// If a residual was added: the output of the ReLU, `[N, H', W', C_out]`. That is the output without pooling, and the second
+    /// value of [`ConvBlock::normalize`] with it.
+    pub activated: Option<&'a [f32]>,
+}
+
+/// The gradients with respect to the inputs of a block.
+#[derive(Clone, Debug)]
+pub struct BlockGradients {
+    /// Of the images, in the layout of the block.
+    pub images: Option<Vec<f32>>,
+    /// Of the weights, `[C_out, C_in, k, k]`.
+    pub weights: Vec<f32>,
+    /// Of γ, `[C_out]`.
+    pub gamma: Vec<f32>,
+    /// Of β, `[C_out]`.
+    pub beta: Vec<f32>,
+    /// Of the residual, `[N, H', W', C_out]`, if there was one.
+    pub residual: Option<Vec<f32>>,
+}
+
+impl ConvBlock {
+    /// The gradients of a loss through a forward pass in training, statistics included, given its gradient with respect to the
+    /// output.
+    ///
+    /// With g the gradient of y = γ(z − mean)/σ + β, back through pooling and ReLU, and n values z a channel:
+    ///
+    /// - of the residual: g
+    /// - of β: Σ g, and of γ: Σ g·(z − mean)/σ
+    /// - of the maps z: γ/σ · (g − Σ g/n − (z − mean)·Σ g(z − mean)/(n σ²))
+    ///
+    /// and from the last, those of the weights and of the images by the transposed convolution.
+    ///
+    /// # Panics
+    ///
+    /// If a slice is not of the length that the block and the number of images ask for, `weights` are those of another
+    /// convolution or not arranged for the gradient of the images although that is wanted, or the normalisation has other channels.
+    pub fn backward(&self, saved: &Saved<'_>, of_output: &[f32], of_images: bool) -> BlockGradients {
+        let ConvParams { c_out, .. } = self.sizes().params();
+        let (input, output, finished) = (self.sizes().input_len(), self.sizes().output_len(), self.out_len());
+        let count = self.check(saved, of_output, of_images);
+        let run = self.run(count);
+        let runs = count.div_ceil(run);
+        let of_image =
+            |image: usize| self.activation_gradient(saved, image, &of_output[image * finished..][..finished]);
+
+        // First pass: sums for each channel. The gradient of a residual is g, which is kept.
+        let len = count * output;
+        let mut kept = saved.activated.map(|_| Unwritten::new(len));
+        let mut sums = vec![0.0; count * c_out];
+        let mut products = vec![0.0; count * c_out];
+        let first = |at: usize, sums: &mut [f32], products: &mut [f32], mut kept: Option<&mut [MaybeUninit<f32>]>| {
+            for (i, (sums, products)) in sums.chunks_exact_mut(c_out).zip(products.chunks_exact_mut(c_out)).enumerate()
+            {
+                let kept = kept.as_mut().map(|kept| Destination::from(&mut kept[i * output..][..output]));
+                channel_sums(of_image(at * run + i), kept, sums, products);
+            }
+        };
+        let of_runs = sums.par_chunks_mut(run * c_out).zip(products.par_chunks_mut(run * c_out));
+        let of_runs = of_runs.zip(optional_chunks(kept.as_mut().map(|kept| kept.values(len)), run * output, runs));
+        of_runs.enumerate().for_each(|(at, ((sums, products), kept))| first(at, sums, products, kept));
+        // SAFETY: `channel_sums` has written the parts of all images.
+        let kept = kept.map(|kept| unsafe { kept.written(len) });
+        let (sums, products) = (summed(&sums, c_out), summed(&products, c_out));
+        let coefficients = norm_gradient(saved.normalization, &sums, &products, (count * output / c_out) as f64);
+
+        // Second pass: the gradient of the maps, image by image, and those of weights and images.
+        let weights = self.sizes().weights_len();
+        let mut of_weights = vec![0.0; batch_len(runs, weights)];
+        let len = count * input;
+        let mut images = of_images.then(|| Unwritten::new(len));
+        let second = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [MaybeUninit<f32>]>| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, maps: gradient, .. }| {
+                gradient.resize(output, 0.0);
+                for image in at * run..((at + 1) * run).min(count) {
+                    let g = match &kept {
+                        Some(kept) => self.kept_gradient(saved, image, &kept[image * output..][..output]),
+                        None => of_image(image),
+                    };
+                    maps_gradient(g, &coefficients, (&mut *gradient).into());
+                    frames.fill(&saved.images[image * input..][..input], self.layout(), self.sizes());
+                    frames.add_weight_gradient(gradient, self.sizes(), of_weights);
+                    if let Some(images) = &mut images {
+                        let out = &mut images[(image - at * run) * input..][..input];
+                        frames.input_gradient(gradient, saved.weights, out.into());
+                    }
+                }
+            });
+        };
+        let of_runs = of_weights.par_chunks_mut(weights);
+        let of_runs = of_runs.zip(optional_chunks(images.as_mut().map(|images| images.values(len)), run * input, runs));
+        of_runs.enumerate().for_each(|(at, (weights, images))| second(at, weights, images));
+        // SAFETY: `input_gradient` has written the parts of all images.
+        let mut images = images.map(|images| unsafe { images.written(len) });
+        if self.layout() == Layout::Planar {
+            images = images.map(|images| planar(&images, self.sizes()));
+        }
+        let deviations = products.iter().zip(saved.normalization.inverse_deviation());
+        BlockGradients {
+            images,
+            weights: pytorch_layout(&added(&of_weights, weights), self.sizes()),
+            gamma: deviations.map(|(product, inverse)| (product * f64::from(*inverse)) as f32).collect(),
+            beta: sums.iter().map(|sum| *sum as f32).collect(),
+            residual: kept,
+        }
+    }
+
+    /// The number of images.
+    fn check(&self, saved: &Saved<'_>, of_output: &[f32], of_images: bool) -> usize {
+        self.check_weights(saved.weights);
+        self.check_channels(saved.normalization);
+        assert!(!of_images || saved.weights.mirrored().is_some(), "weights arranged for the gradient of the images");
+        let count = count(saved.images, self.sizes().input_len());
+        let maps = batch_len(count, self.sizes().output_len());
+        assert_eq!(saved.maps.len(), maps, "values of the maps given (left) and of so many images (right)");
+        assert!(
+            saved.activated.is_none_or(|activated| activated.len() == maps),
+            "an output of the ReLU of the maps' shape"
+        );
+        let output = batch_len(count, self.out_len());
+        assert_eq!(
+            of_output.len(),
+            output,
+            "values of the output's gradient given (left) and of so many images (right)"
+        );
+        count
+    }
+
+    /// The gradient g of an image.
+    fn activation_gradient<'a>(&self, saved: &Saved<'a>, image: usize, of_output: &'a [f32]) -> ActivationGradient<'a> {
+        let len = self.sizes().output_len();
+        let part = image * len..(image + 1) * len;
+        let mask = match (self.relu(), saved.activated) {
+            (false, _) => ReluMask::All,
+            (true, Some(activated)) => ReluMask::Output(&activated[part.clone()]),
+            (true, None) => ReluMask::Normalized(saved.normalization.affine()),
+        };
+        let width = self.sizes().out_width();
+        ActivationGradient::new(of_output, self.pool(), mask, &saved.maps[part], width, saved.normalization.mean())
+    }
+
+    /// The same, of the g that the first pass has kept.
+    fn kept_gradient<'a>(&self, saved: &Saved<'a>, image: usize, kept: &'a [f32]) -> ActivationGradient<'a> {
+        let len = self.sizes().output_len();
+        let z = &saved.maps[image * len..][..len];
+        let width = self.sizes().out_width();
+        ActivationGradient::new(kept, Pool::None, ReluMask::All, z, width, saved.normalization.mean())
+    }
+}
+
+/// The coefficients of the gradient of the maps (see [`ConvBlock::backward`]), given Σ g and Σ g·(z − mean) over `count` values.
+fn norm_gradient(normalization: &Normalization, sums: &[f64], products: &[f64], count: f64) -> NormGradient {
+    let of_channels = normalization.scale().iter().zip(normalization.inverse_deviation());
+    let slope = of_channels.zip(products).map(|((scale, inverse), product)| {
+        (-f64::from(*scale) * f64::from(*inverse) * f64::from(*inverse) * product / count) as f32
+    });
+    let offset = normalization.scale().iter().zip(sums).map(|(scale, sum)| (-f64::from(*scale) * sum / count) as f32);
+    NormGradient { slope: slope.collect(), offset: offset.collect(), scale: normalization.scale().to_vec() }
+}
+
+/// Sums over parts of `len` values, in their order.
+fn summed(parts: &[f32], len: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; len];
+    for part in parts.chunks_exact(len) {
+        sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+    sums
+}
+
+/// The same in single precision, for few parts of many values.
+fn added(parts: &[f32], len: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; len];
+    for part in parts.chunks_exact(len) {
+        sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+    }
+    sums
+}
+
+/// `[N, H, W, C]` → `[N, C, H, W]`.
+fn planar(images: &[f32], sizes: &ConvSizes) -> Vec<f32> {
+    let ConvParams { height, width, c_in, .. } = sizes.params();
+    let places = height * width;
+    let mut out = vec![0.0; images.len()];
+    for (image, out) in images.chunks_exact(sizes.input_len()).zip(out.chunks_exact_mut(sizes.input_len())) {
+        for (place, pixel) in image.chunks_exact(c_in).enumerate() {
+            for (channel, value) in pixel.iter().enumerate() {
+                out[channel * places + place] = *value;
+            }
+        }
+    }
+    out
+}

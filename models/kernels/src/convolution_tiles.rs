@@ -1,0 +1,160 @@
+//! The inner loops of convolutions: tiles of pixels × output channels that stay in registers.
+
+// Tiles are indexed by row and column.
+#![allow(clippy::needless_range_loop)]
+
+use pulp::{Simd, WithSimd};
+
+use crate::destination::Destination;
+use crate::sizes::{ConvParams, ConvSizes};
+use crate::vectors::{load, store, vectorize};
+
+/// Writes the convolution of a frame `[H + 2p, W + 2p, C_in]` with weights `[k, k, C_in, C_out]`.
+///
+/// # Panics
+///
+/// If the lengths are not those of the sizes.
+pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], out: Destination<'_>) {
+    assert_eq!((frame.len(), out.len()), (sizes.frame_len(), sizes.output_len()));
+    assert_eq!(weights.len(), sizes.weights_len());
+    vectorize(sizes.params().c_out, Convolve { frame, sizes, weights, out });
+}
+
+/// Made by [`convolve_frame`] alone: the lengths are those of the sizes, and the lanes of a vector divide C_out.
+struct Convolve<'a> {
+    frame: &'a [f32],
+    sizes: &'a ConvSizes,
+    weights: &'a [f32],
+    out: Destination<'a>,
+}
+
+impl WithSimd for Convolve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ConvParams { c_in, stride, .. } = self.sizes.params();
+        // A step that the compiler knows becomes an offset in an address.
+        match stride * c_in {
+            3 => self.rows::<S, 3>(simd),
+            8 => self.rows::<S, 8>(simd),
+            16 => self.rows::<S, 16>(simd),
+            32 => self.rows::<S, 32>(simd),
+            64 => self.rows::<S, 64>(simd),
+            _ => self.rows::<S, 0>(simd),
+        }
+    }
+}
+
+impl Convolve<'_> {
+    /// Chooses tiles that fit into the registers. STEP is the step from the window of a pixel to the next, or 0 for any.
+    #[inline(always)]
+    fn rows<S: Simd, const STEP: usize>(self, simd: S) {
+        let blocks = self.sizes.params().c_out / S::F32_LANES;
+        let many_registers = S::REGISTER_COUNT >= 32;
+        match (many_registers, blocks) {
+            (true, blocks) if S::F32_LANES == 4 && blocks.is_multiple_of(4) => self.tiles::<S, STEP, 4, 4>(simd),
+            (true, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, STEP, 8, 2>(simd),
+            (true, _) => self.tiles::<S, STEP, 16, 1>(simd),
+            (false, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, STEP, 4, 2>(simd),
+            (false, _) => self.tiles::<S, STEP, 8, 1>(simd),
+        }
+    }
+
+    /// All output, P pixels × N vectors of channels at a time.
+    #[inline(always)]
+    fn tiles<S: Simd, const STEP: usize, const P: usize, const N: usize>(mut self, simd: S) {
+        let ConvParams { c_in, c_out, kernel, stride, .. } = self.sizes.params();
+        let (out_height, out_width) = (self.sizes.out_height(), self.sizes.out_width());
+        let window = Window {
+            row: self.sizes.frame_width() * c_in,
+            rows: kernel,
+            len: kernel * c_in,
+            step: if STEP == 0 { stride * c_in } else { STEP },
+            c_out,
+        };
+        for channel in (0..c_out).step_by(N * S::F32_LANES) {
+            for y in 0..out_height {
+                let mut x = 0;
+                while x < out_width {
+                    // SAFETY: the sizes put the windows of all output pixels into the frame, and a tile has no pixel from
+                    // out_width on; N vectors divide C_out, so channels up to N·lanes from `channel` on are in weights and
+                    // output.
+                    unsafe {
+                        let frame = self.frame.as_ptr().add(y * stride * window.row + x * window.step);
+                        let weights = self.weights.as_ptr().add(channel);
+                        let out = self.out.as_mut_ptr().add((y * out_width + x) * c_out + channel);
+                        if x + P <= out_width {
+                            window.tile::<S, P, N>(simd, frame, weights, out);
+                            x += P;
+                        } else if P > 4 && x + 4 <= out_width {
+                            window.tile::<S, 4, N>(simd, frame, weights, out);
+                            x += 4;
+                        } else {
+                            window.tile::<S, 1, N>(simd, frame, weights, out);
+                            x += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The part of a frame that one output pixel sees.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Values of a row of the frame.
+    row: usize,
+    /// Number of rows.
+    rows: usize,
+    /// Values of the window in each of them.
+    len: usize,
+    /// Values from the window of a pixel to that of the next.
+    step: usize,
+    c_out: usize,
+}
+
+impl Window {
+    /// P neighbouring pixels × N vectors of channels.
+    ///
+    /// # Safety
+    ///
+    /// For p < P, ky < rows, j < len and c < N·lanes, `frame[ky·row + p·step + j]` and `weights[(ky·len + j)·C_out + c]` can be
+    /// read, and `out[p·C_out + c]` can be written.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const P: usize, const N: usize>(
+        self,
+        simd: S,
+        frame: *const f32,
+        weights: *const f32,
+        out: *mut f32,
+    ) {
+        let mut sums = [[simd.splat_f32s(0.0); N]; P];
+        // SAFETY: the loops run over the indices that the caller promises.
+        unsafe {
+            for row in 0..self.rows {
+                let frame = frame.add(row * self.row);
+                let weights = weights.add(row * self.len * self.c_out);
+                for j in 0..self.len {
+                    let weights = weights.add(j * self.c_out);
+                    let mut weight = [simd.splat_f32s(0.0); N];
+                    for n in 0..N {
+                        weight[n] = load::<S>(weights.add(n * S::F32_LANES));
+                    }
+                    for p in 0..P {
+                        let value = simd.splat_f32s(*frame.add(j + p * self.step));
+                        for n in 0..N {
+                            sums[p][n] = simd.mul_add_e_f32s(value, weight[n], sums[p][n]);
+                        }
+                    }
+                }
+            }
+            for p in 0..P {
+                for n in 0..N {
+                    store::<S>(out.add(p * self.c_out + n * S::F32_LANES), sums[p][n]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs, clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc, unsafe_op_in_unsafe_fn)]
+
+mod activation_gradient;
+mod batch_statistics;
+mod block;
+mod block_gradient;
+mod buffer;
+mod convolution_tiles;
+mod destination;
+mod frames;
+mod normalization;
+mod pool;
+mod pooling;
+mod sizes;
+mod vectors;
+mod weight_gradient_tiles;
+mod weights;
+#[cfg(test)]
+mod widths_tests;
+
+pub use batch_statistics::{BatchStatistics, Normalization};
+pub use block::ConvBlock;
+pub use block_gradient::{BlockGradients, Saved};
+pub use buffer::Buffer;
+pub use frames::Layout;
+pub use pool::Pool;
+pub use sizes::{ConvParams, ConvSizes, SizesError};
+pub use weights::Weights;

@@ -1,0 +1,59 @@
+//! The vectors of the processor at hand, through pulp.
+
+use pulp::{Simd, WithSimd};
+
+/// Runs `op` with the widest vectors of this processor whose lanes divide `channels`: AVX-512 (16) or AVX2 (8) on x86, NEON (4)
+/// on ARM, or single values.
+#[inline]
+pub(crate) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
+    #[cfg(test)]
+    let channels = if channels.is_multiple_of(MOST_LANES.get()) { MOST_LANES.get() } else { channels };
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        if channels.is_multiple_of(16)
+            && let Some(simd) = pulp::x86::V4::try_new()
+        {
+            return Simd::vectorize(simd, op);
+        }
+        if channels.is_multiple_of(8)
+            && let Some(simd) = pulp::x86::V3::try_new()
+        {
+            return Simd::vectorize(simd, op);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if channels.is_multiple_of(4)
+        && let Some(simd) = pulp::aarch64::Neon::try_new()
+    {
+        return Simd::vectorize(simd, op);
+    }
+    Simd::vectorize(pulp::Scalar, op)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Lanes of the widest vectors that a test wants, of those that divide the channels.
+    pub(crate) static MOST_LANES: std::cell::Cell<usize> = const { std::cell::Cell::new(16) };
+}
+
+/// Reads a vector.
+///
+/// # Safety
+///
+/// `S::F32_LANES` initialised values can be read from `from` on.
+#[inline(always)]
+pub(crate) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: as the caller promises; a vector has no padding and no invalid bits, and need not be aligned here.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// Writes a vector.
+///
+/// # Safety
+///
+/// `S::F32_LANES` values can be written from `to` on.
+#[inline(always)]
+pub(crate) unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
+    // SAFETY: as the caller promises; a vector has no padding and need not be aligned here.
+    unsafe { to.cast::<S::f32s>().write_unaligned(value) }
+}

@@ -1,0 +1,46 @@
+//! Results do not depend on the memory that they are computed in. `memcheck.sh` runs these under valgrind: every value that a
+//! kernel reads has to be there and to have been written.
+
+use qare_kernels::{Normalization, Saved, Weights};
+use rayon::ThreadPoolBuilder;
+
+use crate::cases::{Case, Inputs, small, wide};
+use crate::oracle::EPSILON;
+
+/// All results of a block, on threads of its own: their memory is new.
+fn results(case: &Case, threads: usize) -> Vec<Vec<f32>> {
+    let given = Inputs::new(case, 1);
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(|| {
+        let block = case.block();
+        let weights = Weights::new(&given.weights, case.sizes(), true);
+        let (maps, statistics) = block.convolve(&given.images, &weights);
+        let normalization =
+            Normalization::new(statistics.mean, &statistics.variance, EPSILON, &given.gamma, &given.beta);
+        let (output, kept) = block.normalize(&maps, &normalization, given.residual.as_deref());
+        let inferred = block.infer(&given.images, &weights, &normalization, given.residual.as_deref());
+        let activated = case.residual.then(|| kept.as_deref().unwrap_or(&output));
+        let saved =
+            Saved { images: &given.images, weights: &weights, maps: &maps, normalization: &normalization, activated };
+        let gradients = block.backward(&saved, &given.of_output, true);
+        let (images, residual) = (gradients.images.unwrap_or_default(), gradients.residual.unwrap_or_default());
+        vec![maps.to_vec(), output, inferred, images, gradients.weights, gradients.gamma, gradients.beta, residual]
+    })
+}
+
+fn assert_independent(case: &Case) {
+    let found = results(case, 1);
+    assert!(found.iter().flatten().all(|value| value.is_finite()), "{case:?}: a value that is not finite");
+    assert!(found == results(case, 3), "{case:?}: other results in other memory");
+}
+
+#[test]
+fn small_images() {
+    // Every fifth: the others would take minutes under valgrind.
+    small().iter().step_by(5).for_each(assert_independent);
+}
+
+#[test]
+fn many_channels() {
+    wide().iter().filter(|case| case.params.c_in * case.params.c_out <= 64 * 64).for_each(assert_independent);
+}

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod dispatch;
+mod host_backend;
+
+pub use dispatch::{HostOperation, dispatch};
+pub use host_backend::{FloatPrimitive, HostBackend, computes_on_host};
