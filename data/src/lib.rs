@@ -41,7 +41,6 @@ pub mod loader;
 mod normalize;
 mod outlines;
 pub mod padded_crop;
-mod pickle;
 mod picture;
 mod pixel_file;
 mod png_file;
