@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 /// An error of this crate: what went wrong, where, what was expected and what to do about it.
+///
+/// The message is without that of the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A name that is no dataset's.
     #[error("unknown dataset `{name}`; known datasets: {known}")]
@@ -48,7 +51,7 @@ pub enum DataError {
     },
 
     /// The operating system could not read a file.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -206,6 +209,14 @@ pub enum DataError {
         /// What it must be.
         expected: String,
     },
+}
+
+/// An error and what has caused it, in one line.
+pub(crate) fn with_cause(error: &DataError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// One broken image a line.
