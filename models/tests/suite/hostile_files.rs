@@ -134,6 +134,7 @@ fn what_is_referred_to_again_and_again_is_bounded() {
     text(&mut storage, "cpu");
     storage.extend(b"K\x01tq\x000");
     storage.extend(b"h\x00Q0".repeat(200_000));
+    storage.push(b'N');
     assert!(of(&storage).contains("storage"));
     let mut inner = b"}".to_vec();
     text(&mut inner, &"x".repeat(1 << 20));

@@ -188,6 +188,8 @@ fn function(pickle: &Pickle, value: Value) -> Function {
         (b"torch._utils", b"_rebuild_tensor" | b"_rebuild_tensor_v2") => Function::Tensor,
         (b"torch._utils", b"_rebuild_sparse_tensor") => Function::NoView(Element::Sparse),
         (b"torch._utils", b"_rebuild_qtensor") => Function::NoView(Element::Quantized),
+        // Of types that have no class of storages, such as float8 and uint16.
+        (b"torch._utils", b"_rebuild_tensor_v3") => Function::NoView(Element::Unknown),
         (b"torch._utils", b"_rebuild_meta_tensor_no_storage") => Function::NoView(Element::Absent),
         (b"torch._utils", b"_rebuild_parameter" | b"_rebuild_parameter_with_state") => Function::Parameter,
         (b"torch._tensor", b"_rebuild_from_type_v2") => Function::FromType,
