@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 /// An error of this crate. Messages say what is wrong, where, what is expected, and what to do.
+///
+/// The message leaves out that of the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// The name of no dataset.
     #[error("unknown dataset `{name}`; known datasets: {known}")]
@@ -48,7 +51,7 @@ pub enum DataError {
     },
 
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -206,6 +209,14 @@ pub enum DataError {
         /// The expected value.
         expected: String,
     },
+}
+
+/// Returns the message of an error and that of its cause, in one line.
+pub(crate) fn with_cause(error: &DataError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// A list of broken images, one per line.

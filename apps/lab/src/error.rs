@@ -50,15 +50,27 @@ impl fmt::Display for LabError {
 
 impl std::error::Error for LabError {}
 
+/// An error and its causes, each once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
+}
+
 impl From<qare_data::DataError> for LabError {
     fn from(error: qare_data::DataError) -> Self {
         use qare_data::DataError::*;
+        let message = with_causes(&error);
         match error {
             FolderNeeded { .. } => {
-                LabError::Usage(format!("{error}: with --data-dir DIR; --dataset shapes needs none"))
+                LabError::Usage(format!("{message}: with --data-dir DIR; --dataset shapes needs none"))
             }
-            UnknownDataset { .. } | NotFound { .. } | Setting { .. } => LabError::Usage(error.to_string()),
-            _ => LabError::Failed(error.to_string()),
+            UnknownDataset { .. } | NotFound { .. } | Setting { .. } => LabError::Usage(message),
+            _ => LabError::Failed(message),
         }
     }
 }
@@ -66,12 +78,13 @@ impl From<qare_data::DataError> for LabError {
 impl From<qare_models::WeightsError> for LabError {
     fn from(error: qare_models::WeightsError) -> Self {
         use qare_models::WeightsError::*;
+        let message = with_causes(&error);
         match error {
             // A sound file, but not the right one.
             Missing { .. } | Unexpected { .. } | Shape { .. } | Type { .. } | NoWeights { .. } | NoBackbone { .. } => {
-                LabError::Usage(error.to_string())
+                LabError::Usage(message)
             }
-            _ => LabError::Failed(error.to_string()),
+            _ => LabError::Failed(message),
         }
     }
 }
@@ -80,11 +93,36 @@ impl From<qare_models::WeightsError> for LabError {
 impl From<qare_data::fetch::FetchError> for LabError {
     fn from(error: qare_data::fetch::FetchError) -> Self {
         use qare_data::fetch::FetchError::*;
+        let message = with_causes(&error);
         match error {
             UnknownDataset { .. } | NotDownloadable { .. } | BadAddress { .. } | Incomplete { .. } => {
-                LabError::Usage(error.to_string())
+                LabError::Usage(message)
             }
-            _ => LabError::Failed(error.to_string()),
+            _ => LabError::Failed(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    /// The message of a library's error is without its cause, and this one has it once.
+    #[test]
+    fn a_cause_is_told_once() {
+        const CAUSE: &str = "the disk is on fire";
+        let (path, source) = (Path::new("place").to_owned(), || Error::other(CAUSE));
+        let data = qare_data::DataError::Read { path: path.clone(), source: source() };
+        let read = qare_data::fetch::FetchError::Read { path: path.clone(), source: source() };
+        let write = qare_data::fetch::FetchError::Write { path: path.clone(), source: source() };
+        let weights = qare_models::WeightsError::Io { path, source: source() };
+        for message in [data.to_string(), read.to_string(), write.to_string(), weights.to_string()] {
+            assert!(message.contains("place") && !message.contains(CAUSE), "{message}");
+        }
+        for error in [LabError::from(data), read.into(), write.into(), weights.into()] {
+            assert_eq!(error.to_string().matches(CAUSE).count(), 1, "{error}");
         }
     }
 }

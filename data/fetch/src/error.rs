@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::{ArchiveFormat, beginning};
 
 /// An error of [`fetch`](crate::fetch). Messages say what is wrong, where, what is expected, and what to do.
+///
+/// The message leaves out that of the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// A list of sources does not contain the name. [`fetch`](crate::fetch) never returns it.
     #[error("unknown dataset `{name}`; these can be fetched: {known}")]
@@ -226,7 +229,7 @@ pub enum FetchError {
     },
 
     /// A file or folder cannot be written.
-    #[error("cannot write {}: {source}; {}", path.display(), write_advice(source))]
+    #[error("cannot write {} ({})", path.display(), write_advice(source))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -235,7 +238,7 @@ pub enum FetchError {
     },
 
     /// A file or folder cannot be read.
-    #[error("cannot read {}: {source}; check its permissions", path.display())]
+    #[error("cannot read {} (check its permissions)", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,

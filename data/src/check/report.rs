@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use crate::datasets::DatasetName;
-use crate::error::{DataError, counted};
+use crate::error::{DataError, counted, with_cause};
 
 /// Number of problems that a finding lists; further ones are counted.
 pub const NAMED_PROBLEMS: usize = 100;
@@ -147,7 +147,7 @@ impl Display for Finding {
             write!(f, "\n  note: {note}")?;
         }
         for problem in &self.problems {
-            write!(f, "\n  problem: {problem}")?;
+            write!(f, "\n  problem: {}", with_cause(problem))?;
         }
         if self.further_problems > 0 {
             write!(f, "\n  and {} more", self.further_problems)?;

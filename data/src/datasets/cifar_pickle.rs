@@ -1,23 +1,25 @@
-//! One file of the python version of CIFAR-10 or CIFAR-100.
+//! One file of the Python version of CIFAR-10 or CIFAR-100.
 //!
-//! Each file is a pickle that Python 2 wrote with protocol 2: a dictionary whose `data` is a numpy array of images × 3072
-//! bytes (planar pixels) and which has a list of integers for each kind of label. The state that an array is rebuilt from is
-//! `(version, shape, type, column order, raw bytes)`.
+//! Each file is a pickle of protocol 2, written by Python 2: a dictionary with a NumPy array `data` of shape
+//! `[images, 3072]` (planar pixels) and a list of integers for each kind of label. The state of a NumPy array is
+//! `(version, shape, type, column order, bytes)`.
 
 use std::fs;
 use std::path::Path;
 
+use qare_pickle::{Pickle, Value};
+
 use super::cifar::{Archive, IMAGE_SIZE, LabelKind, Part};
-use super::pickle::{Value, Values};
 use crate::error::DataError;
 
-/// Bytes and values of a file besides its images: names, which nobody reads, and what the format takes.
+/// Bytes and values of a file besides its images.
 const SPARE: usize = 1 << 20;
-/// Bytes and values of each image besides its pixels. Its name is the longest of them.
+/// Bytes of an image besides its pixels: the name of its file and its labels.
 const SPARE_OF_IMAGE: usize = 1024;
+/// Values that an image adds to the pickle: each of its labels is one, its name is four.
 const VALUES_OF_IMAGE: usize = 16;
 
-/// Reads one file of so many images, or finds all that is wrong with it.
+/// Reads a file of this many images, or finds everything that is wrong with it.
 pub(crate) fn read(path: &Path, images: usize, archive: &Archive) -> Result<Part, Vec<DataError>> {
     let bad = |problem| DataError::BadPickle { dataset: archive.title, path: path.to_path_buf(), problem };
     let bytes = read_bytes(path, images, archive).map_err(|error| vec![error])?;
@@ -25,12 +27,12 @@ pub(crate) fn read(path: &Path, images: usize, archive: &Archive) -> Result<Part
     let mut problems = Vec::new();
     let mut labels = Vec::with_capacity(archive.labels.len());
     for kind in archive.labels {
-        match entries.get(kind.entry).and_then(|list| entries.labels(list, kind, images, &mut problems)) {
+        match entries.labels(kind, images, &mut problems) {
             Ok(kind) => labels.push(kind),
             Err(problem) => problems.push(problem),
         }
     }
-    match entries.get("data").and_then(|array| entries.pixels(array, images)) {
+    match entries.pixels(images) {
         Ok(pixels) if problems.is_empty() => return Ok(Part { pixels, labels }),
         Ok(_) => {}
         Err(problem) => problems.push(problem),
@@ -38,17 +40,15 @@ pub(crate) fn read(path: &Path, images: usize, archive: &Archive) -> Result<Part
     Err(problems.into_iter().map(bad).collect())
 }
 
-/// Reads a list of names, as the file `meta` has them.
+/// Reads the list of names in the file `meta`.
 pub(crate) fn read_names(path: &Path, entry: &str, archive: &Archive) -> Result<Vec<String>, DataError> {
     let bad = |problem| DataError::BadPickle { dataset: archive.title, path: path.to_path_buf(), problem };
     let bytes = read_bytes(path, 0, archive)?;
     let entries = Entries::read(&bytes, 0).map_err(bad)?;
-    let Value::List(names) = entries.get(entry).map_err(bad)? else {
-        return Err(bad(format!("entry `{entry}` is no list")));
-    };
-    let name = |place: &usize| match entries.values.get(*place) {
-        Value::Text(name) => Ok(String::from_utf8_lossy(entries.values.text(name)).into_owned()),
-        other => Err(bad(format!("entry `{entry}` has {}, which is no name", shown(other)))),
+    let names = entries.list(entry).map_err(bad)?;
+    let name = |name: &Value| match entries.pickle.bytes(*name) {
+        Some(name) => Ok(String::from_utf8_lossy(name).into_owned()),
+        None => Err(bad(format!("entry `{entry}` has {}, which is no name", shown(*name)))),
     };
     names.iter().map(name).collect()
 }
@@ -64,42 +64,40 @@ fn read_bytes(path: &Path, images: usize, archive: &Archive) -> Result<Vec<u8>, 
     fs::read(path).map_err(read_error)
 }
 
-/// The dictionary of a file.
+/// The dictionary that a file holds.
 struct Entries<'a> {
-    values: Values<'a>,
-    dict: Vec<usize>,
+    pickle: Pickle<'a>,
 }
 
 impl<'a> Entries<'a> {
     fn read(bytes: &'a [u8], images: usize) -> Result<Self, String> {
-        let values = Values::read(bytes, images * VALUES_OF_IMAGE + SPARE)
-            .map_err(|problem| format!("damaged pickle of {} bytes: {problem}", bytes.len()))?;
-        match values.top() {
-            Value::Dict(dict) => Ok(Self { dict: dict.clone(), values }),
+        let pickle = Pickle::read(bytes, images * VALUES_OF_IMAGE + SPARE)
+            .map_err(|error| format!("damaged pickle of {} bytes: {error}", bytes.len()))?;
+        match pickle.root() {
+            Value::Dict(_) => Ok(Self { pickle }),
             _ => Err("the pickle is no dictionary".into()),
         }
     }
 
-    fn get(&self, name: &str) -> Result<&Value, String> {
-        self.values.entry(&self.dict, name).ok_or_else(|| format!("the dictionary has no entry `{name}`"))
+    fn get(&self, name: &str) -> Result<Value, String> {
+        self.pickle.entry(self.pickle.root(), name).ok_or_else(|| format!("the dictionary has no entry `{name}`"))
     }
 
-    fn labels(
-        &self,
-        list: &Value,
-        kind: &LabelKind,
-        images: usize,
-        problems: &mut Vec<String>,
-    ) -> Result<Vec<u16>, String> {
+    fn list(&self, name: &str) -> Result<&[Value], String> {
+        match self.get(name)? {
+            list @ Value::List(_) => Ok(self.pickle.items(list).unwrap_or_default()),
+            _ => Err(format!("entry `{name}` is no list")),
+        }
+    }
+
+    fn labels(&self, kind: &LabelKind, images: usize, problems: &mut Vec<String>) -> Result<Vec<u16>, String> {
         let LabelKind { entry, classes } = *kind;
-        let Value::List(labels) = list else {
-            return Err(format!("entry `{entry}` is no list"));
-        };
+        let labels = self.list(entry)?;
         if labels.len() != images {
             return Err(format!("entry `{entry}` has {} labels, expected {images}", labels.len()));
         }
-        let mut label = |(record, place): (usize, &usize)| match self.values.get(*place) {
-            Value::Int(label) if (0..classes as i64).contains(label) => *label as u16,
+        let mut label = |(record, label): (usize, &Value)| match *label {
+            Value::Int(label) if (0..classes as i64).contains(&label) => label as u16,
             other => {
                 let which = if entry == "labels" { String::new() } else { format!(" in `{entry}`") };
                 let (other, last) = (shown(other), classes - 1);
@@ -110,16 +108,16 @@ impl<'a> Entries<'a> {
         Ok(labels.iter().enumerate().map(&mut label).collect())
     }
 
-    fn pixels(&self, array: &Value, images: usize) -> Result<Vec<u8>, String> {
-        let state = match array {
-            Value::Object(Some(state)) => self.values.get(*state),
-            _ => return Err("entry `data` is no numpy array".into()),
-        };
-        let Value::Tuple(state) = state else {
+    fn pixels(&self, images: usize) -> Result<Vec<u8>, String> {
+        let array = self.pickle.object(self.get("data")?);
+        let state = array.and_then(|array| array.state).filter(|state| matches!(state, Value::Tuple(_)));
+        let Some(state) = state.and_then(|state| self.pickle.items(state)) else {
             return Err("entry `data` is no numpy array".into());
         };
-        let state: Vec<&Value> = state.iter().map(|place| self.values.get(*place)).collect();
-        let [_, shape, _, Value::Bool(false), Value::Text(pixels)] = state[..] else {
+        let [_, shape, _, Value::Bool(false), pixels] = *state else {
+            return Err("entry `data` is no numpy array in row order".into());
+        };
+        let Some(pixels) = self.pickle.bytes(pixels) else {
             return Err("entry `data` is no numpy array in row order".into());
         };
         let expected = images * IMAGE_SIZE;
@@ -129,26 +127,23 @@ impl<'a> Entries<'a> {
                 pixels.len()
             ));
         }
-        let sides: Vec<&Value> = match shape {
-            Value::Tuple(sides) => sides.iter().map(|place| self.values.get(*place)).collect(),
-            _ => Vec::new(),
-        };
-        if sides != [&Value::Int(images as i64), &Value::Int(IMAGE_SIZE as i64)] {
-            let shape = sides.into_iter().map(shown).collect::<Vec<_>>().join(", ");
+        let sides = self.pickle.items(shape).unwrap_or_default();
+        if sides != [Value::Int(images as i64), Value::Int(IMAGE_SIZE as i64)] {
+            let shape = sides.iter().copied().map(shown).collect::<Vec<_>>().join(", ");
             return Err(format!("entry `data` has shape ({shape}), expected ({images}, {IMAGE_SIZE})"));
         }
-        Ok(self.values.text(pixels).to_vec())
+        Ok(pixels.to_vec())
     }
 }
 
 /// A value in a message.
-fn shown(value: &Value) -> String {
+fn shown(value: Value) -> String {
     match value {
         Value::Int(number) => number.to_string(),
         Value::Bool(value) => value.to_string(),
-        Value::Text(text) => format!("a text of {} bytes", text.len()),
+        Value::Text(text) | Value::Bytes(text) => format!("a text of {} bytes", text.len()),
         Value::List(_) | Value::Tuple(_) => "a list".into(),
         Value::Dict(_) => "a dictionary".into(),
-        Value::Object(_) | Value::Other => "an object".into(),
+        _ => "an object".into(),
     }
 }

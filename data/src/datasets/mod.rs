@@ -16,7 +16,6 @@ mod load;
 mod name;
 mod options;
 mod outlines;
-mod pickle;
 pub mod shapes;
 pub mod slim;
 mod split_decoder;

@@ -1,4 +1,4 @@
-//! Opens zip archives, in a time that a file cannot draw out.
+//! Opens zip archives in bounded time, whatever the file holds.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -6,17 +6,17 @@ use std::rc::Rc;
 
 use zip::ZipArchive;
 
-/// Bytes that are read at once in the directory, which the library reads entry by entry.
+/// Size of a read of the directory. The library reads it entry by entry.
 const CHUNK: usize = 512;
-/// Bytes that may be read to find and read the directory, besides sixteen times the size of the file …
+/// The directory may take reads of sixteen times the size of the file, at most `MOST`, and `SPARE` more. A sound archive of
+/// 100,000 members takes a tenth of `MOST`.
 const SPARE: u64 = 16 << 20;
-/// … and at most. A sound archive of 100,000 members needs a tenth of it.
 const MOST: u64 = 512 << 20;
 
 pub(super) type Archive<R> = ZipArchive<BufReader<Bounded<R>>>;
 
-/// Reads the directory of an archive. A file with many false ends of a directory is an error, though the library would try
-/// them one by one.
+/// Reads the directory of an archive. The library tries every end of a directory that it finds; a file with many false ones
+/// is an error.
 pub(super) fn open<R: Read + Seek>(mut file: R) -> Result<Archive<R>, String> {
     let size = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
     let left = Rc::new(Cell::new(SPARE + size.saturating_mul(16).min(MOST)));
@@ -26,7 +26,7 @@ pub(super) fn open<R: Read + Seek>(mut file: R) -> Result<Archive<R>, String> {
     Ok(archive)
 }
 
-/// A reader that ends with an error once so many bytes were read.
+/// A reader that fails after a number of bytes.
 pub(super) struct Bounded<R> {
     inner: R,
     left: Rc<Cell<u64>>,
@@ -35,7 +35,7 @@ pub(super) struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        // Each call takes time, however little it reads.
+        // A call takes time even if it reads little.
         match self.left.get().checked_sub(count.max(CHUNK) as u64) {
             Some(left) => self.left.set(left),
             None => return Err(io::Error::other("it has no sound directory")),

@@ -1,6 +1,6 @@
 use burn::tensor::{bf16, f16};
 
-/// What the numbers of a tensor in a file are.
+/// The type of the numbers of a tensor in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Float64,
@@ -15,7 +15,11 @@ pub(super) enum Element {
     Bool,
     Complex64,
     Complex128,
-    /// Of a type that no weights are kept in, and whose width is unknown here.
+    /// The types of tensors that are no views of a storage: sparse and quantized ones, and those on the device `meta`.
+    Sparse,
+    Quantized,
+    Absent,
+    /// A type of unknown width, which weights do not have.
     Unknown,
 }
 
@@ -35,6 +39,9 @@ impl Element {
             Self::Bool => "bool",
             Self::Complex64 => "complex64",
             Self::Complex128 => "complex128",
+            Self::Sparse => "sparse",
+            Self::Quantized => "quantized",
+            Self::Absent => "meta",
             Self::Unknown => "unknown",
         }
     }
@@ -47,21 +54,21 @@ impl Element {
             Self::Float32 | Self::Int32 => Some(4),
             Self::Float16 | Self::BFloat16 | Self::Int16 => Some(2),
             Self::Int8 | Self::UInt8 | Self::Bool => Some(1),
-            Self::Unknown => None,
+            Self::Sparse | Self::Quantized | Self::Absent | Self::Unknown => None,
         }
     }
 
-    /// Whether parameters may be kept in it.
+    /// Whether parameters can be of this type.
     pub fn is_float(self) -> bool {
         matches!(self, Self::Float64 | Self::Float32 | Self::Float16 | Self::BFloat16)
     }
 
-    /// Whether a counter of batches may be kept in it.
+    /// Whether a counter of batches can be of this type.
     pub fn is_count(self) -> bool {
         self.is_float() || matches!(self, Self::Int64 | Self::Int32)
     }
 
-    /// The function that makes a number of its [`width`](Self::width) little-endian bytes.
+    /// Converts the little-endian bytes of one number, [`width`](Self::width) of them.
     pub fn decoder(self) -> Option<fn(&[u8]) -> f32> {
         Some(match self {
             Self::Float64 => |bytes| f64::from_le_bytes(array(bytes)) as f32,

@@ -1,16 +1,18 @@
 use std::path::{Path, PathBuf};
 
 /// Why weights could not be read or written.
+///
+/// The message is without that of the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The file system said no.
-    #[error("{}: {error}", path.display())]
+    /// The system could not read or write a file.
+    #[error("cannot read or write {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
-        error: std::io::Error,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// The file is not of its format, cut off or damaged.
     #[error("{}: not a readable {format} file: {reason}", path.display())]
@@ -99,7 +101,7 @@ pub enum WeightsError {
 }
 
 impl WeightsError {
-    /// A damaged file. What the file says of itself may be of any length, and is told in part.
+    /// A damaged file. `reason` may quote the file at any length and is cut.
     pub(super) fn damaged(path: &Path, format: &'static str, reason: impl ToString) -> Self {
         const LONGEST: usize = 500;
         let mut reason = reason.to_string();

@@ -1,4 +1,4 @@
-//! The tensors that each backbone has, without building one.
+//! The names and shapes of the tensors of each backbone. Identifying a file takes no network.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use crate::BackboneName;
 /// Names and shapes of a backbone's tensors.
 pub(super) struct Layout {
     pub name: BackboneName,
-    /// The modules of which it consists, in the order of the network.
+    /// Its top-level modules, in the order of the network.
     pub modules: Vec<String>,
     /// In the order of the network.
     pub tensors: Vec<(String, Vec<usize>)>,

@@ -1,4 +1,4 @@
-//! The numbers of tensors, read from a file only when and as far as they are needed.
+//! Reads the numbers of tensors from a file when they are needed.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,10 +7,10 @@ use std::ops::Range;
 use super::archive::{self, Archive};
 use super::element::Element;
 
-/// Bytes that storages may unpack to besides four times what the tensors need and the size of the file.
+/// Storages may unpack to four times the bytes that the tensors need, the size of the file, and this many bytes more.
 const SPARE: u64 = 64 << 20;
 
-/// Numbers of one type in a row, of which tensors are views.
+/// Consecutive numbers of one type. Tensors are views of them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Storage {
     pub place: Place,
@@ -21,9 +21,9 @@ pub(super) struct Storage {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place {
-    /// From this byte of the file on.
+    /// In the file, from this byte on.
     Byte(u64),
-    /// The member of this name in the zip archive that the file is.
+    /// A member of the zip archive, by its name.
     Member(String),
 }
 
@@ -35,7 +35,7 @@ pub(super) struct View {
     /// Element of the storage at which it starts.
     pub offset: usize,
     pub shape: Vec<usize>,
-    /// Elements of the storage between neighbours in each dimension; none where it is row-major without gaps.
+    /// Elements of the storage from one index of a dimension to the next; [`None`] for row-major order without gaps.
     pub strides: Option<Vec<usize>>,
 }
 
@@ -45,7 +45,7 @@ impl View {
         self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size))
     }
 
-    /// The elements of its storage from its first to its last.
+    /// The range of its storage from its first element to its last.
     fn extent(&self, storage: &Storage) -> Result<Range<usize>, String> {
         let beyond =
             || format!("of shape {:?}, it reaches beyond its storage of {} elements", self.shape, storage.elements);
@@ -67,7 +67,7 @@ impl View {
         }
     }
 
-    /// Its numbers in row-major order, of the bytes of its storage from element `first` on.
+    /// Its numbers in row-major order. `bytes` are those of its storage from element `first` on.
     fn values(&self, first: usize, bytes: &[u8], element: Element) -> Option<Vec<f32>> {
         let (width, decode) = (element.width()?, element.decoder()?);
         let count = self.count()?;
@@ -99,8 +99,8 @@ pub(super) struct Unreadable {
     pub reason: String,
 }
 
-/// The numbers of some tensors, each storage being read once. The caller has seen to it that their shapes are of a size
-/// that it needs.
+/// Reads the numbers of tensors, each storage once. It takes memory for the shapes of `wanted`: the caller checks that it
+/// needs tensors of this size.
 pub(super) fn read<R: Read + Seek>(
     file: &mut R,
     storages: &[Storage],
@@ -150,7 +150,7 @@ struct Source<'a, R> {
 impl<R: Read + Seek> Source<'_, R> {
     fn bytes(&mut self, storage: &Storage, extent: Range<usize>) -> Result<Vec<u8>, String> {
         let width = storage.element.width().ok_or("it is of an unknown type")?;
-        // Both fit: what they are multiplied by is at most the number of elements, whose bytes are counted here.
+        // The products below do not overflow: an extent ends within the elements, whose size does not.
         let all = storage.elements.checked_mul(width).ok_or("its storage is too large")?;
         let (skipped, length) = (extent.start * width, extent.len() * width);
         match &storage.place {
@@ -175,7 +175,7 @@ impl<R: Read + Seek> Source<'_, R> {
                 self.left = self.left.checked_sub(unpacked).ok_or_else(|| {
                     told(&format!("it unpacks to {unpacked} bytes, many times what the tensors need"))
                 })?;
-                // Read to its end, where the checksum is compared.
+                // To the end, for the library compares the checksum there.
                 let mut member = member.by_ref().take(unpacked + 1);
                 let before = drain(&mut member.by_ref().take(skipped as u64)).map_err(|error| told(&error))?;
                 let bytes = whole(&mut member, length).map_err(|error| told(&error))?;
@@ -194,7 +194,7 @@ fn drain(reader: &mut impl Read) -> io::Result<u64> {
     io::copy(reader, &mut io::sink())
 }
 
-/// So many bytes, for which memory is taken as they come.
+/// Reads `length` bytes. Memory grows with what is read, not with `length`.
 fn whole(reader: &mut impl Read, length: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     reader.take(length as u64).read_to_end(&mut bytes).map_err(|error| error.to_string())?;

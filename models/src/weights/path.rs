@@ -1,5 +1,4 @@
-/// Modules that wrap another and leave no trace in what it computes: DataParallel's, `torch.compile`'s, and those of sharded
-/// and checkpointed training.
+/// Names under which wrappers keep the module they wrap: DataParallel, `torch.compile`, sharded and checkpointed training.
 pub(super) const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// Where a visitor or mapper is in a module, as PyTorch would name it.

@@ -39,5 +39,5 @@ pub fn record_bytes<B: Backend, M: Module<B>>(module: &M) -> Vec<u8> {
 ///
 /// [`WeightsError::Io`].
 pub fn save_record<B: Backend, M: Module<B>>(module: &M, path: &Path) -> Result<(), WeightsError> {
-    std::fs::write(path, record_bytes(module)).map_err(|error| WeightsError::Io { path: path.to_owned(), error })
+    std::fs::write(path, record_bytes(module)).map_err(|source| WeightsError::Io { path: path.to_owned(), source })
 }

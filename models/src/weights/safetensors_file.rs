@@ -52,7 +52,7 @@ pub fn write_safetensors(
     metadata: Option<HashMap<String, String>>,
 ) -> Result<(), WeightsError> {
     std::fs::write(path, safetensors_bytes(tensors, metadata))
-        .map_err(|error| WeightsError::Io { path: path.to_owned(), error })
+        .map_err(|source| WeightsError::Io { path: path.to_owned(), source })
 }
 
 /// Writes one module to a safetensors file; see [`write_safetensors`] and [`named_tensors`].

@@ -26,7 +26,7 @@ const MOST_DIMENSIONS: usize = 64;
 /// What tensors a file has, by its header alone.
 pub(super) fn read<R: Read + Seek>(file: &mut R, path: &Path) -> Result<Contents, WeightsError> {
     let damaged = |reason: String| WeightsError::damaged(path, FORMAT, reason);
-    let io = |error| WeightsError::Io { path: path.to_owned(), error };
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
     let size = file.seek(SeekFrom::End(0)).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
 
@@ -50,7 +50,7 @@ pub(super) fn read<R: Read + Seek>(file: &mut R, path: &Path) -> Result<Contents
     let mut in_order: Vec<(String, TensorInfo)> = tensors.into_iter().collect();
     in_order.sort_by_key(|(_, info)| info.data_offsets);
     let order: Vec<String> = in_order.iter().map(|(name, _)| name.clone()).collect();
-    // Sees to it that each has the bytes that its shape needs, one after the other without gaps.
+    // Checks that each tensor has the bytes that its shape needs, and that they follow each other without gaps.
     let checked = Metadata::new(None, in_order).map_err(|error| damaged(error.to_string()))?;
     let (expected, found) = (checked.data_len() as u64, size - start);
     if expected != found {
@@ -129,8 +129,8 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
-/// Entry by entry: the library keeps all of a header in memory several times over, and takes the last of two tensors of
-/// one name.
+/// Parses the header entry by entry. The library's parser keeps a header in memory several times, and of two tensors of one
+/// name it takes the last.
 fn parse(header: &[u8]) -> serde_json::Result<Header> {
     struct Entries;
     impl<'de> Visitor<'de> for Entries {

@@ -14,7 +14,7 @@ use super::numbers::{self, Storage, View};
 use super::path::{is_batch_counter, last_part};
 use super::{load, pytorch, safetensors_header};
 
-/// A tensor may have this many numbers although its storage has fewer.
+/// A tensor with strides of zero may have this many numbers, more than its storage.
 const EXPANDED: usize = 1 << 20;
 
 /// The tensors of a weights file, under PyTorch's names.
@@ -215,7 +215,7 @@ impl StateDict {
         self.contents.names.get(name).map(|view| &self.contents.views[*view])
     }
 
-    /// Whether a tensor is of numbers that it may be kept in.
+    /// Whether a tensor is of floats, or a counter of batches of floats or integers.
     pub(super) fn has_right_type(&self, name: &str) -> bool {
         self.view(name).is_some_and(|view| {
             let element = self.contents.storages[view.storage].element;
@@ -235,7 +235,7 @@ impl StateDict {
         }
     }
 
-    /// Reads tensors that are there, of right types and of shapes of a size that is needed, in f32.
+    /// Reads tensors in f32. The caller checks that they are there, their types, and the size of their shapes.
     pub(super) fn values(&self, names: &[&str]) -> Result<Vec<NamedTensor>, WeightsError> {
         let views: Vec<&View> = names.iter().map(|name| self.view(name).expect("it is there")).collect();
         let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -259,7 +259,7 @@ impl StateDict {
 
 /// A file and its first bytes.
 fn open(path: &Path) -> Result<(File, Vec<u8>), WeightsError> {
-    let told = |error| WeightsError::Io { path: path.to_owned(), error };
+    let told = |source| WeightsError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(told)?;
     let mut head = Vec::new();
     Read::by_ref(&mut file).take(512).read_to_end(&mut head).map_err(told)?;

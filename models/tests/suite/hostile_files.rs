@@ -116,8 +116,8 @@ fn what_is_referred_to_again_and_again_is_bounded() {
 
     // A large list that many dictionaries are made of, a large tuple that is given to many calls, a large class name.
     let list = [b"](".to_vec(), b"))\x86".repeat(100_000), b"e\x85q\x000".to_vec()].concat();
-    let dictionaries = b"ccollections\nOrderedDict\nh\x00R0".repeat(10_000);
-    assert!(of(&[list, dictionaries].concat()).contains("more objects"));
+    let dictionaries = [b"](".to_vec(), b"ccollections\nOrderedDict\nh\x00R".repeat(10_000), b"e".to_vec()].concat();
+    assert!(of(&[list, dictionaries].concat()).contains("no end"));
     let tuple = [b"(".to_vec(), b"K\x01".repeat(1_000_000), b"tq\x000".to_vec()].concat();
     of(&[tuple, b"ctorch._utils\n_rebuild_tensor_v2\nh\x00R0".repeat(100)].concat());
     let mut classes = Vec::new();
@@ -134,6 +134,7 @@ fn what_is_referred_to_again_and_again_is_bounded() {
     text(&mut storage, "cpu");
     storage.extend(b"K\x01tq\x000");
     storage.extend(b"h\x00Q0".repeat(200_000));
+    storage.push(b'N');
     assert!(of(&storage).contains("storage"));
     let mut inner = b"}".to_vec();
     text(&mut inner, &"x".repeat(1 << 20));

@@ -13,6 +13,9 @@ use qare_models::{
     BackboneName, LinearClassifierConfig, NamedTensor, ProjectionHeadConfig, StateDict, WeightsError, load_pytorch,
     named_tensors, save_safetensors,
 };
+use zip::CompressionMethod::Stored;
+
+use crate::torch_files::{self, tensor, text, zip};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoints").join(name)
@@ -116,4 +119,48 @@ fn a_checkpoint_of_another_network_is_an_error() {
     let conv4 = BackboneName::Conv4.init::<Flex>(1, &Default::default());
     let error = load_pytorch(conv4, &file("checkpoint_zip.tar"), Some("backbone")).unwrap_err();
     assert!(matches!(error, WeightsError::Missing { .. }), "{error}");
+}
+
+#[test]
+fn a_key_that_is_not_there_is_an_error_that_names_those_that_are() {
+    let error = StateDict::read_pytorch(&file("checkpoint_zip.tar"), Some("model")).unwrap_err();
+    assert!(matches!(error, WeightsError::NoWeights { .. }), "{error}");
+    let told = error.to_string();
+    assert!(["no dictionary `model`", "`backbone`", "`head`"].iter().all(|name| told.contains(name)), "{told}");
+}
+
+/// A sparse, a quantized and a `meta` tensor, as PyTorch 2 pickles them, beside one that can be read.
+#[test]
+fn a_tensor_that_is_no_numbers_in_a_row_is_named_by_its_kind() {
+    let mut pickle = b"\x80\x02}(".to_vec();
+    let sparse = |layout: &str, indices: usize| {
+        let mut call = b"ctorch._utils\n_rebuild_sparse_tensor\nctorch.serialization\n_get_layout\n".to_vec();
+        text(&mut call, layout);
+        call.extend(b"\x85R(");
+        (0..=indices).for_each(|_| call.extend(tensor("0", 3, 0, &[3], &[1])));
+        call.extend(b"ctorch\nSize\nK\x04K\x05\x86\x85R\x88t\x86R");
+        call
+    };
+    let quantized = b"ctorch._utils\n_rebuild_qtensor\n((X\x07\0\0\0storagectorch\nQInt8Storage\nX\x01\0\0\0qX\x03\0\0\0cpuK\x14tQK\0K\x04K\x05\x86K\x05K\x01\x86NtR";
+    let meta = b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n(ctorch\nfloat32\nK\x04K\x05\x86K\x05K\x01\x86\x89tR";
+    for (name, call) in [
+        ("plain", tensor("0", 3, 0, &[3], &[1])),
+        ("coo", sparse("torch.sparse_coo", 1)),
+        ("csr", sparse("torch.sparse_csr", 2)),
+        ("int8", quantized.to_vec()),
+        ("meta", meta.to_vec()),
+    ] {
+        text(&mut pickle, name);
+        pickle.extend(call);
+    }
+    pickle.extend(b"u.");
+    let bytes = zip(&pickle, [("data/0".to_owned(), vec![0; 12])], Stored);
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDict::read(&torch_files::file(folder.path(), "odd.pt", &bytes)).unwrap();
+    assert_eq!(state.tensor("plain").unwrap().values, [0.0; 3]);
+    for (name, kind) in [("coo", "sparse"), ("csr", "sparse"), ("int8", "quantized"), ("meta", "meta")] {
+        assert_eq!(state.shape(name), Some(&[4, 5][..]), "{name}");
+        let error = state.tensor(name).unwrap_err();
+        assert!(matches!(&error, WeightsError::Type { found, .. } if *found == kind), "{error}");
+    }
 }

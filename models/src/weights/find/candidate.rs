@@ -1,4 +1,4 @@
-//! A place in a file where a backbone may be, and how far it is one.
+//! Prefixes in a file that may lead to a backbone, and how well the tensors under them match one.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,17 +9,17 @@ use crate::weights::layout::{LAYOUTS, Layout};
 use crate::weights::path::is_batch_counter;
 use crate::weights::state_dict::StateDict;
 
-/// Places that are looked at: those with the most tensors of names that backbones have.
+/// Prefixes that are examined: those with the most tensors of names that backbones have.
 const MOST_ROOTS: usize = 32;
 
-/// A place in a file.
+/// A prefix that may lead to a backbone.
 pub(super) struct Root<'a> {
-    /// What its tensors' plain names begin with: empty, or with a dot at its end.
+    /// The start of the plain names of its tensors: empty, or with a dot at its end.
     pub prefix: &'a str,
     pub naming: Naming,
 }
 
-/// The places where backbones may be, the likeliest first. `names` has plain names and those of the file.
+/// The prefixes that may lead to backbones, the likeliest first. `names` maps plain names to those of the file.
 pub(super) fn roots<'a>(names: &'a BTreeMap<String, &'a str>) -> Vec<Root<'a>> {
     let mut votes: HashMap<(&str, Naming), usize> = HashMap::new();
     for (prefix, naming) in names.keys().filter_map(|name| root_of(name)) {
@@ -31,7 +31,7 @@ pub(super) fn roots<'a>(names: &'a BTreeMap<String, &'a str>) -> Vec<Root<'a>> {
     roots.into_iter().map(|((prefix, naming), _)| Root { prefix, naming }).collect()
 }
 
-/// One backbone at one place.
+/// A backbone compared with the tensors under a prefix.
 pub(super) struct Candidate<'a> {
     pub prefix: &'a str,
     pub name: BackboneName,
@@ -41,7 +41,7 @@ pub(super) struct Candidate<'a> {
     pub missing: Vec<(&'static str, &'static [usize])>,
     /// Tensors of other shapes or types: names of the backbone's and of the file's.
     pub wrong: Vec<(&'static str, &'a str)>,
-    /// Tensors, by names in the file, that are of the network and that the backbone does not have.
+    /// Names in the file of tensors that belong to the network and are none of the backbone's.
     pub extra: Vec<&'a str>,
 }
 
@@ -50,20 +50,20 @@ impl<'a> Candidate<'a> {
         self.missing.is_empty() && self.wrong.is_empty() && self.extra.is_empty()
     }
 
-    /// How near the tensors are to those of the backbone.
+    /// How many tensors match, less the differences.
     pub fn nearness(&self) -> i64 {
         let differences = self.missing.len() + self.wrong.len() + self.extra.len();
         2 * self.found.len() as i64 + self.wrong.len() as i64 - differences as i64
     }
 
-    /// Whether there is any sense in saying where it differs.
+    /// Whether enough matches to report the differences.
     pub fn is_near(&self) -> bool {
         let known = self.found.len() + self.wrong.len();
         known > self.missing.len() / 2
     }
 }
 
-/// All backbones at one place.
+/// All backbones compared with the tensors under a prefix.
 pub(super) fn candidates<'a>(
     state: &StateDict,
     names: &'a BTreeMap<String, &'a str>,

@@ -1,17 +1,16 @@
-//! Which of several networks in one file is meant.
+//! Chooses among several networks in one file.
 
 use std::cmp::Ordering;
 
-/// Of networks that are trained …
+/// Words in the names of networks that are trained …
 const TRAINED: [&str; 4] = ["online", "query", "q", "student"];
-/// … and of those that follow them: averages of what they were.
+/// … and of those that follow them as averages.
 const FOLLOWING: [&str; 15] = [
     "momentum", "teacher", "target", "ema", "key", "k", "shadow", "swa", "averaged", "average", "avg", "slow", "old",
     "previous", "frozen",
 ];
 
-/// Which of two prefixes comes first: that of a network that is trained, before one that nothing is known of, before one
-/// that follows; then the one that is less deep in the file.
+/// Orders prefixes: a trained network before an unknown one before one that follows, then the less nested first.
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
     let key = |prefix: &str| (rank(prefix), prefix.matches('.').count(), prefix.len());
     key(one).cmp(&key(other)).then_with(|| one.cmp(other))

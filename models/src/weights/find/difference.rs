@@ -1,4 +1,4 @@
-//! Where a file that holds no backbone differs from one.
+//! Says where the tensors of a file differ from the nearest backbone.
 
 use super::candidate::Candidate;
 use super::prefix_in_file;

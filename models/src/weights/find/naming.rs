@@ -1,4 +1,4 @@
-//! How other programs name the tensors of a ResNet, in the names that are used here.
+//! Translates the names that other programs give to the tensors of a ResNet.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use crate::weights::layout::LAYOUTS;
 use crate::weights::path::WRAPPERS;
 
-/// A name without what wraps modules, and with the names that are used here for parts of a block.
+/// A name without wrappers, and with torchvision's names for the parts of a block.
 pub(super) fn plain(name: &str) -> String {
     let mut parts: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
     for part in &mut parts {
@@ -46,29 +46,29 @@ fn of_transformers(name: &str) -> Option<String> {
     Some(format!("{prefix}layer{stage}.{block}.{inner}"))
 }
 
-/// What is before a row of whole parts of a name, and what is after it.
+/// What comes before whole parts of a name, and what comes after them.
 fn split_at<'a>(name: &'a str, parts: &str) -> Option<(&'a str, &'a str)> {
     let at = name.find(parts)?;
     let starts_a_part = at == 0 || name[..at].ends_with('.');
     starts_a_part.then(|| (&name[..at], &name[at + parts.len()..]))
 }
 
-/// Where the modules of a network have their names from.
+/// How the modules of a network are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Naming {
-    /// The class of the network.
+    /// By the attributes of its class.
     Class,
-    /// Their places in a `Sequential`.
+    /// By their positions in a `Sequential`.
     Places,
 }
 
-/// Under which name (empty, or with a dot at its end) the network is that a tensor of this plain name would be of.
+/// The prefix of the network that a tensor of this plain name belongs to: empty, or with a dot at its end.
 pub(super) fn root_of(name: &str) -> Option<(&str, Naming)> {
     static NAMES: LazyLock<HashSet<&str>> =
         LazyLock::new(|| LAYOUTS.iter().flat_map(|layout| &layout.tensors).map(|(name, _)| name.as_str()).collect());
     const MOST_PARTS: usize = 5;
 
-    // From the longest end of it that is a tensor's name to the shortest.
+    // The longest end of it that is the name of a tensor counts.
     let ends: Vec<usize> = name.rmatch_indices('.').map(|(dot, _)| dot + 1).take(MOST_PARTS).collect();
     let starts = ends.iter().copied().chain((ends.len() < MOST_PARTS).then_some(0));
     let known = starts.rev().find(|start| NAMES.contains(&name[*start..]));
@@ -79,7 +79,7 @@ pub(super) fn root_of(name: &str) -> Option<(&str, Naming)> {
     known.map(|start| (&name[..start], Naming::Class))
 }
 
-/// Where in a name the place of a module in a Sequential begins, if it goes on as a tensor of a ResNet's block would.
+/// The start of a module's position in a Sequential, if the name goes on like that of a tensor of a ResNet's block.
 fn start_of_places(name: &str) -> Option<usize> {
     const OF_BLOCKS: [&str; 7] = ["conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample"];
     const OF_LAYERS: [&str; 2] = ["conv", "bn"];
@@ -105,8 +105,8 @@ fn is_number(part: &str) -> bool {
     !part.is_empty() && part.len() < 10 && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Names of the tensors of a network whose modules are named by places, as if these were the `modules`' names. Modules
-/// without tensors (ReLU, pooling) have places too; what has tensors is matched in its order.
+/// Replaces positions in names by the names of `modules`. The modules that have tensors are matched in their order, for
+/// those without (ReLU, pooling) have positions too.
 pub(super) fn by_modules<'a>(names: impl Iterator<Item = &'a str>, modules: &[String]) -> HashMap<&'a str, String> {
     let placed: Vec<(&str, Vec<u32>, &str)> =
         names.filter_map(|name| place(name).map(|(place, rest)| (name, place, rest))).collect();
@@ -120,7 +120,7 @@ pub(super) fn by_modules<'a>(names: impl Iterator<Item = &'a str>, modules: &[St
         .collect()
 }
 
-/// The place of the module that a tensor is of, in Sequentials in Sequentials, and the tensor's name in the module.
+/// The position of a tensor's module in nested Sequentials, and the tensor's name in the module.
 fn place(name: &str) -> Option<(Vec<u32>, &str)> {
     let mut rest = name;
     let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! What was taken of a file, and what was left out.
+//! Says what was taken from a file, and what was left out.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -9,7 +9,8 @@ use super::{FoundBackbone, LeftOut};
 /// Groups of tensors that the line names.
 const SHOWN: usize = 4;
 
-/// What is not of the chosen backbone: other backbones as a whole, the rest by what is beside the chosen one.
+/// The tensors besides those of the chosen backbone, in groups: a group for each other backbone, and for the rest one for
+/// each prefix beside a backbone.
 pub(super) fn left_out(
     names: &BTreeMap<String, &str>,
     chosen: &Candidate,

@@ -1,15 +1,18 @@
-//! The two containers of PyTorch: where in a file the pickle is that says what was saved, and where the numbers are.
+//! PyTorch's two formats, zip archive and legacy file: where the pickle is, and where the numbers of the storages are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 
-use super::pickle::{Container, Pickle, PickleError, StorageName, Value};
+use qare_pickle::{PickleError, Value};
+
+use super::saved::{Saved, SavedError, by_key};
+use super::storage::StorageName;
 use crate::weights::archive::{self, Archive};
 use crate::weights::numbers::{Place, Storage};
 
-/// What a legacy file starts with, a number that PyTorch has drawn, as pickles of protocol 2 and up have it …
+/// The magic number that a legacy file starts with, as protocols 2 and up pickle it …
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
-/// … and those before.
+/// … and as protocols 0 and 1 do.
 const MAGIC_IN_DECIMAL: &[u8] = b"L119547037146038801333356L\n.";
 /// Bytes of pickles, at most. A tensor takes about two hundred.
 const LONGEST: u64 = 64 << 20;
@@ -40,16 +43,16 @@ pub(super) fn pickle_of_zip(file: &mut (impl Read + Seek)) -> Result<(Vec<u8>, S
 }
 
 /// The storages that the pickle of a zip archive names: each is a member.
-pub(super) fn storages_of_zip(saved: &Pickle, folder: &str) -> Vec<Storage> {
+pub(super) fn storages_of_zip(saved: &Saved, folder: &str) -> Vec<Storage> {
     let storage = |name: &StorageName| Storage {
-        place: Place::Member(format!("{folder}data/{}", saved.span(name.key))),
+        place: Place::Member(format!("{folder}data/{}", saved.pickle.text(name.key).unwrap_or_default())),
         element: name.element,
         elements: name.elements,
     };
     saved.storages.iter().map(storage).collect()
 }
 
-/// The start of a legacy file, in which its pickles are.
+/// The start of a legacy file. Its pickles are there.
 pub(super) fn start_of_legacy(file: &mut (impl Read + Seek)) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(|error| error.to_string())?;
@@ -59,42 +62,44 @@ pub(super) fn start_of_legacy(file: &mut (impl Read + Seek)) -> Result<Vec<u8>, 
 
 /// Reads the pickles in a row that PyTorch wrote before 1.6, and later on demand: a magic number, the version, the system,
 /// what was saved, the names of the storages, then each storage's length and numbers.
-pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Result<(Pickle<'a>, Vec<Storage>), String> {
+pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Result<(Saved<'a>, Vec<Storage>), String> {
     let size = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
     let mut at = 0;
     let mut next = |what: &str| {
-        let pickle = Pickle::read(&start[at..]).map_err(|error| match error {
-            PickleError::Cut if size > LONGEST => format!("{what}: it is longer than {LONGEST} bytes"),
+        let saved = Saved::read(&start[at..]).map_err(|error| match error {
+            SavedError::Pickle(PickleError::Cut { .. }) if size > LONGEST => {
+                format!("{what}: it is longer than {LONGEST} bytes")
+            }
             error => format!("{what}: {error}"),
         })?;
-        at += pickle.length;
-        Ok::<_, String>(pickle)
+        at += saved.pickle.length();
+        Ok::<_, String>(saved)
     };
     next("its magic number")?;
     next("its version")?;
     let system = next("its system")?;
-    if system.entry(system.root, "little_endian") == Some(Value::Bool(false)) {
+    if system.entry(system.pickle.root(), "little_endian") == Some(Value::Bool(false)) {
         return Err("its numbers are big-endian, which is not supported".to_owned());
     }
     let saved = next("what was saved")?;
     let keys = next("the names of its storages")?;
 
-    let Some(Container::List(names)) = keys.container(keys.root) else {
-        return Err("the names of its storages are no list".to_owned());
+    let names = match keys.pickle.root() {
+        names @ Value::List(_) => keys.pickle.items(names).unwrap_or_default(),
+        _ => return Err("the names of its storages are no list".to_owned()),
     };
     if names.len() > MOST_STORAGES {
         return Err(format!("it has more than {MOST_STORAGES} storages"));
     }
-    let known: HashMap<&str, usize> =
-        saved.storages.iter().enumerate().map(|(index, name)| (saved.span(name.key), index)).collect();
-    // One that is not in the file is a gap in its end.
+    let known = by_key(&saved);
+    // A storage that is not in the list stays at the end of the file, where nothing can be read.
     let unplaced =
         |name: &StorageName| Storage { place: Place::Byte(size), element: name.element, elements: name.elements };
     let mut storages: Vec<Storage> = saved.storages.iter().map(unplaced).collect();
     let mut seen = HashSet::new();
     let mut at = at as u64;
     for name in names {
-        let name = keys.text(*name).ok_or("a storage's name is no text")?;
+        let name = keys.pickle.text(*name).ok_or("a storage's name is no text")?;
         let index = *known.get(name).ok_or_else(|| format!("no tensor says what its storage `{name}` is"))?;
         if !seen.insert(index) {
             return Err(format!("it has two storages `{name}`"));
@@ -117,7 +122,7 @@ pub(super) fn legacy<'a>(start: &'a [u8], file: &mut (impl Read + Seek)) -> Resu
     Ok((saved, storages))
 }
 
-/// A member of the archive, whose checksum has to be right.
+/// Reads a member of the archive and compares its checksum.
 fn member<R: Read + Seek>(archive: &mut Archive<R>, name: &str, longest: u64) -> Result<Vec<u8>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
     let file = archive.by_name(name).map_err(|error| told(&error))?;

@@ -1,10 +1,9 @@
 //! Files of `torch.save`, read without running anything of what they name.
 
-mod calls;
 mod container;
-mod machine;
 mod names;
-mod pickle;
+mod saved;
+mod storage;
 
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -14,7 +13,7 @@ use burn::tensor::backend::Backend;
 
 use super::error::WeightsError;
 use super::state_dict::{Contents, StateDict};
-use pickle::{Container, Pickle};
+use saved::{Node, Saved};
 
 const FORMAT: &str = "PyTorch";
 
@@ -53,7 +52,7 @@ pub(super) fn read<R: Read + Seek>(
         false => {
             let folder;
             (bytes, folder) = container::pickle_of_zip(file).map_err(damaged)?;
-            let saved = Pickle::read(&bytes).map_err(|error| damaged(format!("{folder}data.pkl: {error}")))?;
+            let saved = Saved::read(&bytes).map_err(|error| damaged(format!("{folder}data.pkl: {error}")))?;
             let storages = container::storages_of_zip(&saved, &folder);
             (saved, storages)
         }
@@ -62,10 +61,10 @@ pub(super) fn read<R: Read + Seek>(
     let no_weights = |reason: String| WeightsError::NoWeights { path: path.to_owned(), reason };
     let root = match top_level_key {
         Some(key) => saved
-            .entry(saved.root, key)
-            .filter(|value| matches!(saved.container(*value), Some(Container::Dict(_))))
-            .ok_or_else(|| no_weights(format!("has no dictionary `{key}`")))?,
-        None => saved.root,
+            .entry(saved.pickle.root(), key)
+            .filter(|value| matches!(saved.node(*value), Node::Dict(_)))
+            .ok_or_else(|| no_weights(format!("has no dictionary `{key}`{}", saved.dictionaries())))?,
+        None => saved.pickle.root(),
     };
     let names = names::names_of(&saved, root).map_err(damaged)?;
     if names.is_empty() {

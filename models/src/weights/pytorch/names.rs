@@ -1,13 +1,15 @@
-//! The names of tensors in dictionaries, lists and tuples that hold each other.
+//! Names of tensors in nested dictionaries, lists and tuples.
 
 use std::collections::BTreeMap;
 
-use super::pickle::{Container, Pickle, Value};
+use qare_pickle::Value;
+
+use super::saved::{Node, Saved};
 use crate::weights::path::WRAPPERS;
 
-/// Containers in containers, at most.
+/// Levels of containers, at most.
 const DEPTH: usize = 32;
-/// Items that are looked at: containers that hold each other have no end.
+/// Items of containers, at most: those of containers that hold each other have no end.
 const ITEMS: usize = 1_000_000;
 const MOST_TENSORS: usize = 200_000;
 /// Bytes of a name, and of all of them.
@@ -16,55 +18,62 @@ const TOO_LONG: &str = "it has a name of more than 1000 bytes";
 const LONGEST_IN_ALL: usize = 32 << 20;
 
 /// The tensors that a value of a pickle holds, by names joined with dots. An optimizer's state is left out.
-pub(super) fn names_of(pickle: &Pickle, root: Value) -> Result<BTreeMap<String, usize>, String> {
-    let mut names = Names { pickle, found: BTreeMap::new(), items: ITEMS, bytes: LONGEST_IN_ALL };
+pub(super) fn names_of(saved: &Saved, root: Value) -> Result<BTreeMap<String, usize>, String> {
+    let mut names = Names { saved, found: BTreeMap::new(), items: ITEMS, bytes: LONGEST_IN_ALL };
     names.collect(root, "", DEPTH)?;
     Ok(names.found)
 }
 
 struct Names<'a> {
-    pickle: &'a Pickle<'a>,
+    saved: &'a Saved<'a>,
     found: BTreeMap<String, usize>,
-    /// How many items may still be looked at.
+    /// Items that may still be visited.
     items: usize,
-    /// How many bytes of names may still be kept.
+    /// Bytes that names may still take.
     bytes: usize,
 }
 
 impl Names<'_> {
     fn collect(&mut self, value: Value, prefix: &str, depth: usize) -> Result<(), String> {
-        match self.pickle.container(value) {
-            None => Ok(()),
-            Some(Container::Dict(items)) => {
-                self.items = self.items.checked_sub(items.len()).ok_or("its dictionaries have no end")?;
-                // What an optimizer's state_dict has, whatever the name it was saved under.
-                let has = |name| items.iter().any(|(key, _)| self.pickle.is(*key, name));
+        match self.saved.node(value) {
+            Node::Dict(dict) => {
+                self.items = self.items.checked_sub(dict.len()).ok_or("its dictionaries have no end")?;
+                if !dict.is_of_pairs() {
+                    return Err("it makes a dictionary of what are no pairs".to_owned());
+                }
+                // An optimizer's state_dict, under whatever key.
+                let has = |name| dict.iter().any(|(key, _)| self.saved.is(key, name));
                 if has("state") && has("param_groups") {
                     return Ok(());
                 }
-                for (key, value) in items {
-                    match *key {
-                        _ if !matches!(value, Value::Tensor(_) | Value::Container(_)) => {}
-                        Value::Text(span) if span.len() > LONGEST => return Err(TOO_LONG.to_owned()),
-                        Value::Text(span) => self.item(self.pickle.span(span), *value, prefix, depth)?,
+                for (key, value) in dict.iter() {
+                    match (key, self.saved.node(value)) {
+                        (_, Node::Other) => {}
+                        (Value::Text(span), _) if span.len() > LONGEST => return Err(TOO_LONG.to_owned()),
+                        (Value::Text(_), _) => {
+                            if let Some(key) = self.saved.pickle.text(key) {
+                                self.item(key, value, prefix, depth)?;
+                            }
+                        }
                         // A number is no name of a tensor.
-                        Value::Int(number) if matches!(value, Value::Container(_)) => {
-                            self.item(&number.to_string(), *value, prefix, depth)?;
+                        (Value::Int(number), Node::Dict(_) | Node::Sequence(_)) => {
+                            self.item(&number.to_string(), value, prefix, depth)?;
                         }
                         _ => {}
                     }
                 }
                 Ok(())
             }
-            Some(Container::List(items) | Container::Tuple(items)) => {
+            Node::Sequence(items) => {
                 self.items = self.items.checked_sub(items.len()).ok_or("its lists have no end")?;
                 for (index, value) in items.iter().enumerate() {
-                    if matches!(value, Value::Tensor(_) | Value::Container(_)) {
+                    if !matches!(self.saved.node(*value), Node::Other) {
                         self.item(&index.to_string(), *value, prefix, depth)?;
                     }
                 }
                 Ok(())
             }
+            Node::Tensor(_) | Node::Other => Ok(()),
         }
     }
 
@@ -77,9 +86,9 @@ impl Names<'_> {
             bare = inner;
         }
         let joined = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Tensor(tensor) => {
-                // Both with and without a wrapper, they are two.
+        match self.saved.node(value) {
+            Node::Tensor(tensor) => {
+                // A tensor under the name with the wrapper and another under the name without.
                 let mut name = joined(bare);
                 if self.found.contains_key(&name) {
                     name = joined(key);
@@ -88,13 +97,13 @@ impl Names<'_> {
                     return Err(format!("it has more than {MOST_TENSORS} tensors"));
                 }
                 self.bytes = self.bytes.checked_sub(name.len()).ok_or("the names of its tensors are too long")?;
-                match self.found.insert(name.clone(), tensor as usize) {
+                match self.found.insert(name.clone(), tensor) {
                     Some(_) => Err(format!("it has two tensors `{name}`")),
                     None => Ok(()),
                 }
             }
             _ if depth == 0 => Err("its containers are nested too deeply".to_owned()),
-            value => self.collect(value, &joined(bare), depth - 1),
+            _ => self.collect(value, &joined(bare), depth - 1),
         }
     }
 }
