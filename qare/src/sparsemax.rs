@@ -13,6 +13,10 @@ const MOST_ROUNDS: usize = 100;
 /// By how much the probabilities of a row may miss 1 for another round: less than rounding makes of a thousand of them.
 const SLACK: f64 = 5e-5;
 
+/// Rows whose largest entry is further from zero than this are projected less that entry, which takes no digit from the entries
+/// that count, those within 1 of it. The threshold of the row as it is would round to the largest entry, and leave no support.
+const NEAR: f64 = 16.0;
+
 /// What sparsemax makes of rows `[N, M]`, off the graph.
 pub(crate) struct Projection<B: Backend> {
     /// p_j = max(z_j − τ, 0) `[N, M]`.
@@ -62,6 +66,8 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
     let z = z.detach();
     let slack = if z.dtype() == DType::F64 { SLACK * 1e-6 } else { SLACK };
     let largest = z.clone().max_dim(1);
+    let level = largest.clone().mask_fill(largest.clone().abs().lower_equal_elem(NEAR), 0.0);
+    let (z, largest) = (z - level.clone(), largest - level.clone());
     let mut above = z.clone() - largest.clone(); // z − τ, so far with the largest entry for τ
     let mut threshold = largest;
     let outside = above.clone().lower_equal_elem(-1.0);
@@ -90,7 +96,7 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
             }
         }
     }
-    Projection { probabilities, threshold, is_number }
+    Projection { probabilities, threshold: threshold + level, is_number }
 }
 
 /// 1 where x > 0, else 0.

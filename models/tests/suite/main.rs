@@ -15,6 +15,8 @@ mod numbers;
 mod pytorch_files;
 mod records;
 mod replicas;
+mod replicas_under_contention;
 mod state_dicts;
 mod torch_files;
+mod watchdog;
 mod weights_files;

@@ -1,5 +1,6 @@
 //! One binary: every test program here would otherwise instantiate both backends again.
 
+mod cases;
 mod degenerate;
 mod evaluation;
 mod example;
@@ -13,5 +14,7 @@ mod labels;
 mod objectives;
 mod oracle;
 mod scales;
+mod set_term_properties;
+mod sparsemax_properties;
 mod spectra;
 mod thresholds;

@@ -1,0 +1,22 @@
+//! Ends a test that hangs.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Far more than any of these tests takes on the slowest machine: it decides nothing but how soon a deadlock is told.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Does the work on another thread, and fails if it neither returns nor panics.
+pub fn watched<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waiting) = channel();
+    let worker = thread::spawn(move || {
+        let result = work();
+        let _ = done.send(());
+        result
+    });
+    if waiting.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        panic!("{what}: a deadlock, after {PATIENCE:?}");
+    }
+    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
