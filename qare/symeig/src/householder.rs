@@ -2,7 +2,7 @@
 //!
 //! Reflection k needs A v_k, and changes A by −v_k w_kᵀ − w_k v_kᵀ. The updates of [`BLOCK`] reflections are made together,
 //! in registers; until then a product with A is one with what A was, less V Wᵀ v and W Vᵀ v. The lower triangle lies in
-//! square tiles as wide as a vector of the machine, so that a product reads it once, in the order of memory, and uses
+//! square tiles as wide as a vector of the processor, so that a product reads it once, in the order of memory, and uses
 //! each entry for its row and for its column.
 //!
 //! Source: Golub and Van Loan, "Matrix Computations", section 8.3.1; Dongarra, Hammarling, Sorensen, "Block reduction of
@@ -22,6 +22,9 @@ const BLOCK: usize = 16;
 pub(crate) const REFLECTORS: usize = 32;
 /// Pairs of inner products taken in one pass: their 16 sums fill half of the registers.
 const PRODUCTS: usize = 8;
+/// Squared length of a column below which it counts as zero: the squares of its entries would be subnormal, and the reflection not
+/// orthogonal. A matrix whose largest entry is at least ½ changes by 6e-16 of that, far less than ε.
+const NEGLIGIBLE: f32 = f32::MIN_POSITIVE / f32::EPSILON;
 
 /// An entry is NaN or infinite.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +63,7 @@ impl<F: Fn(f32) -> f32> WithSimd for Tridiagonalization<'_, F> {
 }
 
 impl<F: Fn(f32) -> f32> Tridiagonalization<'_, F> {
-    /// With vectors of `T` numbers.
+    /// With vectors, and tiles, of `T` numbers.
     #[inline(always)]
     fn run<S: Simd, const T: usize>(self, simd: S) -> Result<Option<Scaling>, NotFinite> {
         let Self { matrix, entry, vectors, diagonal, below, taus } = self;
@@ -99,7 +102,7 @@ impl<F: Fn(f32) -> f32> Tridiagonalization<'_, F> {
             let tail = sum_of_squares::<S>(simd, &x[j * T..]);
             let norm = (first * first + tail).sqrt();
             // Where there is nothing to reflect, none is done: τ = 0.
-            let (tau, inverse) = if tail == 0.0 {
+            let (tau, inverse) = if tail <= NEGLIGIBLE {
                 below[k] = first;
                 (0.0, 0.0)
             } else {

@@ -27,7 +27,7 @@ pub struct Errors {
 ///
 /// Measured over 40 seeds of every kind of matrix (`cargo test --release -p qare-symeig --test oracle -- --ignored --nocapture`), times 2.
 pub const BOUNDS: Errors =
-    Errors { values: 3.0, values_with_vectors: 3.0, residual: 6.0, orthogonality: 6.0, rebuilt: 6.0 };
+    Errors { values: 4.0, values_with_vectors: 8.0, residual: 8.0, orthogonality: 14.0, rebuilt: 6.0 };
 
 impl Errors {
     pub fn array(self) -> [f64; 5] {

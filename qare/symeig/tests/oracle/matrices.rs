@@ -87,7 +87,21 @@ pub fn adversarial(order: usize, seed: u64) -> Vec<Matrix> {
         let values: Vec<f64> = (0..order).map(|i| value(i as f64)).collect();
         with_eigenvalues(name, &values, seed)
     };
+    let blocks = |magnitude: f64| {
+        let entries = random(order, seed).entries;
+        Matrix::from_fn(format!("blocks, the second times {magnitude:e}"), order, |i, j| {
+            let own = f64::from(entries[i * order + j]);
+            match (i < order / 2, j < order / 2) {
+                (true, true) => own,
+                (false, false) => own * magnitude,
+                _ => 0.0,
+            }
+        })
+    };
     vec![
+        blocks(1e-10),
+        blocks(1e-20),
+        blocks(1e-30),
         spectrum("clustered", &|i| (i * 5.0 / n).floor() + i * 1e-9),
         spectrum("clustered at 0", &|i| if i < 1.0 { 1.0 } else { 1e-7 * (1.0 + i / n) }),
         spectrum("repeated", &|i| if i < n / 2.0 { -1.0 } else { 2.0 }),
