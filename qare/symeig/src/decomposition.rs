@@ -131,8 +131,8 @@ impl Decomposition {
         self.tridiagonal.order()
     }
 
-    /// λ `[n]` in ascending order, to about 1e-7 of the largest magnitude. As f64 they have the range that eigenvalues of f32 matrices
-    /// need.
+    /// λ `[n]` in ascending order, to about 1e-7 of the largest magnitude; two that agree to that may be in the other order. As f64 they
+    /// have the range that eigenvalues of f32 matrices need.
     pub fn values(&self) -> &[f64] {
         &self.values
     }

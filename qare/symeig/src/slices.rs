@@ -25,7 +25,10 @@ pub fn eigenvalues(matrix: &[f32], order: usize) -> Result<Vec<f32>, EigenError>
 /// When `matrix` has not as many entries as `values` squared.
 pub fn eigenvalues_into(matrix: &[f32], values: &mut [f32], params: &EigenParams) -> Result<(), EigenError> {
     let matrix = PackedSymmetric::from_lower(matrix, values.len());
-    write_values(&Decomposition::new(&matrix, params)?, values)
+    write_values(&Decomposition::new(&matrix, params)?, values)?;
+    // Bisection may leave two that agree to rounding in the other order.
+    values.sort_by(f32::total_cmp);
+    Ok(())
 }
 
 /// Eigenvalues and eigenvectors of a symmetric matrix, A = U diag(λ) Uᵀ.
