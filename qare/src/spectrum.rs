@@ -26,8 +26,8 @@ const UNSCALED: std::ops::Range<f64> = 0.5..4096.0;
 /// parallel. It computes in f64 whatever the backend's floats are, and so knows eigenvalues to about 1e-15 of the largest, whatever
 /// that is: matrices of very small or very large entries are scaled by a power of two first.
 ///
-/// (The set term of f32 embeddings on the CPU does not come here; it has a decomposition of its own in f32, which knows
-/// eigenvalues to 1e-7 of the largest: enough for the regulariser, in which the largest count for most.)
+/// The set term of f32 embeddings on the CPU does not come here: the crate `qare-symeig` decomposes its matrices in f32, which knows
+/// eigenvalues to about 1e-7 of the largest. This is enough for the regulariser, in which the largest count for most.
 ///
 /// # Errors
 /// When the matrices are not square, an entry is NaN or infinite, an eigenvalue is more than an f64 can be, or the solver does not

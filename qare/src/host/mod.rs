@@ -7,22 +7,12 @@
 //!
 //! All sums run in a fixed order over fixed blocks, so that results do not depend on the number of threads.
 
-mod bisection;
-mod divide;
 mod exponential;
-mod householder;
 mod nt_xent;
 mod pairwise;
-mod panel;
-mod panels;
-mod reduction;
-mod secular;
 mod set_term;
 mod sparse_clr;
-mod spectrum;
-mod strips;
 mod threshold;
-mod twisted;
 mod vectorized;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};

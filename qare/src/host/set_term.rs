@@ -1,15 +1,9 @@
 //! QARe, fused.
 
-use std::ops::Range;
-
+use qare_symeig::{Decomposition, EigenError, EigenParams, PackedSymmetric, Panels};
 use rayon::prelude::*;
 
 use super::pairwise::unless_floored;
-use super::panel::{Factor, SQUARE, WIDTH, add_product};
-use super::panels::Panels;
-use super::spectrum::{Eigenvectors, Spectrum};
-use super::strips::Strips;
-use super::vectorized::{Aligned, AlignedArray, vectorized};
 use super::{Term, UnitRows};
 use crate::qare::Pairing;
 use crate::spectrum::SET;
@@ -25,13 +19,24 @@ struct Set {
     /// ẑ `[B, D]`.
     unit: Panels,
     /// s, before any floor.
-    similarities: Strips,
-    spectrum: Spectrum,
+    similarities: PackedSymmetric,
+    decomposition: Decomposition,
+    /// What messages call S.
+    label: String,
 }
 
 /// The name of view set `set`'s matrix, of `sets`.
 fn set_label(set: usize, sets: usize) -> String {
     format!("{SET} {} of {sets}", set + 1)
+}
+
+/// Why the decomposition of the `label`led matrix of order `size` failed.
+fn failed(error: &EigenError, label: &str, size: usize) -> ObjectiveError {
+    let quantity = label.to_owned();
+    match error {
+        EigenError::NonFinite { .. } => ObjectiveError::NonFinite { quantity },
+        _ => ObjectiveError::NoConvergence { quantity, size },
+    }
 }
 
 /// As [`Qare::forward`](crate::Qare::forward) defines it.
@@ -44,7 +49,7 @@ pub(super) fn term(rows: &UnitRows, views: Views, differentiate: bool) -> Result
     let decomposed: Vec<Set> =
         (0..sets).into_par_iter().map(|set| Set::new(rows, sets, images, set)).collect::<Result<_, _>>()?;
 
-    let values: Vec<&[f64]> = decomposed.iter().map(|set| &set.spectrum.values[..]).collect();
+    let values: Vec<&[f64]> = decomposed.iter().map(|set| set.decomposition.values()).collect();
     let Pairing { value, partners, scale } = Pairing::new(&values, images);
     if !differentiate {
         return Ok(Term { value, gradient: None });
@@ -66,15 +71,17 @@ impl Set {
     /// View set `set` of the `sets` there are.
     fn new(rows: &UnitRows, sets: usize, images: usize, set: usize) -> Result<Self, ObjectiveError> {
         let unit = Panels::new(rows.unit.chunks_exact(rows.dim).skip(set).step_by(sets), images, rows.dim);
-        let similarities = Strips::of_products(&unit);
+        let similarities = PackedSymmetric::gram(&unit);
         let floor = SIMILARITY_FLOOR as f32;
-        let spectrum = Spectrum::new(
+        let label = set_label(set, sets);
+        let decomposition = Decomposition::mapped(
             &similarities,
             #[inline(always)]
             |s| 1.0 + if s < floor { floor } else { s },
-            set_label(set, sets),
-        )?;
-        Ok(Self { unit, similarities, spectrum })
+            &EigenParams::default(),
+        )
+        .map_err(|error| failed(&error, &label, images))?;
+        Ok(Self { unit, similarities, decomposition, label })
     }
 
     /// ∂q/∂ẑ `[B, D]` of this set, with ∂q/∂S = `scale` U diag(μ) Uᵀ.
@@ -84,50 +91,25 @@ impl Set {
     /// view sets are alike, the more ρ_i come to nothing.
     fn gradient(self, partners: &[f64], scale: f64) -> Result<Panels, ObjectiveError> {
         let allowance = NEGLIGIBLE * partners.iter().map(|partner| partner * partner).sum::<f64>().sqrt();
-        let (slope, residuals) = residuals(&self.spectrum.values, partners, allowance);
+        let (slope, residuals) = residuals(self.decomposition.values(), partners, allowance);
         // 2·scale of all: S depends on each row twice.
         let scale = 2.0 * scale;
         let weights: Vec<f64> = residuals.into_iter().map(|residual| residual * scale).collect();
-        let eigenvectors = self.spectrum.eigenvectors(&weights, allowance * scale)?;
+        let eigenvectors = self
+            .decomposition
+            .weighted(&weights, allowance * scale)
+            .map_err(|error| failed(&error, &self.label, weights.len()))?;
+        // s becomes slope S + U diag(weights) Uᵀ, without entries where the floor is active and on the diagonal.
         let mut matrix = self.similarities;
-        weigh(&mut matrix, &eigenvectors, (scale * slope) as f32);
+        let (slope, floor) = ((scale * slope) as f32, SIMILARITY_FLOOR as f32);
+        matrix.combine(
+            &eigenvectors,
+            #[inline(always)]
+            |s, sum| unless_floored(sum + slope * (1.0 + s), s, floor),
+        );
+        matrix.fill_diagonal(0.0);
         Ok(self.unit.multiplied(&matrix))
     }
-}
-
-/// Makes similarities s `slope` S + U diag(weights) Uᵀ, entries left out where the floor is active and on the diagonal.
-fn weigh(similarities: &mut Strips, eigenvectors: &[Eigenvectors], slope: f32) {
-    let strips: Vec<(Range<usize>, &mut [f32])> = similarities.iter_mut().collect();
-    strips.into_par_iter().for_each(|(range, strip)| {
-        // diag(weights) Uᵀ of the strip's rows.
-        let mut weighted = Aligned::zeros(eigenvectors.len() * SQUARE);
-        for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact_mut(SQUARE)) {
-            let rows = panel.chunks_exact(WIDTH).skip(range.start).take(range.len());
-            for (row, vectors) in rows.enumerate() {
-                for (column, (entry, weight)) in vectors.iter().zip(weights).enumerate() {
-                    weighted[column * WIDTH + row] = entry * weight;
-                }
-            }
-        }
-        for (part, entries) in strip.chunks_mut(SQUARE).enumerate() {
-            let mut sums = AlignedArray([0.0; SQUARE]);
-            let sums = &mut sums.0[..entries.len()];
-            for (Eigenvectors { panel, weights }, weighted) in eigenvectors.iter().zip(weighted.chunks_exact(SQUARE)) {
-                let factor = Factor { entries: &panel[part * SQUARE..], by_row: WIDTH, by_column: 1 };
-                add_product(sums, factor, &weighted[..weights.len() * WIDTH]);
-            }
-            let floor = SIMILARITY_FLOOR as f32;
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (entry, sum) in entries.iter_mut().zip(sums.iter()) {
-                        *entry = unless_floored(sum + slope * (1.0 + *entry), *entry, floor);
-                    }
-                },
-            );
-        }
-        strip[range.start * WIDTH..].iter_mut().step_by(WIDTH + 1).for_each(|entry| *entry = 0.0);
-    });
 }
 
 /// The slope of a straight line through (λ_i, μ_i), and how far each μ_i is above it up to a constant, save that the smallest,

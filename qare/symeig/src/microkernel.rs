@@ -6,30 +6,30 @@
 
 use pulp::{Simd, WithSimd};
 
-/// Columns of a panel: four of the longest vectors there are.
-pub(super) const WIDTH: usize = 64;
+/// Columns of a panel: four vectors of the longest kind, so that the rows of a tile fill half of the registers.
+pub(crate) const WIDTH: usize = 64;
 /// Entries of a panel as high as it is wide.
-pub(super) const SQUARE: usize = WIDTH * WIDTH;
-/// Rows of the outcome in registers.
-pub(super) const ROWS: usize = 4;
-/// Rows of a panel read at a time: 16 KiB.
+pub(crate) const SQUARE: usize = WIDTH * WIDTH;
+/// Rows of the outcome in registers: with four vectors of columns 16 sums, which hide the latency of a fused multiply-add.
+pub(crate) const ROWS: usize = 4;
+/// Rows of a panel read at a time: 16 KiB, half of the smallest first-level cache.
 const DEPTH: usize = 64;
 
 /// A matrix whose entry (i, k) is `entries[i * by_row + k * by_column]`.
 #[derive(Clone, Copy)]
-pub(super) struct Factor<'a> {
+pub(crate) struct Factor<'a> {
     pub entries: &'a [f32],
     pub by_row: usize,
     pub by_column: usize,
 }
 
 /// target ← target + factor · panel.
-pub(super) fn add_product(target: &mut [f32], factor: Factor<'_>, panel: &[f32]) {
+pub(crate) fn add_product(target: &mut [f32], factor: Factor<'_>, panel: &[f32]) {
     pulp::Arch::new().dispatch(Product::<false> { target, factor, panel });
 }
 
 /// target ← target − factor · panel.
-pub(super) fn subtract_product(target: &mut [f32], factor: Factor<'_>, panel: &[f32]) {
+pub(crate) fn subtract_product(target: &mut [f32], factor: Factor<'_>, panel: &[f32]) {
     pulp::Arch::new().dispatch(Product::<true> { target, factor, panel });
 }
 
@@ -111,8 +111,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::vectorized::in_all_widths;
     use super::*;
+    use crate::simd::in_all_widths;
 
     fn assert_product(product: &[f32], sign: f64, target: &[f32], factor: Factor<'_>, panel: &[f32], case: &str) {
         let depth = panel.len() / WIDTH;

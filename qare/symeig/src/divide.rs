@@ -1,7 +1,7 @@
 //! Eigenvalues and eigenvectors of a symmetric tridiagonal matrix, by divide and conquer.
 //!
-//! The matrix is torn in two, both halves are solved, and the tear, of rank one, is mended ([`Secular`]). The last mend is left
-//! undone: its eigenvalues are there, and eigenvectors are made when it is known which are wanted.
+//! The matrix is divided into two halves and a coupling of rank one, both halves are solved, and the eigendecompositions of the
+//! halves are merged ([`Secular`]). The last merge stops at the eigenvalues: eigenvectors are made when it is known which are wanted.
 //!
 //! Source: Cuppen, "A divide and conquer method for the symmetric tridiagonal eigenproblem" (1981), with the deflation
 //! and the grouping of columns of Rutter, "A serial implementation of Cuppen's divide and conquer algorithm" (1994).
@@ -14,21 +14,18 @@ use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{Accum, ColMut, ColRef, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::secular::Secular;
-use super::vectorized::vectorized;
-
-/// Up to this size a matrix is solved by QR iterations.
-const LEAF: usize = 32;
-/// Eigenvectors that one task makes.
-const CHUNK: usize = 128;
+use crate::EigenParams;
+use crate::secular::Secular;
+use crate::simd::vectorized;
 
 /// A symmetric tridiagonal matrix, solved but for the last product.
-pub(super) struct Tridiagonal {
+pub(crate) struct DivideAndConquer {
     /// Eigenvalues in ascending order.
     pub values: Vec<f32>,
     /// Bases of both halves, or of the whole where there was nothing to divide.
     basis: Mat<f32>,
-    mend: Option<Mend>,
+    merge: Option<Merge>,
+    params: EigenParams,
 }
 
 /// Where an eigenvector is from.
@@ -49,8 +46,8 @@ impl Source {
     }
 }
 
-/// Two halves, and how to make one of them.
-struct Mend {
+/// How the eigendecompositions of two halves become that of the whole.
+struct Merge {
     half: usize,
     /// Of the eigenvectors in the order of their eigenvalues.
     sources: Vec<Source>,
@@ -61,13 +58,13 @@ struct Mend {
     place: Vec<usize>,
 }
 
-impl Tridiagonal {
+impl DivideAndConquer {
     /// Solves the matrix with this diagonal `[n]` and this one below it `[n − 1]`.
-    pub fn new(mut diagonal: Vec<f32>, below: &[f32]) -> Result<Self, EvdError> {
+    pub fn new(mut diagonal: Vec<f32>, below: &[f32], params: &EigenParams) -> Result<Self, EvdError> {
         let size = diagonal.len();
         let mut basis = Mat::zeros(size, size);
-        let mend = divide(&mut diagonal, below, basis.as_mut())?;
-        Ok(Self { values: diagonal, basis, mend })
+        let merge = divide(&mut diagonal, below, basis.as_mut(), params)?;
+        Ok(Self { values: diagonal, basis, merge, params: params.clone() })
     }
 
     /// Unit eigenvectors of the eigenvalues with `wanted`, one after the other, and for each which eigenvalue it is of.
@@ -75,7 +72,7 @@ impl Tridiagonal {
         let mut columns: Vec<(usize, usize)> = Vec::new();
         let (mut roots, mut ranks) = (Vec::new(), Vec::new());
         for rank in (0..self.values.len()).filter(|rank| wanted[*rank]) {
-            match self.mend.as_ref().map_or(Source::Column(rank), |mend| mend.sources[rank]) {
+            match self.merge.as_ref().map_or(Source::Column(rank), |merge| merge.sources[rank]) {
                 Source::Column(column) => columns.push((rank, column)),
                 Source::Root(root) => {
                     roots.push(root);
@@ -83,7 +80,9 @@ impl Tridiagonal {
                 }
             }
         }
-        let mut vectors = self.mend.as_ref().map_or(Vec::new(), |mend| mend.make(self.basis.as_ref(), &roots));
+        let per_task = self.params.vectors_per_task;
+        let make = |merge: &Merge| merge.make(self.basis.as_ref(), &roots, per_task);
+        let mut vectors = self.merge.as_ref().map_or(Vec::new(), make);
         for (rank, column) in columns {
             vectors.extend(slice(self.basis.col(column)));
             ranks.push(rank);
@@ -92,42 +91,52 @@ impl Tridiagonal {
     }
 }
 
-/// Solves a matrix into `values`, in place of its diagonal, and `basis`, of which all entries are zero, up to the last mend.
-fn divide(values: &mut [f32], below: &[f32], mut basis: MatMut<'_, f32>) -> Result<Option<Mend>, EvdError> {
+/// Solves a matrix into `values`, in place of its diagonal, and `basis`, of which all entries are zero, up to the last merge.
+fn divide(
+    values: &mut [f32],
+    below: &[f32],
+    mut basis: MatMut<'_, f32>,
+    params: &EigenParams,
+) -> Result<Option<Merge>, EvdError> {
     let size = values.len();
-    if size <= LEAF {
-        iterate(values, below, basis)?;
+    if size <= params.leaf_order.max(1) {
+        qr_iteration(values, below, basis)?;
         return Ok(None);
     }
     let half = size / 2;
-    let tear = below[half - 1];
-    values[half - 1] -= tear.abs();
-    values[half] -= tear.abs();
+    let coupling = below[half - 1];
+    values[half - 1] -= coupling.abs();
+    values[half] -= coupling.abs();
     let (upper, lower) = values.split_at_mut(half);
     let (basis_upper, _, _, basis_lower) = basis.rb_mut().split_at_mut(half, half);
     let solve = |values: &mut [f32], below: &[f32], mut basis: MatMut<'_, f32>| {
-        if let Some(mend) = divide(values, below, basis.rb_mut())? {
-            mend.carry_out(basis);
+        if let Some(merge) = divide(values, below, basis.rb_mut(), params)? {
+            merge.carry_out(basis, params.vectors_per_task);
         }
         Ok(())
     };
-    let (done, as_well) =
+    let (first, second) =
         rayon::join(|| solve(upper, &below[..half - 1], basis_upper), || solve(lower, &below[half..], basis_lower));
-    done?;
-    as_well?;
-    Ok(Some(Mend::new(values, tear, half, basis)))
+    first?;
+    second?;
+    Ok(Some(Merge::new(values, coupling, half, basis, params)))
 }
 
-/// Solves a small matrix by QR iterations.
-fn iterate(values: &mut [f32], below: &[f32], basis: MatMut<'_, f32>) -> Result<(), EvdError> {
+/// 0 for what is nothing next to a norm of at least ½: the QR iteration divides by the largest entry.
+fn flushed(x: f32) -> f32 {
+    if x.abs() < 1e-30 { 0.0 } else { x }
+}
+
+/// Solves a small matrix by QR iteration.
+fn qr_iteration(values: &mut [f32], below: &[f32], basis: MatMut<'_, f32>) -> Result<(), EvdError> {
     let size = values.len();
     let mut diagonal = Diag::zeros(size);
     let mut subdiagonal = Diag::zeros(size);
     let mut solved = Diag::zeros(size);
     for i in 0..size {
-        diagonal[i] = values[i];
+        diagonal[i] = flushed(values[i]);
         if i + 1 < size {
-            subdiagonal[i] = below[i];
+            subdiagonal[i] = flushed(below[i]);
         }
     }
     let scratch = self_adjoint_evd_scratch::<f32>(size, ComputeEigenvectors::Yes, Par::Seq, Default::default());
@@ -146,19 +155,18 @@ fn iterate(values: &mut [f32], below: &[f32], basis: MatMut<'_, f32>) -> Result<
     Ok(())
 }
 
-impl Mend {
+impl Merge {
     /// Finds the eigenvalues of the whole from those of its halves, and puts them into `values` in ascending order.
-    fn new(values: &mut [f32], tear: f32, half: usize, mut basis: MatMut<'_, f32>) -> Self {
+    fn new(values: &mut [f32], coupling: f32, half: usize, mut basis: MatMut<'_, f32>, params: &EigenParams) -> Self {
         let size = values.len();
         // The rank-one part: ρ z zᵀ with |z| = 1.
-        let z = |column: usize| match column < half {
-            true => basis[(half - 1, column)],
-            false => basis[(half, column)] * tear.signum(),
+        let z = |column: usize| {
+            if column < half { basis[(half - 1, column)] } else { basis[(half, column)] * coupling.signum() }
         };
         let mut z: Vec<f32> = (0..size).map(|column| z(column) * std::f32::consts::FRAC_1_SQRT_2).collect();
-        let rho = 2.0 * tear.abs();
+        let rho = 2.0 * coupling.abs();
         let magnitude = |x: &[f32]| x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let tolerance = 4.0 * f32::EPSILON * magnitude(values).max(magnitude(&z));
+        let tolerance = params.deflation * f32::EPSILON * magnitude(values).max(magnitude(&z));
 
         let mut order: Vec<usize> = (0..size).collect();
         order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -207,7 +215,7 @@ impl Mend {
 
         let poles = kept.iter().map(|&column| values[column]).collect();
         let weights = kept.iter().map(|&column| z[column]).collect();
-        let secular = Secular::new(poles, weights, rho);
+        let secular = Secular::new(poles, weights, rho, params);
         let roots = (0..kept.len()).map(|j| (secular.value(j), Source::Root(j)));
         let columns = deflated.iter().map(|&column| (values[column], Source::Column(column)));
         let mut all: Vec<(f32, Source)> = roots.chain(columns).collect();
@@ -219,7 +227,8 @@ impl Mend {
     }
 
     /// The eigenvectors of these `roots` of the rank-one problem, one after the other.
-    fn make(&self, basis: MatRef<'_, f32>, roots: &[usize]) -> Vec<f32> {
+    fn make(&self, basis: MatRef<'_, f32>, roots: &[usize], per_task: usize) -> Vec<f32> {
+        let per_task = per_task.max(1);
         let [upper, dense, lower] = &self.groups;
         let (half, size, count) = (self.half, basis.nrows(), self.place.len());
         let gather = |groups: [&[usize]; 2], first: usize, height: usize| {
@@ -231,7 +240,7 @@ impl Mend {
         };
         let (over, under) = (gather([upper, dense], 0, half), gather([dense, lower], half, size - half));
         let mut vectors = vec![0.0; size * roots.len()];
-        vectors.par_chunks_mut(size * CHUNK).zip(roots.par_chunks(CHUNK)).for_each(|(vectors, roots)| {
+        vectors.par_chunks_mut(size * per_task).zip(roots.par_chunks(per_task)).for_each(|(vectors, roots)| {
             let mut small = vec![0.0; count * roots.len()];
             vectorized(
                 #[inline(always)]
@@ -253,10 +262,10 @@ impl Mend {
     }
 
     /// Replaces the bases of both halves by that of the whole, in the order of the eigenvalues.
-    fn carry_out(&self, mut basis: MatMut<'_, f32>) {
+    fn carry_out(&self, mut basis: MatMut<'_, f32>, per_task: usize) {
         let size = basis.nrows();
         let roots: Vec<usize> = (0..self.place.len()).collect();
-        let made = self.make(basis.rb(), &roots);
+        let made = self.make(basis.rb(), &roots, per_task);
         let columns: Vec<f32> = self
             .sources
             .iter()
@@ -290,5 +299,73 @@ fn rotate(basis: MatMut<'_, f32>, x: usize, y: usize, c: f32, s: f32) {
     let (x, y) = basis.two_cols_mut(x, y);
     for (x, y) in slice_mut(x).iter_mut().zip(slice_mut(y)) {
         (*x, *y) = (c * *x + s * *y, c * *y - s * *x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tridiagonal::Tridiagonal;
+    use crate::tridiagonal::tests::{adversarial, dense, random, wilkinson};
+
+    fn solve(matrix: &Tridiagonal, leaf_order: usize) -> DivideAndConquer {
+        let params = EigenParams { leaf_order, vectors_per_task: 7, roots_per_task: 5, ..Default::default() };
+        let below = &matrix.below[..matrix.order() - 1];
+        DivideAndConquer::new(matrix.diagonal.clone(), below, &params).unwrap()
+    }
+
+    fn assert_solved(matrix: &Tridiagonal, leaf_order: usize, case: &str) {
+        let (n, expected) = (matrix.order(), dense(matrix));
+        let norm = expected.norm_l2().max(f64::MIN_POSITIVE);
+        let solved = solve(matrix, leaf_order);
+        assert!(solved.values.is_sorted(), "{case}");
+        let (vectors, ranks) = solved.vectors(&vec![true; n]);
+        let u = Mat::from_fn(n, n, |i, j| f64::from(vectors[j * n + i]));
+        let scaled = Mat::from_fn(n, n, |i, j| u[(i, j)] * f64::from(solved.values[ranks[j]]));
+        // Every level adds the rounding of a product with a basis, a few ε of the Frobenius norm, and QR iteration that of two sweeps
+        // for each eigenvalue, which add up like independent errors.
+        let levels = (n as f64 / leaf_order as f64).max(1.0).log2().ceil() + 1.0;
+        let bound = (16.0 * levels + 4.0 * (n.min(leaf_order) as f64).sqrt()) * f64::from(f32::EPSILON);
+        let error = (&scaled * u.transpose() - &expected).norm_l2() / norm;
+        assert!(error <= bound, "{case}: U Λ Uᵀ is off by {error:.1e}, more than {bound:.1e}");
+        let error = (u.transpose() * &u - Mat::<f64>::identity(n, n)).norm_l2() / (n as f64).sqrt();
+        assert!(error <= bound, "{case}: Uᵀ U is off by {error:.1e}, more than {bound:.1e}");
+    }
+
+    #[test]
+    fn bases_rebuild_the_matrix_on_every_number_of_levels() {
+        for n in [1, 2, 3, 5, 8, 13, 40, 63, 64, 65, 130, 257] {
+            for leaf_order in [1, 2, 16, 64] {
+                assert_solved(&random(n, n as u64), leaf_order, &format!("random, order {n}, leaves of {leaf_order}"));
+            }
+        }
+    }
+
+    #[test]
+    fn adversarial_matrices_are_solved() {
+        for (case, matrix) in adversarial().into_iter().chain([("glued".into(), wilkinson(10, 12, 1e-6))]) {
+            // The tolerances are for matrices of norm about 1, as they come from the reduction.
+            if case.starts_with("large") || case.starts_with("small") {
+                continue;
+            }
+            for leaf_order in [1, 8, 64] {
+                assert_solved(&matrix, leaf_order, &format!("{case}, leaves of {leaf_order}"));
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_that_are_not_wanted_are_not_made() {
+        let matrix = random(150, 3);
+        let solved = solve(&matrix, 16);
+        let (all, ranks) = solved.vectors(&[true; 150]);
+        let wanted: Vec<bool> = (0..150).map(|rank| rank % 3 == 1).collect();
+        let (some, some_ranks) = solved.vectors(&wanted);
+        assert_eq!(some_ranks.len(), 50);
+        for (vector, rank) in some.chunks_exact(150).zip(&some_ranks) {
+            let at = ranks.iter().position(|other| other == rank).unwrap();
+            let along: f32 = vector.iter().zip(&all[at * 150..]).map(|(a, b)| a * b).sum();
+            assert!((along - 1.0).abs() < 1e-5, "eigenvector {rank}: {along}");
+        }
     }
 }
