@@ -110,8 +110,9 @@ pub fn wide() -> Vec<Case> {
 
 /// What follows the convolution, by turns.
 fn turned(params: ConvParams, images: usize, turn: usize) -> Case {
-    let layout = if turn % 2 == 0 { Layout::Planar } else { Layout::Interleaved };
-    let mut case = Case { params, layout, relu: turn % 5 != 0, pool: Pool::None, residual: turn % 4 >= 2, images };
+    let layout = if turn.is_multiple_of(2) { Layout::Planar } else { Layout::Interleaved };
+    let mut case =
+        Case { params, layout, relu: !turn.is_multiple_of(5), pool: Pool::None, residual: turn % 4 >= 2, images };
     case.pool = match turn % 3 {
         0 => Pool::None,
         1 => Pool::Average,

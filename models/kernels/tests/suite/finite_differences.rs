@@ -60,7 +60,7 @@ fn gradients_by_formula_are_those_of_the_forward_pass() {
         let given = Inputs::new(case, seed as u64);
         let f64s = |values: &[f32]| -> Vec<f64> { values.iter().map(|value| f64::from(*value)).collect() };
         let residual = given.residual.as_deref().unwrap_or_default();
-        let mut point = [&given.images, &given.weights, &given.gamma, &given.beta, residual].map(|of| f64s(of));
+        let mut point = [&given.images, &given.weights, &given.gamma, &given.beta, residual].map(f64s);
         let of_output = f64s(&given.of_output);
         let gradients = formula(case, &point, &of_output);
         let magnitude: f64 = pass(case, &point).output.iter().zip(&of_output).map(|(o, w)| (o * w).abs()).sum();
