@@ -26,6 +26,8 @@ mod recipes;
 mod repeating;
 mod resuming;
 mod several_devices;
+#[cfg(unix)]
+mod standstill;
 mod sweeping;
 mod terminals;
 mod weights_of_others;

@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::tempdir;
 
@@ -12,24 +10,16 @@ use crate::driving::{
     EXACT, RunFolder, Snapshot, assert_nothing_half_written, assert_same_weights, fails, qare, succeeds, text, tiny,
     tiny_run,
 };
+#[cfg(unix)]
+use crate::standstill::{Standstill, up_to};
 
 const EPOCHS: usize = 6;
 
 /// A run of six epochs of a few steps, the last of which has a smaller batch.
 fn long_run(out: &Path) -> (Command, RunFolder) {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "88", "--data-size", "32", "--no-tui"]);
-    call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]).stdout(Stdio::null()).stderr(Stdio::null());
+    call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]);
     (call, RunFolder(out.join("sparseclr_qare_shapes_conv4_32_64_64_1.0_1.0")))
-}
-
-/// Waits until a run has written its first files, or finished an epoch.
-fn wait_for(child: &mut Child, what: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !what() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
-        assert!(started.elapsed() < Duration::from_secs(100), "no progress");
-        sleep(Duration::from_millis(1));
-    }
 }
 
 /// Everything but times is as in a run that was never stopped.
@@ -53,28 +43,28 @@ fn assert_as_if_never_stopped(stopped: &RunFolder, whole: &RunFolder) {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_killed_run_resumes_to_the_same_weights() {
     let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
     let (mut call, whole) = long_run(whole_out.path());
-    succeeds(&mut call);
+    let said = succeeds(&mut call);
 
     let (mut call, killed) = long_run(killed_out.path());
-    // Once before there is any checkpoint, and once in the midst.
-    let mut child = call.spawn().unwrap();
-    wait_for(&mut child, || killed.file("recipe.toml").is_file());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Once before there is any checkpoint: it does not come past the figures of the first epoch, which it says before it keeps it.
+    let mut run = Standstill::start(&mut call, up_to(&said, "sparseclr_qare on"));
+    run.wait_for(|| killed.file("recipe.toml").is_file());
+    run.kill();
     assert_eq!(killed.latest_epoch(), None);
     fails(&mut qare(&["probe", "--checkpoint", text(killed.path())]), 2, &["has no finished epoch"]);
 
-    let mut child = call.arg("--resume").spawn().unwrap();
-    wait_for(&mut child, || killed.latest_epoch() >= Some(2));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // And once in the midst: it does not come past the figures of the fourth epoch.
+    let mut run = Standstill::start(call.arg("--resume"), up_to(&said, "epoch 3/"));
+    run.wait_for(|| killed.latest_epoch() >= Some(2));
+    run.kill();
     let reached = killed.latest_epoch().unwrap();
-    assert!((2..EPOCHS as u64).contains(&reached), "killed too late to prove anything: {reached}");
+    assert!((2..EPOCHS as u64).contains(&reached), "killed after epoch {reached}");
 
-    let said = succeeds(call.stdout(Stdio::piped()));
+    let said = succeeds(&mut call);
     assert!(said.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{said}");
     assert_as_if_never_stopped(&killed, &whole);
 }
@@ -84,15 +74,13 @@ fn a_killed_run_resumes_to_the_same_weights() {
 fn an_interrupted_run_says_how_to_go_on_and_does() {
     let (whole_out, stopped_out) = (tempdir().unwrap(), tempdir().unwrap());
     let (mut call, whole) = long_run(whole_out.path());
-    succeeds(&mut call);
+    let said = succeeds(&mut call);
 
     let (mut call, stopped) = long_run(stopped_out.path());
-    let mut child = call.stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&mut child, || stopped.latest_epoch() >= Some(1));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    let mut run = Standstill::start(&mut call, up_to(&said, "epoch 1/"));
+    run.wait_for(|| stopped.latest_epoch() >= Some(1));
+    let (code, message) = run.interrupt();
+    assert_eq!(code, Some(1), "{message}");
     let last = message.lines().last().unwrap();
     assert!(last.starts_with("error: interrupted") && last.contains("--resume"), "{message}");
     // Resumed on another number of workers, it is still the same run.
@@ -139,6 +127,7 @@ fn the_whole_pipeline_resumes() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
     let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
     let runs = [&whole_out, &killed_out].map(|out| tiny_run(out.path(), 1));
@@ -150,27 +139,25 @@ fn a_killed_fine_tuning_goes_on_to_the_same_weights() {
     let stem = |run: &RunFolder| run.weights(1).file_stem().unwrap().to_string_lossy().into_owned() + "_finetuned";
     let tuned = |run: &RunFolder| run.file(&format!("{}.safetensors", stem(run)));
     let [whole, killed] = &runs;
-    succeeds(&mut call(whole, "6"));
+    let said = succeeds(&mut call(whole, "6"));
 
     let state = killed.file(&stem(killed));
     let latest = || fs::read_to_string(state.join("latest.json")).ok();
-    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || latest().is_some_and(|text| !text.contains("\"epoch\": 1,")));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut run = Standstill::start(&mut call(killed, "6"), up_to(&said, "epoch 3/"));
+    run.wait_for(|| latest().is_some_and(|text| !text.contains("\"epoch\": 1,")));
+    run.kill();
     assert!(!tuned(killed).exists());
-    let said = succeeds(&mut call(killed, "6"));
-    assert!(said.contains("resuming after epoch") && said.contains("fine-tuned test accuracy"), "{said}");
+    let resumed = succeeds(&mut call(killed, "6"));
+    assert!(resumed.contains("resuming after epoch") && resumed.contains("fine-tuned test accuracy"), "{resumed}");
     assert_same_weights(&tuned(killed), &tuned(whole));
     assert!(!state.exists(), "the state goes when the weights are kept");
     let log = killed.read(&format!("{}.log.csv", stem(killed)));
     assert_eq!(log.lines().count(), 7, "{log}");
 
     // One of other settings is in the way.
-    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || latest().is_some());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut run = Standstill::start(&mut call(killed, "6"), up_to(&said, "epoch 2/"));
+    run.wait_for(|| latest().is_some());
+    run.kill();
     // Whoever takes the lock that the killed process left takes it away in the end.
     fs::remove_file(killed.file(&format!(".{}.lock", stem(killed)))).unwrap();
     let before = Snapshot::of(killed.path());
