@@ -37,7 +37,7 @@ fn double(objective: &ContrastiveObjective, rows: &Rows, k: usize) -> Outcome {
     evaluate::<NdArray64>(objective, &rounded(rows), k, DType::F64, Path::Tensors).unwrap()
 }
 
-/// The value to 2e-5, and the gradient to 2e-4 or, where the loss has all but vanished, to as many digits as tensor operations have.
+/// The value to 2e-5, and the gradient to 2e-4 of its norm.
 fn assert_alike(config: &ContrastiveObjectiveConfig, rows: &Rows, k: usize, case: &str) {
     let objective = config.init().unwrap();
     let (value, gradient) = single::<Flex>(&objective, rows, k, Path::Chosen);
@@ -45,8 +45,7 @@ fn assert_alike(config: &ContrastiveObjectiveConfig, rows: &Rows, k: usize, case
     let error = (value - expected).abs() / expected.abs().max(0.1);
     assert!(error < 2e-5, "{case}, {config}: {value}, expected {expected}");
     let error = distance(&gradient, &expected_gradient);
-    let unavoidable = || 2.0 * distance(&single::<Flex>(&objective, rows, k, Path::Tensors).1, &expected_gradient);
-    assert!(error < 2e-4 || error < unavoidable(), "{case}, {config}: the gradient is off by {error:.1e}");
+    assert!(error < 2e-4, "{case}, {config}: the gradient is off by {error:.1e}");
     // The same code on both CPU backends, so the same bits: tensor operations sum in orders of their own.
     let other = single::<NdArray>(&objective, rows, k, Path::Chosen);
     assert_eq!((value, gradient), other, "{case}, {config}: flex and ndarray");

@@ -27,6 +27,8 @@ mod recipes;
 mod repeating;
 mod resuming;
 mod several_devices;
+#[cfg(unix)]
+mod standstill;
 mod sweeping;
 mod terminals;
 mod wrong_calls;

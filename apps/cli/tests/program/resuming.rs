@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::tempdir;
 
@@ -12,24 +10,16 @@ use crate::driving::{
     EXACT, RunFolder, Snapshot, assert_nothing_half_written, assert_same_weights, fails, qare, succeeds, text, tiny,
     tiny_run,
 };
+#[cfg(unix)]
+use crate::standstill::{Standstill, up_to};
 
 const EPOCHS: usize = 6;
 
 /// A run of six epochs of a few steps. The last batch of an epoch is smaller.
 fn long_run(out: &Path) -> (Command, RunFolder) {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "88", "--data-size", "32", "--no-tui"]);
-    call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]).stdout(Stdio::null()).stderr(Stdio::null());
+    call.args(["--epochs", &EPOCHS.to_string(), "--out", text(&out)]);
     (call, RunFolder(out.join("sparseclr_qare_shapes_conv4_32_64_64_1.0_1.0")))
-}
-
-/// Waits until a condition on the files of a run holds.
-fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
-        assert!(started.elapsed() < Duration::from_secs(100), "no progress");
-        sleep(Duration::from_millis(1));
-    }
 }
 
 /// Asserts that everything but times equals an uninterrupted run.
@@ -53,29 +43,29 @@ fn assert_as_if_uninterrupted(stopped: &RunFolder, whole: &RunFolder) {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_killed_run_resumes_to_the_same_weights() {
     let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
     let (mut call, whole) = long_run(whole_out.path());
-    succeeds(&mut call);
+    let said = succeeds(&mut call);
 
     let (mut call, killed) = long_run(killed_out.path());
-    // Killed once before the first checkpoint, and once in the middle.
-    let mut child = call.spawn().unwrap();
-    wait_for(&mut child, || killed.file("recipe.toml").is_file());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Killed before the first checkpoint: the run stands still at the figures of the first epoch, which precede it.
+    let mut run = Standstill::start(&mut call, up_to(&said, "sparseclr_qare on"));
+    run.wait_for(|| killed.file("recipe.toml").is_file());
+    run.kill();
     assert_eq!(killed.latest_epoch(), None);
     fails(&mut qare(&["probe", "--checkpoint", text(killed.path())]), 2, &["has no finished epoch"]);
 
-    let mut child = call.arg("--resume").spawn().unwrap();
-    wait_for(&mut child, || killed.latest_epoch() >= Some(2));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Killed in the middle: the run stands still at the figures of the fourth epoch.
+    let mut run = Standstill::start(call.arg("--resume"), up_to(&said, "epoch 3/"));
+    run.wait_for(|| killed.latest_epoch() >= Some(2));
+    run.kill();
     let reached = killed.latest_epoch().unwrap();
-    assert!((2..EPOCHS as u64).contains(&reached), "killed too late to prove anything: {reached}");
+    assert!((2..EPOCHS as u64).contains(&reached), "killed after epoch {reached}");
 
-    let printed = succeeds(call.stdout(Stdio::piped()));
-    assert!(printed.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{printed}");
+    let said = succeeds(&mut call);
+    assert!(said.contains(&format!("resuming after epoch {reached} of {EPOCHS}")), "{said}");
     assert_as_if_uninterrupted(&killed, &whole);
 }
 
@@ -84,15 +74,13 @@ fn a_killed_run_resumes_to_the_same_weights() {
 fn an_interrupted_run_says_how_to_go_on_and_does() {
     let (whole_out, stopped_out) = (tempdir().unwrap(), tempdir().unwrap());
     let (mut call, whole) = long_run(whole_out.path());
-    succeeds(&mut call);
+    let said = succeeds(&mut call);
 
     let (mut call, stopped) = long_run(stopped_out.path());
-    let mut child = call.stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&mut child, || stopped.latest_epoch() >= Some(1));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    let mut run = Standstill::start(&mut call, up_to(&said, "epoch 1/"));
+    run.wait_for(|| stopped.latest_epoch() >= Some(1));
+    let (code, message) = run.interrupt();
+    assert_eq!(code, Some(1), "{message}");
     let last = message.lines().last().unwrap();
     assert!(last.starts_with("error: interrupted") && last.contains("--resume"), "{message}");
     // The number of workers does not change the run.
@@ -139,6 +127,7 @@ fn the_whole_pipeline_resumes() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_killed_fine_tuning_resumes_to_the_same_weights() {
     let (whole_out, killed_out) = (tempdir().unwrap(), tempdir().unwrap());
     let runs = [&whole_out, &killed_out].map(|out| tiny_run(out.path(), 1));
@@ -150,27 +139,25 @@ fn a_killed_fine_tuning_resumes_to_the_same_weights() {
     let stem = |run: &RunFolder| run.weights(1).file_stem().unwrap().to_string_lossy().into_owned() + "_finetuned";
     let tuned = |run: &RunFolder| run.file(&format!("{}.safetensors", stem(run)));
     let [whole, killed] = &runs;
-    succeeds(&mut call(whole, "6"));
+    let said = succeeds(&mut call(whole, "6"));
 
     let state = killed.file(&stem(killed));
     let latest = || fs::read_to_string(state.join("latest.json")).ok();
-    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || latest().is_some_and(|text| !text.contains("\"epoch\": 1,")));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut run = Standstill::start(&mut call(killed, "6"), up_to(&said, "epoch 3/"));
+    run.wait_for(|| latest().is_some_and(|text| !text.contains("\"epoch\": 1,")));
+    run.kill();
     assert!(!tuned(killed).exists());
-    let printed = succeeds(&mut call(killed, "6"));
-    assert!(printed.contains("resuming after epoch") && printed.contains("fine-tuned test accuracy"), "{printed}");
+    let resumed = succeeds(&mut call(killed, "6"));
+    assert!(resumed.contains("resuming after epoch") && resumed.contains("fine-tuned test accuracy"), "{resumed}");
     assert_same_weights(&tuned(killed), &tuned(whole));
     assert!(!state.exists(), "the state is deleted once the weights are saved");
     let log = killed.read(&format!("{}.log.csv", stem(killed)));
     assert_eq!(log.lines().count(), 7, "{log}");
 
     // An unfinished fine-tuning with other settings is an error.
-    let mut child = call(killed, "6").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&mut child, || latest().is_some());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut run = Standstill::start(&mut call(killed, "6"), up_to(&said, "epoch 2/"));
+    run.wait_for(|| latest().is_some());
+    run.kill();
     // The next call would delete the lock file of the killed process, which would show as a change below.
     fs::remove_file(killed.file(&format!(".{}.lock", stem(killed)))).unwrap();
     let before = Snapshot::of(killed.path());
