@@ -103,8 +103,7 @@ pub(crate) fn eigenvalues(matrix: &Tridiagonal, params: &EigenParams) -> Option<
 
 /// What rounding leaves unknown of an eigenvalue in this interval.
 fn tolerance(matrix: &Tridiagonal, interval: &Interval) -> f32 {
-    let magnitude = interval.low.at.abs().max(interval.high.at.abs()) + matrix.typical;
-    (f32::EPSILON * magnitude).max(matrix.pivot_floor)
+    f32::EPSILON * (interval.low.at.abs().max(interval.high.at.abs()) + matrix.typical)
 }
 
 /// Where eigenvalues may be expected, in ascending order: were all rows like one of them, they would be at

@@ -12,10 +12,9 @@
 pub struct EigenParams {
     /// Sweeps of bisection after which divide and conquer takes over.
     ///
-    /// Derived: every [`forced_bisection_interval`](Self::forced_bisection_interval)-th sweep halves each interval. An interval
-    /// starts no wider than 2·‖T‖∞ and is settled at the latest when it is as narrow as the floor under pivots, ε²·‖T‖∞ with
-    /// ε = 2⁻²³: after 47 halvings, with one to spare 4·48 sweeps after the first
-    /// [`forced_bisection_start`](Self::forced_bisection_start).
+    /// Derived: every [`forced_bisection_interval`](Self::forced_bisection_interval)-th sweep halves each interval. From 2·‖T‖∞, the
+    /// widest, to ε²·‖T‖∞ with ε = 2⁻²³, the floor under pivots, it takes 47 halvings, with one to spare 4·48 sweeps after the first
+    /// [`forced_bisection_start`](Self::forced_bisection_start). Eigenvalues that are not settled then are smaller than that.
     pub max_sweeps: usize,
     /// First sweep of bisection that may be forced to halve intervals.
     ///
