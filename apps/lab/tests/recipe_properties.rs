@@ -305,7 +305,7 @@ proptest! {
             }
             Err(error) => {
                 prop_assert!(steps == 6, "{}", error);
-                prop_assert!(error.to_string().contains("too many bases"), "{}", error);
+                prop_assert!(error.to_string().contains("chain of bases"), "{}", error);
             }
         }
     }

@@ -81,6 +81,9 @@ def shown(value, protocol):
             return f"_codecs.encode({text(value.decode('latin1'))}, {text('latin1')})[]{{}}"
         case bytearray() if protocol >= 5:
             return "bytes " + value.hex()
+        case bytearray() if value:
+            # The pickler calls `bytearray` with bytes, unlike `__reduce_ex__`.
+            return f"{name_of(bytearray, protocol)}({shown(bytes(value), protocol)})[]{{}}"
         case tuple():
             return f"({each(value)})"
         case list():
