@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests of memory under valgrind's memcheck: fails if a kernel reads or writes outside of an array, or if a result depends on
-# memory that was never written. valgrind knows vectors up to AVX2 and says so to programs, so AVX-512 is not used.
+# Runs the tests of memory under valgrind's memcheck. Fails if a kernel accesses memory outside of an array, or if a result depends on
+# uninitialised memory. Valgrind supports vectors up to AVX2 and reports no AVX-512 to programs.
 set -euo pipefail
 cd "$(dirname "$0")"
 
