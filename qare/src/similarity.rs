@@ -47,7 +47,7 @@ impl Similarity {
                 let [of_rows, of_others] = [&rows, &others].map(RowScale::of);
                 let [a, b] = [&of_rows, &of_others].map(|lengths| roots_of(lengths).max_dim(1));
                 let largest = a.max_pair(b);
-                CosineRows::new(rows, of_rows, largest.clone()).with(CosineRows::new(others, of_others, largest))
+                CosineRows::new(rows, of_rows, largest.clone()).with(&CosineRows::new(others, of_others, largest))
             }
             Similarity::FlooredCosine => {
                 let [rows, others] = [rows, others].map(|of| UnitEmbeddings::floored(of).unit);
@@ -104,19 +104,18 @@ impl<B: Backend> CosineRows<B> {
     }
 
     /// s `[S, N, M]` of these rows with others.
-    fn with(self, other: Self) -> Tensor<B, 3> {
-        let factors = self.grown.matmul(other.grown.transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1)
-        self.rows.unit.matmul(other.rows.unit.transpose()) * (factors.clone() * factors)
+    fn with(&self, other: &Self) -> Tensor<B, 3> {
+        let factors = self.grown.clone().matmul(other.grown.clone().transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1)
+        self.rows.unit.clone().matmul(other.rows.unit.clone().transpose()) * (factors.clone() * factors)
     }
 }
 
 fn cosine<B: Backend>(embeddings: Tensor<B, 3>) -> Similarities<B> {
     let lengths = RowScale::of(&embeddings);
     let largest = roots_of(&lengths).max_dim(1);
-    let CosineRows { rows, grown, roots } = CosineRows::new(embeddings, lengths, largest);
-    let factors = grown.clone().matmul(grown.transpose()).clamp_max(1.0); // √min(n_i n_j / 1e-8, 1): [S, N, N]
-    let own = (roots.clone() * roots).clamp_max(1.0) * rows.share;
-    let matrix = rows.unit.clone().matmul(rows.unit.transpose()) * (factors.clone() * factors);
+    let rows = CosineRows::new(embeddings, lengths, largest);
+    let matrix = rows.with(&rows);
+    let own = (rows.roots.clone() * rows.roots).clamp_max(1.0) * rows.rows.share;
     let short = own.clone().lower_elem(1.0);
     Similarities { matrix, own: own.clone() * own, short }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::{DatasetName, ImageSet, LoadOptions, Normalization, Splits};
+use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
 
 use log::info;
 
@@ -64,16 +64,6 @@ impl<'a> Source<'a> {
             info!("note: {note}");
         }
         Ok(splits)
-    }
-}
-
-/// Returns the statistics to normalise the images of a dataset with, for weights that were trained on another: those of the
-/// dataset, as in the paper's cross-domain evaluation. A folder of images has no statistics and takes those of the training
-/// dataset.
-pub fn normalization(images: DatasetName, trained_on: DatasetName) -> Normalization {
-    match images {
-        DatasetName::Folder => trained_on.normalization(),
-        _ => images.normalization(),
     }
 }
 
@@ -153,29 +143,4 @@ pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
         "a probe needs labelled images of two classes or more, some to learn from and others to be tested on: {problem}; \
          `qare pretrain` needs no labels"
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recipe::ProbeRecipe;
-
-    #[test]
-    fn probes_normalise_as_embeddings_do() {
-        let recipe = |finetune| Recipe {
-            dataset: DatasetName::Cifar10,
-            probe: ProbeRecipe { dataset: Some(DatasetName::Folder), finetune, ..Default::default() },
-            ..Default::default()
-        };
-        // Of a folder there are no statistics. Fine-tuning has trained on it.
-        assert_eq!(recipe(false).probe_normalization(), DatasetName::Cifar10.normalization());
-        assert_eq!(recipe(true).probe_normalization(), DatasetName::Folder.normalization());
-        for probed in [DatasetName::Cifar100, DatasetName::Stl10, DatasetName::Cifar10] {
-            let mut recipe = recipe(false);
-            recipe.probe.dataset = Some(probed);
-            assert_eq!(recipe.probe_normalization(), probed.normalization());
-            assert_eq!(normalization(probed, recipe.dataset), probed.normalization());
-        }
-        assert_eq!(normalization(DatasetName::Folder, DatasetName::Cifar10), DatasetName::Cifar10.normalization());
-    }
 }

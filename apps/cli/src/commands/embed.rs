@@ -3,8 +3,8 @@
 use qare_data::ImageSet;
 use qare_lab::export::embedding::{UNKNOWN, embed};
 use qare_lab::export::{extension, is_another, trained_on, writable};
-use qare_lab::images::{Source, normalization};
-use qare_lab::recipe::SIZES;
+use qare_lab::images::Source;
+use qare_lab::recipe::{SIZES, normalization};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
 

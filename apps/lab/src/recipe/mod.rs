@@ -17,7 +17,6 @@ pub use layers::Layer;
 pub use validation::SIZES;
 
 use crate::error::{LabError, Result};
-use crate::images::normalization;
 use crate::methods::{Aggregation, Floor, Method, MethodName};
 use crate::precision::Precision;
 
@@ -242,6 +241,16 @@ pub fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
     path.map(make_absolute).transpose()
 }
 
+/// Returns the statistics to normalise the images of a dataset with, for weights that were trained on another: those of the
+/// dataset, as in the paper's cross-domain evaluation. A folder of images has no statistics and takes those of the training
+/// dataset.
+pub fn normalization(images: DatasetName, trained_on: DatasetName) -> Normalization {
+    match images {
+        DatasetName::Folder => trained_on.normalization(),
+        _ => images.normalization(),
+    }
+}
+
 impl Recipe {
     /// Parses a recipe in the format of a run folder's `recipe.toml`.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
@@ -347,6 +356,25 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probes_normalise_as_embeddings_do() {
+        let recipe = |finetune| Recipe {
+            dataset: DatasetName::Cifar10,
+            probe: ProbeRecipe { dataset: Some(DatasetName::Folder), finetune, ..Default::default() },
+            ..Default::default()
+        };
+        // Of a folder there are no statistics. Fine-tuning has trained on it.
+        assert_eq!(recipe(false).probe_normalization(), DatasetName::Cifar10.normalization());
+        assert_eq!(recipe(true).probe_normalization(), DatasetName::Folder.normalization());
+        for probed in [DatasetName::Cifar100, DatasetName::Stl10, DatasetName::Cifar10] {
+            let mut recipe = recipe(false);
+            recipe.probe.dataset = Some(probed);
+            assert_eq!(recipe.probe_normalization(), probed.normalization());
+            assert_eq!(normalization(probed, recipe.dataset), probed.normalization());
+        }
+        assert_eq!(normalization(DatasetName::Folder, DatasetName::Cifar10), DatasetName::Cifar10.normalization());
+    }
 
     #[test]
     fn a_recipe_is_unchanged_by_writing_and_reading() {
