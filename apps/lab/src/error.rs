@@ -66,8 +66,14 @@ impl From<qare_data::DataError> for LabError {
         use qare_data::DataError::*;
         let message = with_causes(&error);
         match error {
-            FolderNeeded { .. } => {
-                LabError::Usage(format!("{message}: with --data-dir DIR; --dataset shapes needs none"))
+            FolderNeeded { dataset, .. } => {
+                let fetch = match dataset {
+                    "cifar10" | "cifar100" | "supercifar100" | "tiny" | "stl10" => {
+                        format!("; `qare data fetch {dataset} --data-dir DIR` downloads it")
+                    }
+                    _ => String::new(),
+                };
+                LabError::Usage(format!("{message} with --data-dir DIR{fetch}; --dataset shapes needs no files"))
             }
             UnknownDataset { .. } | NotFound { .. } | Setting { .. } => LabError::Usage(message),
             _ => LabError::Failed(message),

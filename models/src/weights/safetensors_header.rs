@@ -31,6 +31,9 @@ pub(super) fn read<R: Read + Seek>(file: &mut R, path: &Path) -> Result<Contents
     file.seek(SeekFrom::Start(0)).map_err(io)?;
 
     let mut length = [0; 8];
+    if size == 0 {
+        return Err(damaged("it is empty".to_owned()));
+    }
     if size < length.len() as u64 {
         return Err(damaged("it is cut off in the length of its header".to_owned()));
     }

@@ -27,7 +27,7 @@ use clock::Clock;
 use figure::{Figures, Unit};
 use options::Options;
 use other_processes::OtherProcesses;
-use qare_lab::Result;
+use qare_lab::{LabError, Result};
 use report::Report;
 
 /// A part of the benchmark.
@@ -101,6 +101,9 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     let mut report = Report::start(args.json.as_deref().filter(|_| args.add))?;
     if let Some(path) = &args.json {
         report::writable(path)?;
+    }
+    if args.parts.contains(&Part::Epoch) && options.data_dir.is_none() {
+        return Err(LabError::Usage("the part epoch needs CIFAR-10: name its folder with --data-dir DIR".into()));
     }
     let device = device(options.device)?;
     options.precision.require::<Plain>(NAME, &device)?;

@@ -59,11 +59,12 @@ impl Cli {
         }
     }
 
-    /// The clap command. Flags that a subcommand inherits from a shared group but does not use are hidden.
+    /// The clap command. Flags that a subcommand inherits from a shared group but does not use are hidden, and numbers may be negative,
+    /// so that the message for them says what is expected.
     fn command() -> clap::Command {
         let unused = [
             ("sweep", &["seed", "method", "inner_fs"][..]),
-            ("test", &["no_tui"]),
+            ("test", &["no_tui", "batch_size"]),
             ("embed", &["no_tui"]),
             ("bench", &["no_tui"]),
         ];
@@ -72,8 +73,36 @@ impl Cli {
                 flags.iter().fold(sub, |sub, flag| sub.mut_arg(*flag, |argument| argument.hide(true)))
             })
         };
-        unused.into_iter().fold(<Self as CommandFactory>::command(), hide)
+        let command = unused.into_iter().fold(<Self as CommandFactory>::command(), hide);
+        let command = command.mut_subcommand("test", |test| {
+            test.mut_arg("dataset", |argument| argument.help("Dataset of the classifier [default: the run's dataset]"))
+                .mut_arg("finetune", |argument| argument.help("Test the classifier of `probe --finetune`"))
+        });
+        command.mut_subcommands(|sub| sub.mut_args(with_whole_numbers))
     }
+}
+
+/// Makes an argument that takes a whole number say so when it is given something else.
+fn with_whole_numbers(argument: clap::Arg) -> clap::Arg {
+    use clap::builder::ValueParser;
+    let parsed = argument.get_value_parser().type_id();
+    if parsed == ValueParser::from(whole_number::<usize>).type_id() {
+        argument.value_parser(whole_number::<usize>).allow_negative_numbers(true)
+    } else if parsed == ValueParser::from(whole_number::<u64>).type_id() && argument.get_id() != "max_pixels" {
+        argument.value_parser(whole_number::<u64>).allow_negative_numbers(true)
+    } else if parsed == ValueParser::from(number).type_id() {
+        argument.value_parser(number).allow_negative_numbers(true)
+    } else {
+        argument
+    }
+}
+
+fn whole_number<T: std::str::FromStr>(text: &str) -> std::result::Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number that is not negative".to_string())
+}
+
+fn number(text: &str) -> std::result::Result<f64, String> {
+    text.parse().map_err(|_| "expected a number".to_string())
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,6 +150,7 @@ pub enum DataCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  qare data fetch cifar10 --data-dir ~/data")]
 pub struct FetchArgs {
     /// cifar10, cifar100 (also for supercifar100), tiny or stl10
     pub dataset: DatasetName,
@@ -136,10 +166,11 @@ pub struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  qare data check ~/data\n  qare data check photos --skip-broken")]
 pub struct CheckArgs {
     /// Folder that holds unpacked datasets
     pub dir: PathBuf,
-    /// Most pixels that an image file may declare; a file with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken [default: 178956970]
     #[arg(long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: Option<u64>,
     /// Leave out image files that cannot be decoded: count and name them, but do not fail
@@ -148,6 +179,8 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2,3 --methods simclr,simclr_qare")]
 pub struct SweepArgs {
     /// Recipe that all runs share; without one, the flags describe the runs
     #[arg(value_name = "RECIPE")]
@@ -176,6 +209,10 @@ pub enum Part {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  qare embed --checkpoint checkpoint/RUN --output features.npy
+  qare embed --checkpoint checkpoint/RUN --dataset folder --data-dir photos --output photos.safetensors
+  qare embed --checkpoint resnet18.pth --dataset folder --data-dir photos --image-size 224 --output photos.npy")]
 pub struct EmbedArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
@@ -207,6 +244,7 @@ pub struct EmbedArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  qare export --checkpoint checkpoint/RUN --output backbone.safetensors")]
 pub struct ExportArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
@@ -241,7 +279,7 @@ pub struct MachineFlags {
     #[arg(help_heading = IMAGES, long, alias = "skip_broken")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_broken: bool,
-    /// Most pixels that an image file may declare; a file with more counts as broken
+    /// Most pixels that an image file may declare; a file with more counts as broken [default: 178956970]
     #[arg(help_heading = IMAGES, long, alias = "max_pixels", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,

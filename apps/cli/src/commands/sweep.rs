@@ -10,7 +10,8 @@ use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::runs::files::write_whole;
 use qare_lab::runs::open_run::{Existing, OpenRun};
-use qare_lab::runs::run_folder::{self, results_file};
+use qare_lab::runs::records::{self, results_file};
+use qare_lab::runs::run_folder::images_of;
 use qare_lab::runs::run_record::RunRecord;
 use qare_lab::sweep_table::{Run, SweepTable};
 use qare_lab::{LabError, Result};
@@ -99,7 +100,7 @@ fn table_name(args: &SweepArgs, first: &Recipe) -> String {
         None => format!("{}_{}", first.dataset, first.backbone),
     };
     // Two folders of images given with --data-dir get two tables.
-    let images = args.flags.machine.data_dir.as_ref().and_then(|_| run_folder::images_of(first));
+    let images = args.flags.machine.data_dir.as_ref().and_then(|_| images_of(first));
     [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
 }
 
@@ -158,7 +159,7 @@ fn clone_splits(splits: &Splits) -> Splits {
 /// Trains and probes a run unless that is already done, and returns its results.
 fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: bool) -> Result<Value> {
     let OpenRun { recipe, folder, .. } = run;
-    let results = || run_folder::results(&results_file(folder.path())).map(Value::Object);
+    let results = || records::results(&results_file(folder.path())).map(Value::Object);
     let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
     let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs);
     let is_probed = |results: &Value| {

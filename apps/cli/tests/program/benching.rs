@@ -143,6 +143,7 @@ fn wrong_calls_are_refused() {
     fails(&mut qare(&["bench", "step", "--seconds", "0"]), 2, &["--seconds 0"]);
     fails(&mut qare(&["bench", "step", "--backbones", "vgg"]), 2, &["vgg", "resnet32"]);
     fails(&mut qare(&["bench", "epoch", "--data-dir", "/no/such"]), 2, &["--data-dir /no/such"]);
+    fails(&mut qare(&["bench", "epoch"]), 2, &["epoch needs CIFAR-10", "--data-dir DIR"]);
     fails(&mut qare(&["bench", "views", "--plot", "times.png"]), 2, &["times.png", ".svg"]);
     fails(&mut qare(&["bench", "views", "--json", "/no/such/file.json"]), 2, &["/no/such"]);
     // A plot without objectives is an error.

@@ -43,7 +43,10 @@ fn a_truncated_checkpoint_is_an_error() {
         let cut = &whole[..length];
         fails_with(&mut qare(&["probe", "--checkpoint", text(run.path())]), out.path(), &file, cut, &["safetensors"]);
     }
-    fails_with(&mut resume(out.path()), out.path(), &file, &whole[..whole.len() - 1], &["safetensors"]);
+    for (length, problem) in [(0, "it is empty"), (whole.len() - 1, "safetensors")] {
+        let advice = "start the run again with --overwrite";
+        fails_with(&mut resume(out.path()), out.path(), &file, &whole[..length], &[problem, advice]);
+    }
     let long = [&whole[..], b"more"].concat();
     fails_with(&mut qare(&["probe", "--checkpoint", text(&file)]), out.path(), &file, &long, &["safetensors"]);
     succeeds(&mut resume(out.path()));

@@ -73,6 +73,20 @@ fn a_probe_that_cannot_be_saved_leaves_the_run_unchanged() {
 }
 
 #[test]
+fn features_that_cannot_be_saved_leave_those_of_an_earlier_call() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let file = out.path().join("features.npy");
+    let embed =
+        |split: &str| qare(&["embed", "--checkpoint", text(run.path()), "--split", split, "--output", text(&file)]);
+    succeeds(&mut embed("train"));
+    let before = Snapshot::of(out.path());
+    // The labels fit, and the features do not.
+    fails(&mut with_small_files(&embed("test"), 64), 1, &["cannot write", text(&file)]);
+    before.assert_unchanged(out.path());
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_folder_that_cannot_be_created_is_an_error() {
     let place = std::path::Path::new("/proc/qare");

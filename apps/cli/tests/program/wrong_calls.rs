@@ -61,6 +61,10 @@ fn numbers_out_of_range_are_refused() {
         ("--epochs", "many", "--epochs"),
         ("--seed", "1.5", "--seed"),
         ("--data_size", "99999999999999999999", "--batch-size"),
+        ("--seed", "-1", "expected a whole number that is not negative"),
+        ("--epochs", "-3", "expected a whole number that is not negative"),
+        ("--learning-rate", "-1", "learning_rate is -1: it must be a positive number"),
+        ("--margin", "much", "expected a number"),
     ] {
         fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag, value]), 2, &[name]);
     }
@@ -90,11 +94,26 @@ fn a_missing_dataset_is_an_error_that_says_what_to_do() {
     let out = tempdir().unwrap();
     let made = out.path().join("made");
     let call = || qare(&["pretrain", "--dataset", "cifar10", "--out", text(&made)]);
-    fails(&mut call(), 2, &["cifar-10-batches-bin", "download"]);
+    fails(&mut call(), 2, &["cifar-10-batches-bin", "qare data fetch cifar10", "--data-dir DIR"]);
     let missing = out.path().join("missing");
     fails(call().arg("--data-dir").arg(&missing), 2, &["--data-dir", text(&missing), "no such folder"]);
     fails(call().arg("--data-dir").arg(out.path()), 2, &[text(&out), "cifar-10-batches-bin", "download"]);
     assert_empty(&made);
+}
+
+#[test]
+fn files_and_folders_of_the_wrong_kind_are_named() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let sweep = run.path().parent().unwrap();
+    fails(&mut qare(&["probe", "--checkpoint", text(sweep)]), 2, &["holds 1 of them", "such as", text(run.path())]);
+    let record = out.path().join("backbone.mpk");
+    succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&record)]));
+    fails(&mut qare(&["probe", "--checkpoint", text(&record)]), 2, &["record", "give the run folder"]);
+    fails(tiny("pretrain", &record).args(["--epochs", "1"]), 2, &["is a file", "--out", text(&record)]);
+    fails(tiny("pretrain", &record.join("runs")).args(["--epochs", "1"]), 2, &["is a file", "--out"]);
+    let features = format!("{}/", out.path().join("features.npy").display());
+    fails(&mut qare(&["embed", "--checkpoint", text(run.path()), "--output", &features]), 2, &["--output", "a file"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::progress::{OnProgress, ignore};
 use crate::recipe::Recipe;
 use crate::runs::checkpoint::Checkpoint;
 use crate::runs::files::folder_of;
-use crate::runs::{files, run_folder};
+use crate::runs::{files, records};
 use crate::training::TrainOptions;
 
 /// Loss and accuracy of a classifier.
@@ -264,7 +264,7 @@ impl<B: Backend> Probed<'_, B> {
         });
         let nearest = json!({ "accuracy": result.knn, "neighbours": neighbours, "epoch": checkpoint.epoch });
         let stage = |name: &str| checkpoint.stage(&recipe.stage(name));
-        run_folder::record(&target.results, [(stage("probe")?, probed), (stage("knn")?, nearest)])?;
+        records::record(&target.results, [(stage("probe")?, probed), (stage("knn")?, nearest)])?;
         if recipe.probe.finetune {
             discard(&target.tuning_folder());
         }

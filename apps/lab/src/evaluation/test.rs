@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::precision::Precision;
 use crate::runs::checkpoint::Checkpoint;
 use crate::runs::files::{self, folder_of};
-use crate::runs::run_folder;
+use crate::runs::records;
 
 /// The result of a test, not yet recorded.
 pub struct Tested<'a> {
@@ -63,7 +63,7 @@ impl Tested<'_> {
         let Evaluation { loss, accuracy } = self.evaluation;
         let epoch = self.checkpoint.epoch;
         let figures = json!({ "accuracy": accuracy, "loss": loss, "images": self.images, "epoch": epoch });
-        run_folder::record(&results, [(self.checkpoint.stage(stage)?, figures)])?;
+        records::record(&results, [(self.checkpoint.stage(stage)?, figures)])?;
         Ok(None)
     }
 }

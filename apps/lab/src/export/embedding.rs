@@ -9,11 +9,11 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::npy::npy;
-use crate::error::Result;
+use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::precision::Precision;
 use crate::runs::checkpoint::Checkpoint;
-use crate::runs::files::write_whole;
+use crate::runs::files::{write_together, write_whole};
 
 /// Returns the file name of each image, or `None` if the images do not come from files.
 fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
@@ -109,24 +109,38 @@ impl Embedded<'_> {
     }
 
     /// Writes the features to NAME.npy. If there are labels, writes them to NAME.labels.npy and the class names, one a line, to
-    /// NAME.classes.txt. If the images come from files, writes the file names, one a line, to NAME.files.txt.
+    /// NAME.classes.txt. If the images come from files, writes the file names, one a line, to NAME.files.txt. A part that these
+    /// images do not have is deleted if an earlier call left it there.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// If a file cannot be written. All files are unchanged then.
     pub fn write_npy(&self, path: &Path) -> Result<()> {
         let rows = self.rows() as u64;
         // A line break in a name would split it into two lines.
-        let line = |name: &&str| name.replace(['\n', '\r'], "\u{fffd}");
-        let lines =
-            |lines: &[&str]| format!("{}\n", lines.iter().map(line).collect::<Vec<_>>().join("\n")).into_bytes();
-        if let Some(labels) = self.known_labels() {
-            write_whole(&path.with_extension("labels.npy"), &npy(&[rows], labels.iter().copied()))?;
-            let names: Vec<&str> = self.class_names.iter().map(String::as_str).collect();
-            write_whole(&path.with_extension("classes.txt"), &lines(&names))?;
+        let line = |name: &str| name.replace(['\n', '\r'], "\u{fffd}");
+        let lines = |names: Vec<&str>| (names.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n").into_bytes();
+        let labels = self.known_labels().map(|labels| npy(&[rows], labels.iter().copied()));
+        let classes = labels.as_ref().map(|_| lines(self.class_names.iter().map(String::as_str).collect()));
+        let parts =
+            [("labels.npy", labels), ("classes.txt", classes), ("files.txt", self.file_names.clone().map(lines))];
+        let mut files = vec![(path.to_path_buf(), npy(&[rows, self.dim as u64], self.values.iter().copied()))];
+        let mut absent = Vec::new();
+        for (extension, contents) in parts {
+            let file = path.with_extension(extension);
+            match contents {
+                Some(contents) => files.push((file, contents)),
+                None => absent.push(file),
+            }
         }
-        if let Some(names) = &self.file_names {
-            write_whole(&path.with_extension("files.txt"), &lines(names))?;
+        write_together(&files)?;
+        for file in absent {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(LabError::io("delete", &file, error));
+                }
+                _ => {}
+            }
         }
-        write_whole(path, &npy(&[rows, self.dim as u64], self.values.iter().copied()))
+        Ok(())
     }
 }

@@ -17,8 +17,8 @@ pub use facts::trained_on;
 use self::facts::Facts;
 use crate::error::{LabError, Result};
 use crate::runs::checkpoint::{Checkpoint, Stated};
-use crate::runs::files::{check_writable, write_whole};
-use crate::runs::run_folder::is_of_run;
+use crate::runs::files::{check_writable, write_together};
+use crate::runs::is_of_run;
 
 /// The source and the destination of an export.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +73,7 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
             (header::with_metadata(&tensors, &facts.metadata(&checkpoint)), readme::of_safetensors(&facts, &name))
         }
     };
-    write_whole(output, &bytes)?;
-    write_whole(&readme, text.as_bytes())?;
+    write_together(&[(output.to_path_buf(), bytes), (readme.clone(), text.into_bytes())])?;
     let tells_preparation = facts.size.is_some() && facts.normalization.is_some();
     Ok(Exported { checkpoint, readme, tells_preparation })
 }
@@ -104,7 +103,8 @@ fn check_replaceable(readme: &Path) -> Result<()> {
 /// If `output` is a folder, its folder is missing or not writable, or the file belongs to a run.
 pub fn writable(output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    if output.is_dir() || !folder.is_dir() {
+    let names_folder = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if names_folder || output.is_dir() || !folder.is_dir() {
         return Err(LabError::Usage(format!(
             "--output {}: expected the name of a file in a folder that exists",
             output.display()

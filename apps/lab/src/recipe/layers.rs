@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Recipe;
+use super::syntax_error::describe;
 use crate::error::{LabError, Result};
 use crate::methods::Method;
 
@@ -66,7 +67,7 @@ impl Recipe {
         let text = std::fs::read_to_string(path)
             .map_err(|error| LabError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
         let invalid = |error: String| LabError::Usage(format!("recipe {}: {error}", path.display()));
-        let invalid_toml = |error: toml::de::Error| invalid(error.to_string().trim_end().to_string());
+        let invalid_toml = |error: toml::de::Error| invalid(describe(&error, Some(&text)));
         // The text is parsed as a recipe first, because this error names the line.
         let recipe: Recipe = toml::from_str(&text).map_err(invalid_toml)?;
         // This fails for integers above 2⁶³ − 1, which a recipe accepts and a table does not.
@@ -90,7 +91,7 @@ impl Recipe {
     /// # Errors
     /// If a setting is unknown or of the wrong type, or the method is not built in.
     pub fn of_layers(layers: impl IntoIterator<Item = Layer>) -> std::result::Result<Self, String> {
-        let message = |error: toml::de::Error| error.to_string().trim_end().to_string();
+        let message = |error: toml::de::Error| describe(&error, None);
         let settings = layers.into_iter().fold(Layer::new(), merge);
         let mut defaults = Self::default();
         if let Some(method) = settings.get("method") {

@@ -2,6 +2,7 @@
 
 mod device_choice;
 mod layers;
+mod syntax_error;
 mod unused;
 mod validation;
 
@@ -254,7 +255,7 @@ pub fn normalization(images: DatasetName, trained_on: DatasetName) -> Normalizat
 impl Recipe {
     /// Parses a recipe in the format of a run folder's `recipe.toml`.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
+        toml::from_str(text).map_err(|error| syntax_error::describe(&error, Some(text)))
     }
 
     /// Formats the recipe for a run folder's `recipe.toml`.

@@ -114,7 +114,7 @@ impl Recipe {
         }
         if self.probe.augment && !self.probe.finetune {
             return Err(LabError::Usage(
-                "augment needs finetune: a linear probe is trained on the frozen features of un-augmented images"
+                "augment needs finetune (--augment --finetune): a linear probe is trained on frozen features of plain images"
                     .into(),
             ));
         }

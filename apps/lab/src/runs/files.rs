@@ -1,4 +1,4 @@
-//! Atomic file writes: a file is written under a temporary name beside its path, then renamed.
+//! Atomic file writes: files are written under temporary names beside their paths, then renamed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,15 +15,57 @@ const PART: &str = "part";
 /// # Errors
 /// If the file cannot be written.
 pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
-    let beside = beside(path);
-    let written = File::create_new(&beside).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(&beside, path)).and_then(|()| sync_folder(path)).map_err(|error| {
-        let _ = std::fs::remove_file(&beside);
-        LabError::io("write", path, error)
-    })
+    Staged::new(path, contents)?.publish()
+}
+
+/// Writes files that belong together, all or none: after an error, existing files are unchanged. The first is the main file. It is
+/// never there with an older version of another: wherever the process is stopped, the files are all old, all new, or the main file
+/// is missing.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_together(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    let staged = files.iter().map(|(path, contents)| Staged::new(path, contents)).collect::<Result<Vec<_>>>()?;
+    if let [(main, _), _, ..] = files {
+        match std::fs::remove_file(main) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LabError::io("replace", main, error)),
+            _ => {}
+        }
+    }
+    // The main file comes last.
+    staged.into_iter().rev().try_for_each(Staged::publish)
+}
+
+/// A file that is written under a temporary name. It is deleted unless it is published.
+struct Staged<'a> {
+    beside: PathBuf,
+    path: &'a Path,
+}
+
+impl<'a> Staged<'a> {
+    fn new(path: &'a Path, contents: &[u8]) -> Result<Self> {
+        let staged = Self { beside: beside(path), path };
+        let written = File::create_new(&staged.beside).and_then(|mut file| {
+            file.write_all(contents)?;
+            file.sync_all()
+        });
+        written.map_err(|error| LabError::io("write", path, error))?;
+        Ok(staged)
+    }
+
+    /// Gives the file its name.
+    fn publish(self) -> Result<()> {
+        std::fs::rename(&self.beside, self.path)
+            .and_then(|()| sync_folder(self.path))
+            .map_err(|error| LabError::io("write", self.path, error))
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        // After a rename there is nothing to delete.
+        let _ = std::fs::remove_file(&self.beside);
+    }
 }
 
 /// Returns a temporary name beside `path` that is unique among all processes.
@@ -122,6 +164,27 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write_whole(&dir.path().join("no/file"), b"").is_err());
         assert!(check_writable(&dir.path().join("no")).is_err());
+    }
+
+    #[test]
+    fn files_that_belong_together_are_all_written_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let files = |text: &str| ["main", "labels"].map(|name| (path(name), text.as_bytes().to_vec()));
+        let found = || ["main", "labels"].map(|name| read_text(&path(name)).unwrap());
+        for text in ["old", "new"] {
+            write_together(&files(text)).unwrap();
+            assert_eq!(found(), [text, text]);
+        }
+        // Whichever file fails, the others keep their contents.
+        for place in 0..=2 {
+            let mut files = files("newest").to_vec();
+            files.insert(place, (path("no/folder"), Vec::new()));
+            let error = write_together(&files).unwrap_err();
+            assert!(error.to_string().contains("no/folder"), "{error}");
+            assert_eq!(found(), ["new", "new"]);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        }
     }
 
     #[test]

@@ -38,6 +38,13 @@ impl Lock {
     pub fn of_run(folder: &Path, advice: &str) -> Result<Self> {
         let name = folder.file_name().expect("a run has a name").to_string_lossy();
         let parent = folder_of(folder);
+        if let Some(file) = parent.ancestors().find(|path| path.is_file()) {
+            return Err(LabError::Usage(format!(
+                "run folders cannot be created in {}: {} is a file; choose another folder with --out",
+                parent.display(),
+                file.display()
+            )));
+        }
         let missing = !parent.exists();
         std::fs::create_dir_all(parent).map_err(|error| LabError::io("make the run folder", folder, error))?;
         let path = parent.join(format!(".{name}.lock"));

@@ -1,8 +1,11 @@
 //! A run folder that is locked for this process.
 
+use qare_data::DatasetName;
+
 use super::lock::Lock;
-use super::run_folder::{RunFolder, check_existing};
-use crate::error::Result;
+use super::records::recipe_in;
+use super::run_folder::RunFolder;
+use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 
 /// Handling of an existing run in the folder.
@@ -50,5 +53,99 @@ impl OpenRun {
     pub fn locked(folder: RunFolder, lock: Lock, recipe: &Recipe, existing: Existing) -> Result<Self> {
         let resumed = check_existing(&folder, recipe, existing)?;
         Ok(Self { recipe: recipe.clone(), folder, existing, resumed, _lock: lock })
+    }
+}
+
+/// Checks an existing run in the folder, and returns whether to resume it.
+///
+/// # Errors
+/// If the folder exists and is not a run, the run must not be changed, or it cannot be resumed with this recipe.
+fn check_existing(folder: &RunFolder, recipe: &Recipe, existing: Existing) -> Result<bool> {
+    let resume = existing == Existing::Resume;
+    if !folder.exists() && resume {
+        check_not_moved(folder, recipe)?;
+    }
+    if !folder.exists() || (existing == Existing::Overwrite && folder.file("recipe.toml").is_file()) {
+        return Ok(false);
+    }
+    let path = folder.path().display();
+    let Some(existing_recipe) = folder.recipe()? else {
+        if folder.has_only_own_parts() {
+            return Ok(false);
+        }
+        return Err(LabError::Usage(format!(
+            "{path} exists and is not a run: nothing was changed; move it away, or choose another --out or --id"
+        )));
+    };
+    let differences = recipe.differences(&existing_recipe);
+    if !resume {
+        let (listed, resuming) = match &differences[..] {
+            [] => (String::new(), "--resume resumes it, "),
+            // Other settings cannot resume the run.
+            several => (format!("; {}", several.join(", ")), ""),
+        };
+        return Err(LabError::Usage(format!(
+            "{path} holds a run already (seed {}{listed}): nothing was changed; {resuming}--overwrite replaces it, --id or \
+             --out starts another run",
+            existing_recipe.seed,
+        )));
+    }
+    if differences.is_empty() {
+        return Ok(true);
+    }
+    Err(LabError::Usage(format!(
+        "{path} cannot be resumed with other settings: {}; resume it with its own settings, or choose another --id",
+        differences.join(", ")
+    )))
+}
+
+/// Checks that no run of the same settings exists whose folder of images was moved to that of the recipe.
+///
+/// Such a run has another name, so it would not be found, and training would start again.
+fn check_not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
+    let Some(images) = recipe.data_dir.as_deref().filter(|_| recipe.dataset == DatasetName::Folder) else {
+        return Ok(());
+    };
+    let runs = std::fs::read_dir(&recipe.out).into_iter().flatten().flatten().map(|entry| entry.path());
+    for run in runs {
+        let Ok(Some(other)) = recipe_in(&run) else { continue };
+        let Some(before) = other.data_dir.as_deref().filter(|dir| *dir != images && !dir.is_dir()) else { continue };
+        if other.id == recipe.id && recipe.differences(&other).is_empty() {
+            return Err(LabError::Usage(format!(
+                "there is no run of the images in {} to resume, but {} is a run with the same settings of images in {}, a \
+                 folder that no longer exists. If the images were moved, rename the run to {}, then resume it; otherwise \
+                 choose another --id",
+                images.display(),
+                run.display(),
+                before.display(),
+                folder.path.file_name().unwrap_or_default().to_string_lossy()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_of_a_killed_start_are_not_a_run() {
+        let out = tempfile::tempdir().unwrap();
+        let recipe = Recipe { out: out.path().into(), ..Default::default() };
+        let folder = RunFolder::of(&recipe);
+        std::fs::create_dir(folder.path()).unwrap();
+        let check = |existing| check_existing(&folder, &recipe, existing);
+        for left in ["recipe.toml.part", "recipe.toml.17-0.part", "log.csv.17-1.part"] {
+            std::fs::write(folder.file(left), "half").unwrap();
+            for existing in [Existing::Refuse, Existing::Resume, Existing::Overwrite] {
+                assert!(!check(existing).unwrap());
+            }
+        }
+        folder.create(&recipe).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the recipe is left");
+        std::fs::remove_file(folder.file("recipe.toml")).unwrap();
+        std::fs::write(folder.file("thesis.part"), "irreplaceable").unwrap();
+        assert!(check(Existing::Resume).unwrap_err().to_string().contains("is not a run"));
     }
 }

@@ -12,7 +12,8 @@ use log::info;
 use crate::error::{LabError, Result};
 use crate::evaluation::labels;
 use crate::recipe::Recipe;
-use crate::runs::run_folder::{self, RunFolder, results_file};
+use crate::runs::records::{self, results_file};
+use crate::runs::run_folder::RunFolder;
 use crate::version::{COMMIT, VERSION};
 
 /// The origin of a run's weights and figures, besides its recipe.
@@ -98,8 +99,8 @@ impl RunRecord {
     /// If the results file is damaged.
     pub fn read(folder: &RunFolder) -> Result<Option<Self>> {
         let path = results_file(folder.path());
-        let record = run_folder::results(&path)?.remove(ENTRY).map(serde_json::from_value).transpose();
-        record.map_err(|error| run_folder::damaged_results(&path, &format!("`{ENTRY}`: {error}")))
+        let record = records::results(&path)?.remove(ENTRY).map(serde_json::from_value).transpose();
+        record.map_err(|error| records::damaged_results(&path, &format!("`{ENTRY}`: {error}")))
     }
 
     /// Writes the record to a run folder.
@@ -108,7 +109,7 @@ impl RunRecord {
     /// If the results file is damaged or cannot be written.
     pub fn write(&self, folder: &RunFolder) -> Result<()> {
         let record = serde_json::to_value(self).expect("plain data");
-        run_folder::record(&results_file(folder.path()), [(ENTRY.into(), record)])
+        records::record(&results_file(folder.path()), [(ENTRY.into(), record)])
     }
 
     /// Extends the record by this process, which resumes the run. `current` is the record of a run on the current images.

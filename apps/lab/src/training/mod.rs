@@ -42,12 +42,14 @@ use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::{Facts, Networks, Plan, Trainable};
-use crate::runs::checkpoint::{CheckpointWriter, starting_weights};
+use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::EpochLog;
 use crate::runs::files;
 use crate::runs::open_run::{Existing, OpenRun};
-use crate::runs::run_folder::{self, Latest, RunFolder, results_file};
+use crate::runs::records::{self, Latest, results_file};
+use crate::runs::run_folder::RunFolder;
 use crate::runs::run_record::RunRecord;
+use crate::runs::starting_weights::starting_weights;
 
 /// Options of training besides the recipe and the images.
 pub struct TrainOptions<'a, B: Backend> {
@@ -278,7 +280,7 @@ fn save_untrained<B: ReplicaBackend>(
     create_folder(run)?;
     CheckpointWriter::new(folder, recipe, record).save(0, &named_tensors(&backbone, "backbone"), None)?;
     let figures = json!({ "epochs": 0, "seed": recipe.seed });
-    run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
+    records::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
     Ok(trained(TrainedEpochs::Untrained))
 }
 

@@ -11,8 +11,9 @@ use super::step::{Step, StepFigures};
 use crate::error::{LabError, Result};
 use crate::methods::{EpochStart, Plan, Trainable};
 use crate::precision::Precision;
-use crate::runs::checkpoint::{CheckpointWriter, Resumable, optimizer_file};
-use crate::runs::run_folder::{Latest, RunFolder};
+use crate::runs::checkpoint_writer::{CheckpointWriter, Resumable, optimizer_file};
+use crate::runs::records::Latest;
+use crate::runs::run_folder::RunFolder;
 
 /// Everything that changes during training. A run that resumes from a saved state takes the same steps as an uninterrupted run.
 ///
@@ -48,7 +49,13 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// If a file of the run is missing or damaged.
     pub fn resumed(self, folder: &RunFolder, latest: &Latest, device: &B::Device) -> Result<Self> {
         let weights = folder.file(&latest.weights);
-        let model = self.model.with_weights(&StateDict::read_safetensors(&weights)?)?;
+        let model = StateDict::read_safetensors(&weights).and_then(|weights| self.model.with_weights(&weights));
+        let model = model.map_err(|error| {
+            let problem = LabError::from(error);
+            LabError::Failed(format!(
+                "{problem}; nothing was changed: put the file back from a copy, or start the run again with --overwrite"
+            ))
+        })?;
         let path = optimizer_file(folder, latest)?;
         let unusable = |problem: String| {
             LabError::Failed(format!(

@@ -24,9 +24,9 @@ use super::workers::Workers;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::{EpochStart, Trainable};
-use crate::runs::checkpoint::CheckpointWriter;
+use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::{EpochLog, EpochRow};
-use crate::runs::run_folder::{self, results_file};
+use crate::runs::records::{self, results_file};
 
 /// The outcome of the loop.
 pub(super) struct Outcome {
@@ -294,7 +294,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         if self.devices.len() > 1 {
             figures["devices"] = json!(recipe.devices());
         }
-        run_folder::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
+        records::record(&results_file(folder.path()), [("pretrain".into(), figures)])?;
         state.save(&self.checkpoints)
     }
 
