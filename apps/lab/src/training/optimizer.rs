@@ -14,11 +14,11 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Tensor};
 
 /// Adam's β₁, the decay of the mean gradient. This and the next two constants are PyTorch's defaults, which differ from Burn's.
-pub const BETA_1: f32 = 0.9;
+const BETA_1: f32 = 0.9;
 /// Adam's β₂, the decay of the mean squared gradient.
-pub const BETA_2: f32 = 0.999;
+const BETA_2: f32 = 0.999;
 /// Adam's ε, added to the root of the mean squared gradient.
-pub const EPSILON: f32 = 1e-8;
+const EPSILON: f32 = 1e-8;
 
 /// Returns Adam with PyTorch's constants.
 pub fn adam() -> AdamConfig {
