@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use qare_printable::printable;
+
 /// An error of this crate. Messages say what is wrong, where, what is expected, and what to do.
 ///
 /// The message leaves out that of the [`source`](std::error::Error::source).
@@ -9,7 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// The name of no dataset.
-    #[error("unknown dataset `{name}`; known datasets: {known}")]
+    #[error("unknown dataset `{}`; known datasets: {known}", printable(name))]
     UnknownDataset {
         /// The name as given.
         name: String,
@@ -28,8 +30,32 @@ pub enum DataError {
         advice: &'static str,
     },
 
+    /// The folder of the dataset does not exist.
+    #[error("{}: there is no such folder; expected the folder of a dataset", printable(path))]
+    NoSuchFolder {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// The folder of the dataset is no folder.
+    #[error(
+        "{} is a file, expected the folder of a dataset: {}",
+        printable(path),
+        if *is_archive {
+            "it is an archive, unpack it and name the folder that it unpacks to"
+        } else {
+            "name the folder that the files of the dataset are in"
+        }
+    )]
+    NoFolder {
+        /// The path as given.
+        path: PathBuf,
+        /// Whether it is an archive.
+        is_archive: bool,
+    },
+
     /// The folder does not contain the dataset.
-    #[error("dataset `{dataset}` is not in {}: expected {expected} ({advice})", dir.display())]
+    #[error("dataset `{dataset}` is not in {}: expected {expected} ({advice})", printable(dir))]
     NotFound {
         /// The dataset's name.
         dataset: &'static str,
@@ -42,7 +68,7 @@ pub enum DataError {
     },
 
     /// A file of a dataset is missing.
-    #[error("{} is missing: {expected}; unpack the archive again", path.display())]
+    #[error("{} is missing: {expected}; unpack the archive again", printable(path))]
     MissingFile {
         /// The file.
         path: PathBuf,
@@ -51,7 +77,7 @@ pub enum DataError {
     },
 
     /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", printable(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -62,7 +88,7 @@ pub enum DataError {
     /// A file has the wrong size.
     #[error(
         "{} has the wrong size: {found} bytes, expected {expected} ({form}); {} at byte offset {}; download or unpack it again",
-        path.display(),
+        printable(path),
         if found < expected { "it is cut off" } else { "unexpected data starts" },
         found.min(expected)
     )]
@@ -80,7 +106,7 @@ pub enum DataError {
     /// A label in a file is out of range.
     #[error(
         "{}: bad label {found} at byte offset {offset} (record {record}), expected {first} to {last}; the file is damaged, download it again",
-        path.display()
+        printable(path)
     )]
     BadLabel {
         /// The file.
@@ -100,7 +126,7 @@ pub enum DataError {
     /// A pickle is damaged, or has other content than the archive's.
     #[error(
         "{}: {problem}; expected a file of the python version of {dataset} as its archive has it, download it again",
-        path.display()
+        printable(path)
     )]
     BadPickle {
         /// The dataset.
@@ -112,7 +138,7 @@ pub enum DataError {
     },
 
     /// A text file of a dataset, such as a list of classes or labels, has the wrong content.
-    #[error("{}{}: {problem}; expected {expected}", path.display(), if *line > 0 { format!(", line {line}") } else { String::new() })]
+    #[error("{}{}: {problem}; expected {expected}", printable(path), if *line > 0 { format!(", line {line}") } else { String::new() })]
     BadList {
         /// The file.
         path: PathBuf,
@@ -125,7 +151,7 @@ pub enum DataError {
     },
 
     /// An image file cannot be decoded.
-    #[error("{}: broken image: {problem}; replace or delete it, or go on without it (--skip-broken)", path.display())]
+    #[error("{}: broken image: {problem}; replace or delete it, or go on without it (--skip-broken)", printable(path))]
     BadImage {
         /// The file.
         path: PathBuf,
@@ -147,7 +173,7 @@ pub enum DataError {
     },
 
     /// The files and folders do not form a dataset.
-    #[error("{}: {problem}; expected {expected}", path.display())]
+    #[error("{}: {problem}; expected {expected}", printable(path))]
     Layout {
         /// The file or folder.
         path: PathBuf,
@@ -221,17 +247,17 @@ pub(crate) fn with_cause(error: &DataError) -> String {
 
 /// A list of broken images, one per line.
 pub(crate) fn broken_list(first: &[(PathBuf, String)], more: usize) -> String {
-    let mut list: String = first.iter().map(|(path, problem)| format!("\n  {}: {problem}", path.display())).collect();
+    let mut list: String = first.iter().map(|(path, problem)| format!("\n  {}: {problem}", printable(path))).collect();
     if more > 0 {
         list += &format!("\n  and {more} more");
     }
     list
 }
 
-/// The first names of a list: "a, b, c, d, e and 4 more".
+/// The first names of a list, for a message: "a, b, c, d, e and 4 more".
 pub(crate) fn listed(names: &[String]) -> String {
     const FIRST: usize = 5;
-    let first = names.iter().take(FIRST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(FIRST).map(printable).collect::<Vec<_>>().join(", ");
     if names.len() > FIRST { format!("{first} and {} more", names.len() - FIRST) } else { first }
 }
 

@@ -33,14 +33,15 @@ pub mod transforms;
 pub use check::{CheckOptions, check, check_with, report};
 pub use datasets as dataset;
 pub use datasets::{
-    DEFAULT_MAX_PIXELS, DatasetName, LoadOptions, Progress, Splits, cifar10, cifar100, folder, load, shapes, stl10,
-    tiny,
+    DEFAULT_MAX_PIXELS, DatasetName, LoadOptions, Progress, Splits, cifar10, cifar100, expect_folder, folder, load,
+    shapes, stl10, tiny,
 };
 pub use decoding::is_decoding;
 pub use draw::{Draw, Purpose};
 pub use error::DataError;
 pub use images::{ImageItem, ImageSet};
 pub use loader::{EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
+pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};
 pub use transforms::{
     Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue,

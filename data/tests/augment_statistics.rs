@@ -1,4 +1,4 @@
-//! The random choices of contrastive views have the distributions they should have.
+//! Tests the distributions of the random choices of contrastive views.
 
 mod distribution;
 
@@ -56,8 +56,8 @@ fn every_order_of_the_changes_is_equally_likely() {
     }
 }
 
-/// On a large image rounding and retries hardly matter: crops that do not fit are drawn again, so the area is uniform
-/// only below the share at which the widest ratio still fits, 3/4.
+/// On a large image rounding hardly matters. Crops that do not fit are drawn again, so the area is uniform only below 3/4, the share at
+/// which the widest ratio still fits.
 #[test]
 fn crop_area_and_ratio_on_a_large_image() {
     let side = 4096;
@@ -77,8 +77,8 @@ fn crop_area_and_ratio_on_a_large_image() {
     assert_uniform(top, 0.0, 1.0, 2e-3, "top");
 }
 
-/// The distribution of widths (and of heights, which is the same) of the crops of 32×32 images, from two million draws by
-/// torchvision's rule in double precision.
+/// The distribution of the widths of crops of 32×32 images, and of the heights, from two million draws by torchvision's rule in double
+/// precision.
 #[test]
 fn crop_sizes_on_a_small_image_are_torchvisions() {
     let crops: Vec<_> = views(32).map(|view| view.crop).collect();
@@ -90,5 +90,5 @@ fn crop_sizes_on_a_small_image_are_torchvisions() {
     }
 }
 
-/// Lengths, and the share of crops that are no longer.
+/// Each length, and the share of crops that are at most so long.
 const WIDTH_SHARES: [(usize, f64); 5] = [(10, 0.0359), (14, 0.1577), (20, 0.4130), (26, 0.7427), (31, 0.9666)];

@@ -16,7 +16,7 @@ use image_files::{write, write_all};
 
 const STL10_IMAGE: usize = 3 * 96 * 96;
 
-/// Files of full size whose labels are all alike.
+/// Writes files of the full size. All labels of CIFAR are 0.
 fn write_binary_datasets(root: &Path) {
     for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
         set_len(&root.join(format!("cifar-10-batches-bin/{file}.bin")), 10_000 * 3073);
@@ -197,10 +197,58 @@ fn what_is_sound_can_be_loaded_and_what_is_not_cannot() {
 #[test]
 fn a_folder_without_datasets_is_not_sound() {
     let dir = tempdir().unwrap();
+    let empty = report(dir.path());
+    assert!(!empty.is_sound());
+    let looked_for = "no dataset found (looked for cifar10, cifar100, supercifar100, tiny, stl10, slim, folder)";
+    assert_says(&empty, &[looked_for, "\n  note: the folder is empty"]);
     File::create(dir.path().join("readme.txt")).unwrap();
     let found = report(dir.path());
     assert!(!found.is_sound());
-    assert_says(&found, &["no dataset found (looked for cifar10, cifar100, supercifar100, tiny, stl10, slim, folder)"]);
-    let text = check(&dir.path().join("nowhere"), None).unwrap_err().to_string();
-    assert!(text.contains("nowhere: there is no such folder"), "{text}");
+    assert_says(
+        &found,
+        &[looked_for, "\n  note: 1 file whose names are not those of images, left out (txt 1): readme.txt"],
+    );
+    let shown = dir.path().display();
+    for found in [empty, found] {
+        assert_eq!(found.fault(), Some(format!("there is no dataset in {shown}")));
+    }
+    fs::write(dir.path().join("cifar-10-binary.tar.gz"), b"\x1f\x8b\x08\0").unwrap();
+    assert_says(&report(dir.path()), &["\n  note: an archive is not unpacked: cifar-10-binary.tar.gz"]);
+}
+
+#[test]
+fn the_end_of_a_message_counts_what_is_above() {
+    let dir = tempdir().unwrap();
+    write_all(dir.path(), &["a/1.png", "b/2.png"]);
+    assert_eq!(report(dir.path()).fault(), None);
+    fs::write(dir.path().join("a/3.png"), "no image").unwrap();
+    assert_eq!(report(dir.path()).fault(), Some(format!("1 problem in {}, see above", dir.path().display())));
+    fs::write(dir.path().join("a/4.png"), "no image").unwrap();
+    assert_eq!(report(dir.path()).fault(), Some(format!("2 problems in {}, see above", dir.path().display())));
+}
+
+#[test]
+fn what_is_no_folder_is_called_what_it_is() {
+    let dir = tempdir().unwrap();
+    let (archive, text) = (dir.path().join("x.zip"), dir.path().join("x.txt"));
+    fs::write(&archive, b"PK\x03\x04").unwrap();
+    fs::write(&text, "").unwrap();
+    let unpack = "x.zip is a file, expected the folder of a dataset: it is an archive, unpack it";
+    let name =
+        "x.txt is a file, expected the folder of a dataset: name the folder that the files of the dataset are in";
+    let missing = dir.path().join("nowhere");
+    for (path, expected) in [(&archive, unpack), (&text, name), (&missing, "nowhere: there is no such folder")] {
+        let mut errors = vec![check(path, None).unwrap_err()];
+        errors.extend(
+            DatasetName::ALL
+                .iter()
+                .filter(|dataset| dataset.needs_files())
+                .map(|dataset| load(*dataset, &LoadOptions { dir: Some(path), ..Default::default() }).unwrap_err()),
+        );
+        for error in errors {
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+    let drawn = LoadOptions { dir: Some(&missing), ..Default::default() };
+    assert!(load(DatasetName::Shapes, &drawn).is_ok(), "a drawn dataset has no folder");
 }

@@ -37,7 +37,7 @@ fn write_binary(path: &Path, file: usize) {
     }
 }
 
-/// A pickle as Python 2 wrote it, and where its pixels start.
+/// Writes a pickle as Python 2 does, and returns the offset of its pixels.
 fn write_pickle(path: &Path, labels: &[u8], pixels: usize) -> usize {
     pickles::write(path, &[("labels", labels)], pixels)
 }
@@ -51,7 +51,7 @@ fn write_python(path: &Path, file: usize) {
     }
 }
 
-/// A folder with all files of one form, and the folder it is in.
+/// Writes all files of one form. Returns the folder that contains the archive's folder, and the archive's folder.
 fn archive(folder: &str, extension: &str, write: fn(&Path, usize)) -> (TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join(folder);
@@ -131,19 +131,18 @@ fn reads_the_python_version_and_names_its_damage() {
         fs::write(&file, bytes).unwrap();
         assert_message(&dir, &["data_batch_1", problem]);
     }
-    // Lists in lists, and more of them than a file of this dataset can have values.
-    for (levels, problem) in [(200_000, "no dictionary"), (2_000_000, "more than 1208576 values at offset")] {
+    // Nested lists: first as many as are allowed, then more values than a file of this dataset can have.
+    for (levels, problem) in [(200_000, "no dictionary"), (2_000_000, "more than 2328576 values at offset")] {
         fs::write(&file, [b"\x80\x02", &vec![b']'; levels][..], &vec![b'a'; levels - 1], b"."].concat()).unwrap();
         assert_message(&dir, &["data_batch_1", problem]);
     }
-    set_len(&file, 50_000_000);
-    assert_message(&dir, &["data_batch_1", "it has 50000000 bytes, more than"]);
+    set_len(&file, 200_000_000);
+    assert_message(&dir, &["data_batch_1", "it has 200000000 bytes, more than"]);
 }
 
 #[test]
 fn a_folder_without_the_dataset_says_what_is_expected() {
     let dir = tempfile::tempdir().unwrap();
-    for dir in [dir.path().to_path_buf(), dir.path().join("nowhere")] {
-        assert_message(&dir, &[&dir.display().to_string(), "cifar-10-batches-bin", "cifar-10-binary.tar.gz"]);
-    }
+    let dir = dir.path();
+    assert_message(dir, &[&dir.display().to_string(), "cifar-10-batches-bin", "cifar-10-binary.tar.gz"]);
 }

@@ -149,7 +149,7 @@ fn images_of_any_size_become_the_size_asked_for_and_progress_counts_them() {
     assert_eq!(splits.train.side(), 20);
     for (index, red) in [5, 44, 33, 20].into_iter().enumerate() {
         let pixels = splits.train.pixels(index);
-        // A JPEG is not exact.
+        // JPEG changes the pixels.
         assert!(pixels[..400].iter().all(|value: &u8| value.abs_diff(red) <= 3), "image {index}: {:?}", &pixels[..3]);
         assert!(pixels[400..800].iter().all(|&value| value <= 3) && pixels[800..].iter().all(|&value| value >= 252));
     }
@@ -178,7 +178,7 @@ fn links_are_followed_unless_they_lead_back() {
     symlink(other.path(), dir.path().join("c")).unwrap();
     let expected = [("a/1.png", 0), ("b/2.png", 1), ("c/3.png", 2), ("c/deep/4.png", 2)];
     assert_eq!(contents(&folder(dir.path()).unwrap().train), expected);
-    // To the root, to each other, to the folder itself, to what another link leads to, out and back in, and to nowhere.
+    // Links to the root, to another class, to their own folder, to the target of another link, out and back in, and to nothing.
     symlink(dir.path(), dir.path().join("b/back")).unwrap();
     symlink(dir.path().join("a"), dir.path().join("b/a")).unwrap();
     symlink(dir.path().join("b"), dir.path().join("a/b")).unwrap();
@@ -201,7 +201,7 @@ fn links_are_followed_unless_they_lead_back() {
     ] {
         assert!(splits.notes.iter().any(|note| note.starts_with(part)), "{part}: {:#?}", splits.notes);
     }
-    // A hidden folder is not counted where it is, so a link to it is followed.
+    // The images of a hidden folder do not count where they are, so a link to it is followed.
     let dir = with_files(&[".store/x/1.png", "b/2.png"]);
     symlink(dir.path().join(".store/x"), dir.path().join("a")).unwrap();
     assert_eq!(contents(&folder(dir.path()).unwrap().train), [("a/1.png", 0), ("b/2.png", 1)]);
@@ -216,7 +216,7 @@ fn a_link_to_no_file_and_what_is_no_file_are_broken_images() {
     symlink(dir.path().join("nowhere.png"), dir.path().join("a/3.png")).unwrap();
     assert_message(dir.path(), &["a/3.png: broken image: it cannot be read: "]);
     fs::remove_file(dir.path().join("a/3.png")).unwrap();
-    // Reading it would never end.
+    // The file has no end.
     symlink("/dev/zero", dir.path().join("a/3.png")).unwrap();
     assert_message(dir.path(), &["a/3.png: broken image: it is not a file"]);
 }

@@ -32,7 +32,7 @@ fn half_of_the_flip_views_are_mirrored() {
 fn crops_are_at_every_place_equally_often() {
     let views: Vec<CropView> = draws().map(|mut draw| CropView::draw(32, &mut draw)).collect();
     assert_share(views.iter().filter(|view| view.flip).count(), views.len(), 0.5, "flip");
-    // Padding 4, so nine rows and nine columns; pairs of them, to see that they do not depend on each other.
+    // A padding of 4 leaves nine rows and nine columns. Counts of the pairs show that the two are independent.
     for place in 0..81 {
         let here = views.iter().filter(|view| (view.crop.top, view.crop.left) == (place / 9, place % 9));
         assert_share(here.clone().count(), views.len(), 1.0 / 81.0, &format!("place {place}"));
@@ -71,7 +71,7 @@ fn transforms_are_uniform_within_their_bounds() {
     assert_uniform(transforms.iter().map(|affine| affine.shear), -10.0, 10.0, 0.0, "shear");
 }
 
-/// Uniform in ±9.6 or ±3.2, then rounded: the outermost translation is rarer than the others.
+/// A translation is uniform in ±9.6 or ±3.2 and then rounded, so the outermost one is rarer than the others.
 #[test]
 fn translations_are_rounded_uniform_numbers() {
     for (side, outermost, bound) in [(96, 10, 9.6), (32, 3, 3.2)] {

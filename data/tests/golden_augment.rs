@@ -1,7 +1,7 @@
-//! Augmentation against what Pillow and torchvision make of the same images with the same parameters.
+//! Compares the operations with Pillow and torchvision, on the same images with the same parameters.
 //!
-//! Reads the folder that `QARE_GOLDEN_DIR` names, or else the one beside this file. Any number of files, images of any
-//! size and any parameters will do; the form is told by the files themselves.
+//! The files are those of the folder `QARE_GOLDEN_DIR`, or of `golden/` beside this file. Each file says which images, of which size,
+//! and which parameters it has.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 /// Files of these kinds belong to other crates, or to `golden_views.rs`.
 const OTHERS: [&str; 4] = ["loss_", "qare_", "backbone_", "view_"];
 
-/// Largest allowed difference, of an 8-bit value and on average.
+/// The largest difference that is allowed of an 8-bit value, and of the average.
 const MOST: u8 = 3;
 const MEAN: f64 = 1.0;
 
@@ -92,7 +92,7 @@ impl Golden {
         self.metadata[name].parse().unwrap()
     }
 
-    /// What this crate makes of the image under the name of one of the results.
+    /// The result of this crate for the operation with this name.
     fn ours(&self, result: &str) -> Vec<u8> {
         let image = &self.images["image"];
         let mut pixels = image.pixels.clone();

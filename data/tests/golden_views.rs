@@ -1,5 +1,5 @@
-//! Crops, affine transforms and erasing against what torchvision and Pillow make of the same images with the same choices:
-//! the same 8-bit pixels, and the same normalised values. `make_view_cases.py` made the file.
+//! Compares crops, affine transforms and erasing with torchvision and Pillow, for the same images and the same choices. The 8-bit
+//! pixels are equal, and so are the normalised values. `make_view_cases.py` makes the file.
 
 use std::path::Path;
 
@@ -32,9 +32,9 @@ struct Case {
     erased: Option<Square>,
     mean: [f32; 3],
     std: [f32; 3],
-    /// Of the pixels before normalisation, planar.
+    /// The hash of the pixels before normalisation, planar.
     pixels_md5: String,
-    /// Of a byte for every value of the view: 1 where it is 0.
+    /// The hash of one byte for every value of the view: 1 where the value is 0.
     zeros_md5: String,
     /// Every `step`-th value of the view.
     values: Vec<f32>,

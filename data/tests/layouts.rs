@@ -1,4 +1,4 @@
-//! What counts as split, class and image in folders as people have them, and what is said about it.
+//! Folders as people have them: which of their folders are splits and classes, and what the notes say.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn folder(dir: &Path) -> Result<Splits, DataError> {
     load(DatasetName::Folder, &LoadOptions { dir: Some(dir), image_size: Some(8), ..Default::default() })
 }
 
-/// What is loaded, after a look whether the report says the same.
+/// Loads a folder, and asserts that the report of a check says the same.
 fn loaded(dir: &TempDir) -> Splits {
     let splits = folder(dir.path()).unwrap();
     let report = check(dir.path(), None).unwrap();
@@ -125,7 +125,7 @@ fn a_class_may_be_called_like_a_split() {
             ),
         );
     }
-    // Names that only look a little like splits need no note.
+    // Names that only contain the word of a split get no note.
     let splits = loaded(&with_files(&["train_station/1.png", "test_tube/2.png", "contest/3.png"]));
     assert_eq!(splits.train.class_names(), ["contest", "test_tube", "train_station"]);
     assert!(!splits.notes.iter().any(|note| note.contains("taken for")));
@@ -195,7 +195,7 @@ fn images_without_classes_have_no_labels() {
     let wrapped = loaded(&with_files(&["images/1.png", "images/2.png"]));
     assert!(!wrapped.train.is_labeled());
     has_note(&wrapped, "all images are in images/, which is taken for the dataset's folder");
-    // One class says nothing, but it is one.
+    // A single class is a class all the same.
     let one = loaded(&with_files(&["only/1.png", "only/2.png"]));
     assert_eq!((one.train.is_labeled(), one.train.class_names()), (true, &["only".to_owned()][..]));
 }
@@ -285,7 +285,7 @@ fn broken_images_can_be_left_out() {
     let note = splits.notes.iter().find(|note| note.starts_with("2 broken images left out:")).unwrap();
     assert!(note.contains("a/02.png: it is a web page") && note.contains("b/11.png: "), "{note}");
     assert!(!note.contains("--skip-broken"), "{note}");
-    // A class of broken images only, and nothing but broken images.
+    // First one class has only broken images, then the whole dataset.
     for name in names.iter().filter(|name| name.starts_with('b')) {
         fs::write(dir.path().join(name), "").unwrap();
     }
@@ -318,18 +318,18 @@ fn a_test_split_that_cannot_be_read_is_not_made_up() {
         assert!(text.contains("2 images in formats that are not read") && text.contains("convert"), "{text}");
         assert_eq!(check(dir.path(), None).unwrap().findings[0].problems[0].to_string(), text);
     }
-    // One that is read serves.
+    // Another split with images that are read serves as the test split.
     let dir = unread(&["test/a/1.heic"]);
     write_all(dir.path(), &["val/a/1.png", "val/b/2.png"]);
     assert_eq!(loaded(&dir).test.len(), 2);
-    // Of a part of a name, and of classes without a training split.
+    // The split has a further word in its name, or lies beside classes without a training split.
     for (train, test) in [("seg_train/a/1.png", "seg_test/a/1.heic"), ("a/1.png", "test/1.heic")] {
         let dir = with_files(&[train]);
         fs::create_dir_all(dir.path().join(test).parent().unwrap()).unwrap();
         fs::write(dir.path().join(test), "x").unwrap();
         assert!(folder(dir.path()).unwrap_err().to_string().contains("not read"), "{test}");
     }
-    // Wherever it is beside what is read, and not a class that is called so.
+    // The split may be in another folder than the images that are read. A class with `test` in its name is no split.
     for (train, test) in [("train/train/a/1.png", "train/test/a/1.heic"), ("x/train/a/1.png", "y/test/a/1.heic")] {
         let dir = with_files(&[train]);
         fs::create_dir_all(dir.path().join(test).parent().unwrap()).unwrap();
@@ -340,13 +340,13 @@ fn a_test_split_that_cannot_be_read_is_not_made_up() {
     fs::create_dir(dir.path().join("pregnancy test")).unwrap();
     fs::write(dir.path().join("pregnancy test/1.heic"), "x").unwrap();
     has_note(&loaded(&dir), "the class pregnancy test is left out: its 1 file (heic 1) are not read");
-    // Another serves, and is not said to be alone.
+    // Another split serves, and the note does not say that there is no test folder.
     let dir = unread(&["test/a/1.heic"]);
     write_all(dir.path(), &["val/a/1.png", "val/b/2.png"]);
     let note =
         "train/ is the training split; val/ serves as the test split, for there are no images in test/ that are read";
     has_note(&loaded(&dir), note);
-    // Nothing is in it at all: that is said.
+    // A note names a split without any images.
     let dir = unread(&["test/readme.md"]);
     has_note(&loaded(&dir), "test/ has no images and does not count");
 }
@@ -372,7 +372,7 @@ fn splits_inside_of_splits_are_no_classes() {
         assert_refused(names, &["like"]);
     }
     assert_refused(&["mnist_train/a/1.png", "mnist_train/b/1.png", "fashion_test/a/1.png"], &["not of one dataset"]);
-    // A vehicle.
+    // The vehicle `train` is a class.
     let splits = loaded(&with_files(&["train/bus/1.png", "train/train/1.png", "test/bus/1.png", "test/train/1.png"]));
     assert_eq!(splits.train.class_names(), ["bus", "train"]);
     let splits = loaded(&with_files(&["train_station/1.png", "test_tube/1.png"]));

@@ -1,4 +1,4 @@
-//! What the loader promises, on small images.
+//! Tests the promises of the loader on small images.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn loader(count: usize, config: LoaderConfig) -> Loader {
     Loader::new(images(count, 8), config, EpochCursor::default(), &FlexDevice).unwrap()
 }
 
-/// Everything in a batch, to be compared bit by bit.
+/// The content of a batch, for comparisons bit by bit.
 #[derive(Debug, PartialEq, Clone)]
 struct Content {
     values: Vec<u32>,
@@ -126,7 +126,7 @@ fn an_epoch_has_every_image_once_in_an_order_of_its_own() {
 
 #[test]
 fn views_differ_between_views_epochs_seeds_and_images() {
-    // Four times the same image, so that only the draws can differ.
+    // The same image four times, so only the draws can differ.
     let image = images(1, 8);
     let same = image.select(&[0, 0, 0, 0]);
     let mut seen = HashSet::new();
@@ -202,7 +202,7 @@ fn slices_partition_the_epoch() {
     let parts = [loader.slice(0, 16), loader.slice(16, 32), loader.slice(32, 45)];
     assert_eq!(parts.each_ref().map(|part| part.num_items()), [16, 16, 13]);
     assert_eq!(parts.iter().flat_map(|part| contents(&**part)).collect::<Vec<_>>(), all);
-    // A slice of a slice counts from the slice's start, and bounds beyond the end are cut off.
+    // The bounds of a slice of a slice count from the start of the outer one. Bounds beyond the end are cut off.
     assert_eq!(contents(&*loader.slice(8, 45).slice(8, 24)), all[2..4]);
     assert_eq!(contents(&*loader.slice(40, 1000)), all[5..]);
     assert!(contents(&*loader.slice(50, 60)).is_empty());
@@ -247,7 +247,7 @@ fn shards_put_together_are_the_batches() {
 
 #[test]
 fn a_rest_that_does_not_go_round_is_left_out_by_every_shard() {
-    // 5 of 21 images are left for a third batch: enough for five, and not for six.
+    // Five of the 21 images are left for a third batch: enough for five shards, and not for six.
     let batches = |count| {
         let batches = |rank| contents(&loader(21, CONFIG).shard(Shard { rank, count }).unwrap()).len();
         (0..count).map(batches).collect::<Vec<usize>>()

@@ -1,4 +1,5 @@
-//! Loaders that are used by many at once, left in the middle, or consumed slowly: the same batches, and nobody waits for ever.
+//! Loaders that many threads use at once, that are left in the middle, or that are consumed slowly. They give the same batches, and no
+//! thread waits for ever.
 
 mod watchdog;
 
@@ -33,7 +34,7 @@ fn loader(workers: usize, epoch: u64) -> ViewLoader<Flex> {
     ViewLoader::new(images, config, cursor, &FlexDevice).unwrap()
 }
 
-/// The images and values of a batch, to be compared bit by bit.
+/// The images and values of a batch, for comparisons bit by bit.
 fn content(batch: ViewBatch<Flex>) -> (Vec<usize>, Vec<u32>) {
     (batch.indices, batch.images.into_data().iter::<f32>().map(f32::to_bits).collect())
 }
@@ -43,7 +44,7 @@ fn expected(epoch: u64) -> Vec<(Vec<usize>, Vec<u32>)> {
     loader(0, epoch).iter().map(content).collect()
 }
 
-/// Mostly nothing, and up to half a millisecond.
+/// Waits for up to half a millisecond, and mostly not at all.
 fn dawdle(seed: usize, number: usize) {
     let mixed = (seed as u64 * 1000 + number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     if mixed >> 62 == 0 {
@@ -90,7 +91,7 @@ fn many_loaders_at_once_do_not_mix() {
     });
 }
 
-/// One loader, iterated from several threads, some of which leave in the middle.
+/// Several threads iterate over one loader, and some of them leave in the middle.
 #[test]
 fn iterations_that_are_left_do_not_disturb_others() {
     watched("iterations that are left", || {
@@ -115,7 +116,7 @@ fn iterations_that_are_left_do_not_disturb_others() {
     });
 }
 
-/// Dropping waits for the workers, so this many would be told by the system's limit on threads.
+/// Dropping an iteration ends its workers. Without that, so many iterations would exceed the limit below.
 #[test]
 fn iterations_begun_and_left_leave_no_threads() {
     watched("iterations that are begun", || {
@@ -130,13 +131,13 @@ fn iterations_begun_and_left_leave_no_threads() {
         #[cfg(target_os = "linux")]
         {
             let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
-            // Those of this test, of others of this file at the same time, and of rayon.
+            // These are the threads of this test, of the tests that run at the same time, and of rayon.
             assert!(threads < 200, "{threads} threads");
         }
     });
 }
 
-/// The thread that asks panics while workers are busy: unwinding drops the iteration, which waits for them.
+/// The consuming thread panics while the workers are busy. Unwinding drops the iteration, which waits for the workers.
 #[test]
 fn a_consumer_that_panics_leaves_a_loader_that_works() {
     watched("a consumer that panics", || {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Damages the files in jpeg/ and writes which of them Pillow reads all the same, into jpeg_verdicts/.
 
-A verdict is a digit: 1 if Pillow reads the file. `src/jpeg_check/tests.rs` does the same damage."""
+A verdict is a digit: 1 if Pillow reads the file. `src/decoding/jpeg/check/tests.rs` does the same damage."""
 
 import io
 import pathlib
@@ -64,7 +64,7 @@ def marked(file):
 def main():
     warnings.simplefilter("ignore")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    # Large enough that libjpeg hurries.
+    # Large enough for the faster entropy decoder of libjpeg-turbo.
     noise = np.random.default_rng(1).normal(128, 40, (64, 64)).clip(0, 255).astype(np.uint8)
     Image.fromarray(noise).save(FOLDER / "large.jpg", quality=90)
     files = sorted((HERE / "jpeg").glob("*.jpg")) + [FOLDER / "large.jpg"]

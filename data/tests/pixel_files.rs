@@ -1,4 +1,4 @@
-//! Sets that are too large for memory: their decoded pixels are kept in a file.
+//! Sets that are too large for memory keep their decoded pixels in a file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -28,7 +28,7 @@ fn read(dir: &Path, memory_limit: usize) -> Result<Splits, DataError> {
     load(DatasetName::Folder, &LoadOptions { dir: Some(dir), memory_limit, ..Default::default() })
 }
 
-/// Loads so that only the training split does not fit into memory.
+/// Loads with a limit that only the training split exceeds.
 fn mapped(dir: &Path) -> ImageSet {
     let splits = read(dir, 8 * IMAGE_SIZE).unwrap();
     assert!(!splits.train.is_in_memory() && splits.test.is_in_memory());
@@ -53,7 +53,7 @@ fn a_file_holds_what_memory_would() {
     let dir = dataset();
     let expected = read(dir.path(), usize::MAX).unwrap();
     assert!(expected.train.is_in_memory() && cache(dir.path()).is_empty());
-    // Blocks of two images each, of which the last is not full; then blocks of one.
+    // First with blocks of two images, of which the last one is not full, then with blocks of one image.
     for limit in [8 * IMAGE_SIZE, 0] {
         let dir = dataset();
         for _ in 0..2 {
@@ -71,7 +71,7 @@ fn the_next_run_takes_the_file() {
     let dir = dataset();
     mapped(dir.path());
     let [file] = &cache(dir.path())[..] else { panic!("one file is expected") };
-    // Nobody is supposed to change it; here it shows that it is used.
+    // A changed byte shows that the file is used.
     let mut open = OpenOptions::new().write(true).open(file).unwrap();
     open.seek(SeekFrom::End(-1)).unwrap();
     open.write_all(&[77]).unwrap();
@@ -84,7 +84,7 @@ fn the_next_run_takes_the_file() {
     };
     let options = LoadOptions { dir: Some(dir.path()), memory_limit: 0, progress: Some(&count), ..Default::default() };
     load(DatasetName::Folder, &options).unwrap();
-    // The training split at once, and each test image.
+    // One call for the whole training split, and one for each test image.
     assert_eq!(calls.into_inner(), 3);
 }
 
@@ -139,7 +139,7 @@ fn a_damaged_file_is_replaced() {
     for damaged in
         [&whole[..whole.len() - 1], &whole[..30], b"", &[&whole[..], b"x"].concat(), &other_head, &other_fingerprint]
     {
-        // Beside and renamed, for the file is mapped above.
+        // The file is mapped above, so another one takes its name.
         let beside = dir.path().join("beside");
         fs::write(&beside, damaged).unwrap();
         fs::rename(beside, file).unwrap();
@@ -153,11 +153,11 @@ fn a_damaged_file_is_replaced() {
 fn a_folder_that_cannot_be_written_is_no_obstacle() {
     let dir = dataset();
     let expected = read(dir.path(), usize::MAX).unwrap().train;
-    // A file where the folder should be.
+    // A file has the name of the folder.
     fs::write(dir.path().join(".qare-cache"), "").unwrap();
     let images = mapped(dir.path());
     assert_same(&images, &expected);
-    // Nothing is left behind, not even while it is in use.
+    // A temporary file has no name, even while it is in use.
     let ours = format!("qare-images.{}-", std::process::id());
     for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
         let name = entry.unwrap().file_name();
@@ -204,7 +204,7 @@ fn a_file_knows_which_images_were_left_out() {
     assert!(names(&in_memory)[0].contains("train/a/4.png: broken image: it is in no known image format"));
     let note = in_memory.notes.iter().find(|note| note.starts_with("2 broken images left out:")).unwrap();
     assert!(note.contains("train/a/4.png: it is in no known") && note.contains("train/b/7.png: "), "{note}");
-    // Written, then found; in blocks of one image.
+    // The first time writes the files, the second one finds them.
     for _ in 0..2 {
         for limit in [8 * IMAGE_SIZE, 0] {
             let splits = sound(limit);
@@ -213,7 +213,7 @@ fn a_file_knows_which_images_were_left_out() {
             assert_eq!((names(&splits), &splits.notes), (names(&in_memory), &in_memory.notes));
         }
     }
-    // Who does not leave them out is told of them, though the file is there.
+    // Without `skip_broken` the broken images are an error, although the file exists.
     let text = read(dir.path(), 0).unwrap_err().to_string();
     assert!(text.contains("2 broken images") && text.contains("train/b/7.png: the file is empty"), "{text}");
     // With another limit, other images may be broken.

@@ -23,9 +23,9 @@ fn the_pictures_never_change() {
     assert_eq!((splits.train.len(), splits.test.len(), splits.train.side()), (5_000, 1_000, 32));
     assert_eq!(counts(&splits.train), vec![500; 10]);
     assert_eq!(counts(&splits.test), vec![100; 10]);
-    // The order is mixed: no class fills the beginning.
+    // The order is shuffled, so no class fills the beginning.
     assert!(counts(&splits.train.select(&(0..1000).collect::<Vec<_>>())).iter().all(|&count| count > 60));
-    // A result measured on these pictures must mean the same later and elsewhere.
+    // Results on these images are comparable only if the images never change.
     assert_eq!((fingerprint(&splits.train), fingerprint(&splits.test)), FINGERPRINTS);
 }
 

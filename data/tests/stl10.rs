@@ -23,7 +23,7 @@ fn label(index: usize) -> u8 {
     (index * 7 % 10) as u8
 }
 
-/// The image in row order: every pixel tells its place.
+/// An image in row order. Every pixel is a function of its place.
 fn pixel(index: usize, channel: usize, row: usize, column: usize) -> u8 {
     (index + 100 * channel + 3 * row + 7 * column) as u8
 }
@@ -71,7 +71,7 @@ fn reads_all_three_splits_row_by_row() {
         let unlabeled = splits.unlabeled.as_ref().unwrap();
         for (images, (split, count)) in [&splits.train, &splits.test, unlabeled].into_iter().zip(SPLITS) {
             assert_eq!((images.len(), images.side()), (count, 96));
-            // 2.8 GB stay in their file.
+            // The 2.8 GB of the unlabelled images stay in their file.
             assert_eq!(images.is_in_memory(), split != "unlabeled");
             for index in marked(count) {
                 let expected: Vec<u8> =
@@ -126,7 +126,8 @@ fn damage_is_named() {
     assert_message(&dir, &["test_X.bin", "unexpected data starts at byte offset 221184000"]);
     fs::remove_file(dir.join("test_X.bin")).unwrap();
     assert_message(&dir, &["test_X.bin is missing", "train_X.bin, train_y.bin", "unpack the archive again"]);
-    for dir in [parent.path().join("nowhere"), parent.path().join("stl10_binary/nowhere")] {
-        assert_message(&dir, &["a folder stl10_binary", "stl10_binary.tar.gz"]);
-    }
+    let other = parent.path().join("other");
+    assert_message(&other, &["other: there is no such folder"]);
+    fs::create_dir(&other).unwrap();
+    assert_message(&other, &["a folder stl10_binary", "stl10_binary.tar.gz"]);
 }

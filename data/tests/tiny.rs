@@ -14,7 +14,7 @@ fn tiny(dir: &Path) -> Result<Splits, DataError> {
     load(DatasetName::Tiny, &LoadOptions { dir: Some(dir), ..Default::default() })
 }
 
-/// Three classes, of which `wnids.txt` names two in an order that is not sorted, and `val` has an image of a fourth.
+/// A dataset of two classes with training images. `wnids.txt` lists them unsorted, and `val` has an image of another class.
 fn official() -> (TempDir, PathBuf) {
     let parent = tempdir().unwrap();
     let root = parent.path().join("tiny-imagenet-200");
@@ -64,7 +64,7 @@ fn reads_the_official_layout_and_parts_of_it() {
                 ("train/n01/images/n01_1.jpeg", 1)
             ]
         );
-        // val_3 is of a class without training images.
+        // The class of val_3 has no training images.
         let expected = [("val/images/val_0.jpeg", 1), ("val/images/val_1.jpeg", 1), ("val/images/val_2.jpeg", 0)];
         assert_eq!(contents(&splits.test), expected);
         assert_eq!(splits.train.side(), 64);
@@ -101,7 +101,7 @@ fn validation_images_may_be_sorted_into_folders_and_images_lie_directly_in_their
         let names: Vec<String> =
             names.chain(["n01", "n02", "n09"].map(|wnid| format!("val/{wnid}/{inner}val_{wnid}.png"))).collect();
         write_all(dir.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
-        // The list that the images were sorted by may still be there.
+        // The list may remain after the images are sorted into folders by it.
         fs::write(dir.path().join("val/val_annotations.txt"), "val_n01.png\tn01\t0\t0\t1\t1\n").unwrap();
         let splits = tiny(dir.path()).unwrap();
         assert_eq!(contents(&splits.train), [("train/n01/a.png", 0), ("train/n02/b.png", 1)]);

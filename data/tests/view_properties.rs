@@ -1,4 +1,4 @@
-//! Properties of transforms, views and batches: of any size and with any draw.
+//! Properties of transforms, views and batches of any size, with any draw.
 
 mod cases;
 
@@ -33,7 +33,7 @@ fn normalization() -> impl Strategy<Value = Normalization> {
         .prop_map(|(mean, std)| Normalization { mean, std })
 }
 
-/// Height, width, and pixels of three planes: noise, or one value throughout.
+/// Height, width, and the pixels of three planes: noise, or a single value.
 fn image() -> impl Strategy<Value = ((usize, usize), Vec<u8>)> {
     (1usize..48, 1usize..48).prop_flat_map(|(height, width)| {
         let size = 3 * height * width;
@@ -59,7 +59,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Smallest and largest.
+/// The smallest and the largest value.
 fn range<T: Copy + PartialOrd>(values: impl IntoIterator<Item = T>) -> (T, T) {
     let mut values = values.into_iter();
     let first = values.next().expect("there are values");
@@ -71,8 +71,7 @@ fn range<T: Copy + PartialOrd>(values: impl IntoIterator<Item = T>) -> (T, T) {
 proptest! {
     #![proptest_config(cases(256))]
 
-    /// Every value is written, and is what normalisation makes of a channel value (or 0, where a square is erased). Nothing that a
-    /// scratch has from other views, of other sizes, plays a part.
+    /// Every value is a normalised channel value, or 0 where a square is erased. What a scratch keeps from other views does not matter.
     #[test]
     fn views_of_any_size_are_in_range_and_a_function_of_the_draw(
         augmentation in augmentation(),
@@ -99,7 +98,7 @@ proptest! {
         prop_assert_eq!(bits(&again), bits(&found));
     }
 
-    /// Whatever batches, workers, shards and slices: a view is that of its seed, epoch, image and number.
+    /// A view depends on its seed, epoch, image and number only, with any batch size, workers, shards and slices.
     #[test]
     fn batches_hold_the_views_of_their_addresses(
         augmentation in augmentation(),
@@ -153,7 +152,7 @@ proptest! {
         prop_assert_eq!(whole, (0..count).collect::<Vec<_>>());
     }
 
-    /// A crop is inside, and resized within the range of the pixels that it has: weights are not negative and sum to one.
+    /// A crop is inside the image. Its resized values are in the range of its pixels, because the weights are positive and sum to one.
     #[test]
     fn crops_of_any_size_resize_within_their_range(
         (size, image) in image(),
@@ -174,7 +173,7 @@ proptest! {
             let (least, most) = range(out.iter().copied());
             prop_assert!(low <= least && most <= high, "{} to {} out of {} to {}", least, most, low, high);
         }
-        // To its own size, it is cut out.
+        // Resized to its own size, a crop keeps its pixels.
         let mut same = vec![0; 3 * crop.height * crop.width];
         Resizer::default().resized_crop(&image, size, &crop, (crop.height, crop.width), &mut same);
         let cut = image.chunks_exact(width).enumerate().filter(|(row, _)| {
@@ -183,7 +182,7 @@ proptest! {
         prop_assert_eq!(same, cut.flat_map(|(_, row)| row[crop.left..][..crop.width].to_vec()).collect::<Vec<u8>>());
     }
 
-    /// Factors of any size, also those that are no numbers.
+    /// The factors are of any size, and may be infinite or NaN.
     #[test]
     fn colours_change_in_range((_, image) in image(), factor in any::<f32>(), shift in any::<f64>()) {
         let changed = |change: &dyn Fn(&mut [u8])| {
@@ -193,7 +192,7 @@ proptest! {
         };
         for change in [color::brightness, color::contrast, color::saturation] {
             prop_assert_eq!(changed(&|pixels| change(pixels, factor)).len(), image.len());
-            // The name of the factor 1. Halves of a step are cut off: at most one step is lost.
+            // The factor 1 changes nothing, except that rounding down loses up to one step.
             let same = changed(&|pixels| change(pixels, 1.0));
             prop_assert!(image.iter().zip(&same).all(|(a, b)| a.abs_diff(*b) <= 1));
         }
@@ -204,7 +203,7 @@ proptest! {
         prop_assert_eq!(&changed(&|pixels| color::saturation(pixels, 0.0)), &gray);
         let planes: Vec<&[u8]> = gray.chunks_exact(image.len() / 3).collect();
         prop_assert!(planes[0] == planes[1] && planes[1] == planes[2]);
-        // Gray has no hue, and a turned colour has the largest channel that it had.
+        // Gray has no hue. A colour whose hue is turned keeps its largest channel.
         prop_assert_eq!(changed(&|pixels| { color::grayscale(pixels); hue::hue(pixels, shift) }), gray);
         let turned = changed(&|pixels| hue::hue(pixels, shift));
         let largest = |pixels: &[u8]| -> Vec<u8> {

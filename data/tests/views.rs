@@ -1,4 +1,4 @@
-//! `write_view` for every augmentation: what it writes, and how it is spelled.
+//! `write_view` for every augmentation: the values that it writes, and the names of the augmentations.
 
 use qare_data::crop::CropBox;
 use qare_data::geometric_views::{AffineView, CropView, FlipView};
@@ -31,7 +31,7 @@ fn view(augmentation: Augmentation, side: usize, index: u64, scratch: &mut Scrat
     out
 }
 
-/// (pixel / 255 - mean) / std at a place of the image.
+/// The normalised value (pixel / 255 - mean) / std at a place of the image.
 fn value(image: &[u8], side: usize, channel: usize, row: usize, column: usize) -> f32 {
     let pixel = f32::from(image[(channel * side + row) * side + column]);
     (pixel / 255.0 - NORMALIZATION.mean[channel]) / NORMALIZATION.std[channel]
@@ -51,7 +51,7 @@ fn none_and_flip_are_the_image_and_its_mirror_image() {
     }
 }
 
-/// Also shows that nothing is left in the scratch that changes a later view.
+/// This also shows that the scratch carries nothing over to a later view.
 #[test]
 fn views_are_their_choices_applied() {
     let mut scratch = Scratch::default();
@@ -77,7 +77,7 @@ fn views_are_their_choices_applied() {
     }
 }
 
-/// A run must be repeatable with later versions of this crate.
+/// Later versions of this crate must repeat a run.
 #[test]
 fn the_choices_never_change() {
     let crop = CropView::draw(32, &mut draw(0));

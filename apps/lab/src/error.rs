@@ -75,7 +75,9 @@ impl From<qare_data::DataError> for LabError {
                 };
                 LabError::Usage(format!("{message} with --data-dir DIR{fetch}; --dataset shapes needs no files"))
             }
-            UnknownDataset { .. } | NotFound { .. } | Setting { .. } => LabError::Usage(message),
+            UnknownDataset { .. } | NoSuchFolder { .. } | NoFolder { .. } | NotFound { .. } | Setting { .. } => {
+                LabError::Usage(message)
+            }
             _ => LabError::Failed(message),
         }
     }
@@ -101,11 +103,16 @@ impl From<qare_data::fetch::FetchError> for LabError {
         use qare_data::fetch::FetchError::*;
         let message = with_causes(&error);
         match error {
-            UnknownDataset { .. } | NotDownloadable { .. } | BadAddress { .. } | Incomplete { .. } => {
-                LabError::Usage(message)
-            }
+            BadAddress { .. } | Incomplete { .. } => LabError::Usage(message),
             _ => LabError::Failed(message),
         }
+    }
+}
+
+#[cfg(feature = "fetch")]
+impl From<qare_data::fetch::SourceError> for LabError {
+    fn from(error: qare_data::fetch::SourceError) -> Self {
+        LabError::Usage(error.to_string())
     }
 }
 

@@ -4,6 +4,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
+use qare_printable::printable;
+
 use crate::ArchiveFormat;
 
 /// Number of bytes that suffice to recognise an archive. The signature of a tar file is at offset 257.
@@ -170,10 +172,10 @@ fn without_tags(page: &str, small: &str) -> String {
     words
 }
 
-/// A text on one line, without control characters, and shortened.
+/// A text on one line, with control characters escaped, and shortened.
 pub(super) fn quoted(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = line.chars().take(QUOTED).filter(|letter| !letter.is_control()).collect();
+    let shown = printable(line.chars().take(QUOTED).collect::<String>());
     if line.chars().count() > QUOTED { format!("{shown} …") } else { shown }
 }
 

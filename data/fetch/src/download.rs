@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use qare_printable::printable;
 use ureq::Agent;
 use ureq::http::Uri;
 
@@ -117,7 +118,7 @@ impl<'a> Download<'a> {
     }
 
     fn start_anew(&mut self, why: &str) -> Result<(), FetchError> {
-        let reason = format!("{} is of no use: {why}", self.part.path().display());
+        let reason = format!("{} is of no use: {why}", printable(self.part.path()));
         (self.progress)(Event::StartingAnew { reason: &reason });
         self.part.clear()
     }

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use qare_printable::printable;
+
 use crate::{ArchiveFormat, beginning};
 
 /// An error of [`fetch`](crate::fetch). Messages say what is wrong, where, what is expected, and what to do.
@@ -12,28 +14,11 @@ use crate::{ArchiveFormat, beginning};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// A list of sources does not contain the name. [`fetch`](crate::fetch) never returns it.
-    #[error("unknown dataset `{name}`; these can be fetched: {known}")]
-    UnknownDataset {
-        /// The name as given.
-        name: String,
-        /// The known names, separated by commas.
-        known: String,
-    },
-
-    /// A list of sources knows the name, but there is no archive to fetch. [`fetch`](crate::fetch) never returns it.
-    #[error("dataset `{dataset}` cannot be fetched: {advice}")]
-    NotDownloadable {
-        /// The name.
-        dataset: String,
-        /// How to get it.
-        advice: &'static str,
-    },
-
     /// The address is invalid, or leads to an invalid one.
     #[error(
         "cannot download from {url}: {problem}; expected an address that starts with https:// or http:// and leads to \
-             the archive"
+             the archive",
+        url = printable(url)
     )]
     BadAddress {
         /// The address.
@@ -45,7 +30,8 @@ pub enum FetchError {
     /// No connection delivered any data.
     #[error(
         "cannot download {url}: {problem}; check the network, or download it in a browser to {} and run this again",
-        archive.display()
+        printable(archive),
+        url = printable(url)
     )]
     Unreachable {
         /// The address.
@@ -60,7 +46,8 @@ pub enum FetchError {
     #[error(
         "the download of {url} was cut off after {have} bytes{}: {problem}; they are kept in {}, run this again to go on",
         of(*total),
-        part.display()
+        printable(part),
+        url = printable(url)
     )]
     Cut {
         /// The address.
@@ -81,7 +68,8 @@ pub enum FetchError {
          run this again",
         meaning(status, *wait),
         status_advice(status, *wait),
-        archive.display()
+        printable(archive),
+        url = printable(url)
     )]
     Status {
         /// The address.
@@ -101,7 +89,8 @@ pub enum FetchError {
          it there to {}",
         from.as_ref().map(|from| format!(" from {from}, where it leads,")).unwrap_or_default(),
         beginning::name(*expected),
-        archive.display()
+        printable(archive),
+        url = printable(url)
     )]
     NotArchive {
         /// The address.
@@ -119,7 +108,8 @@ pub enum FetchError {
     /// The proxy that the environment names fails.
     #[error(
         "cannot download {url}: {problem}; correct the variable {variable}, or unset it, or list the host in no_proxy to go \
-         without the proxy"
+         without the proxy",
+        url = printable(url)
     )]
     Proxy {
         /// The address.
@@ -133,7 +123,8 @@ pub enum FetchError {
     /// The file on the server has another size.
     #[error(
         "{url} is another file: {found} bytes{}, expected {expected}; check the address, or try another mirror",
-        if *at_least { " or more" } else { "" }
+        if *at_least { " or more" } else { "" },
+        url = printable(url)
     )]
     WrongSize {
         /// The address.
@@ -149,7 +140,8 @@ pub enum FetchError {
     /// The downloaded file has another checksum than the archive.
     #[error(
         "the download of {url} has the wrong MD5 checksum {found}, expected {expected}; nothing of it is kept. Run this again, and \
-         if that does not help, name a mirror"
+         if that does not help, name a mirror",
+        url = printable(url)
     )]
     Checksum {
         /// The address.
@@ -163,7 +155,7 @@ pub enum FetchError {
     /// The archive in the folder has the wrong checksum.
     #[error(
         "{} has the wrong MD5 checksum {found}, expected {expected}; {guess}: remove it and run this again",
-        path.display()
+        printable(path)
     )]
     ArchiveChecksum {
         /// The archive.
@@ -210,10 +202,7 @@ pub enum FetchError {
     },
 
     /// The folder exists, but is incomplete.
-    #[error(
-        "{} is not a complete dataset: {problem}; remove it or move it away and run this again",
-        folder.display()
-    )]
+    #[error("{} is not a complete dataset: {problem}; remove it or move it away and run this again", printable(folder))]
     Incomplete {
         /// The folder.
         folder: PathBuf,
@@ -222,14 +211,14 @@ pub enum FetchError {
     },
 
     /// Another process downloads the same archive to the same folder.
-    #[error("{} is being downloaded by another process; wait for it, or stop it", part.display())]
+    #[error("{} is being downloaded by another process; wait for it, or stop it", printable(part))]
     Busy {
         /// The file that it writes.
         part: PathBuf,
     },
 
     /// A file or folder cannot be written.
-    #[error("cannot write {} ({})", path.display(), write_advice(source))]
+    #[error("cannot write {} ({})", printable(path), write_advice(source))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -238,7 +227,7 @@ pub enum FetchError {
     },
 
     /// A file or folder cannot be read.
-    #[error("cannot read {} (check its permissions)", path.display())]
+    #[error("cannot read {} (check its permissions)", printable(path))]
     Read {
         /// The file or folder.
         path: PathBuf,

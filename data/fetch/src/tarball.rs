@@ -19,9 +19,8 @@ pub(super) fn unpack(
     into: &mut Unpacker<'_>,
     progress: &dyn Fn(Event<'_>),
 ) -> Result<(), FetchError> {
-    let unreadable = |into: &Unpacker<'_>, error: std::io::Error| into.damaged(error.to_string());
     let total = archive.metadata().and_then(|found| archive.rewind().map(|()| found.len()));
-    let total = total.map_err(|error| unreadable(into, error))?;
+    let total = total.map_err(|error| into.unreadable(&error))?;
     let limits = into.limits();
     let most = limits.bytes + limits.entries * OVERHEAD_PER_ENTRY + (1 << 20);
     let (packed, unpacked) = (Cell::new(0), Cell::new(0));
@@ -34,7 +33,7 @@ pub(super) fn unpack(
     }
     result?;
     // Read to the end, where gzip stores its checksum.
-    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| unreadable(into, error))?;
+    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| into.unreadable(&error))?;
     if unpacked.get() > most {
         return Err(into.too_large(limits.bytes, "bytes"));
     }
@@ -43,9 +42,9 @@ pub(super) fn unpack(
 }
 
 fn entries<R: Read>(tar: &mut tar::Archive<R>, into: &mut Unpacker<'_>, step: impl Fn()) -> Result<(), FetchError> {
-    let entries = tar.entries().map_err(|error| into.damaged(error.to_string()))?;
+    let entries = tar.entries().map_err(|error| into.unreadable(&error))?;
     for entry in entries {
-        let mut entry = entry.map_err(|error| into.damaged(error.to_string()))?;
+        let mut entry = entry.map_err(|error| into.unreadable(&error))?;
         let name = entry.path_bytes().into_owned();
         let Ok(name) = String::from_utf8(name) else {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

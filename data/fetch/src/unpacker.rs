@@ -7,6 +7,8 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use qare_printable::printable;
+
 use crate::{FetchError, Limits};
 
 /// Number of unpacked files and bytes.
@@ -73,7 +75,13 @@ impl<'a> Unpacker<'a> {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.damaged(format!("its entry `{name}` is damaged: {error}"))),
+                Err(error) => {
+                    return Err(self.damaged(format!(
+                        "its entry `{}` is damaged: {}",
+                        printable(name),
+                        printable(error.to_string())
+                    )));
+                }
             };
             written += count as u64;
             // The header of a zip entry may understate the size.
@@ -85,6 +93,7 @@ impl<'a> Unpacker<'a> {
         if written != size {
             let relation = if written > size { "more than" } else { "only" };
             let has = written.min(size);
+            let name = printable(name);
             return Err(self.damaged(format!("its entry `{name}` has {relation} {has} bytes, expected {size}")));
         }
         self.contents.files += 1;
@@ -104,12 +113,17 @@ impl<'a> Unpacker<'a> {
 
     /// The error for an unsafe entry.
     pub(super) fn harmful(&self, entry: &str, problem: &'static str) -> FetchError {
-        FetchError::UnsafeArchive { archive: self.archive.to_owned(), entry: entry.escape_debug().to_string(), problem }
+        FetchError::UnsafeArchive { archive: self.archive.to_owned(), entry: printable(entry), problem }
     }
 
     /// The error for a damaged archive.
     pub(super) fn damaged(&self, problem: String) -> FetchError {
         FetchError::BadArchive { archive: self.archive.to_owned(), problem }
+    }
+
+    /// The error for an archive whose format is violated, or whose file cannot be read.
+    pub(super) fn unreadable(&self, error: &dyn std::error::Error) -> FetchError {
+        self.damaged(format!("it is damaged or cannot be read: {}", printable(error.to_string())))
     }
 
     /// The error for an archive that exceeds its limits.

@@ -21,8 +21,8 @@ pub(super) fn unpack(
     progress: &dyn Fn(Event<'_>),
 ) -> Result<(), FetchError> {
     let total = archive.metadata().and_then(|found| archive.rewind().map(|()| found.len()));
-    let total = total.map_err(|error| into.damaged(error.to_string()))?;
-    let mut zip = ZipArchive::new(BufReader::new(archive)).map_err(|error| into.damaged(error.to_string()))?;
+    let total = total.map_err(|error| into.unreadable(&error))?;
+    let mut zip = ZipArchive::new(BufReader::new(archive)).map_err(|error| into.unreadable(&error))?;
     let limits = into.limits();
     if zip.len() as u64 > limits.entries {
         return Err(into.too_large(limits.entries, "files and folders"));
@@ -30,7 +30,7 @@ pub(super) fn unpack(
     let mut done = 0;
     for index in 0..zip.len() {
         progress(Event::Unpacking { done, total });
-        let entry = zip.by_index(index).map_err(|error| into.damaged(error.to_string()))?;
+        let entry = zip.by_index(index).map_err(|error| into.unreadable(&error))?;
         let name = entry.name().to_owned();
         match entry.unix_mode().unwrap_or(0) & KIND {
             LINK => return Err(into.harmful(&name, "it is a link")),

@@ -11,7 +11,7 @@ use served::{
 
 const LOGIN: &[u8] = b"<!DOCTYPE html>\n<html><head><title>Hotel Wi-Fi: sign in</title></head><body>...</body></html>";
 
-/// What came, as the error tells it.
+/// The error's description of the answer.
 fn found(error: &FetchError) -> &str {
     match error {
         FetchError::NotArchive { found, .. } => found,
@@ -190,7 +190,7 @@ fn a_part_that_is_a_page_does_not_outlive_a_page() {
 
 #[test]
 fn a_part_of_another_file_is_found_out_in_one_call() {
-    // Nothing but the checksum tells, once by the rest of the bytes, once by all of them.
+    // Only the checksum shows that the part is of another file. First the rest is downloaded, then nothing is missing.
     for length in [100_000, tarball().len()] {
         let (server, source, archive) = serve(|_, request, content| proper(content, "\"1\"", request));
         let place = Place::new();
@@ -236,7 +236,7 @@ fn a_page_under_the_archives_name_is_named() {
         place.write("toy.tar.gz", &bytes);
         let error = place.fetch(&source, &hasty()).unwrap_err();
         assert!(matches!(error, FetchError::ArchiveChecksum { .. }) && error.to_string().contains(guess), "{error}");
-        // It is not ours to remove.
+        // The file is the user's, and stays.
         assert_eq!(place.read("toy.tar.gz"), bytes);
     }
 }

@@ -1,5 +1,5 @@
-//! Archives with any entries under any names: nothing is ever written outside of the folder, nothing but files and folders, no more
-//! than the limits, and all of it or nothing.
+//! Archives with any entries under any names. Only files and folders are written, inside the folder and within the limits, and either
+//! all of them or none.
 
 #[path = "../../tests/cases/mod.rs"]
 mod cases;
@@ -23,9 +23,9 @@ const LIMITS: Limits = Limits { entries: 8, bytes: 40_000 };
 struct Entry {
     name: String,
     kind: Kind,
-    /// Where it leads, if it is a link.
+    /// The target of a link.
     link: String,
-    /// Bytes, if it is a file.
+    /// The number of bytes of a file.
     size: usize,
 }
 
@@ -45,7 +45,7 @@ impl Entry {
         (0..self.size).map(|place| (place * 7 + seed) as u8).collect()
     }
 
-    /// Where it belongs, by the letter: its parts without `.` and empty ones. None if it may not be there.
+    /// The parts of its path, without `.` and empty ones. `None` if the path is not safe.
     fn place(&self) -> Option<Vec<&str>> {
         let parts: Vec<&str> = self.name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         let unsafe_part = |part: &&str| {
@@ -54,13 +54,13 @@ impl Entry {
         (!self.name.starts_with('/') && !parts.iter().any(unsafe_part)).then_some(parts)
     }
 
-    /// A link is a file with another mode in a zip.
+    /// Whether it is a file or a folder. In a zip, a link is a file with another mode.
     fn is_plain(&self) -> bool {
         matches!(self.kind, Kind::File | Kind::Folder)
     }
 }
 
-/// Names that lead down, up, elsewhere, or to each other.
+/// Names that lead down, up or elsewhere, and names that collide.
 fn name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         8 => prop_oneof![Just("a"), Just("b"), Just("toy")],
@@ -122,7 +122,7 @@ fn tarball(entries: &[Entry]) -> Vec<u8> {
     gzip(&tar)
 }
 
-/// The archive, and the entries that the writer took: it refuses names twice, and knows no devices.
+/// The archive, and the entries that are in it. The writer refuses a name the second time, and cannot write devices.
 fn zipped(entries: &[Entry]) -> (Vec<u8>, Vec<Entry>) {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default();
@@ -144,7 +144,7 @@ fn zipped(entries: &[Entry]) -> (Vec<u8>, Vec<Entry>) {
     (writer.finish().unwrap().into_inner(), taken)
 }
 
-/// What there is below a folder, without following links: files with their bytes, folders without.
+/// Everything below a folder, without following links: files with their bytes, and folders.
 fn found(folder: &Path) -> BTreeMap<Vec<String>, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(folder.to_owned(), Vec::new())];
@@ -164,7 +164,7 @@ fn found(folder: &Path) -> BTreeMap<Vec<String>, Option<Vec<u8>>> {
     found
 }
 
-/// What a well-meant archive of these entries comes to: the tree, or why there is none.
+/// The tree that an archive of these entries unpacks to, or the reason why it is refused.
 fn meant(entries: &[Entry]) -> Result<BTreeMap<Vec<String>, Option<Vec<u8>>>, &'static str> {
     let mut tree: BTreeMap<Vec<String>, Option<Vec<u8>>> = BTreeMap::new();
     if entries.len() as u64 > LIMITS.entries {
@@ -201,12 +201,12 @@ fn unpack(archive: &[u8], format: ArchiveFormat) -> (Place, Result<Outcome, Fetc
 fn check(entries: &[Entry], archive: &[u8], format: ArchiveFormat) -> Result<(), TestCaseError> {
     let (place, result) = unpack(archive, format);
     let top = found(place.root());
-    // Nothing beside the folder that things are fetched to.
+    // Nothing is written beside the folder of the downloads.
     prop_assert!(top.keys().all(|path| path[0] == "data"), "{:?}", top.keys());
     match (result, meant(entries)) {
         (Ok(Outcome::Unpacked { files, bytes, .. }), Ok(meant)) => {
             prop_assert!(bytes <= LIMITS.bytes && files <= LIMITS.entries);
-            // What is beside the dataset's folder in the archive is left out.
+            // Entries outside of the dataset's folder are left out.
             let expected: BTreeMap<_, _> = meant.into_iter().filter(|(path, _)| path[0] == "toy").collect();
             prop_assert_eq!(found(&place.dir()), expected);
         }
@@ -239,7 +239,7 @@ proptest! {
         check(&taken, &archive, ArchiveFormat::Zip)?;
     }
 
-    /// Bytes changed anywhere: still nothing outside, and nothing half-done.
+    /// With changed bytes, still nothing is written outside, and nothing is left incomplete.
     #[test]
     fn damaged_archives_leave_nothing_or_a_folder(
         entries in entries(),

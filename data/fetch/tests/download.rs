@@ -73,7 +73,7 @@ fn a_cut_connection_goes_on_where_it_was() {
 fn a_later_call_goes_on_where_the_first_gave_up() {
     let (server, source, archive) = serve(|number, request, content| {
         let answer = proper(content, "\"1\"", request);
-        // The first brings something, the two after it nothing: that makes three.
+        // The first request brings some bytes, and two more bring none. Then all three tries are used.
         if number < 3 { answer.cut_after(if number == 0 { 100_000 } else { 0 }) } else { answer }
     });
     let place = Place::new();
@@ -128,7 +128,7 @@ fn a_server_without_ranges_sends_all_again() {
 
 #[test]
 fn a_file_that_changed_is_downloaded_afresh() {
-    // Of the same size, so that only its version tells.
+    // Both files have the same size, so only the version shows the change.
     let (server, source, archive) = serve(|number, request, content| {
         if number == 0 {
             proper(&another_version(content), "\"old\"", request).cut_after(100_000)
@@ -166,7 +166,7 @@ fn a_range_other_than_asked_for_is_not_taken() {
         ("bytes 100000-TOTAL/7", None),
         ("lines 100000-TOTAL/SIZE", None),
         ("", None),
-        // All of the file, under the range of its rest.
+        // The range is that of the rest, but the body is the whole file.
         ("bytes 100000-TOTAL/SIZE", Some("SIZE")),
     ] {
         let (server, source, archive) = serve(move |number, request, content| {
@@ -234,7 +234,7 @@ fn a_complete_part_needs_no_server() {
 
 #[test]
 fn a_size_that_nobody_knows_is_found_out() {
-    // A call was killed between the last byte and the end.
+    // An earlier call was killed after the last byte, before it knew that the file was complete.
     let (server, mut source, archive) = serve(|_, request, content| proper(content, "\"1\"", request));
     source.size = None;
     let place = Place::new();
@@ -301,7 +301,7 @@ fn a_length_that_is_too_short_is_not_the_archive() {
     let place = Place::new();
     let error = place.fetch(&source, &hasty()).unwrap_err();
     assert!(matches!(error, FetchError::WrongSize { at_least: false, .. }), "{error}");
-    // Where no size is known, the checksum tells.
+    // Without a known size, the checksum shows the difference.
     source.size = None;
     let error = place.fetch(&source, &hasty()).unwrap_err();
     assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
@@ -383,7 +383,7 @@ fn addresses_that_are_none() {
 
 #[test]
 fn no_server_says_what_to_do() {
-    // Bound and dropped: nobody listens there.
+    // The port was bound and is free again, so nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/toy.tar.gz");
     let place = Place::new();
@@ -406,10 +406,10 @@ fn a_server_without_encryption_is_an_error() {
     assert_eq!(place.files(), [""; 0]);
 }
 
-/// Address and folder of the download that [`a_killed_download_goes_on`] kills.
+/// Variables with the address and the folder of the download that [`a_killed_download_goes_on`] kills.
 const TO_KILL: [&str; 2] = ["QARE_TEST_FETCH_URL", "QARE_TEST_FETCH_DIR"];
 
-/// Not a test of its own: the process that is killed.
+/// This is the process that is killed, and no test of its own.
 #[test]
 fn a_download_to_kill() {
     if let [Ok(url), Ok(dir)] = TO_KILL.map(std::env::var) {
@@ -439,7 +439,7 @@ fn a_killed_download_goes_on() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // While it runs, nobody else writes there.
+    // While the process runs, no other one may write to the part.
     let error = place.fetch(&source, &hasty()).unwrap_err();
     assert!(matches!(error, FetchError::Busy { .. }), "{error}");
     child.kill().unwrap();

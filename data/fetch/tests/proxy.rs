@@ -1,4 +1,4 @@
-//! Downloads through the proxies of the environment, each in a process of its own that has that environment.
+//! Downloads through the proxies that the environment names. Each runs in a process of its own with that environment.
 
 mod served;
 
@@ -10,17 +10,17 @@ use std::process::{Command, Stdio};
 use qare_fetch::{ArchiveFormat, Event, FetchError};
 use served::{Answer, Place, Request, Server, TOY, hasty, proper, source, tarball};
 
-/// Address and folder of the download that [`fetch_with`] has done.
+/// Variables with the address and the folder of the download that [`fetch_with`] starts.
 const CHILD: [&str; 2] = ["QARE_TEST_PROXY_URL", "QARE_TEST_PROXY_DIR"];
 
 /// All variables that name proxies.
 const VARIABLES: [&str; 8] =
     ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"];
 
-/// What came of a download.
+/// The result of a download.
 struct Fetched {
     place: Place,
-    /// Kind and text of the error.
+    /// The kind and the text of the error.
     error: Option<(String, String)>,
     tries: usize,
 }
@@ -31,7 +31,7 @@ impl Fetched {
         assert_eq!(self.place.files()[..2], TOY);
     }
 
-    /// The text of an error of a kind, of which nothing is left.
+    /// The text of the error. Asserts its kind, and that the download left nothing.
     fn error(&self, kind: &str) -> &str {
         let (found, text) = self.error.as_ref().expect("nothing failed");
         assert_eq!(found, kind, "{text}");
@@ -40,7 +40,7 @@ impl Fetched {
     }
 }
 
-/// Not a test of its own: the process that downloads.
+/// This is the process that downloads, and no test of its own.
 #[test]
 fn a_download_with_an_environment() {
     let [Ok(url), Ok(dir)] = CHILD.map(std::env::var) else { return };
@@ -91,7 +91,7 @@ fn asked(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 
-/// Bound and dropped: nobody listens there.
+/// An address where nobody listens: the port was bound and is free again.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -103,7 +103,7 @@ fn an_http_address_is_asked_for_as_a_whole() {
             let answer = proper(archive, "\"1\"", request);
             if number == 0 { answer.cut_after(100_000) } else { answer }
         });
-        // With a path, and without a scheme, as people write it.
+        // People write the address with a path, or without a scheme.
         let value = if variable == "http_proxy" { proxy.url("/") } else { proxy.address().to_string() };
         let fetched = fetch_with(&[(variable, &value)], URL);
         fetched.assert_toy();
@@ -245,13 +245,14 @@ fn what_needs_no_proxy_gets_none() {
     assert_eq!(proxy.requests().len(), 0);
     fetch_with(&[("http_proxy", &proxy.url("")), ("no_proxy", "other.invalid,data.invalid:81")], URL).assert_toy();
     assert_eq!(proxy.requests().len(), 1);
-    // No proxy reaches this machine.
+    // Requests to this machine use no proxy.
     let server = proper_server();
     let closed = nobody().to_string();
     fetch_with(&[("http_proxy", &closed), ("all_proxy", &closed)], &server.url("/toy.tar.gz")).assert_toy();
 }
 
-/// A SOCKS5 proxy (RFC 1928) for one connection, which leads to a server; returns what it was asked for.
+/// A SOCKS5 proxy (RFC 1928) for one connection to a server. Returns its address, and a
+/// thread that ends with the host and the port that the client asks for.
 fn socks(server: SocketAddr) -> (SocketAddr, std::thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -263,7 +264,7 @@ fn socks(server: SocketAddr) -> (SocketAddr, std::thread::JoinHandle<Vec<u8>>) {
         client.write_all(&[5, 0]).unwrap();
         let mut asked = vec![0; 5];
         client.read_exact(&mut asked).unwrap();
-        // A name with its length before it, and a port.
+        // The request has the length of the name, the name and the port.
         let mut rest = vec![0; usize::from(asked[4]) + 2];
         client.read_exact(&mut rest).unwrap();
         asked.extend(rest);

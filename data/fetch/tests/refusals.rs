@@ -68,7 +68,7 @@ fn a_short_wait_is_waited_for_and_a_long_one_told() {
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         let (server, source, _) = serve(move |number, request, content| match number {
             0 => Answer::new(status, b"").header("Retry-After", 1),
-            // A date that is past.
+            // The date is in the past.
             1 => Answer::new(status, b"").header("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"),
             _ => proper(content, "\"1\"", request),
         });
@@ -120,7 +120,7 @@ fn a_server_of_something_else_is_not_asked_twice() {
         let server = std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
             connection.write_all(greeting.as_bytes()).unwrap();
-            // Until the client hangs up.
+            // The client ends the connection.
             let _ = std::io::copy(&mut connection, &mut std::io::sink());
         });
         let place = Place::new();
@@ -136,14 +136,14 @@ fn a_server_of_something_else_is_not_asked_twice() {
 #[test]
 fn nobody_is_asked_once_but_waited_for_in_the_middle() {
     let (server, source, _) = serve(|_, request, content| proper(content, "\"1\"", request).cut_after(100_000));
-    // Of one connection, and then of none.
+    // A listener that accepts one connection, and then no other.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/toy.tar.gz", listener.local_addr().unwrap());
     let upstream = server.url("/toy.tar.gz").replace("http://", "").replace("/toy.tar.gz", "");
     let once = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
         drop(listener);
-        // Read to its end: a connection that is closed with bytes unread is reset, and what was sent may be lost.
+        // The request is read to its end. A connection that is closed with unread bytes is reset, and the answer may be lost.
         let mut request = BufReader::new(client.try_clone().unwrap());
         let mut line = String::new();
         while line != "\r\n" {
@@ -162,7 +162,7 @@ fn nobody_is_asked_once_but_waited_for_in_the_middle() {
     let tries = |events: &[String]| events.iter().filter(|event| event.starts_with("Connecting")).count();
     assert_eq!(tries(&events), 3, "{events:#?}");
     once.join().unwrap();
-    // The next call meets nobody from the start; what came is kept.
+    // The next call reaches no server at all, and keeps the bytes.
     let (fetched, events) = place.watch(&source, &hasty());
     let error = fetched.unwrap_err();
     assert!(matches!(&error, FetchError::Cut { have: 100_000, .. }), "{error}");

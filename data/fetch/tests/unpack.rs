@@ -1,4 +1,4 @@
-//! What becomes of an archive that arrived, and of what was there before.
+//! Unpacks archives, and replaces what was in the folder before.
 
 mod served;
 
@@ -9,7 +9,7 @@ use served::{BIG, Place, TOY, gzip, hasty, md5, noise, source, tar_entry, tarbal
 use tar::EntryType;
 use zip::write::SimpleFileOptions;
 
-/// Unpacks an archive that came in earlier, with nothing to download from.
+/// Unpacks an archive that is already downloaded. The source has no address.
 fn unpack(
     archive: &[u8],
     format: ArchiveFormat,
@@ -63,7 +63,7 @@ fn harmful_entries_of_a_tarball_are_refused() {
 
 #[test]
 fn a_long_name_is_looked_at_too() {
-    // The name that counts is in an entry of its own, before the file's.
+    // A long name is in an entry of its own, before that of the file.
     let long = format!("toy/{}/../../../evil", "a".repeat(200));
     let entries = [
         tar_entry("././@LongLink", EntryType::GNULongName, "", format!("{long}\0").as_bytes()),
@@ -123,9 +123,9 @@ fn assert_too_large((place, result): (Place, Result<Outcome, FetchError>), what:
 fn bombs_do_not_go_off() {
     let tarball_of = |entry: Vec<u8>| tarball_with(&[entry]);
     let file = EntryType::Regular;
-    // Much data.
+    // A large file.
     assert_too_large(unpack_tar(&tarball_of(tar_entry("toy/zeros", file, "", &vec![0; 500_000]))), "bytes");
-    // Much data claimed, none there.
+    // A header that announces a large file, without its data.
     let mut header = tar_entry("toy/zeros", file, "", b"");
     header[124..136].copy_from_slice(b"77777777777\0");
     header[148..156].copy_from_slice(b"        ");
@@ -135,10 +135,10 @@ fn bombs_do_not_go_off() {
     // Many entries.
     let many: Vec<Vec<u8>> = (0..30).map(|index| tar_entry(&format!("toy/{index}"), file, "", b"")).collect();
     assert_too_large(unpack_tar(&tarball_with(&many)), "files and folders");
-    // A name that fills the memory.
+    // A long name of 8 MiB.
     let name = tar_entry("././@LongLink", EntryType::GNULongName, "", &vec![b'a'; 8 << 20]);
     assert_too_large(unpack_tar(&tarball_of(name)), "bytes");
-    // Nothing, but very much of it.
+    // Zeros without any entry.
     assert_too_large(unpack_tar(&gzip(&vec![0; 8 << 20])), "bytes");
 
     let zip_of = |count: usize, size: usize| {
@@ -151,7 +151,7 @@ fn bombs_do_not_go_off() {
     };
     assert_too_large(unpack_zip(&zip_of(1, 500_000)), "bytes");
     assert_too_large(unpack_zip(&zip_of(30, 0)), "files and folders");
-    // One that says it is small.
+    // A large file whose header says that it is small.
     let archive = zip_of(1, 1_234_567);
     let (large, small) = (1_234_567_u32.to_le_bytes(), 1_000_u32.to_le_bytes());
     let mut lying = archive.clone();
@@ -187,7 +187,7 @@ fn damaged_archives_leave_nothing() {
         ("no tar", gzip(&noise(5000))),
         ("empty", gzip(b"")),
     ] {
-        // Without sizes that the dataset has to have.
+        // The source expects no sizes, so only the archive can show the damage.
         let sizeless = |source: &mut Source| source.files.iter_mut().for_each(|file| file.size = None);
         let (place, result) = unpack(&archive, ArchiveFormat::TarGz, sizeless);
         let error = result.unwrap_err();
@@ -207,7 +207,7 @@ fn damaged_archives_leave_nothing() {
 
 #[test]
 fn what_the_dataset_needs_at_least_fits_its_limits() {
-    // Exactly at the limit, and one below it.
+    // The first limits are exactly enough, the others are one too low.
     let limits = Limits { entries: 3, bytes: BIG as u64 + 5 };
     let (_, result) = unpack(&tarball(), ArchiveFormat::TarGz, |source| source.limits = limits);
     result.unwrap();
@@ -283,7 +283,7 @@ fn an_archive_of_a_browser_is_used_and_kept() {
     assert_eq!(place.files(), ["data/toy.tar.gz", TOY[0], TOY[1]]);
     assert_eq!(place.top(), ["toy", "toy.tar.gz"]);
 
-    // One that did not end is not thrown away.
+    // An incomplete archive of a browser is kept.
     let place = Place::new();
     place.write("toy.tar.gz", &archive[..1000]);
     let error = place.fetch(&source, &hasty()).unwrap_err();
@@ -301,11 +301,11 @@ fn places_that_cannot_be_written() {
         assert!(matches!(error, FetchError::Write { .. }), "{error}");
         assert_eq!(place.files(), files);
     };
-    // A file where the folder should be.
+    // A file has the name of the folder.
     let place = Place::new();
     std::fs::write(place.dir(), b"a file").unwrap();
     assert_write(&place, &["data"]);
-    // A folder where the download should be.
+    // A folder has the name of the download.
     let place = Place::new();
     place.write("toy.tar.gz.part/file", b"x");
     assert_write(&place, &["data/toy.tar.gz.part/file"]);

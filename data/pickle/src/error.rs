@@ -8,8 +8,16 @@ pub enum PickleError {
         /// Where the instruction that is cut off begins.
         offset: usize,
     },
-    /// An instruction that Python's pickles do not have, or one that needs what is not in the file: buffers, and classes
-    /// that the extension registry numbers.
+    /// An instruction that takes a buffer from outside of the pickle.
+    #[error(
+        "it has the data of an array in a separate buffer (protocol 5 with `buffer_callback`) at offset {offset}; pickle it again \
+         without `buffer_callback`"
+    )]
+    OutsideBuffer {
+        /// Where the instruction is.
+        offset: usize,
+    },
+    /// An instruction that Python's pickles do not have, or one for classes that the extension registry numbers.
     #[error("its instruction {code:#04x} at offset {offset} is not supported")]
     Instruction {
         /// The byte of the instruction.

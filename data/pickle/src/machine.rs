@@ -224,6 +224,7 @@ impl<'a> Machine<'a> {
                 let id = self.pop()?;
                 self.persistent(id)
             }
+            0x97 | 0x98 => Err(PickleError::OutsideBuffer { offset: self.program.offset() }),
             _ => Err(PickleError::Instruction { code, offset: self.program.offset() }),
         }
     }

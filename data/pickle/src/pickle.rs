@@ -1,5 +1,7 @@
 //! The values of one pickle.
 
+use std::borrow::Cow;
+
 use crate::error::PickleError;
 use crate::machine::Machine;
 use crate::value::{Index, Object, Persistent, Span, Value};
@@ -62,6 +64,43 @@ impl<'a> Pickle<'a> {
         }
     }
 
+    /// The bytes of a value that Python reads as `bytes`, as a `bytearray`, or as Python 2's `str`; [`None`] for other values.
+    ///
+    /// Python 3 has no instruction for `bytes` before protocol 3, and none for a `bytearray` before protocol 5. It writes calls
+    /// instead, `_codecs.encode(text, 'latin1')` and `bytearray(bytes)`, which are carried out here if the result has at most
+    /// `most` bytes.
+    pub fn raw(&self, value: Value, most: usize) -> Option<Cow<'_, [u8]>> {
+        let inner = match self.call(value) {
+            Some((b"bytearray", &[inner])) => inner,
+            _ => value,
+        };
+        if let Some(text) = self.encoded(inner) {
+            // Each byte is one or two bytes of text.
+            let text = if self.bytes(text)?.len() / 2 <= most { self.text(text)? } else { return None };
+            let bytes: Option<Vec<u8>> = text.chars().map(|letter| u8::try_from(letter).ok()).collect();
+            return bytes.filter(|bytes| bytes.len() <= most).map(Cow::Owned);
+        }
+        match self.call(inner) {
+            Some((b"bytes" | b"bytearray", [])) => Some(Cow::Borrowed(&[])),
+            _ => self.bytes(inner).map(Cow::Borrowed),
+        }
+    }
+
+    /// The text of a call that encodes it in Latin-1.
+    fn encoded(&self, value: Value) -> Option<Value> {
+        let (b"encode" | b"bytearray", &[text @ Value::Text(_), encoding]) = self.call(value)? else { return None };
+        matches!(self.bytes(encoding), Some(b"latin1" | b"latin-1")).then_some(text)
+    }
+
+    /// The name of a function of Python itself and its arguments, if the value is a call of one.
+    fn call(&self, value: Value) -> Option<(&[u8], &[Value])> {
+        let object = self.object(value)?;
+        let (module, name) = self.global(object.function)?;
+        let known =
+            matches!((module, name), (b"_codecs", b"encode") | (b"builtins" | b"__builtin__", b"bytes" | b"bytearray"));
+        known.then_some((name, self.items(object.arguments)?))
+    }
+
     /// The items of a tuple, a list or a set.
     pub fn items(&self, value: Value) -> Option<&[Value]> {
         match value {
@@ -78,10 +117,11 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The value of a key in a dictionary. Takes time linear in the length of the dictionary.
+    /// The value of a key in a dictionary; the key may be a `str` or `bytes`. Takes time linear in the length of the dictionary.
     pub fn entry(&self, dict: Value, key: &str) -> Option<Value> {
         let entries = self.entries(dict)?;
-        entries.iter().rev().find(|(found, _)| self.bytes(*found) == Some(key.as_bytes())).map(|(_, value)| *value)
+        let is_key = |found: Value| self.bytes(self.encoded(found).unwrap_or(found)) == Some(key.as_bytes());
+        entries.iter().rev().find(|(found, _)| is_key(*found)).map(|(_, value)| *value)
     }
 
     /// Module and name of a class or function.

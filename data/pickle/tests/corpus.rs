@@ -89,6 +89,55 @@ fn pickles_of_every_protocol_hold_what_python_wrote() {
     }
 }
 
+/// Protocols before 3 have calls in the place of bytes, and those before 5 in the place of a `bytearray`.
+#[test]
+fn bytes_of_every_protocol_are_the_bytes_of_python() {
+    let all: Vec<u8> = (0..=255).collect();
+    let expected: [&[u8]; 4] = [b"", b"plain", &all, &b"long ".repeat(60)];
+    for (name, bytes) in pickles() {
+        let pickle = Pickle::read(&bytes, LIMIT).unwrap();
+        let raw = |value: Value, most| pickle.raw(value, most).map(|bytes| bytes.into_owned());
+        let root = pickle.root();
+        if name.starts_with("bytes_") {
+            let items = pickle.items(root).unwrap();
+            assert_eq!(items.len(), expected.len(), "{name}");
+            for (item, expected) in items.iter().zip(expected) {
+                assert_eq!(raw(*item, expected.len()).as_deref(), Some(expected), "{name}");
+            }
+            // Of a call no more is carried out than is asked for.
+            let is_call = matches!(items[2], Value::Object(_));
+            assert_eq!(raw(items[2], 255).is_none(), is_call, "{name}");
+        } else if name.starts_with("bytearray_") {
+            assert_eq!(raw(root, 100).as_deref(), Some(&b"changes"[..]), "{name}");
+        } else {
+            assert_eq!(raw(root, 100), None, "{name}");
+        }
+    }
+}
+
+/// Names of two kinds: `str`, and `bytes` that an early protocol writes as a call.
+#[test]
+fn an_entry_has_a_name_of_text_or_of_bytes() {
+    let call = b"c_codecs\nencode\n(Vlabels\nVlatin1\ntR";
+    for key in [&b"Vlabels\n"[..], b"C\x06labels", b"U\x06labels", call] {
+        let bytes = [b"}", key, b"K\x07s."].concat();
+        let pickle = Pickle::read(&bytes, LIMIT).unwrap();
+        assert_eq!(pickle.entry(pickle.root(), "labels"), Some(Value::Int(7)), "{key:?}");
+        assert_eq!(pickle.entry(pickle.root(), "label"), None, "{key:?}");
+    }
+    for other in [
+        &b"c_codecs\ndecode\n(Vlabels\nVlatin1\ntR"[..],
+        b"cos\nencode\n(Vlabels\nVlatin1\ntR",
+        b"c_codecs\nencode\n(Vlabels\nVutf8\ntR",
+        b"c_codecs\nencode\n(Vlabels\ntR",
+        b"c_codecs\nencode\nVlabels\nR",
+    ] {
+        let bytes = [b"}", other, b"K\x07s."].concat();
+        let pickle = Pickle::read(&bytes, LIMIT).unwrap();
+        assert_eq!(pickle.entry(pickle.root(), "labels"), None, "{other:?}");
+    }
+}
+
 #[test]
 fn a_pickle_that_is_cut_is_an_error_at_any_length() {
     for (name, bytes) in pickles() {

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use qare_printable::printable;
+
 use crate::datasets::DatasetName;
 use crate::error::{DataError, counted, with_cause};
 
@@ -16,6 +18,8 @@ pub struct Report {
     pub dir: PathBuf,
     /// The datasets in it.
     pub findings: Vec<Finding>,
+    /// What the folder holds instead, if it holds no dataset.
+    pub notes: Vec<String>,
 }
 
 /// A dataset on disk.
@@ -79,6 +83,17 @@ impl Report {
     pub fn is_sound(&self) -> bool {
         !self.findings.is_empty() && self.findings.iter().all(Finding::is_sound)
     }
+
+    /// The end of a message about a folder that is not sound: "there is no dataset in DIR" or "2 problems in DIR, see above";
+    /// [`None`] if it is sound.
+    pub fn fault(&self) -> Option<String> {
+        let dir = printable(&self.dir);
+        if self.findings.is_empty() {
+            return Some(format!("there is no dataset in {dir}"));
+        }
+        let problems = self.findings.iter().map(|finding| finding.problems.len() + finding.further_problems).sum();
+        (problems > 0).then(|| format!("{} in {dir}, see above", counted(problems, "problem")))
+    }
 }
 
 impl Finding {
@@ -121,7 +136,8 @@ impl Display for Report {
         if self.findings.is_empty() {
             let names: Vec<&str> =
                 DatasetName::ALL.iter().filter(|name| name.needs_files()).map(|n| n.as_str()).collect();
-            return write!(f, "{}: no dataset found (looked for {})", self.dir.display(), names.join(", "));
+            write!(f, "{}: no dataset found (looked for {})", printable(&self.dir), names.join(", "))?;
+            return self.notes.iter().try_for_each(|note| write!(f, "\n  note: {note}"));
         }
         for (place, finding) in self.findings.iter().enumerate() {
             write!(f, "{}{finding}", if place > 0 { "\n" } else { "" })?;
@@ -139,7 +155,7 @@ impl Display for Finding {
             (0, None) => "sound".to_owned(),
             (count, _) => counted(count, "problem"),
         };
-        write!(f, "{} ({}) in {}: {state}", names.join(", "), self.form, self.dir.display())?;
+        write!(f, "{} ({}) in {}: {state}", names.join(", "), self.form, printable(&self.dir))?;
         for split in &self.splits {
             write!(f, "\n  {split}")?;
         }

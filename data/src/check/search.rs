@@ -1,18 +1,22 @@
 //! Finds the datasets in a folder, and checks each of them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use qare_printable::printable;
 
 use super::image_files::image_files;
 use super::options::CheckOptions;
 use super::report::{Finding, Report, SplitSummary};
 use crate::datasets::cifar::{Archive, Form, Layout};
+use crate::datasets::dataset_folder::{expect_folder, is_archive};
 use crate::datasets::{DatasetName, Progress, cifar10, cifar100, class_folders, folder, slim, stl10, tiny};
-use crate::error::DataError;
+use crate::error::{DataError, listed};
 
 /// Finds the datasets in a folder and reads all of their files. Calls `progress` after each image file.
 ///
 /// # Errors
-/// If the folder does not exist. Problems with its content are in the report.
+/// If the folder does not exist or is a file. Problems with its content are in the report.
 pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError> {
     check_with(dir, &CheckOptions { progress, ..Default::default() })
 }
@@ -22,24 +26,45 @@ pub fn check(dir: &Path, progress: Option<Progress>) -> Result<Report, DataError
 /// # Errors
 /// As [`check`].
 pub fn check_with(dir: &Path, options: &CheckOptions) -> Result<Report, DataError> {
-    if !dir.is_dir() {
-        let (problem, expected) = ("there is no such folder".to_owned(), "the folder of a dataset");
-        return Err(DataError::Layout { path: dir.to_path_buf(), problem, expected });
-    }
+    expect_folder(dir)?;
     let mut findings = Vec::new();
     findings.extend(cifar(dir, &cifar10::ARCHIVE, &[DatasetName::Cifar10]));
     findings.extend(cifar(dir, &cifar100::ARCHIVE, &[DatasetName::Cifar100, DatasetName::Supercifar100]));
     findings.extend(stl10::find(dir).map(stl10));
     findings.extend(tiny_images(dir).map(|root| tiny_imagenet(root, options)));
     findings.extend(slim_images(dir).map(|root| slim(root, options)));
+    let mut notes = Vec::new();
     if findings.is_empty() {
         let catalog = class_folders::catalog(dir.to_path_buf());
-        if !(catalog.train.is_empty() && catalog.problems.is_empty()) {
+        if catalog.train.is_empty() && catalog.problems.is_empty() {
+            notes = without_dataset(dir, catalog.notes);
+        } else {
             let finding = Finding::new(&[DatasetName::Folder], "image files", dir.to_path_buf());
             findings.push(image_files(finding, catalog, None, options));
         }
     }
-    Ok(Report { dir: dir.to_path_buf(), findings })
+    Ok(Report { dir: dir.to_path_buf(), findings, notes })
+}
+
+/// What is in a folder without a dataset: nothing, archives that are not unpacked, or what the notes on its images say.
+fn without_dataset(dir: &Path, mut notes: Vec<String>) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return notes };
+    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    if files.is_empty() {
+        return vec!["the folder is empty".to_owned()];
+    }
+    let mut archives: Vec<String> = files
+        .iter()
+        .filter(|path| path.is_file() && is_archive(path))
+        .filter_map(|path| path.file_name())
+        .map(printable)
+        .collect();
+    archives.sort_unstable();
+    if !archives.is_empty() {
+        let what = if archives.len() == 1 { "an archive is not unpacked" } else { "archives are not unpacked" };
+        notes.insert(0, format!("{what}: {}", listed(&archives)));
+    }
+    notes
 }
 
 fn cifar(dir: &Path, archive: &'static Archive, datasets: &[DatasetName]) -> Vec<Finding> {

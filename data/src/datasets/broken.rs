@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use qare_printable::printable;
+
 use super::catalog::Catalog;
 use crate::error::{DataError, broken_list, counted};
 
@@ -17,7 +19,7 @@ pub(crate) fn nothing_left(catalog: &Catalog, broken: &[DataError]) -> DataError
     let first = first_of(broken, 1)
         .0
         .into_iter()
-        .map(|(path, problem)| format!(", the first of them {}: {problem}", path.display()));
+        .map(|(path, problem)| format!(", the first of them {}: {problem}", printable(&path)));
     let problem = format!("all {count} are broken{}", first.collect::<String>());
     DataError::Layout { path: catalog.root.clone(), problem, expected: "images that can be decoded" }
 }
@@ -28,7 +30,7 @@ pub(crate) fn emptied(catalog: &Catalog, train: &[u16], test: usize) -> Vec<Stri
     let before: BTreeSet<u16> = catalog.train.iter().map(|entry| entry.label).collect();
     let after: BTreeSet<u16> = train.iter().copied().collect();
     let lost = before.difference(&after).filter_map(|label| catalog.class_names.get(usize::from(*label)));
-    let classes = lost.map(|name| format!("all training images of class {name} are broken"));
+    let classes = lost.map(|name| format!("all training images of class {} are broken", printable(name)));
     let tests = (test == 0 && !catalog.test.is_empty()).then(|| "all test images are broken".to_owned());
     classes.chain(tests).collect()
 }

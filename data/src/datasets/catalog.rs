@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use qare_printable::printable;
+
 use super::tree::Folder;
 use crate::decoding::extension_of;
 use crate::error::{DataError, counted, listed};
@@ -71,10 +73,14 @@ impl Catalog {
         for class in folder.folders.iter().filter(|class| class.count == 0) {
             let others: Vec<String> = class.all().iter().flat_map(|folder| &folder.other_images).cloned().collect();
             self.notes.push(if others.is_empty() {
-                format!("the folder {} has no images and is not a class", class.path)
+                format!("the folder {} has no images and is not a class", printable(&class.path))
             } else {
                 let number = counted(others.len(), "file");
-                format!("the class {} is left out: its {number} ({}) are not read", class.path, by_extension(&others))
+                format!(
+                    "the class {} is left out: its {number} ({}) are not read",
+                    printable(&class.path),
+                    by_extension(&others)
+                )
             });
         }
     }
@@ -104,7 +110,7 @@ fn by_extension(files: &[String]) -> String {
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let kind = |(extension, count): &(String, usize)| match extension.as_str() {
         "" => format!("no extension {count}"),
-        extension => format!("{extension} {count}"),
+        extension => format!("{} {count}", printable(extension)),
     };
     let mut kinds: Vec<String> = counts.iter().take(FIRST).map(kind).collect();
     if counts.len() > FIRST {

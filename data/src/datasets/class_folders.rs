@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use qare_printable::printable;
+
 use super::catalog::{Catalog, Entry, UNLABELED};
 use super::image_files;
 use super::layout::{Doubt, Layout, decide};
@@ -114,16 +116,19 @@ fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
         catalog.train.extend(images.into_iter().map(entry));
         match test.remove(&class) {
             Some(images) => catalog.test.extend(images.into_iter().map(entry)),
-            None if labeled => catalog.notes.push(format!("class {class} has no images in {}", folder.shown())),
+            None if labeled => {
+                catalog.notes.push(format!("class {} has no images in {}", printable(&class), folder.shown()));
+            }
             None => {}
         }
     }
     for class in test.into_keys() {
         let path = catalog.root.join(&folder.path).join(&class);
         let like = catalog.class_names.iter().find(|name| name.to_lowercase() == class.to_lowercase());
+        let shown = printable(&class);
         let problem = match like {
-            Some(like) => format!("there are no training images of class {class}, but of {like}"),
-            None => format!("there are no training images of class {class}"),
+            Some(like) => format!("there are no training images of class {shown}, but of {}", printable(like)),
+            None => format!("there are no training images of class {shown}"),
         };
         catalog.problem(path, problem, "the same classes in the training split");
     }
@@ -171,6 +176,7 @@ fn same_but_for_case(catalog: &mut Catalog) {
     let mut notes = Vec::new();
     for class in &catalog.class_names {
         if let Some(other) = known.insert(class.to_lowercase(), class) {
+            let (other, class) = (printable(other), printable(class));
             notes.push(format!("the classes {other} and {class} differ only in the case of letters"));
         }
     }

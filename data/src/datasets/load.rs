@@ -1,5 +1,6 @@
 //! Loads a dataset by name.
 
+use super::dataset_folder::expect_folder;
 use super::name::DatasetName;
 use super::options::LoadOptions;
 use super::splits::Splits;
@@ -9,7 +10,7 @@ use crate::error::DataError;
 /// Loads a dataset.
 ///
 /// # Errors
-/// If files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`].
+/// If the folder does not exist, files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`].
 pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
     let side = match name {
         DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(cifar10::SIDE),
@@ -18,6 +19,9 @@ pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataErro
         DatasetName::Tiny | DatasetName::Slim | DatasetName::Folder => None,
     };
     check_size(name, side, options.image_size)?;
+    if let Some(dir) = options.dir.filter(|_| name.needs_files()) {
+        expect_folder(dir)?;
+    }
     match name {
         DatasetName::Cifar10 => cifar10::load(options.dir),
         DatasetName::Cifar100 => cifar100::load(options.dir),

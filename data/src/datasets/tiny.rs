@@ -13,6 +13,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qare_printable::printable;
+
 use super::catalog::{Catalog, Entry};
 use super::image_files;
 use super::options::LoadOptions;
@@ -123,7 +125,8 @@ fn read_wnids(catalog: &mut Catalog) -> Option<Vec<String>> {
     let mut known = BTreeSet::new();
     for (line, wnid) in text.lines().enumerate().map(|(line, wnid)| (line + 1, wnid.trim())) {
         if !wnid.is_empty() && !known.insert(wnid) {
-            let (path, problem) = (catalog.root.join("wnids.txt"), format!("class {wnid} is listed before"));
+            let (path, problem) =
+                (catalog.root.join("wnids.txt"), format!("class {} is listed before", printable(wnid)));
             catalog.problems.push(DataError::BadList { path, line, problem, expected: "each class once" });
         } else if !wnid.is_empty() {
             wnids.push(wnid.to_owned());
@@ -208,7 +211,7 @@ fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let mut fields = text.split('\t');
         let (Some(image), Some(wnid)) = (fields.next(), fields.next()) else {
-            let problem = format!("`{}` has no tab", text.chars().take(40).collect::<String>());
+            let problem = format!("`{}` has no tab", printable(text.chars().take(40).collect::<String>()));
             let expected = "an image, its class and four numbers, with tabs between them";
             catalog.problems.push(DataError::BadList { path: path.clone(), line: line + 1, problem, expected });
             continue;
@@ -218,7 +221,7 @@ fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>
             None => others += usize::from(there),
             Some(&label) if there => entries.push(Entry { name: format!("val/images/{image}"), label }),
             Some(_) if images.iter().any(|known| known == image) => {
-                let problem = format!("{image} is listed before");
+                let problem = format!("{} is listed before", printable(image));
                 let expected = "each image once";
                 catalog.problems.push(DataError::BadList { path: path.clone(), line: line + 1, problem, expected });
             }

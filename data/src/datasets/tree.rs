@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qare_printable::printable;
+
 use crate::decoding::{FileKind, kind_of};
 use crate::error::{DataError, listed};
 
@@ -89,7 +91,7 @@ impl Folder {
 
     /// Its name in messages.
     pub fn shown(&self) -> String {
-        if self.path.is_empty() { "the folder".into() } else { format!("{}/", self.path) }
+        if self.path.is_empty() { "the folder".into() } else { format!("{}/", printable(&self.path)) }
     }
 }
 
@@ -148,7 +150,7 @@ impl Scan<'_> {
             }
             let inner = if folder.path.is_empty() { name.clone() } else { format!("{}/{name}", folder.path) };
             if kind.is_symlink() && fs::metadata(&path).is_err() && kind_of(&name) != FileKind::Image {
-                folder.links.push(format!("{inner} is a link that leads nowhere"));
+                folder.links.push(format!("{} is a link that leads nowhere", printable(&inner)));
             } else if !is_dir {
                 match kind_of(&name) {
                     FileKind::Image => folder.images.push(inner),
@@ -156,7 +158,8 @@ impl Scan<'_> {
                     FileKind::Other => folder.other_files.push(inner),
                     FileKind::Junk => {}
                 }
-            } else if let Some(reason) = kind.is_symlink().then(|| self.leads_back(&path, &inner)).flatten() {
+            } else if let Some(reason) = kind.is_symlink().then(|| self.leads_back(&path, &printable(&inner))).flatten()
+            {
                 folder.links.push(reason);
             } else {
                 folder.folders.push(self.folder(name, inner));
@@ -178,7 +181,7 @@ impl Scan<'_> {
                 !name.starts_with('.') && !JUNK.contains(&&*name)
             });
             if counted {
-                let inside = inside.display();
+                let inside = printable(inside);
                 return Some(format!("{shown} is a link to {inside}, whose images count there, and is not followed"));
             }
         }

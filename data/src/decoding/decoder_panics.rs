@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use qare_printable::printable;
+
 thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
@@ -19,7 +21,8 @@ pub(crate) fn caught<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T,
     DECODING.set(before);
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(format!("the decoder failed: {}", text.unwrap_or("no reason given")))
+        let reason = printable(text.unwrap_or("no reason given"));
+        Err(format!("it is damaged in a way that its decoder does not foresee: {reason}"))
     })
 }
 
@@ -35,7 +38,10 @@ mod tests {
             assert!(is_decoding(), "the outer one goes on");
             inner
         });
-        assert_eq!(nested.unwrap_err(), "the decoder failed: index 7 out of bounds");
+        assert_eq!(
+            nested.unwrap_err(),
+            "it is damaged in a way that its decoder does not foresee: index 7 out of bounds"
+        );
         assert!(!is_decoding());
         assert_eq!(caught(|| Ok(3)), Ok(3));
     }

@@ -1,5 +1,6 @@
 //! Decodes image files into square, planar pixels. Damaged files are refused where Pillow refuses them.
 
+mod decoder_errors;
 mod decoder_panics;
 mod format;
 mod jpeg;

@@ -9,7 +9,9 @@ use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
-use png::{BitDepth, ColorType, DecodeOptions, Decoder, InterlaceInfo, Limits, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, InterlaceInfo, Limits, Transformations};
+
+use super::decoder_errors::{cut_off, damaged};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -22,7 +24,8 @@ pub(crate) fn size(bytes: &[u8]) -> Result<(u64, u64), String> {
 
 /// The image in a PNG file, and its orientation.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String> {
-    let (chunks, pixels, orientation) = essential(bytes)?;
+    let Essential { chunks, pixels, orientation, is_cut } = essential(bytes)?;
+    let told = |error: DecodingError| if is_cut { cut_off("PNG", bytes.len()) } else { damaged("PNG", error) };
     let file = with_pixels(chunks, &pixels);
     let left = Cell::new(file.len());
     let mut options = DecodeOptions::default();
@@ -31,7 +34,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String
     let mut decoder = Decoder::new_with_options(Watched { file: Cursor::new(&file), left: &left }, options);
     decoder.set_limits(Limits { bytes: usize::MAX });
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
+    let mut reader = decoder.read_info().map_err(told)?;
     let (color, depth) = reader.output_color_type();
     let (width, height) = reader.info().size();
     let compressed = pixels;
@@ -42,14 +45,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), String
     pixels.resize(size, 0);
     if reader.info().interlaced {
         let bits = 8 * color.samples() as u8;
-        while let Some(row) = reader.next_interlaced_row().map_err(|error| error.to_string())? {
+        while let Some(row) = reader.next_interlaced_row().map_err(told)? {
             if let InterlaceInfo::Adam7(info) = row.interlace() {
                 png::expand_interlaced_row(&mut pixels, line, row.data(), info, bits);
             }
         }
     } else {
         for row in pixels.chunks_exact_mut(line) {
-            reader.read_row(row).map_err(|error| error.to_string())?;
+            reader.read_row(row).map_err(told)?;
         }
     }
     if left.get() <= LOOKED_AT && reader.next_row().is_err() && is_damaged(&compressed) {
@@ -119,8 +122,18 @@ impl Seek for Watched<'_> {
     }
 }
 
-/// The chunks that the pixels need, the compressed pixels, and the orientation.
-fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
+/// What counts of a file.
+struct Essential {
+    /// The signature and the chunks that the pixels need.
+    chunks: Vec<u8>,
+    /// The compressed pixels.
+    pixels: Vec<u8>,
+    orientation: Orientation,
+    /// Whether the file ends within the compressed pixels.
+    is_cut: bool,
+}
+
+fn essential(bytes: &[u8]) -> Result<Essential, String> {
     let mut file = SIGNATURE.to_vec();
     let mut orientation = Orientation::NoTransforms;
     let mut pixels = Vec::new();
@@ -134,8 +147,8 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
         } else if !pixels.is_empty() {
             break;
         } else {
-            let data = rest.get(..length).ok_or_else(|| cut_off(bytes))?;
-            let crc = rest.get(length..length + 4).ok_or_else(|| cut_off(bytes))?;
+            let data = rest.get(..length).ok_or_else(|| cut_off("PNG", bytes.len()))?;
+            let crc = rest.get(length..length + 4).ok_or_else(|| cut_off("PNG", bytes.len()))?;
             if crc != checksum(&name, data).to_be_bytes() {
                 return Err(format!("its chunk {} is damaged: the checksum does not match", name.escape_ascii()));
             }
@@ -151,19 +164,15 @@ fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>, Orientation), String> {
         place = place.saturating_add(length).saturating_add(12);
     }
     if pixels.is_empty() {
-        return Err(if place >= bytes.len() { cut_off(bytes) } else { "it has no pixels".into() });
+        return Err(if place >= bytes.len() { cut_off("PNG", bytes.len()) } else { "it has no pixels".into() });
     }
-    Ok((file, pixels.concat(), orientation))
+    Ok(Essential { chunks: file, pixels: pixels.concat(), orientation, is_cut: place > bytes.len() })
 }
 
 fn with_pixels(mut file: Vec<u8>, pixels: &[u8]) -> Vec<u8> {
     push(&mut file, b"IDAT", pixels);
     push(&mut file, b"IEND", &[]);
     file
-}
-
-fn cut_off(bytes: &[u8]) -> String {
-    format!("the PNG data is cut off after {} bytes", bytes.len())
 }
 
 fn push(file: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
+use super::decoder_errors;
 use super::decoder_panics::caught;
 use super::format::{format_of, what_it_is};
 use super::jpeg::{check, pixels, segments};
@@ -76,13 +77,14 @@ fn decode_any(bytes: &[u8], format: ImageFormat, file: ImageBytes) -> Result<(Dy
     // Four channels of 32 bits, and as much again for the buffers of a decoder.
     limits.max_alloc = Some(file.max_pixels.saturating_mul(32).max(1 << 26));
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let told = |error| decoder_errors::told(format, bytes.len(), &error);
+    let mut decoder = reader.into_decoder().map_err(told)?;
     let size = decoder.dimensions();
     let size = (size.0.into(), size.1.into());
     file.check(size)?;
     // Broken metadata does not make an image broken.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let pixels = || DynamicImage::from_decoder(decoder).map_err(|error| error.to_string());
+    let pixels = || DynamicImage::from_decoder(decoder).map_err(told);
     Ok((one_at_a_time(size, pixels)?, orientation))
 }
 

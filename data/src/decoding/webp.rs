@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::decoder_errors::cut_off;
+
 /// Flags of the `VP8X` chunk, each with the chunk that it announces.
 const ANNOUNCED: [(u8, &[u8; 4]); 3] = [(0x20, b"ICCP"), (0x08, b"EXIF"), (0x04, b"XMP ")];
 const ALPHA: u8 = 0x10;
@@ -15,7 +17,7 @@ const FLAGS: usize = HEAD + 8;
 
 /// The file with corrected flags, if all of its chunks are complete.
 pub(crate) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
-    let cut_off = || format!("the WebP data is cut off after {} bytes", bytes.len());
+    let cut_off = || cut_off("WebP", bytes.len());
     let size = |place: usize| {
         let bytes: [u8; 4] = bytes.get(place..place + 4)?.try_into().ok()?;
         usize::try_from(u32::from_le_bytes(bytes)).ok()

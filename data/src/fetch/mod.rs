@@ -11,7 +11,7 @@
 //!     _ => {}
 //! })?;
 //! println!("{}", fetched.folder.display());
-//! # Ok::<(), qare_data::fetch::FetchError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod sources;
@@ -19,4 +19,4 @@ mod sources;
 pub use qare_fetch::{
     ArchiveFormat, Event, ExpectedFile, FetchError, FetchOptions, Fetched, Limits, Outcome, Source, fetch,
 };
-pub use sources::{DOWNLOADABLE, source};
+pub use sources::{DOWNLOADABLE, SourceError, source};

@@ -1,15 +1,37 @@
 //! The sources of the datasets.
 
-use qare_fetch::{ArchiveFormat, ExpectedFile, FetchError, Limits, Source};
+use qare_fetch::{ArchiveFormat, ExpectedFile, Limits, Source};
+use qare_printable::printable;
 
 /// The names of the datasets that can be downloaded.
 pub const DOWNLOADABLE: [&str; 5] = ["cifar10", "cifar100", "supercifar100", "stl10", "tiny"];
 
+/// A dataset has no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No dataset has this name.
+    #[error("unknown dataset `{}`; these can be fetched: {}", printable(name), DOWNLOADABLE.join(", "))]
+    Unknown {
+        /// The name as given.
+        name: String,
+    },
+
+    /// The dataset exists, but is not downloaded.
+    #[error("dataset `{dataset}` cannot be fetched: {advice}")]
+    NotDownloadable {
+        /// The name of the dataset.
+        dataset: String,
+        /// How to get it.
+        advice: &'static str,
+    },
+}
+
 /// The source of a dataset.
 ///
 /// # Errors
-/// [`FetchError::NotDownloadable`] for a dataset that is not downloaded, with advice; [`FetchError::UnknownDataset`].
-pub fn source(dataset: &str) -> Result<Source, FetchError> {
+/// If no dataset has this name, or the dataset is not downloaded; then the error says how to get it.
+pub fn source(dataset: &str) -> Result<Source, SourceError> {
     match dataset {
         "cifar10" => Ok(cifar10()),
         // The files contain both kinds of labels.
@@ -17,8 +39,8 @@ pub fn source(dataset: &str) -> Result<Source, FetchError> {
         "stl10" => Ok(stl10()),
         "tiny" => Ok(tiny()),
         _ => Err(match otherwise(dataset) {
-            Some(advice) => FetchError::NotDownloadable { dataset: dataset.to_owned(), advice },
-            None => FetchError::UnknownDataset { name: dataset.to_owned(), known: DOWNLOADABLE.join(", ") },
+            Some(advice) => SourceError::NotDownloadable { dataset: dataset.to_owned(), advice },
+            None => SourceError::Unknown { name: dataset.to_owned() },
         }),
     }
 }

@@ -1,18 +1,18 @@
-//! What samples of known distributions look like.
+//! Tests whether samples come from a distribution.
 //!
-//! Bounds are five standard deviations of the mean over the draws, so a right implementation fails about once in a million
-//! seeds (and the seeds are fixed).
+//! Bounds are five standard deviations of the mean. A correct implementation fails for about one seed in a million, and the seeds are
+//! fixed.
 
 const SIGMAS: f64 = 5.0;
 
-/// Of so many, about the expected share are hits.
+/// Asserts that the share of hits is about the expected one.
 pub fn assert_share(hits: usize, of: usize, probability: f64, what: &str) {
     let share = hits as f64 / of as f64;
     let sigma = (probability * (1.0 - probability) / of as f64).sqrt();
     assert!((share - probability).abs() < SIGMAS * sigma, "{what}: {share}, expected {probability} ± {sigma}");
 }
 
-/// Kolmogorov–Smirnov: the values are a sample of the uniform distribution between two bounds.
+/// Asserts with the test of Kolmogorov and Smirnov that values are uniform between two bounds.
 pub fn assert_uniform(values: impl Iterator<Item = f64>, low: f64, high: f64, slack: f64, what: &str) {
     let mut places: Vec<f64> = values.map(|value| (value - low) / (high - low)).collect();
     places.sort_by(f64::total_cmp);

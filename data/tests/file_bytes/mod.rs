@@ -1,4 +1,4 @@
-//! Changing bytes of a file, and its length; a file that is not there is made of zeros.
+//! Changes bytes of a file, or its length. A missing file is created with zeros.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};

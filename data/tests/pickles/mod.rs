@@ -4,12 +4,12 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// A short string.
+/// Pickles a short string.
 fn string(text: &str) -> Vec<u8> {
     [&[b'U', text.len() as u8], text.as_bytes()].concat()
 }
 
-/// A list of bytes; lists are appended to in runs of a thousand.
+/// Pickles a list of labels, which are appended a thousand at a time.
 fn list(labels: &[u8], memo: u8) -> Vec<u8> {
     let mut bytes = vec![b']', b'q', memo];
     for labels in labels.chunks(1000) {
@@ -20,8 +20,8 @@ fn list(labels: &[u8], memo: u8) -> Vec<u8> {
     bytes
 }
 
-/// Writes the batch of a CIFAR archive: lists of labels, and so many pixel bytes, all zero, as an array of rows of 3072.
-/// The zeros are left out of what the file system has to store. Returns where the pixels start.
+/// Writes a batch of a CIFAR archive: lists of labels, and an array with this number of pixel bytes in rows of 3072. The pixels are
+/// zeros, which the file system need not store. Returns the offset of the pixels.
 pub fn write(path: &Path, labels: &[(&str, &[u8])], pixels: usize) -> usize {
     let mut head = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03".to_vec();
     for (memo, (entry, labels)) in (0x20..).zip(labels) {
@@ -31,7 +31,7 @@ pub fn write(path: &Path, labels: &[(&str, &[u8])], pixels: usize) -> usize {
     let rows = labels.iter().map(|(_, labels)| labels.len().next_multiple_of(10_000)).max().unwrap_or(0) as u32;
     head.extend(b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07");
     head.extend(b"cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09");
-    // State of the array: version, shape, type, column order, bytes.
+    // The state of an array: version, shape, type, column order, bytes.
     head.extend(b"(K\x01J");
     head.extend(rows.to_le_bytes());
     head.extend(b"M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b");

@@ -4,10 +4,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Far more than any of these tests takes on the slowest machine: it decides nothing but how soon a deadlock is told.
+/// No test takes nearly as long, even on the slowest machine. The time decides only how soon a deadlock is reported.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Does the work on another thread, and fails if it neither returns nor panics.
+/// Does the work on another thread, and fails if the work neither returns nor panics.
 pub fn watched<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, waiting) = channel();
     let worker = thread::spawn(move || {

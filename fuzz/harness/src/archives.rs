@@ -11,8 +11,8 @@ use crate::{choice, told};
 
 const LIMITS: Limits = Limits { entries: 30, bytes: 1 << 20 };
 
-/// Unpacks an archive that is there: a zip or a compressed tar file as it is, or a tar file whose checksums are made right, so that
-/// what is behind them is reached.
+/// Unpacks a zip archive, a compressed tar archive, or a tar archive. The last is compressed first, and gets the right checksums, so that
+/// changed headers are read too.
 pub fn file(bytes: &[u8]) {
     let Some((way, contents)) = choice(bytes, 3) else { return };
     let (format, ending) = if way == 0 { (ArchiveFormat::Zip, "zip") } else { (ArchiveFormat::TarGz, "tar.gz") };
@@ -55,7 +55,7 @@ pub fn file(bytes: &[u8]) {
     }
 }
 
-/// Files below a folder, with their sizes. There are no links and the like.
+/// The files below a folder with their sizes. Asserts that there are only files and folders.
 fn found(root: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -75,7 +75,7 @@ fn found(root: &Path) -> Vec<(PathBuf, u64)> {
     found
 }
 
-/// A tar file whose headers have the right sums.
+/// The tar file with the right checksums in its headers.
 fn summed(tar: &[u8]) -> Vec<u8> {
     let mut tar = tar.to_vec();
     for header in tar.as_chunks_mut::<512>().0.iter_mut().filter(|block| block[257..262] == *b"ustar") {

@@ -4,7 +4,7 @@ use tempfile::tempdir;
 
 use crate::{choice, told};
 
-/// The files that are read: a batch of either form, and names of classes.
+/// The files to read: batches of both forms, and names of classes.
 const FILES: [&str; 6] = [
     "cifar-10-batches-py/data_batch_1",
     "cifar-10-batches-bin/data_batch_1.bin",
@@ -14,7 +14,7 @@ const FILES: [&str; 6] = [
     "cifar-100-binary/fine_label_names.txt",
 ];
 
-/// Looks for datasets in a folder with one file.
+/// Checks a folder with one file of a dataset.
 pub fn file(bytes: &[u8]) {
     let Some((which, contents)) = choice(bytes, FILES.len() as u8) else { return };
     let folder = tempdir().expect("a folder");

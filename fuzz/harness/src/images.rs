@@ -7,10 +7,10 @@ use crate::{choice, told};
 
 const EXTENSIONS: [&str; 12] = ["jpg", "png", "bmp", "webp", "gif", "tif", "ppm", "qoi", "tga", "ico", "ff", "pgm"];
 
-/// The most pixels an image may announce here.
+/// The most pixels that an image may announce.
 const PIXELS: u64 = 1 << 16;
 
-/// Looks at a folder with one image, which is decoded.
+/// Checks a folder with one image file, which decodes it.
 pub fn file(bytes: &[u8]) {
     let Some((which, contents)) = choice(bytes, EXTENSIONS.len() as u8) else { return };
     let folder = tempdir().expect("a folder");

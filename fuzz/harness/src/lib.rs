@@ -1,8 +1,8 @@
-//! What reads files that others made, each as a function of bytes: [`TARGETS`].
+//! The readers of untrusted files, each as a function of bytes: [`TARGETS`].
 //!
-//! A target panics where something is promised and not held: an error that names no file, a file written elsewhere, a recipe that
-//! does not survive its own text. `cargo fuzz run NAME` in `fuzz/` looks for bytes that make one panic, take memory or hang; the tests
-//! of this crate change a [corpus](mutation::Mutator) in ways that are the same in every run.
+//! A target panics if a reader breaks a promise: an error names no file, a file is written elsewhere, or a recipe does not survive its
+//! own text. `cargo fuzz run NAME` in `fuzz/` searches for bytes that make a target panic, hang or take too much memory. The tests of
+//! this crate make [changes](mutation::Mutator) to a corpus, the same ones in every run.
 
 mod archives;
 mod cifar;
@@ -14,18 +14,18 @@ mod weights;
 /// Something that reads a file.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Its name, which is that of its folder in `fuzz/corpus`.
+    /// Its name, and the name of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Reads a file of these bytes.
+    /// Reads a file with these bytes.
     pub read: fn(&[u8]),
-    /// Bytes of memory that it may take for a file of so many bytes.
+    /// The most bytes of memory for a file of a given length.
     pub memory: fn(usize) -> usize,
 }
 
 const MIB: usize = 1 << 20;
 
-/// All of them. Each takes some times the file and what its buffers take, whatever the file says of itself; decoders of images take up to
-/// 64 MiB by their own limit, which is for files that announce few pixels.
+/// All targets. The memory of each is bounded by a multiple of the file's length and by its buffers, whatever the file announces. The
+/// decoders of images may take up to 64 MiB more, by a limit of their own for files that announce few pixels.
 pub const TARGETS: [Target; 6] = [
     Target { name: "weights", read: weights::file, memory: |bytes| 64 * bytes + 4 * MIB },
     Target { name: "pickles", read: weights::pickle, memory: |bytes| 64 * bytes + 4 * MIB },
@@ -35,16 +35,16 @@ pub const TARGETS: [Target; 6] = [
     Target { name: "recipes", read: recipes::file, memory: |bytes| 64 * bytes + 4 * MIB },
 ];
 
-/// Does what the target of this name does.
+/// Reads bytes with the target of this name.
 ///
 /// # Panics
-/// If there is none.
+/// If there is no such target, or the target panics.
 pub fn read(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("the name of a target");
     (target.read)(bytes);
 }
 
-/// Lets panics of image decoders be, which become errors: a fuzzer's hook would end the process.
+/// Installs a panic hook that ignores panics of image decoders, which become errors. A fuzzer's own hook would end the process.
 pub fn leave_decoders_alone() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -54,13 +54,13 @@ pub fn leave_decoders_alone() {
     }));
 }
 
-/// The first byte, which chooses among so many ways to read the rest.
+/// The first byte as a choice among this number of ways, and the rest.
 fn choice(bytes: &[u8], ways: u8) -> Option<(u8, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     Some((first % ways, rest))
 }
 
-/// What an error says: something, of a length that a person reads.
+/// The text of an error. Asserts that it is neither empty nor too long to read.
 fn told(error: impl std::error::Error) -> String {
     let text = error.to_string();
     assert!(!text.trim().is_empty() && text.len() < 20_000, "{} bytes of an error", text.len());

@@ -1,19 +1,19 @@
-//! Changes of a corpus, of the kinds that fuzzers make: a function of a seed.
+//! Changes a corpus as fuzzers do. The changes are a function of a seed.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Numbers at the edges of what a field of a file can hold.
+/// The limits of the numbers that a field of a file can have.
 const EDGES: [u64; 14] =
     [0, 1, 2, 7, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x10000, 0x7fff_ffff, 0xffff_ffff, 1 << 40, u64::MAX];
 
-/// Makes new files of those of a corpus.
+/// Makes new files from those of a corpus.
 pub struct Mutator {
     rng: ChaCha8Rng,
 }
 
 impl Mutator {
-    /// The same files for the same seed.
+    /// A mutator. The same seed gives the same files.
     pub fn new(seed: u64) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed) }
     }
@@ -40,7 +40,7 @@ impl Mutator {
             return;
         }
         let at = self.below(bytes.len());
-        // Mostly short, and now and then all there is.
+        // The length is mostly short, and sometimes the whole rest.
         let most = if self.below(4) == 0 { bytes.len() } else { 16 };
         let length = 1 + self.below(most.min(bytes.len() - at));
         match self.below(10) {
@@ -62,7 +62,7 @@ impl Mutator {
                 bytes[at..at + width].copy_from_slice(written);
             }
             7 => {
-                // A part of another file, in the place of a part of this one or between.
+                // A part of another file replaces a part of this one, or is inserted.
                 let other = &corpus[self.below(corpus.len())];
                 if !other.is_empty() {
                     let from = self.below(other.len());
@@ -72,7 +72,7 @@ impl Mutator {
                 }
             }
             8 => {
-                // A number in words, as tar and netpbm have them.
+                // A number in digits, as in tar and netpbm.
                 let digits = ["0", "7", "8", "9", "-1", "77777777777", "99999999999999999999", "4294967296"];
                 let digits = digits[self.below(digits.len())].as_bytes();
                 let end = (at + digits.len()).min(bytes.len());

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use crate::told;
 
-/// Reads a recipe, as a file of a person and as one of a run folder.
+/// Reads a recipe as a file that a user names, and as the recipe in a run folder.
 pub fn file(bytes: &[u8]) {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("mine.toml");
@@ -21,7 +21,7 @@ pub fn file(bytes: &[u8]) {
         }
         Err(error) => {
             let text = told(error);
-            // Or that of its base.
+            // The error may name the base of the recipe instead.
             assert!(
                 text.contains("mine.toml") || text.contains("cannot read the recipe"),
                 "an error that names no file: {text}"
@@ -33,9 +33,9 @@ pub fn file(bytes: &[u8]) {
     }
 }
 
-/// A recipe's text is a recipe of the same text.
+/// Asserts that the text of a recipe is read as the same recipe.
 fn survives(recipe: Recipe) {
-    // TOML has no more.
+    // TOML has no larger numbers.
     if [Some(recipe.seed), recipe.probe.seed, recipe.max_pixels]
         .iter()
         .flatten()
@@ -43,7 +43,7 @@ fn survives(recipe: Recipe) {
     {
         return;
     }
-    // Where it stands is no part of a recipe.
+    // The text holds the settings of the base, and does not name it.
     let text = Recipe { base: None, ..recipe }.to_toml();
     let again = Recipe::parse(&text).expect("a recipe's own text");
     assert_eq!(again.to_toml(), text);

@@ -1,4 +1,4 @@
-//! Weights files: as they are, and as a pickle in an archive that is sound but for it.
+//! Weights files, and pickles in archives that are sound otherwise.
 
 use std::io::{Cursor, Write};
 
@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::{choice, told};
 
-/// Reads a weights file, every tensor of it, and the backbone in it.
+/// Reads a weights file, its tensors, and the backbone in it.
 pub fn file(bytes: &[u8]) {
     let folder = tempdir().expect("a folder");
     let path = folder.path().join("weights.bin");
@@ -33,11 +33,11 @@ pub fn file(bytes: &[u8]) {
     }
 }
 
-/// Reads a pickle as `torch.save` keeps it: in a zip archive beside its storages, or between other pickles.
+/// Reads a pickle as `torch.save` stores it: in a zip archive beside its storages, or between other pickles.
 pub fn pickle(bytes: &[u8]) {
     let Some((way, pickle)) = choice(bytes, 3) else { return };
     if way == 2 {
-        // Magic number, version, what the system is; and in the end the names of no storages.
+        // Before it are a magic number, the version and a description of the system, after it an empty list of storages.
         let before = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
         return file(&[before, pickle, b"\x80\x02]."].concat());
     }

@@ -1,7 +1,7 @@
-//! Every target reads its corpus, and files that are made of it in the same way in every run, within its memory.
+//! Every target reads its corpus and changed files of it, within its limit of memory. The changes are the same in every run.
 //!
-//! `QARE_FUZZ_ROUNDS` and `QARE_FUZZ_SEED` in the environment look further. A file that fails is kept in the build folder, and belongs into
-//! the corpus once it is mended.
+//! `QARE_FUZZ_ROUNDS` and `QARE_FUZZ_SEED` in the environment choose other changes. A file that fails is kept in the build folder. Once
+//! the fault is corrected, the file belongs into the corpus.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,31 +25,31 @@ fn taken(bytes: usize) {
     MOST.fetch_max(USED.fetch_add(bytes, Ordering::Relaxed) + bytes, Ordering::Relaxed);
 }
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: all calls go to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         taken(layout.size());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract of the same function.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         taken(layout.size());
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract of the same function.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         USED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract of the same function.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while the bytes move.
+        // The old and the new block exist at the same time while the bytes are copied.
         taken(size);
         USED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract of the same function.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -57,10 +57,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One target at a time, for its memory is counted.
+/// Targets run one at a time, because the memory of the whole process is counted.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Far more than any file takes: it decides nothing but how soon a search without end is told.
+/// No file takes nearly as long. The time decides only how soon a target without end is reported.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn number(name: &str) -> Option<u64> {
@@ -81,14 +81,14 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Where a file that fails is kept.
+/// Keeps a file that fails, and returns its path.
 fn kept(target: &Target, what: &str, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{what}", target.name));
     std::fs::write(&path, bytes).unwrap();
     path
 }
 
-/// Ends the process with the file that is being read if that has no end.
+/// Ends the process if reading a file has no end, and keeps that file.
 fn watch(target: Target) -> Sender<Option<(String, Vec<u8>)>> {
     let (now, next) = channel();
     thread::spawn(move || {
@@ -144,7 +144,7 @@ fn search(name: &str, rounds: u64) {
     println!("{name}: {count} files, at most {} bytes of memory, for one of {}", most.0, most.1);
 }
 
-// As many rounds as take a few seconds.
+// The numbers of rounds take a few seconds each.
 
 #[test]
 fn weights() {

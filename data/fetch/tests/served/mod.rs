@@ -1,4 +1,4 @@
-//! A web server of one file, the archives it serves, and the place they are fetched to.
+//! A web server for one file, the archives that it serves, and the folder that they are fetched to.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -15,11 +15,11 @@ use qare_fetch::{
     ArchiveFormat, Event, ExpectedFile, FetchError, FetchOptions, Fetched, Limits, Outcome, Source, fetch,
 };
 
-/// What a client asked for.
+/// The request of a client.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
-    /// The path, or what a proxy is asked for.
+    /// The path, or the whole address in a request to a proxy.
     pub path: String,
     headers: Vec<(String, String)>,
 }
@@ -29,21 +29,21 @@ impl Request {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first byte asked for, if not all are.
+    /// The first byte of the range, if the request has one.
     pub fn start(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
-/// What the server says, and how much of it before it hangs up.
+/// The answer of the server, and how much of it is sent before the server closes the connection.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: &'static str,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Bytes of the body that are sent.
+    /// The number of bytes of the body that are sent.
     pub sent: usize,
-    /// Does not hang up after them, but sends nothing more.
+    /// Whether the connection stays open afterwards, without further bytes.
     pub stall: bool,
 }
 
@@ -70,7 +70,7 @@ impl Answer {
     }
 }
 
-/// The answer of a server that does all that the standard asks of it.
+/// The answer of a server that follows the standard.
 pub fn proper(content: &[u8], etag: &str, request: &Request) -> Answer {
     let unchanged = request.header("if-range").is_none_or(|validator| validator == etag);
     let answer = match request.start().filter(|_| unchanged) {
@@ -84,7 +84,7 @@ pub fn proper(content: &[u8], etag: &str, request: &Request) -> Answer {
     answer.header("ETag", etag)
 }
 
-/// A server on this machine, until it is dropped.
+/// A server on this machine. Dropping it ends it.
 pub struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -93,7 +93,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers the n-th request, from 0, as the function says.
+    /// Starts a server that answers the n-th request, counted from 0, with the result of a function.
     pub fn start(answer: impl Fn(usize, &Request) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -114,7 +114,7 @@ impl Server {
                     log.len() - 1
                 };
                 let answer = answer(number, &request);
-                // The client may hang up first.
+                // The client may close the connection first.
                 let _ = write_answer(&mut connection, &answer);
                 if answer.stall {
                     stalled.push(connection);
@@ -136,7 +136,7 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The first bytes asked for, request by request.
+    /// The first byte of the range of each request.
     pub fn starts(&self) -> Vec<Option<usize>> {
         self.requests().iter().map(Request::start).collect()
     }
@@ -174,7 +174,7 @@ fn write_answer(connection: &mut TcpStream, answer: &Answer) -> std::io::Result<
     connection.flush()
 }
 
-/// A folder to fetch to, `data`, in one that has nothing else.
+/// A folder `data` to fetch to, in a folder with nothing else.
 pub struct Place {
     root: tempfile::TempDir,
 }
@@ -203,7 +203,7 @@ impl Place {
         std::fs::read(self.dir().join(name)).unwrap()
     }
 
-    /// Everything in the place but folders, sorted: nothing may be outside `data`.
+    /// All files and links of the outer folder, sorted. They include what is outside of `data`.
     pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![self.root().to_owned()];
@@ -223,7 +223,7 @@ impl Place {
         found
     }
 
-    /// All names at the top of `data`, folders too.
+    /// The names of all files and folders directly in `data`.
     pub fn top(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.dir()) else { return Vec::new() };
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -235,7 +235,7 @@ impl Place {
         fetch(source, &self.dir(), options, &|_| {})
     }
 
-    /// Fetches, and says what was reported on the way.
+    /// Fetches, and returns the result and the reported events.
     pub fn watch(&self, source: &Source, options: &FetchOptions) -> (Result<Fetched, FetchError>, Vec<String>) {
         let events = std::cell::RefCell::new(Vec::new());
         let result = fetch(source, &self.dir(), options, &|event| events.borrow_mut().push(told(event)));
@@ -247,7 +247,7 @@ fn told(event: Event<'_>) -> String {
     format!("{event:?}")
 }
 
-/// Options that do not wait.
+/// Options with short waits.
 pub fn hasty() -> FetchOptions {
     FetchOptions { tries: 3, backoff: Duration::from_millis(1), ..FetchOptions::default() }
 }
@@ -256,7 +256,7 @@ pub fn md5(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes that do not compress, always the same ones.
+/// Bytes that do not compress. They are the same in every run.
 pub fn noise(count: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
@@ -290,10 +290,10 @@ pub fn source(archive: &[u8], format: ArchiveFormat, urls: Vec<String>) -> Sourc
 /// Size of `big.bin`.
 pub const BIG: usize = 300_000;
 
-/// An entry of a tar file as bytes, whatever its name and kind.
+/// The bytes of an entry of a tar file with any name and kind.
 pub fn tar_entry(name: &str, kind: tar::EntryType, link: &str, contents: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
-    // `set_path` would refuse what is to be tested.
+    // `set_path` would refuse the names that the tests need.
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
     header.set_entry_type(kind);
@@ -312,14 +312,14 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An archive that begins as another does, and is of the same size, but not the same.
+/// An archive with the same beginning and the same size as another one, and another end.
 pub fn another_version(archive: &[u8]) -> Vec<u8> {
     let mut bytes = archive.to_vec();
     bytes[1000..].iter_mut().for_each(|byte| *byte ^= 0x55);
     bytes
 }
 
-/// `toy.tar.gz` with more entries after its own.
+/// `toy.tar.gz` with further entries at the end.
 pub fn tarball_with(more: &[Vec<u8>]) -> Vec<u8> {
     let file = tar::EntryType::Regular;
     let mut tar = [
@@ -338,7 +338,7 @@ pub fn tarball() -> Vec<u8> {
     tarball_with(&[])
 }
 
-/// `toy.zip`, with more entries after its own.
+/// `toy.zip` with further entries at the end.
 pub fn zip_with(more: impl FnOnce(&mut zip::ZipWriter<std::io::Cursor<Vec<u8>>>)) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
@@ -351,10 +351,10 @@ pub fn zip_with(more: impl FnOnce(&mut zip::ZipWriter<std::io::Cursor<Vec<u8>>>)
     writer.finish().unwrap().into_inner()
 }
 
-/// The files of a place that has the dataset.
+/// The files of the unpacked dataset.
 pub const TOY: [&str; 2] = ["data/toy/big.bin", "data/toy/deep/small.txt"];
 
-/// A source that is served as a function of the number of the request, the request and the archive.
+/// A server and its source. A function of the number of the request, the request and the archive gives each answer.
 pub fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static) -> (Server, Source, Vec<u8>) {
     let archive = tarball();
     let content = archive.clone();
@@ -363,7 +363,7 @@ pub fn serve(answer: impl Fn(usize, &Request, &[u8]) -> Answer + Send + 'static)
     (server, source, archive)
 }
 
-/// Bytes that came over the line.
+/// The number of bytes that were downloaded.
 pub fn downloaded(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Unpacked { downloaded, .. } => *downloaded as usize,

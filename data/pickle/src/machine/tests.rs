@@ -135,7 +135,8 @@ fn what_does_not_fit_is_an_error_that_says_where() {
         (b"N\xff.", Instruction { code: 0xff, offset: 1 }),
         // The extension registry and buffers outside of the file.
         (b"\x82\x01.", Instruction { code: 0x82, offset: 0 }),
-        (b"\x97.", Instruction { code: 0x97, offset: 0 }),
+        (b"N\x97.", OutsideBuffer { offset: 1 }),
+        (b"\x98.", OutsideBuffer { offset: 0 }),
         (b"\x80\x06N.", Protocol { protocol: 6, offset: 0 }),
         (b".", inconsistent("a value on the stack", 0)),
         (b"N(.", inconsistent("a value on the stack", 2)),

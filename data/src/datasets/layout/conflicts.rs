@@ -1,5 +1,7 @@
 //! Folders that are ambiguous: splits among classes, splits in classes, images beside class folders.
 
+use qare_printable::printable;
+
 use super::candidates::plain_role;
 use super::decision::{Doubt, SPLITS};
 use crate::datasets::split_names::{Role, split_name};
@@ -77,7 +79,7 @@ pub(super) fn alike(classes: &[&Folder]) -> Option<String> {
             "{} and {} hold the same folders ({}): the outer ones are taken for the classes, and the inner ones are not distinguished",
             first.shown(),
             second.shown(),
-            inside.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+            inside.iter().take(5).map(printable).collect::<Vec<_>>().join(", ")
         )
     })
 }

@@ -20,6 +20,8 @@ use coding::Coding;
 use headers::{Found, Headers};
 use reader::Reader;
 
+use crate::decoding::decoder_errors::cut_off;
+
 /// Why a file is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -35,7 +37,7 @@ enum Stop {
 /// A message that says why it does not.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     opening::walk(bytes).and_then(|()| decoding(bytes)).map_err(|stop| match stop {
-        Stop::CutOff => format!("the JPEG data is cut off after {} bytes", bytes.len()),
+        Stop::CutOff => cut_off("JPEG", bytes.len()),
         Stop::Broken(what) => what.into(),
     })
 }

@@ -6,9 +6,11 @@
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{ColorSpace, Decoder, JpegError, PixelFormat};
 
+use crate::decoding::decoder_errors::damaged;
+
 /// Decodes a file with complete data; does not apply the orientation. Damage in the middle is skipped, as in libjpeg.
 pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    let told = |error: JpegError| error.to_string();
+    let told = |error: JpegError| damaged("JPEG", error);
     let mut decoder = Decoder::new(bytes).map_err(told)?;
     decoder.set_lenient(true);
     decoder.set_block_smoothing(true);

@@ -282,6 +282,57 @@ fn passes_over_a_large_jpeg_are_counted() {
     assert_eq!(read(&jpeg).unwrap_err(), "it goes over its 12288x12288 pixels 101 times");
 }
 
+/// What is said of a damaged file: the format in plain words, and what is wrong, on one line.
+#[test]
+fn damage_is_told_in_plain_words() {
+    use ImageFormat::{Bmp, Farbfeld, Gif, Ico, Png, Pnm, Qoi, Tga, Tiff, WebP};
+    let image = DynamicImage::from(picture(23, 17));
+    let words =
+        ["cut off", "is damaged", "not supported", "no known image format", "pixels", "chunk", "flags", "header"];
+    let formats = [
+        (Bmp, "BMP"),
+        (Farbfeld, "farbfeld"),
+        (Gif, "GIF"),
+        (Ico, "ICO"),
+        (Png, "PNG"),
+        (Pnm, "PNM"),
+        (Qoi, "QOI"),
+        (Tga, "TGA"),
+        (Tiff, "TIFF"),
+        (WebP, "WebP"),
+    ];
+    for (format, name) in formats {
+        let mut bytes = Cursor::new(Vec::new());
+        let image = match format {
+            Farbfeld => DynamicImage::from(image.to_rgba16()),
+            Ico => DynamicImage::from(image.to_rgba8()),
+            _ => image.clone(),
+        };
+        image.write_to(&mut bytes, format).unwrap();
+        let bytes = bytes.into_inner();
+        let mut named = 0;
+        for place in (0..bytes.len().min(600)).chain(bytes.len() - 30..bytes.len()) {
+            let cut = bytes[..place].to_vec();
+            let changed = [0xff, 0x80, 0x01].map(|mask| {
+                let mut bytes = bytes.clone();
+                bytes[place] ^= mask;
+                bytes
+            });
+            for bytes in changed.into_iter().chain([cut]) {
+                let Err(problem) = read_as(&bytes, if format == Tga { "tga" } else { "" }) else { continue };
+                let plain = words.iter().any(|word| problem.contains(word)) || problem.starts_with("it is ");
+                assert!(plain || problem == "the file is empty", "{name}, byte {place}: {problem}");
+                assert!(
+                    !problem.contains('\n') && !problem.contains("Format error"),
+                    "{name}, byte {place}: {problem}"
+                );
+                named += usize::from(problem.contains(name));
+            }
+        }
+        assert!(named > 10, "{name}: {named} problems name it");
+    }
+}
+
 #[test]
 fn what_is_no_image_is_called_what_it_is() {
     for (bytes, what) in [
