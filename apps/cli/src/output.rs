@@ -3,24 +3,30 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
 
+use qare_data::printable;
 use qare_lab::{LabError, Result};
 
 /// The first error of writing to standard output, if there was one.
 static WRITE_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Writes a line to standard output.
+/// Returns a text whose characters that act on a terminal are escaped, other than line breaks: file names may have any.
+fn for_terminal(text: impl std::fmt::Display) -> String {
+    text.to_string().split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes a line to standard output. Characters that act on a terminal are escaped.
 ///
 /// An error does not stop the work; [`check_written`] returns it at the end.
 pub fn print_line(line: impl std::fmt::Display) {
     let mut out = io::stdout();
-    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+    if let Err(error) = writeln!(out, "{}", for_terminal(line)).and_then(|()| out.flush()) {
         record_write_error(error);
     }
 }
 
-/// Writes a line to standard error. Errors are ignored.
+/// Writes a line to standard error. Characters that act on a terminal are escaped, and errors are ignored.
 pub fn eprint_line(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", for_terminal(line));
 }
 
 /// Records an error of writing to standard output.

@@ -43,11 +43,12 @@ impl<'a> Source<'a> {
     /// # Errors
     /// Fails if they are missing or damaged.
     pub fn load(&self, on_progress: OnProgress) -> Result<Splits> {
-        if let Some(dir) = self.data_dir.filter(|dir| self.dataset.needs_files() && !dir.is_dir()) {
-            return Err(LabError::Usage(format!(
-                "{}: there is no such folder; --data-dir, or data_dir of the recipe, names the folder of the images",
-                dir.display()
-            )));
+        if let Some(dir) = self.data_dir.filter(|_| self.dataset.needs_files()) {
+            qare_data::expect_folder(dir).map_err(|error| {
+                LabError::Usage(format!(
+                    "{error}; --data-dir, or data_dir of the recipe, names the folder of the images"
+                ))
+            })?;
         }
         let decoded =
             |done: usize, total: usize| on_progress(Progress { work: Work::ReadingImages, done, total, figure: "" });

@@ -76,8 +76,8 @@ impl Options {
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
             return Err(LabError::Usage(format!("--seconds {}: must be a number above 0", self.seconds)));
         }
-        if let Some(dir) = self.data_dir.as_deref().filter(|dir| !dir.is_dir()) {
-            return Err(LabError::Usage(format!("--data-dir {}: there is no such folder", dir.display())));
+        if let Some(dir) = self.data_dir.as_deref() {
+            qare_data::expect_folder(dir).map_err(|error| LabError::Usage(format!("--data-dir {error}")))?;
         }
         Ok(self)
     }

@@ -87,9 +87,6 @@ impl Progress {
 /// # Errors
 /// If the folder does not exist, or a dataset in it has faults.
 pub fn check(args: CheckArgs) -> Result<()> {
-    if !args.dir.is_dir() {
-        return Err(LabError::Usage(format!("{}: there is no such folder", args.dir.display())));
-    }
     let progress = bar(1, "checking images [{bar:25}] {pos}/{len}");
     let show_progress = |done: usize, all: usize| {
         progress.set_length(all as u64);
@@ -102,9 +99,5 @@ pub fn check(args: CheckArgs) -> Result<()> {
     progress.finish_and_clear();
     let report = report?;
     print_line(report.to_string().trim_end());
-    if report.is_sound() {
-        Ok(())
-    } else {
-        Err(LabError::Failed(format!("{} has the faults above", args.dir.display())))
-    }
+    report.fault().map_or(Ok(()), |fault| Err(LabError::Failed(fault)))
 }

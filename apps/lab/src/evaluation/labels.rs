@@ -1,6 +1,6 @@
 //! Class names of labels, and matching of classes by name.
 
-use qare_data::ImageSet;
+use qare_data::{ImageSet, printable};
 
 use log::info;
 
@@ -69,7 +69,7 @@ pub fn difference(one: &str, first: &[String], other: &str, second: &[String]) -
 
 /// Lists the first names, and the number of further ones.
 pub fn listed(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("`{}`", printable(name))).collect();
     match names.len().saturating_sub(MAX_LISTED) {
         0 => quoted.join(", "),
         more => format!("{} and {more} more", quoted.join(", ")),
