@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::term::Term;
-use crate::{ObjectiveError, PairwiseTerm, Views};
+use crate::{ObjectiveError, PairwiseTerm, Qare, Views};
 
 /// There are none.
 pub(crate) enum UnitRows {}
@@ -17,14 +17,14 @@ impl UnitRows {
         match *self {}
     }
 
-    pub fn set_term(&self, _views: Views, _gradient: bool) -> Result<Term, ObjectiveError> {
+    pub fn set_term(&self, _qare: &Qare, _views: Views, _gradient: bool) -> Result<Term, ObjectiveError> {
         match *self {}
     }
 
     pub fn both_terms(
         &self,
         _pairwise: &PairwiseTerm,
-        _with_set_term: bool,
+        _qare: Option<&Qare>,
         _views: Views,
         _gradient: bool,
     ) -> Result<(Term, Option<Term>), ObjectiveError> {

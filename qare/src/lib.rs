@@ -5,6 +5,7 @@
 //! | NT-Xent | [`NtXent`] | SimCLR, Chen et al. 2020 |
 //! | SparseCLR | [`SparseClr`] | Moskalev et al., ECCV 2022, on SparseMAP (Niculae et al. 2018) |
 //! | QARe | [`Qare`] | Moskalev et al., ECCV 2022, on the bound of Finke, Burkard and Rendl (1987) |
+//! | QARe by norms | [`Qare`] with a [`SetTerm`] | the norms that bound its spectra |
 //! | α·pairwise + β·QARe | [`ContrastiveObjective`] | Moskalev et al., ECCV 2022 |
 //!
 //! All of them take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
@@ -39,7 +40,6 @@
 mod contrast;
 mod error;
 mod gradient;
-mod gram;
 #[cfg(feature = "host")]
 mod host;
 #[cfg(not(feature = "host"))]
@@ -55,6 +55,7 @@ mod objective;
 mod qare;
 mod range;
 mod rounding;
+mod set_term;
 mod similarity;
 mod sparse_clr;
 mod sparsemax;
@@ -67,6 +68,7 @@ pub use error::ObjectiveError;
 pub use nt_xent::{NtXent, NtXentConfig, NtXentReduction};
 pub use objective::{ContrastiveObjective, ContrastiveObjectiveConfig, ObjectiveOutput, PairwiseConfig, PairwiseTerm};
 pub use qare::{Qare, QareConfig, SimilarityFloor};
+pub use set_term::SetTerm;
 pub use similarity::{NORM_FLOOR, SIMILARITY_FLOOR, Similarity};
 pub use sparse_clr::{SparseClr, SparseClrConfig};
 pub use sparsemax::{sparsemax, sparsemax_support};

@@ -186,13 +186,9 @@ impl ContrastiveObjective {
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        if let Some(qare) = self.qare.as_ref().filter(|qare| qare.is_floorless()) {
-            let qare = qare.forward(embeddings.clone(), views)?;
-            return self.output(self.pairwise.forward(embeddings, views)?, Some(qare));
-        }
         let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
         let differentiate = B::ad_enabled(&embeddings.device());
-        let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.is_some(), views, differentiate)?;
+        let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.as_ref(), views, differentiate)?;
         let device = embeddings.device();
         let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));
         let total = match qare {

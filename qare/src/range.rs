@@ -26,6 +26,29 @@ pub(crate) const fn power_of_two(exponent: i64) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
+/// The powers of two that bring numbers of a size to where squares are in range.
+pub(crate) struct Scale<B: Backend> {
+    /// By which to multiply, of the shape of the sizes.
+    pub scale: Tensor<B, 3>,
+    /// scale^−½.
+    pub root_unit: Tensor<B, 3>,
+}
+
+impl<B: Backend> Scale<B> {
+    /// For numbers as large as `largest`, in magnitude, each.
+    pub fn of(largest: Tensor<B, 3>, dtype: DType) -> Self {
+        let powers = if dtype == DType::F64 { DOUBLE } else { SINGLE };
+        let (mut scale, mut root_unit) = (Tensor::ones_like(&largest), Tensor::ones_like(&largest));
+        let beyond = powers.large.map(|(limit, power)| (largest.clone().greater_elem(limit), power));
+        let within = powers.small.map(|(limit, power)| (largest.clone().lower_equal_elem(limit), power));
+        for (mask, power) in beyond.into_iter().chain(within) {
+            scale = scale.mask_fill(mask.clone(), power);
+            root_unit = root_unit.mask_fill(mask, 1.0 / power.sqrt());
+        }
+        Self { scale, root_unit }
+    }
+}
+
 /// The lengths of rows, each in a unit of its own, off the graph: ‖z‖ = norms / scale.
 pub(crate) struct RowScale<B: Backend> {
     /// The power of two that a row is to be multiplied by `[S, N, 1]`.
@@ -40,15 +63,7 @@ impl<B: Backend> RowScale<B> {
     /// Of rows `[S, N, D]`.
     pub fn of(rows: &Tensor<B, 3>) -> Self {
         let rows = rows.clone().detach();
-        let largest = rows.clone().abs().max_dim(2);
-        let powers = if rows.dtype() == DType::F64 { DOUBLE } else { SINGLE };
-        let (mut scale, mut root_unit) = (Tensor::ones_like(&largest), Tensor::ones_like(&largest));
-        let beyond = powers.large.map(|(limit, power)| (largest.clone().greater_elem(limit), power));
-        let within = powers.small.map(|(limit, power)| (largest.clone().lower_equal_elem(limit), power));
-        for (mask, power) in beyond.into_iter().chain(within) {
-            scale = scale.mask_fill(mask.clone(), power);
-            root_unit = root_unit.mask_fill(mask, 1.0 / power.sqrt());
-        }
+        let Scale { scale, root_unit } = Scale::of(rows.clone().abs().max_dim(2), rows.dtype());
         let scaled = rows * scale.clone();
         let norms = (scaled.clone() * scaled).sum_dim(2).sqrt();
         Self { scale, root_unit, norms }

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 
 use burn::tensor::{DType, Tensor, backend::Backend};
+use qare_host::computes_on_host;
 
 use crate::inspection::numbers;
 use crate::rounding::at_least_f32;
@@ -23,7 +24,7 @@ pub(crate) struct Projection<B: Backend> {
     pub probabilities: Tensor<B, 2>,
     /// τ `[N, 1]`.
     pub threshold: Tensor<B, 2>,
-    /// Whether there was neither NaN nor +∞ nor a row of −∞ alone.
+    /// Whether there was neither NaN nor +∞ nor a row of −∞ alone. On a GPU nothing asks, and this is true.
     pub is_number: bool,
 }
 
@@ -62,9 +63,19 @@ pub fn sparsemax<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
 }
 
 /// Sparsemax of each row.
+///
+/// Where tensors are in the host's memory, the rounds end when every support stands still. On a GPU that question would make each round
+/// wait for an answer, so there are as many rounds as rows of M entries can need; see [`sufficient_rounds`].
 pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
+    let asks = computes_on_host::<B>(&z.device());
+    project_asking(z, asks)
+}
+
+/// [`project`], with or without the question whether the supports stand still.
+pub(crate) fn project_asking<B: Backend>(z: Tensor<B, 2>, asks: bool) -> Projection<B> {
     let z = z.detach();
     let slack = if z.dtype() == DType::F64 { SLACK * 1e-6 } else { SLACK };
+    let rounds = if asks { MOST_ROUNDS } else { sufficient_rounds(z.dims()[1], slack) };
     let largest = z.clone().max_dim(1);
     let level = largest.clone().mask_fill(largest.clone().abs().lower_equal_elem(NEAR), 0.0);
     let (z, largest) = (z - level.clone(), largest - level.clone());
@@ -75,7 +86,7 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
     let mut count = sum_rows(outside.bool_not().float().cast(above.dtype()));
     let mut probabilities = above.clone();
     let mut is_number = true;
-    for round in 0..MOST_ROUNDS {
+    for round in 0..rounds {
         let step = (sum - 1.0) / count.clone();
         threshold = threshold + step.clone();
         // Once from z itself: far from the largest entry, what is left of z − max z has lost digits.
@@ -83,10 +94,13 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
         probabilities = above.clone().clamp_min(0.0);
         sum = sum_rows(probabilities.clone());
         let inside = sum_rows(indicator(above.clone()));
+        let before = std::mem::replace(&mut count, inside);
+        if !asks {
+            continue;
+        }
         let missing = (sum.clone() - 1.0).abs().sub_scalar(slack).clamp_min(0.0);
         // NaN in any row makes this NaN.
-        let change = (count - inside.clone()).abs() + missing + step * 0.0;
-        count = inside;
+        let change = (before - count.clone()).abs() + missing + step * 0.0;
         match numbers(change.sum())[0].partial_cmp(&0.0) {
             Some(Ordering::Greater) => (),
             Some(_) => break,
@@ -99,8 +113,84 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
     Projection { probabilities, threshold: threshold + level, is_number }
 }
 
+/// Rounds after which the probabilities of any row of `entries` miss 1 by at most `slack`.
+///
+/// With f = Σ_S (z − τ) − 1 and n = |S|, a round is a step of Newton's method on f, which is convex in τ: f' ≤ f·(1 − n'/n), so
+/// f'/f + n'/n ≤ 1, and the product f·n falls to a quarter at most. It starts at M² at most and n ≥ 1, so f ≤ M²/4^R after R rounds.
+/// One more round serves those rows whose support changes in the last one.
+fn sufficient_rounds(entries: usize, slack: f64) -> usize {
+    let start = (entries.max(1) as f64).powi(2);
+    ((start / slack).log2() / 2.0).ceil() as usize + 1
+}
+
 /// 1 where x > 0, else 0.
 fn indicator<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let dtype = x.dtype();
     x.greater_elem(0.0).float().cast(dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+    use burn_flex::Flex;
+
+    use super::*;
+
+    /// Rows of every kind, with all entries alike, one far above the others, or geometric gaps, which take Michelot's method longest.
+    fn rows(entries: usize) -> Vec<Vec<f64>> {
+        let mut state = 7u64;
+        let mut uniform = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        let mut rows = vec![vec![0.25; entries]];
+        for spread in [1e-6, 1e-3, 0.1, 1.0, 30.0] {
+            rows.push((0..entries).map(|_| spread * uniform()).collect());
+        }
+        for ratio in [0.5f64, 0.9, 0.99] {
+            rows.push((0..entries).map(|at| ratio.powi(at as i32)).collect());
+            rows.push((0..entries).map(|at| -ratio.powi(at as i32)).collect());
+        }
+        rows.push((0..entries).map(|at| if at == 0 { 5.0 } else { -1.0 }).collect());
+        rows
+    }
+
+    /// The threshold by sorting, as Martins and Astudillo define it.
+    fn sorted_threshold(row: &[f64]) -> f64 {
+        let mut sorted = row.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let (mut sum, mut threshold) = (0.0, f64::NEG_INFINITY);
+        for (at, value) in sorted.iter().enumerate() {
+            sum += value;
+            let candidate = (sum - 1.0) / (at + 1) as f64;
+            if *value > candidate {
+                threshold = candidate;
+            }
+        }
+        threshold
+    }
+
+    #[test]
+    fn the_rounds_of_a_gpu_suffice_without_asking() {
+        for entries in [1, 2, 3, 17, 127, 511, 4000] {
+            let rows = rows(entries);
+            let data = TensorData::new(rows.concat(), [rows.len(), entries]);
+            let z = Tensor::<Flex, 2>::from_data(data, (&Default::default(), DType::F64));
+            let Projection { probabilities, threshold, .. } = project_asking(z.clone(), false);
+            let sums = numbers(probabilities.sum_dim(1));
+            for ((row, found), sum) in rows.iter().zip(numbers(threshold)).zip(sums) {
+                let expected = sorted_threshold(row);
+                assert!(
+                    (found - expected).abs() <= 1e-10 && (sum - 1.0).abs() <= 1e-10,
+                    "{entries}: {found}, {expected}"
+                );
+            }
+            // In f32 the probabilities are those that the question leads to, up to rounding.
+            let single = z.cast(DType::F32);
+            let [with, without] = [true, false].map(|asks| numbers(project_asking(single.clone(), asks).probabilities));
+            for (with, without) in with.iter().zip(without) {
+                assert!((with - without).abs() <= 1e-6, "{entries}: {with}, {without}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
 
 use crate::ObjectiveError;
-use crate::inspection::overflow;
+use crate::inspection::{numbers, overflow};
 use crate::range::power_of_two;
 
 /// Eigenvalues and eigenvectors of a stack of symmetric matrices, S_k = V_kᵀ diag(λ_k) V_k.
@@ -47,10 +47,7 @@ pub(crate) fn eigen_of<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     let entries = data.as_slice::<f64>().expect("the data has just been converted");
     let label = |k: usize| format!("{name} {} of {count}", k + 1);
     let decompose = |(k, matrix): (usize, &[f64])| {
-        if let Some(at) = matrix.iter().position(|x| !x.is_finite()) {
-            let quantity = format!("{} (row {}, column {}, counted from 0)", label(k), at / size, at % size);
-            return Err(ObjectiveError::NonFinite { quantity });
-        }
+        finite_matrix(matrix, size, || label(k))?;
         let [a, b] = scale(matrix, size).unwrap_or([1.0; 2]);
         let scaled: Vec<f64>;
         let matrix = if [a, b] == [1.0; 2] {
@@ -81,6 +78,27 @@ pub(crate) fn eigen_of<B: Backend>(matrices: Tensor<B, 3>, name: &str) -> Result
     }
     let vectors = TensorData::new(vectors, [count, size, size]);
     Ok(SymmetricEigen { values, vectors: Tensor::from_data(vectors, (&device, dtype)) })
+}
+
+/// # Errors
+/// When an entry of a matrix, row by row, is NaN or infinite.
+fn finite_matrix(matrix: &[f64], size: usize, label: impl Fn() -> String) -> Result<(), ObjectiveError> {
+    match matrix.iter().position(|x| !x.is_finite()) {
+        Some(at) => {
+            let quantity = format!("{} (row {}, column {}, counted from 0)", label(), at / size, at % size);
+            Err(ObjectiveError::NonFinite { quantity })
+        }
+        None => Ok(()),
+    }
+}
+
+/// # Errors
+/// When an entry of the `matrices` `[K, N, N]` that messages call `name` is NaN or infinite. They are read back.
+pub(crate) fn finite_matrices<B: Backend>(matrices: &Tensor<B, 3>, name: &str) -> Result<(), ObjectiveError> {
+    let [count, size, _] = matrices.dims();
+    let entries = numbers(matrices.clone());
+    let mut matrices = entries.chunks_exact((size * size).max(1)).enumerate();
+    matrices.try_for_each(|(k, matrix)| finite_matrix(matrix, size, || format!("{name} {} of {count}", k + 1)))
 }
 
 /// Eigenvalues in ascending order, and their unit eigenvectors one after the other; none if the solver does not converge.

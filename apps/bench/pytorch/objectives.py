@@ -64,6 +64,25 @@ def set_term_without_floor(z, views):
     return set_term(z, views, lambda sets: (unit := F.normalize(sets, dim=-1, eps=1e-12)) @ unit.mT)
 
 
+def frobenius_term(z, views, similarity=floored_cosine):
+    """The mean over pairs of view sets of ‖S_k‖_F ‖S_l‖_F / (B(B−1))."""
+    images = len(z) // views
+    sets = z.view(images, views, -1).transpose(0, 1)
+    norms = (1 + similarity(sets)).flatten(1).norm(dim=1)  # [K]
+    pairs = (norms.sum() ** 2 - (norms**2).sum()) / 2
+    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+
+
+def frobenius_term_without_floor(z, views):
+    """The same without a floor: S = F Fᵀ with F = [1, Ẑ], so ‖S‖_F = ‖FᵀF‖_F, whose cost is linear in B."""
+    images = len(z) // views
+    unit = F.normalize(z.view(images, views, -1).transpose(0, 1), dim=-1, eps=1e-12)  # [K, B, D]
+    factors = torch.cat([torch.ones_like(unit[..., :1]), unit], dim=-1)
+    norms = (factors.mT @ factors).flatten(1).norm(dim=1)  # [K]
+    pairs = (norms.sum() ** 2 - (norms**2).sum()) / 2
+    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+
+
 def objective(method):
     """Returns the loss of a method as a function of embeddings and number of views, with α = β = 1."""
     pairwise = nt_xent if method.startswith("simclr") else sparse_clr

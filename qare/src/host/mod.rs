@@ -23,7 +23,7 @@ use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};
 use crate::range::power_of_two;
 use crate::term::{Term, scalar};
-use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
+use crate::{ObjectiveError, PairwiseTerm, Qare, Similarity, SimilarityFloor, Views};
 
 /// Embeddings scaled to length 1, with the lengths they had.
 pub(crate) struct UnitRows {
@@ -119,9 +119,9 @@ impl UnitRows {
     ///
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or an eigendecomposition does not converge.
-    pub fn set_term(&self, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
+    pub fn set_term(&self, qare: &Qare, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
         // On a thread of the pool all the while: going in and out of it takes time.
-        rayon::scope(|_| set_term::term(self, views, differentiate))
+        rayon::scope(|_| set_term::term(self, qare, views, differentiate))
     }
 
     /// The pairwise term and, if wanted, the set term, at the same time where threads are left.
@@ -131,11 +131,11 @@ impl UnitRows {
     pub fn both_terms(
         &self,
         pairwise: &PairwiseTerm,
-        with_set_term: bool,
+        qare: Option<&Qare>,
         views: Views,
         differentiate: bool,
     ) -> Result<(Term, Option<Term>), ObjectiveError> {
-        let set_term = || with_set_term.then(|| set_term::term(self, views, differentiate)).transpose();
+        let set_term = || qare.map(|qare| set_term::term(self, qare, views, differentiate)).transpose();
         let pairwise = || self.pairwise(pairwise, views, differentiate);
         // A decomposition keeps one thread busy. The pairwise term takes threads that are left; with none left it fills the
         // gaps where one decomposition waits for another, but for large ones it would hold one up for longer than that.
@@ -199,6 +199,16 @@ impl Similarity {
         match self {
             Similarity::Cosine => f32::NEG_INFINITY,
             Similarity::FlooredCosine => crate::SIMILARITY_FLOOR as f32,
+        }
+    }
+}
+
+impl SimilarityFloor {
+    /// Least similarity, if there is one.
+    fn least(self) -> f32 {
+        match self {
+            SimilarityFloor::Epsilon => crate::SIMILARITY_FLOOR as f32,
+            SimilarityFloor::None => f32::NEG_INFINITY,
         }
     }
 }

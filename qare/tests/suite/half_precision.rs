@@ -14,7 +14,7 @@ type B = Autodiff<Flex>;
 const SCALE: f64 = 1024.0;
 
 /// Value and gradient of an objective, and whether their types are f32 and the embeddings'.
-fn of(
+pub fn of(
     objective: &ContrastiveObjective,
     generic: bool,
     embeddings: &Tensor<B, 2>,

@@ -114,6 +114,44 @@ pub fn qare_of(z: &Rows, k: usize, similarities: impl Fn(&Rows) -> Rows) -> f64 
     sum / pairs
 }
 
+/// S of each view set: 1 + s, or J s J.
+pub fn set_matrices(z: &Rows, k: usize, similarities: impl Fn(&Rows) -> Rows, centred: bool) -> Vec<Rows> {
+    let set = |view: usize| -> Rows { z.iter().skip(view).step_by(k).cloned().collect() };
+    let of = |s: Rows| -> Rows {
+        match centred {
+            true => double_centred(&s),
+            false => s.into_iter().map(|row| row.into_iter().map(|x| 1.0 + x).collect()).collect(),
+        }
+    };
+    (0..k).map(|view| of(similarities(&set(view)))).collect()
+}
+
+/// J s J, with J = I − 11ᵀ/B written down.
+pub fn double_centred(s: &Rows) -> Rows {
+    let count = s.len();
+    let j = |a: usize, b: usize| if a == b { 1.0 } else { 0.0 } - 1.0 / count as f64;
+    let times = |left: &dyn Fn(usize, usize) -> f64, right: &dyn Fn(usize, usize) -> f64| -> Rows {
+        let entry = |a: usize, b: usize| (0..count).map(|c| left(a, c) * right(c, b)).sum();
+        (0..count).map(|a| (0..count).map(|b| entry(a, b)).collect()).collect()
+    };
+    let half = times(&j, &|a, b| s[a][b]);
+    times(&|a, b| half[a][b], &j)
+}
+
+/// The mean of ‖A_k‖ ‖A_l‖ / (B(B−1)) over all pairs of matrices.
+pub fn product_of_norms(matrices: &[Rows]) -> f64 {
+    let images = matrices[0].len();
+    let norms: Vec<f64> = matrices.iter().map(|matrix| norm(&matrix.concat())).collect();
+    let (mut sum, mut pairs) = (0.0, 0.0);
+    for a in 0..norms.len() {
+        for b in a + 1..norms.len() {
+            sum += norms[a] * norms[b] / (images * (images - 1)) as f64;
+            pairs += 1.0;
+        }
+    }
+    sum / pairs
+}
+
 /// Ascending eigenvalues by cyclic Jacobi rotations.
 pub fn eigenvalues(mut a: Rows) -> Vec<f64> {
     let n = a.len();

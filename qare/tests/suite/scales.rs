@@ -35,7 +35,25 @@ fn cases() -> Vec<Case> {
                 .with_qare(Some(QareConfig::new().with_similarity_floor(SimilarityFloor::None))),
             |z, k| oracle::qare_of(z, k, oracle::unfloored),
         ),
+        of("norms", of_norms(SetTerm::Frobenius, SimilarityFloor::Epsilon), |z, k| {
+            oracle::product_of_norms(&oracle::set_matrices(z, k, oracle::floored, false))
+        }),
+        of("norms without a floor", of_norms(SetTerm::Frobenius, SimilarityFloor::None), |z, k| {
+            oracle::product_of_norms(&oracle::set_matrices(z, k, oracle::unfloored, false))
+        }),
+        of("centred norms", of_norms(SetTerm::Centred, SimilarityFloor::Epsilon), |z, k| {
+            oracle::product_of_norms(&oracle::set_matrices(z, k, oracle::floored, true))
+        }),
+        of("centred norms without a floor", of_norms(SetTerm::Centred, SimilarityFloor::None), |z, k| {
+            oracle::product_of_norms(&oracle::set_matrices(z, k, oracle::unfloored, true))
+        }),
     ]
+}
+
+/// The set term alone.
+fn of_norms(set_term: SetTerm, floor: SimilarityFloor) -> ContrastiveObjectiveConfig {
+    let qare = QareConfig::new().with_set_term(set_term).with_similarity_floor(floor);
+    ContrastiveObjectiveConfig::sparseclr_qare(0.0, 1.0).with_qare(Some(qare))
 }
 
 /// What the formula's differences are, at steps in proportion to each row's length.

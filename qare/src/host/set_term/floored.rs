@@ -1,0 +1,128 @@
+//! With a floor: the matrix of a view set a block of rows at a time, never held whole.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::super::pairwise::{sum, unless_floored};
+use super::super::vectorized::vectorized;
+use super::Sets;
+use super::norms::Set;
+use crate::SIMILARITY_FLOOR;
+
+/// Rows of a block of B columns. Its product with Ẑ prepares all of Ẑ anew, which the more rows are worth the fewer columns there are; a
+/// block of 8,192 columns takes 1 MiB.
+fn block_rows(images: usize) -> usize {
+    ((1 << 15) / images).clamp(32, 128)
+}
+
+const FLOOR: f32 = SIMILARITY_FLOOR as f32;
+
+/// S = 1 + max(s, floor).
+pub(super) fn frobenius(sets: &Sets, set: usize, differentiate: bool) -> Set {
+    let blocks = map_blocks(sets, set, |first, block| {
+        let square = vectorized(
+            #[inline(always)]
+            || {
+                let mut square = 0.0;
+                for (i, row) in block.chunks_exact_mut(sets.images).enumerate() {
+                    square += sum(row, |s| (1.0 + raised(s)) * (1.0 + raised(s)));
+                    row.iter_mut().for_each(|s| *s = unless_floored(1.0 + *s, *s, FLOOR));
+                    row[first + i] = 0.0;
+                }
+                square
+            },
+        );
+        Set { square, product: product(sets, set, block, differentiate) }
+    });
+    joined(blocks)
+}
+
+/// J S J = J max(s, floor) J.
+pub(super) fn centred(sets: &Sets, set: usize, differentiate: bool) -> Set {
+    // Means are of similarities less one of them: where all are nearly alike, they would be off by as much as those differ.
+    let two = sets.matrix(set).subrows(0, 2);
+    let mut origin = [0.0];
+    let target = MatMut::from_row_major_slice_mut(&mut origin, 1, 1);
+    matmul(target, Accum::Replace, two.subrows(0, 1), two.subrows(1, 1).transpose(), 1.0, Par::Seq);
+    let origin = raised(origin[0]);
+    let means = map_blocks(sets, set, |_, block| {
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut means = Vec::new();
+                for row in block.chunks_exact(sets.images) {
+                    means.push(sum(row, |s| raised(s) - origin) / sets.images as f64);
+                }
+                means
+            },
+        )
+    });
+    let means: Vec<f64> = means.into_iter().flatten().collect();
+    let mean = means.iter().sum::<f64>() / sets.images as f64;
+    let of_columns: Vec<f32> = means.iter().map(|own| (own - mean) as f32).collect();
+    let blocks = map_blocks(sets, set, |first, block| {
+        let square = vectorized(
+            #[inline(always)]
+            || {
+                let mut square = 0.0;
+                let mut centred = vec![0.0; sets.images];
+                for (i, row) in block.chunks_exact_mut(sets.images).enumerate() {
+                    let of_row = means[first + i] as f32;
+                    for ((c, s), of_column) in centred.iter_mut().zip(row.iter()).zip(&of_columns) {
+                        *c = ((raised(*s) - origin) - of_row) - of_column;
+                    }
+                    square += sum(&centred, |c| c * c);
+                    for (s, c) in row.iter_mut().zip(&centred) {
+                        *s = unless_floored(*c, *s, FLOOR);
+                    }
+                    row[first + i] = 0.0;
+                }
+                square
+            },
+        );
+        Set { square, product: product(sets, set, block, differentiate) }
+    });
+    joined(blocks)
+}
+
+/// max(s, floor).
+#[inline(always)]
+fn raised(s: f32) -> f32 {
+    if s < FLOOR { FLOOR } else { s }
+}
+
+/// Calls `of(i, s)` for each block of rows of the similarities s of a view set, from row i on, and gathers what it returns.
+fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
+    let unit = sets.matrix(set);
+    let rows = block_rows(sets.images);
+    let block = |scratch: &mut Vec<f32>, block: usize| {
+        let first = block * rows;
+        let height = rows.min(sets.images - first);
+        let similarities = &mut scratch[..height * sets.images];
+        let target = MatMut::from_row_major_slice_mut(similarities, height, sets.images);
+        matmul(target, Accum::Replace, unit.subrows(first, height), unit.transpose(), 1.0, Par::Seq);
+        of(first, similarities)
+    };
+    let blocks = (0..sets.images.div_ceil(rows)).into_par_iter();
+    blocks.map_init(|| vec![0.0; rows * sets.images], block).collect()
+}
+
+/// Rows of a matrix `[…, B]` times Ẑ, if a gradient is wanted.
+fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: bool) -> Vec<f32> {
+    if !differentiate {
+        return Vec::new();
+    }
+    let (height, dim) = (weights.len() / sets.images, sets.rows.dim);
+    let mut product = vec![0.0; height * dim];
+    let target = MatMut::from_row_major_slice_mut(&mut product, height, dim);
+    let weights = MatRef::from_row_major_slice(weights, height, sets.images);
+    matmul(target, Accum::Replace, weights, sets.matrix(set), 1.0, Par::Seq);
+    product
+}
+
+/// The blocks of a set as one.
+fn joined(blocks: Vec<Set>) -> Set {
+    let square = blocks.iter().map(|block| block.square).sum();
+    Set { square, product: blocks.into_iter().flat_map(|block| block.product).collect() }
+}
