@@ -1,5 +1,6 @@
 //! What can go wrong, told apart by whose turn it is.
 
+use crate::printable_path::PrintablePath;
 use std::fmt;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ impl LabError {
 
     /// A file or folder that the system would not read or write.
     pub fn io(action: &str, path: &Path, error: std::io::Error) -> Self {
-        LabError::Failed(format!("cannot {action} {}: {error}", path.display()))
+        LabError::Failed(format!("cannot {action} {}: {error}", path.printable()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::{DatasetName, ImageSet, LoadOptions, Splits};
+use qare_data::{DataError, DatasetName, ImageSet, LoadOptions, Splits};
 
 use log::info;
 
@@ -44,10 +44,11 @@ impl<'a> Source<'a> {
     /// Fails if they are missing or damaged.
     pub fn load(&self, on_progress: OnProgress) -> Result<Splits> {
         if let Some(dir) = self.data_dir.filter(|_| self.dataset.needs_files()) {
-            qare_data::expect_folder(dir).map_err(|error| {
-                LabError::Usage(format!(
+            qare_data::expect_folder(dir).map_err(|error| match error {
+                DataError::NoSuchFolder { .. } => LabError::Usage(format!(
                     "{error}; --data-dir, or data_dir of the recipe, names the folder of the images"
-                ))
+                )),
+                error => error.into(),
             })?;
         }
         let decoded =

@@ -20,7 +20,9 @@ pub mod evaluation;
 pub mod export;
 pub mod images;
 pub mod methods;
+mod nearest_name;
 pub mod precision;
+mod printable_path;
 pub mod progress;
 pub mod recipe;
 pub mod runs;
@@ -31,6 +33,7 @@ pub mod training;
 mod version;
 
 pub use error::{LabError, Result};
+pub use printable_path::PrintablePath;
 pub use version::{COMMIT, VERSION};
 
 /// Compiles the example in the README.

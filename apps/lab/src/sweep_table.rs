@@ -6,6 +6,7 @@ use qare_data::DatasetName;
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::run_folder::RunFolder;
 
@@ -60,7 +61,7 @@ impl Run {
         if let Some((figure, _)) = FIGURES.iter().zip(figures).find(|(figure, value)| figure.always && value.is_none())
         {
             let folder = RunFolder::of(recipe);
-            return Err(LabError::Failed(format!("{} has no {}", folder.path().display(), figure.name)));
+            return Err(LabError::Failed(format!("{} has no {}", folder.path().printable(), figure.name)));
         }
         let named = |dataset: DatasetName| match recipe.data_dir.as_deref().and_then(Path::file_name) {
             // These characters would start another column in CSV or Markdown.

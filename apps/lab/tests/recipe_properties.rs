@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
-use qare::SimilarityFloor;
+use qare::{SetTerm, SimilarityFloor};
 use qare_data::DatasetName;
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
@@ -59,7 +59,7 @@ fn floor() -> impl Strategy<Value = Floor> {
 
 fn recipe() -> impl Strategy<Value = Recipe> {
     let names = (select(DatasetName::ALL), method(), select(&BackboneName::ALL[..]), floor());
-    let choices = (select(&Aggregation::ALL[..]), select(&Precision::ALL[..]));
+    let choices = (select(&Aggregation::ALL[..]), select(&Precision::ALL[..]), select(&SetTerm::ALL[..]));
     let counts =
         (count(), count(), count(), count(), count(), count(), of(count()), of(count()), of(count()), of(count()));
     let numbers = (number(), number(), number(), number(), number(), number());
@@ -92,6 +92,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             similarity_floor: names.3,
             aggregation: choices.0,
             precision: choices.1,
+            set_term: choices.2,
             seed: counts.0 as u64,
             batch_size: counts.1,
             views: counts.2,
@@ -149,6 +150,7 @@ fn pieces() -> impl Strategy<Value = String> {
             "gpus = ",
             "gpu = ",
             "similarity_floor = ",
+            "set_term = ",
             "base = ",
             "out = ",
             "id = ",
@@ -278,7 +280,7 @@ proptest! {
         let into = if table.is_empty() { &mut all } else { all[table].as_table_mut().unwrap() };
         into.insert(name.clone(), 1.into());
         let told = Recipe::parse(&toml::to_string(&all).unwrap()).unwrap_err();
-        prop_assert!(told.contains(&format!("unknown field `{name}`")), "{}", told);
+        prop_assert!(told.contains(&format!("unknown setting `{name}`")), "{}", told);
         // The method is looked at first.
         if matches!(recipe.method, MethodName::BuiltIn(_)) {
             let told = Recipe::of_layers([all]).unwrap_err();

@@ -9,6 +9,7 @@ use cudarc::{driver, nvrtc};
 
 use super::panics::catch_panic;
 use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory};
+use qare_lab::PrintablePath;
 use qare_lab::{LabError, Result};
 
 pub type Plain = burn_cuda::Cuda;
@@ -68,7 +69,7 @@ fn check_compiler() -> Result<()> {
         Some(headers) => Err(LabError::Failed(format!(
             "the cuda backend needs CUDA's headers, and {} has no cuda_runtime.h: set CUDA_PATH to the CUDA toolkit's \
              folder, which holds include/cuda_runtime.h",
-            headers.display()
+            headers.printable()
         ))),
         None => Err(LabError::Failed(
             "the cuda backend needs CUDA's headers and found no CUDA toolkit in /usr/local/cuda, /opt/cuda or /usr: \

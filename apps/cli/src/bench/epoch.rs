@@ -11,6 +11,7 @@ use super::figure::Unit;
 use super::memory::peak_of;
 use super::probe::cifar10;
 use crate::output::print_line;
+use qare_lab::PrintablePath;
 use qare_lab::runs::files::read_text;
 use qare_lab::{LabError, Result};
 
@@ -122,7 +123,7 @@ fn parse_times(path: &Path, log: &str, count: usize) -> Result<EpochTimes> {
         (Some(rate), Some(whole)) if rate > 0.0 => Ok(EpochTimes { training: 2.0 * count as f64 / rate, whole }),
         _ => Err(LabError::Failed(format!(
             "{}: expected an epoch with the columns views_per_second and seconds",
-            path.display()
+            path.printable()
         ))),
     }
 }

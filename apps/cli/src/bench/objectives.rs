@@ -1,7 +1,7 @@
 //! Loss and gradient of the objectives on random embeddings, over B and over K, and how their cost grows.
 
 use burn::tensor::{Distribution, Tensor};
-use qare::{ContrastiveObjectiveConfig, ObjectiveError, QareConfig, SimilarityFloor, Views};
+use qare::{ContrastiveObjectiveConfig, ObjectiveError, QareConfig, SetTerm, SimilarityFloor, Views};
 
 use super::Bench;
 use super::figure::Unit;
@@ -42,6 +42,12 @@ fn terms() -> Vec<Term> {
         objective("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
         set_term("qare", None, QareConfig::new()),
         set_term("qare_no_floor", Some(1 << 16), QareConfig::new().with_similarity_floor(SimilarityFloor::None)),
+        set_term("qare_frobenius", None, QareConfig::new().with_set_term(SetTerm::Frobenius)),
+        set_term(
+            "qare_frobenius_no_floor",
+            Some(1 << 16),
+            QareConfig::new().with_set_term(SetTerm::Frobenius).with_similarity_floor(SimilarityFloor::None),
+        ),
     ]
 }
 

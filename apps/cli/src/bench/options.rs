@@ -77,7 +77,8 @@ impl Options {
             return Err(LabError::Usage(format!("--seconds {}: must be a number above 0", self.seconds)));
         }
         if let Some(dir) = self.data_dir.as_deref() {
-            qare_data::expect_folder(dir).map_err(|error| LabError::Usage(format!("--data-dir {error}")))?;
+            qare_data::expect_folder(dir)
+                .map_err(|error| LabError::Usage(format!("--data-dir {}", LabError::from(error))))?;
         }
         Ok(self)
     }

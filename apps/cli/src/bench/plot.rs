@@ -8,6 +8,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::report::{Report, writable};
+use qare_lab::PrintablePath;
 use qare_lab::runs::files::write_whole;
 use qare_lab::{LabError, Result};
 
@@ -18,13 +19,15 @@ const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// The plotted terms and their colours.
-const TERMS: [(&str, RGBColor); 6] = [
+const TERMS: [(&str, RGBColor); 8] = [
     ("simclr", RGBColor(0, 114, 178)),
     ("simclr_qare", RGBColor(86, 180, 233)),
     ("sparseclr", RGBColor(213, 94, 0)),
     ("sparseclr_qare", RGBColor(230, 159, 0)),
     ("qare", RGBColor(0, 158, 115)),
     ("qare_no_floor", RGBColor(204, 121, 167)),
+    ("qare_frobenius", RGBColor(90, 90, 90)),
+    ("qare_frobenius_no_floor", RGBColor(170, 170, 170)),
 ];
 
 /// The name of a term in the legend.
@@ -32,6 +35,8 @@ fn legend(term: &str) -> &str {
     match term {
         "qare" => "set term alone",
         "qare_no_floor" => "set term, no floor",
+        "qare_frobenius" => "Frobenius",
+        "qare_frobenius_no_floor" => "Frobenius, no floor",
         term => term,
     }
 }
@@ -45,7 +50,7 @@ impl PlotFile {
     /// If the name does not end in `.svg`, or the file cannot be written.
     pub fn new(path: &Path) -> Result<Self> {
         if path.extension().is_none_or(|extension| extension != "svg") {
-            return Err(LabError::Usage(format!("--plot {}: expected a name that ends in .svg", path.display())));
+            return Err(LabError::Usage(format!("--plot {}: expected a name that ends in .svg", path.printable())));
         }
         writable(path)?;
         Ok(Self(path.to_path_buf()))
@@ -61,7 +66,7 @@ impl PlotFile {
         if over_images.is_empty() {
             return Err(LabError::Usage(format!(
                 "--plot {}: no times of objectives to plot; measure the part `objectives`",
-                self.0.display()
+                self.0.printable()
             )));
         }
         let mut svg = String::new();

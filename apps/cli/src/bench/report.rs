@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figure::Figure;
 use super::machine::{Machine, today};
+use qare_lab::PrintablePath;
 use qare_lab::runs::files::write_whole;
 use qare_lab::{LabError, Result};
 
@@ -44,7 +45,7 @@ impl Report {
         let unreadable = |error: String| {
             LabError::Usage(format!(
                 "{}: {error}; expected a file written by `qare bench --json` or `apps/bench/pytorch/bench.py --json`",
-                path.display()
+                path.printable()
             ))
         };
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
@@ -91,10 +92,10 @@ impl Report {
 pub fn writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(LabError::Usage(format!("{}: there is no folder {}", path.display(), folder.display())));
+        return Err(LabError::Usage(format!("{}: there is no folder {}", path.printable(), folder.printable())));
     }
     if path.is_dir() || path.file_name().is_none() {
-        return Err(LabError::Usage(format!("{}: is a folder, expected the name of a file", path.display())));
+        return Err(LabError::Usage(format!("{}: is a folder, expected the name of a file", path.printable())));
     }
     Ok(())
 }

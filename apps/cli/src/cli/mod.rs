@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use recipe_flags::RecipeFlags;
 
-use crate::output::record_write_error;
+use crate::output::{eprint_line, record_write_error};
 use qare_lab::Result;
 use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
@@ -49,7 +49,15 @@ impl Cli {
     pub fn read() -> Result<Option<Self>> {
         match Self::command().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches)) {
             Ok(cli) => Ok(Some(cli)),
-            Err(error) if error.use_stderr() => error.exit(),
+            Err(error) if error.use_stderr() => {
+                let code = error.exit_code();
+                // Without colours if arguments hold characters that act on a terminal.
+                if std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control)) {
+                    eprint_line(error.render());
+                    std::process::exit(code);
+                }
+                error.exit()
+            }
             Err(help) => {
                 if let Err(error) = help.print() {
                     record_write_error(error);
@@ -78,27 +86,42 @@ impl Cli {
             test.mut_arg("dataset", |argument| argument.help("Dataset of the classifier [default: the run's dataset]"))
                 .mut_arg("finetune", |argument| argument.help("Test the classifier of `probe --finetune`"))
         });
-        command.mut_subcommands(|sub| sub.mut_args(with_whole_numbers))
+        command.mut_subcommands(|sub| sub.mut_args(with_numbers).mut_subcommands(|sub| sub.mut_args(with_numbers)))
     }
 }
 
-/// Makes an argument that takes a whole number say so when it is given something else.
-fn with_whole_numbers(argument: clap::Arg) -> clap::Arg {
+/// Lets an argument with a value be negative, and say what is expected if it is to be a number and is none.
+fn with_numbers(argument: clap::Arg) -> clap::Arg {
     use clap::builder::ValueParser;
     let parsed = argument.get_value_parser().type_id();
-    if parsed == ValueParser::from(whole_number::<usize>).type_id() {
-        argument.value_parser(whole_number::<usize>).allow_negative_numbers(true)
-    } else if parsed == ValueParser::from(whole_number::<u64>).type_id() && argument.get_id() != "max_pixels" {
-        argument.value_parser(whole_number::<u64>).allow_negative_numbers(true)
-    } else if parsed == ValueParser::from(number).type_id() {
-        argument.value_parser(number).allow_negative_numbers(true)
+    let is = |parser: ValueParser| parsed == parser.type_id();
+    let argument = match argument.get_action() {
+        clap::ArgAction::Set | clap::ArgAction::Append if !argument.is_positional() => {
+            argument.allow_negative_numbers(true)
+        }
+        _ => argument,
+    };
+    if is(ValueParser::from(whole_number::<usize>)) {
+        argument.value_parser(whole_number::<usize>)
+    } else if is(ValueParser::from(whole_number::<u64>)) && argument.get_id() != "max_pixels" {
+        argument.value_parser(whole_number::<u64>)
+    } else if is(ValueParser::from(number)) {
+        argument.value_parser(number)
     } else {
         argument
     }
 }
 
 fn whole_number<T: std::str::FromStr>(text: &str) -> std::result::Result<T, String> {
-    text.parse().map_err(|_| "expected a whole number that is not negative".to_string())
+    // Recipes hold numbers up to 2⁶³ − 1.
+    let small = text.parse::<i64>().ok().filter(|number| *number >= 0);
+    match small.and_then(|_| text.parse().ok()) {
+        Some(number) => Ok(number),
+        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(format!("too large: at most {}", i64::MAX))
+        }
+        None => Err("expected a whole number that is not negative".to_string()),
+    }
 }
 
 fn number(text: &str) -> std::result::Result<f64, String> {
@@ -356,7 +379,7 @@ pub struct CheckpointFlags {
     /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]
     #[arg(long)]
     pub precision: Option<Precision>,
-    /// Batch size of the classifier's training; test ignores it [default: 128]
+    /// Batch size of the classifier's training [default: 128]
     #[arg(long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
     pub batch_size: Option<usize>,
     #[command(flatten)]

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use qare::SetTerm;
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
 use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING, parse_bool};
+use qare_lab::PrintablePath;
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::DeviceChoice;
@@ -66,6 +68,11 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, alias = "similarity_floor", value_name = "FLOOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity_floor: Option<Floor>,
+    /// Set term of the *_qare methods: spectral, the paper's, frobenius, which needs no decomposition, or centred (experimental)
+    /// [default: spectral]
+    #[arg(help_heading = OBJECTIVE, long, alias = "set_term", value_name = "TERM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_term: Option<SetTerm>,
     /// How relationnet joins the features of two views: cat, sum, mean or max [default: cat]
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +144,7 @@ impl RecipeFlags {
     fn layer(&self) -> Result<Layer> {
         for path in [&self.out, &self.checkpoint, &self.machine.data_dir].into_iter().flatten() {
             if path.to_str().is_none() {
-                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.display())));
+                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.printable())));
             }
         }
         Layer::try_from(self).map_err(|error| LabError::Usage(format!("a flag cannot be stored in a recipe: {error}")))
@@ -178,7 +185,7 @@ impl RecipeFlags {
             let alone = |layer| Recipe::of_layers([layer])?.validate().map_err(|error| error.to_string());
             match (file, base.map(alone)) {
                 (Some(file), Some(Err(of_file))) if of_file == message => {
-                    LabError::Usage(format!("recipe {}: {message}", file.display()))
+                    LabError::Usage(format!("recipe {}: {message}", file.printable()))
                 }
                 _ => LabError::Usage(message),
             }

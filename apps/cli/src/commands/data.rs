@@ -9,6 +9,7 @@ use qare_data::fetch::{Event, FetchOptions, Outcome};
 use crate::cli::{CheckArgs, FetchArgs};
 use crate::output::print_line;
 use crate::progress::bar;
+use qare_lab::PrintablePath;
 use qare_lab::{LabError, Result};
 
 /// Downloads, checks and unpacks a dataset.
@@ -19,16 +20,16 @@ pub fn fetch(args: FetchArgs) -> Result<()> {
     let fetched = qare_data::fetch::fetch(&source, &args.data_dir, &options, &|event| progress.show(event))?;
     progress.finish();
     match fetched.outcome {
-        Outcome::AlreadyThere => print_line(format!("{} already exists and is complete", fetched.folder.display())),
+        Outcome::AlreadyThere => print_line(format!("{} already exists and is complete", fetched.folder.printable())),
         Outcome::Unpacked { files, bytes, .. } => {
             print_line(format!(
                 "{files} files, {:.1} MB, unpacked to {}",
                 bytes as f64 / 1e6,
-                fetched.folder.display()
+                fetched.folder.printable()
             ));
         }
     }
-    print_line(format!("train with: --dataset {} --data-dir {}", args.dataset, args.data_dir.display()));
+    print_line(format!("train with: --dataset {} --data-dir {}", args.dataset, args.data_dir.printable()));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `qare embed`: features of images, for use elsewhere.
 
 use qare_data::ImageSet;
+use qare_lab::PrintablePath;
 use qare_lab::export::embedding::{UNKNOWN, embed};
 use qare_lab::export::{extension, is_another, trained_on, writable};
 use qare_lab::images::Source;
@@ -20,7 +21,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     if !matches!(format.as_str(), "npy" | "safetensors") {
         return Err(LabError::Usage(format!(
             "--output {}: expected a name that ends in .npy or .safetensors",
-            args.output.display()
+            args.output.printable()
         )));
     }
     writable(&args.output)?;
@@ -35,7 +36,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     if let Some(backbone) = args.backbone.filter(|backbone| *backbone != recipe.backbone) {
         return Err(LabError::Usage(format!(
             "--backbone {backbone}: {} was trained with {}",
-            checkpoint.file.display(),
+            checkpoint.file.printable(),
             recipe.backbone
         )));
     }
@@ -43,14 +44,14 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     if let Some(dataset) = args.trained_on.filter(|dataset| *dataset != trained_on) {
         return Err(LabError::Usage(format!(
             "--trained-on {dataset}: {} was trained on {trained_on}",
-            checkpoint.file.display()
+            checkpoint.file.printable()
         )));
     }
     let dataset = args.dataset.unwrap_or(recipe.dataset);
     if checkpoint.foreign && args.trained_on.is_none() {
         print_line(format!(
             "note: {} does not say what it was trained on: images are prepared as those of {dataset}; --trained-on names another dataset",
-            checkpoint.file.display()
+            checkpoint.file.printable()
         ));
     }
     let device = device_for(args.machine.device, recipe.main_device())?;
@@ -105,7 +106,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         "features of {} images ({} dimensions) saved as {}",
         embedded.rows(),
         embedded.dim(),
-        args.output.display()
+        args.output.printable()
     ));
     Ok(())
 }

@@ -13,6 +13,7 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use qare_data::DatasetName;
+use qare_lab::PrintablePath;
 use qare_lab::recipe::{Recipe, absolute};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
@@ -62,7 +63,7 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
         if let Some(given) = given.filter(|given| *given != actual) {
             return Err(LabError::Usage(format!(
                 "--{name} {given}: {} was trained with {actual}",
-                checkpoint.file.display()
+                checkpoint.file.printable()
             )));
         }
     }
@@ -95,8 +96,8 @@ fn images_of_run(weights: &Path, given: Option<PathBuf>, of_run: Option<PathBuf>
     };
     Err(LabError::Usage(format!(
         "{} was trained on images in {}, {problem}; give their folder with --data-dir DIR",
-        weights.display(),
-        dir.display()
+        weights.printable(),
+        dir.printable()
     )))
 }
 

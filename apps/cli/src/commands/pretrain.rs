@@ -3,6 +3,7 @@
 use burn_train::Interrupter;
 use burn_train::renderer::MetricsRenderer;
 use qare_data::Splits;
+use qare_lab::PrintablePath;
 use qare_lab::images::Images;
 use qare_lab::progress::duration;
 use qare_lab::recipe::Recipe;
@@ -135,7 +136,7 @@ pub fn count_epochs(epochs: usize) -> String {
 
 /// Prints how the training ended.
 fn print_summary(trained: &Trained, recipe: &Recipe) {
-    let path = trained.folder.path().display();
+    let path = trained.folder.path().printable();
     match trained.epochs {
         // The library has already logged it.
         TrainedEpochs::Complete => {}

@@ -1,6 +1,7 @@
 //! `qare probe`: stage 2.
 
 use qare_data::Splits;
+use qare_lab::PrintablePath;
 use qare_lab::evaluation::finetune;
 use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, probe};
 use qare_lab::images::Images;
@@ -68,7 +69,7 @@ pub fn probe_and_save(
         "{name}: {} in {}; saving as {}",
         count_epochs(recipe.probe.epochs),
         duration(probed.seconds),
-        target.weights().display()
+        target.weights().printable()
     ));
     let result = &probed.result;
     print_line(format!("train accuracy: {:.2} %", result.train.accuracy));

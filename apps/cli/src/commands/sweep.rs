@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use qare_data::{DataError, DatasetName, Splits};
+use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
 use qare_lab::images::{Images, Source, probeable};
 use qare_lab::methods::Method;
@@ -80,7 +81,7 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     print_line(format!(
         "test accuracies in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv and \
          .tex beside it",
-        file(".md").display()
+        file(".md").printable()
     ));
     if failed.is_empty() {
         Ok(())
@@ -176,10 +177,10 @@ fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: boo
         }
     }
     if folder.exists() && trained && is_probed(&results()?) {
-        print_line(format!("{title}: already complete, in {}", folder.path().display()));
+        print_line(format!("{title}: already complete, in {}", folder.path().printable()));
         return results();
     }
-    print_line(format!("{title}: {}", folder.path().display()));
+    print_line(format!("{title}: {}", folder.path().printable()));
     let probes_other = recipe.probed() != recipe.dataset;
     if !trained || !probes_other {
         datasets.training(recipe)?;

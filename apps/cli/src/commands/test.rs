@@ -1,6 +1,7 @@
 //! `qare test`: stage 3.
 
 use qare_data::{DatasetName, Splits};
+use qare_lab::PrintablePath;
 use qare_lab::evaluation::test::test;
 use qare_lab::images::Images;
 use qare_lab::recipe::Recipe;
@@ -31,14 +32,14 @@ pub fn test_command(args: TestArgs) -> Result<()> {
     if let Some(dataset) = flags.dataset.filter(|dataset| *dataset != recipe.probed()) {
         return Err(LabError::Usage(format!(
             "--dataset {dataset}: the classifier of {} is for {}",
-            checkpoint.file.display(),
+            checkpoint.file.printable(),
             recipe.probed()
         )));
     }
     if let Some(finetune) = flags.finetune.filter(|finetune| *finetune != recipe.probe.finetune) {
         return Err(LabError::Usage(format!(
             "--finetune {finetune}: {} holds a backbone that is {}",
-            checkpoint.file.display(),
+            checkpoint.file.printable(),
             if recipe.probe.finetune { "fine-tuned" } else { "frozen" }
         )));
     }
@@ -48,17 +49,21 @@ pub fn test_command(args: TestArgs) -> Result<()> {
         return Err(LabError::Usage(format!(
             "--image-size {size}: the classifier of {} was trained on images of {trained}×{trained}; \
              train one for this size with `qare probe --image-size {size}`",
-            checkpoint.file.display()
+            checkpoint.file.printable()
         )));
     }
     if let Some(seed) = args.seed.filter(|seed| !checkpoint.foreign && *seed != recipe.seed) {
-        return Err(LabError::Usage(format!("--seed {seed}: {} has seed {}", checkpoint.file.display(), recipe.seed)));
+        return Err(LabError::Usage(format!(
+            "--seed {seed}: {} has seed {}",
+            checkpoint.file.printable(),
+            recipe.seed
+        )));
     }
     let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require::<Plain>(NAME, &device)?;
     let Images { splits, .. } = Images::for_probing(&recipe, &show)?;
     if let Some(dir) = recipe.data_dir.as_deref().filter(|_| recipe.probed() == DatasetName::Folder) {
-        print_line(format!("note: testing on {} images in {}", splits.test.len(), dir.display()));
+        print_line(format!("note: testing on {} images in {}", splits.test.len(), dir.printable()));
     }
     test_and_record(&checkpoint, &recipe.stage("test"), &splits, &recipe, &device)
 }

@@ -155,7 +155,7 @@ fn a_file_with_the_name_of_the_run_folder_is_kept() {
     fs::write(name.path(), "irreplaceable").unwrap();
     let before = Snapshot::of(out.path());
     fails(tiny("pretrain", out.path()).args(["--epochs", "1", "--overwrite"]), 2, &["is not a run", "--out"]);
-    fails(tiny("pretrain", name.path()).args(["--epochs", "1"]), 2, &["is a file", "--out"]);
+    fails(tiny("pretrain", name.path()).args(["--epochs", "1"]), 2, &["is not a folder", "--out"]);
     before.assert_unchanged(out.path());
 }
 

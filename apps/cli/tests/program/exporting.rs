@@ -205,6 +205,43 @@ fn features_are_written_with_labels_and_file_names() {
 }
 
 #[test]
+fn parts_of_features_are_replaced_with_them_and_others_are_kept() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let images = tempdir().unwrap();
+    official_files::write("folder", images.path());
+    let file = |name: &str| out.path().join(name);
+    let embed = |folder: bool, name: &str| {
+        let mut call = qare(&["embed", "--checkpoint", text(run.path()), "--split", "test"]);
+        if folder {
+            call.args(["--dataset", "folder", "--data-dir", text(&images)]);
+        }
+        call.args(["--output", text(&file(name))]);
+        call
+    };
+    // A file of the user, which belongs to no features.
+    fs::write(file("own.files.txt"), "mine").unwrap();
+    succeeds(&mut embed(false, "own.npy"));
+    assert_eq!(fs::read_to_string(file("own.files.txt")).unwrap(), "mine");
+    // Images of no files have no names.
+    succeeds(&mut embed(true, "x.npy"));
+    assert!(file("x.files.txt").is_file());
+    succeeds(&mut embed(false, "x.npy"));
+    assert!(!file("x.files.txt").exists());
+    // A folder in the place of a part is found before any file changes.
+    let before = fs::read(file("x.npy")).unwrap();
+    fs::remove_file(file("x.labels.npy")).unwrap();
+    fs::create_dir(file("x.labels.npy")).unwrap();
+    fails(&mut embed(true, "x.npy"), 2, &["x.labels.npy", "is not a file"]);
+    assert_eq!(fs::read(file("x.npy")).unwrap(), before);
+    for name in ["./x.npy/.", "x.npy/"] {
+        fails(&mut qare(&["embed", "--checkpoint", text(run.path()), "-o", name]), 2, &["--output", "a file"]);
+    }
+    let long = format!("{}.npy", "y".repeat(245));
+    fails(&mut embed(false, &long), 2, &["--output", "no file can be written there"]);
+}
+
+#[test]
 fn features_of_the_runs_own_dataset_are_embedded_by_default() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);

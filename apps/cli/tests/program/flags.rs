@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::tempdir;
 
-use crate::driving::{RunFolder, qare, succeeds, text, tiny, tiny_folder};
+use crate::driving::{RunFolder, fails, qare, succeeds, text, tiny, tiny_folder};
 
 #[test]
 fn the_command_of_the_papers_repository_is_accepted() {
@@ -19,6 +19,29 @@ fn the_command_of_the_papers_repository_is_accepted() {
     assert_eq!(recipe["K"].as_integer(), Some(3));
     assert_eq!(recipe["method"].as_str(), Some("sparseclr_qare"));
     assert!(run.weights(1).is_file());
+}
+
+#[test]
+fn each_set_term_trains() {
+    let out = tempdir().unwrap();
+    let term = |name: &str| {
+        let out = out.path().join(name);
+        // One step, so that all start from the same embeddings.
+        let images = ["--train-images", "8", "--epochs", "1"];
+        succeeds(tiny("pretrain", &out).args(images).args(["--set-term", name]));
+        let run = tiny_folder(&out);
+        assert_eq!(run.recipe()["set_term"].as_str(), Some(name));
+        let log = run.read("log.csv");
+        let (header, row) = log.split_once('\n').unwrap();
+        let column = header.split(',').position(|column| column == "qare").unwrap();
+        row.split(',').nth(column).unwrap().parse::<f64>().unwrap()
+    };
+    let [spectral, frobenius, centred] = ["spectral", "frobenius", "centred"].map(term);
+    // The Frobenius term bounds the spectral one closely, and most of both is the mean similarity.
+    assert!(spectral <= frobenius + 1e-5 && frobenius <= 1.01 * spectral, "{spectral}, {frobenius}");
+    assert!(centred > 0.0 && centred < 0.5 * spectral, "{centred}, {spectral}");
+    let call = ["pretrain", "--dataset", "shapes", "--out", text(&out), "--set-term", "nuclear"];
+    fails(&mut qare(&call), 2, &["--set-term", "nuclear", "spectral, frobenius, centred"]);
 }
 
 #[test]

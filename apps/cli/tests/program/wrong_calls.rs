@@ -65,6 +65,10 @@ fn numbers_out_of_range_are_refused() {
         ("--epochs", "-3", "expected a whole number that is not negative"),
         ("--learning-rate", "-1", "learning_rate is -1: it must be a positive number"),
         ("--margin", "much", "expected a number"),
+        ("--batch-size", "18446744073709551615", "too large: at most 9223372036854775807"),
+        ("--gpus", "-1", "expected cpu, or a number"),
+        ("--similarity-floor", "-1", "known are 1e-8 and none"),
+        ("--max-pixels", "-1", "--max-pixels"),
     ] {
         fails(&mut qare(&["pretrain", "--dataset", "shapes", "--out", text(&out), flag, value]), 2, &[name]);
     }
@@ -110,8 +114,8 @@ fn files_and_folders_of_the_wrong_kind_are_named() {
     let record = out.path().join("backbone.mpk");
     succeeds(&mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&record)]));
     fails(&mut qare(&["probe", "--checkpoint", text(&record)]), 2, &["record", "give the run folder"]);
-    fails(tiny("pretrain", &record).args(["--epochs", "1"]), 2, &["is a file", "--out", text(&record)]);
-    fails(tiny("pretrain", &record.join("runs")).args(["--epochs", "1"]), 2, &["is a file", "--out"]);
+    fails(tiny("pretrain", &record).args(["--epochs", "1"]), 2, &["is not a folder", "--out", text(&record)]);
+    fails(tiny("pretrain", &record.join("runs")).args(["--epochs", "1"]), 2, &["is not a folder", "--out"]);
     let features = format!("{}/", out.path().join("features.npy").display());
     fails(&mut qare(&["embed", "--checkpoint", text(run.path()), "--output", &features]), 2, &["--output", "a file"]);
 }

@@ -13,6 +13,7 @@ use qare_models::{Backbone, LinearClassifier, NamedTensor, StateDict, WeightsErr
 use super::labels;
 use crate::error::{LabError, Result};
 use crate::methods::{Facts, Figure, MethodName, Plan, Pretext, Standard, StepLoss};
+use crate::printable_path::PrintablePath;
 use crate::recipe::{ProbeRecipe, Recipe};
 use crate::runs::checkpoint::{Checkpoint, Stated};
 use crate::runs::lock::Lock;
@@ -115,7 +116,7 @@ pub fn finetune<B: ReplicaBackend>(
 
 /// Returns the advice for a user whose fine-tuning in this folder was interrupted.
 pub fn hint(folder: &Path) -> String {
-    format!("the same command resumes after the last finished epoch, saved in {}", folder.display())
+    format!("the same command resumes after the last finished epoch, saved in {}", folder.printable())
 }
 
 /// Returns whether to resume the fine-tuning in a folder or to start a new one there. Deletes the rest of a finished one.
@@ -123,7 +124,7 @@ pub fn hint(folder: &Path) -> String {
 /// # Errors
 /// If the fine-tuning in the folder is damaged, or differs from this one and has finished epochs.
 fn check_existing(folder: &RunFolder, recipe: &Recipe, splits: &Splits) -> Result<Existing> {
-    let path = folder.path().display();
+    let path = folder.path().printable();
     let found = folder.recipe().and_then(|existing| Ok((existing, folder.latest()?, RunRecord::read(folder)?)));
     let damaged = |_| {
         LabError::Failed(format!(
@@ -191,7 +192,7 @@ pub fn discard(folder: &Path) {
     name.push(".log.csv");
     let log = folder.with_file_name(name);
     if std::fs::rename(folder.join("log.csv"), &log).is_ok() {
-        info!("the losses of each epoch are in {}", log.display());
+        info!("the losses of each epoch are in {}", log.printable());
     }
     // The process may be killed while it deletes. These two files go first, so that the rest does not look like a fine-tuning.
     let _ = std::fs::remove_file(folder.join("latest.json"));

@@ -19,6 +19,7 @@ use super::{knn, labels, softmax_regression};
 use crate::error::{LabError, Result};
 use crate::export::{extension, is_another, writable};
 use crate::precision::Precision;
+use crate::printable_path::PrintablePath;
 use crate::progress::{OnProgress, ignore};
 use crate::recipe::Recipe;
 use crate::runs::checkpoint::Checkpoint;
@@ -148,7 +149,7 @@ impl ProbeTarget {
             Some(output) if extension(output) != "safetensors" => {
                 return Err(LabError::Usage(format!(
                     "--output {}: expected a name that ends in .safetensors",
-                    output.display()
+                    output.printable()
                 )));
             }
             Some(output) => {
@@ -160,9 +161,9 @@ impl ProbeTarget {
                 return Err(LabError::Usage(format!(
                     "{} was trained on the images in {}, and the probe is for the images in {}: name an output file with \
                      --output FILE.safetensors; the file beside the weights is for a probe of their own images",
-                    checkpoint.file.display(),
-                    checkpoint.recipe.data_dir.as_deref().unwrap_or(Path::new("")).display(),
-                    recipe.data_dir.as_deref().unwrap_or(Path::new("")).display()
+                    checkpoint.file.printable(),
+                    checkpoint.recipe.data_dir.as_deref().unwrap_or(Path::new("")).printable(),
+                    recipe.data_dir.as_deref().unwrap_or(Path::new("")).printable()
                 )));
             }
             None => Self {
@@ -171,10 +172,10 @@ impl ProbeTarget {
             },
         };
         let folder = folder_of(&target.weights);
-        files::check_writable(folder).map_err(|error| {
+        files::check_writable(&target.weights).map_err(|error| {
             LabError::Usage(format!(
                 "the folder {} is not writable ({error}): name another place with --output FILE.safetensors",
-                folder.display()
+                folder.printable()
             ))
         })?;
         files::check_space(folder, checkpoint.weight_bytes())?;
@@ -212,7 +213,7 @@ pub fn probe<'a, B: ReplicaBackend>(
     if checkpoint.recipe.probe.finetune && checkpoint.weights.has_prefix("classifier") {
         return Err(LabError::Usage(format!(
             "{} is fine-tuned: probe the weights that the fine-tuning started from",
-            checkpoint.file.display()
+            checkpoint.file.printable()
         )));
     }
     let classes = splits.train.class_names();

@@ -8,8 +8,9 @@ use super::probe::{self, Evaluation};
 use super::{features, labels};
 use crate::error::Result;
 use crate::precision::Precision;
+use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint::Checkpoint;
-use crate::runs::files::{self, folder_of};
+use crate::runs::files;
 use crate::runs::records;
 
 /// The result of a test, not yet recorded.
@@ -41,10 +42,10 @@ pub fn test<'a, B: Backend>(
     // Classifiers of other programs have no class names. Their classes are assumed to be those of the images.
     let known = checkpoint.classes.as_deref().unwrap_or(named);
     let classifier = checkpoint.classifier::<B>(known.len(), device)?;
-    let unwritable = files::check_writable(folder_of(&checkpoint.results_file())).err();
+    let unwritable = files::check_writable(&checkpoint.results_file()).err();
     let normalization = recipe.probe_normalization();
     let features = features::extract(&backbone, &splits.test, normalization, precision, workers, device)?;
-    let features = labels::match_classes(features, named, known, &checkpoint.file.display().to_string())?;
+    let features = labels::match_classes(features, named, known, &checkpoint.file.printable())?;
     let evaluation = probe::evaluate(&classifier, &features, device);
     Ok(Tested { evaluation, images: features.len(), unwritable, checkpoint })
 }
@@ -58,7 +59,7 @@ impl Tested<'_> {
     pub fn record(&self, stage: &str) -> Result<Option<String>> {
         let results = self.checkpoint.results_file();
         if let Some(error) = &self.unwritable {
-            return Ok(Some(format!("the figures are not recorded in {}: {error}", results.display())));
+            return Ok(Some(format!("the figures are not recorded in {}: {error}", results.printable())));
         }
         let Evaluation { loss, accuracy } = self.evaluation;
         let epoch = self.checkpoint.epoch;

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
 use super::npy::npy;
-use crate::error::{LabError, Result};
+use crate::error::Result;
 use crate::evaluation::features;
 use crate::precision::Precision;
 use crate::runs::checkpoint::Checkpoint;
@@ -109,8 +109,8 @@ impl Embedded<'_> {
     }
 
     /// Writes the features to NAME.npy. If there are labels, writes them to NAME.labels.npy and the class names, one a line, to
-    /// NAME.classes.txt. If the images come from files, writes the file names, one a line, to NAME.files.txt. A part that these
-    /// images do not have is deleted if an earlier call left it there.
+    /// NAME.classes.txt. If the images come from files, writes the file names, one a line, to NAME.files.txt. If NAME.npy is there already, parts of
+    /// it that these images do not have are deleted.
     ///
     /// # Errors
     /// If a file cannot be written. All files are unchanged then.
@@ -132,15 +132,6 @@ impl Embedded<'_> {
                 None => absent.push(file),
             }
         }
-        write_together(&files)?;
-        for file in absent {
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(LabError::io("delete", &file, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        write_together(&files, &absent)
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::error::{LabError, Result};
 use crate::precision::Precision;
+use crate::printable_path::PrintablePath;
 use crate::recipe::{Recipe, SIZES};
 use crate::runs::checkpoint::{Checkpoint, ORIGIN};
 use crate::version::{COMMIT, VERSION};
@@ -69,7 +70,7 @@ impl Facts {
         if checkpoint.foreign && !is_tuned(checkpoint) {
             return Ok(facts(stated, size.or(stated.and_then(DatasetName::side)), None));
         }
-        let (dataset, file) = (trained_on(checkpoint), checkpoint.file.display());
+        let (dataset, file) = (trained_on(checkpoint), checkpoint.file.printable());
         if let Some(stated) = stated.filter(|stated| *stated != dataset) {
             return Err(LabError::Usage(format!("--trained-on {stated}: {file} was trained on {dataset}")));
         }

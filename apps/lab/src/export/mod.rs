@@ -16,8 +16,9 @@ pub use facts::trained_on;
 
 use self::facts::Facts;
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint::{Checkpoint, Stated};
-use crate::runs::files::{check_writable, write_together};
+use crate::runs::files::{check_file, check_writable, write_together};
 use crate::runs::is_of_run;
 
 /// The source and the destination of an export.
@@ -53,7 +54,7 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
     if !matches!(format.as_str(), "safetensors" | "mpk") {
         return Err(LabError::Usage(format!(
             "--output {}: expected a name that ends in .safetensors (PyTorch's names) or .mpk (a record of Burn)",
-            output.display()
+            output.printable()
         )));
     }
     writable(output)?;
@@ -73,7 +74,7 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
             (header::with_metadata(&tensors, &facts.metadata(&checkpoint)), readme::of_safetensors(&facts, &name))
         }
     };
-    write_together(&[(output.to_path_buf(), bytes), (readme.clone(), text.into_bytes())])?;
+    write_together(&[(output.to_path_buf(), bytes), (readme.clone(), text.into_bytes())], &[])?;
     let tells_preparation = facts.size.is_some() && facts.normalization.is_some();
     Ok(Exported { checkpoint, readme, tells_preparation })
 }
@@ -90,7 +91,7 @@ fn check_replaceable(readme: &Path) -> Result<()> {
     match std::fs::read(readme) {
         Ok(bytes) if !bytes.starts_with(readme::MARK.as_bytes()) => Err(LabError::Usage(format!(
             "{} exists and was not written by an export: move it away, or choose another --output",
-            readme.display()
+            readme.printable()
         ))),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::io("read", readme, error)),
         _ => Ok(()),
@@ -103,21 +104,25 @@ fn check_replaceable(readme: &Path) -> Result<()> {
 /// If `output` is a folder, its folder is missing or not writable, or the file belongs to a run.
 pub fn writable(output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let names_folder = output.as_os_str().as_encoded_bytes().ends_with(b"/");
-    if names_folder || output.is_dir() || !folder.is_dir() {
+    let written = output.as_os_str().as_encoded_bytes();
+    if written.ends_with(b"/") || written.ends_with(b"/.") || output.is_dir() || !folder.is_dir() {
         return Err(LabError::Usage(format!(
             "--output {}: expected the name of a file in a folder that exists",
-            output.display()
+            output.printable()
         )));
     }
+    check_file(output)?;
     if is_of_run(output) {
         return Err(LabError::Usage(format!(
             "--output {}: this file belongs to a run and is not overwritten: choose another name",
-            output.display()
+            output.printable()
         )));
     }
-    check_writable(folder)
-        .map_err(|error| LabError::Usage(format!("--output {}: the folder is not writable: {error}", output.display())))
+    // The longest name of a part of the output.
+    let longest = output.with_extension("classes.txt");
+    check_writable(&longest).map_err(|error| {
+        LabError::Usage(format!("--output {}: no file can be written there: {error}", output.printable()))
+    })
 }
 
 /// Checks that the output file is not the weights file that is read.
@@ -128,7 +133,7 @@ pub fn is_another(output: &Path, checkpoint: &Checkpoint) -> Result<()> {
     match (output.canonicalize(), checkpoint.file.canonicalize()) {
         (Ok(output), Ok(read)) if output == read => Err(LabError::Usage(format!(
             "--output {}: these are the weights that are read, and they are not overwritten: choose another name",
-            output.display()
+            output.printable()
         ))),
         _ => Ok(()),
     }

@@ -37,6 +37,7 @@ fn objective(recipe: &Recipe) -> ContrastiveObjectiveConfig {
     };
     if let Some(qare) = &mut config.qare {
         qare.similarity_floor = recipe.similarity_floor.0;
+        qare.set_term = recipe.set_term;
     }
     config.pairwise = match config.pairwise {
         PairwiseConfig::NtXent(config) => {

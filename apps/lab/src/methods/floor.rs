@@ -13,7 +13,7 @@ pub struct Floor(pub SimilarityFloor);
 
 /// A floor as it is written in a recipe.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected 1e-8 or \"none\"")]
 enum FloorRepr {
     Number(f64),
     Name(String),

@@ -30,7 +30,9 @@ pub use relationnet::Aggregation;
 pub(crate) use standard::Standard;
 
 use crate::error::{LabError, Result};
+use crate::nearest_name::advice;
 use crate::recipe::Recipe;
+use crate::recipe::shortened;
 
 /// Defines the enums [`Method`] and [`Networks`] from the list of methods.
 macro_rules! methods {
@@ -156,7 +158,7 @@ impl FromStr for Method {
         let corrected = name.replace("sparceclr", "sparseclr");
         Method::ALL.iter().copied().find(|method| method.as_str() == corrected).ok_or_else(|| {
             let known: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
-            format!("unknown method `{name}`; known methods: {}", known.join(", "))
+            format!("unknown method `{}`{}", shortened(name), advice(name, &known))
         })
     }
 }

@@ -6,6 +6,7 @@ use super::Recipe;
 use super::syntax_error::describe;
 use crate::error::{LabError, Result};
 use crate::methods::Method;
+use crate::printable_path::PrintablePath;
 
 /// A subset of the settings by name, from a recipe file or from flags.
 pub type Layer = toml::Table;
@@ -65,8 +66,8 @@ impl Recipe {
 
     fn layers_below(path: &Path, depth: usize) -> Result<Layer> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| LabError::Usage(format!("cannot read the recipe {}: {error}", path.display())))?;
-        let invalid = |error: String| LabError::Usage(format!("recipe {}: {error}", path.display()));
+            .map_err(|error| LabError::Usage(format!("cannot read the recipe {}: {error}", path.printable())))?;
+        let invalid = |error: String| LabError::Usage(format!("recipe {}: {error}", path.printable()));
         let invalid_toml = |error: toml::de::Error| invalid(describe(&error, Some(&text)));
         // The text is parsed as a recipe first, because this error names the line.
         let recipe: Recipe = toml::from_str(&text).map_err(invalid_toml)?;
@@ -83,7 +84,8 @@ impl Recipe {
         if depth == 0 {
             return Err(invalid("the chain of bases is too long, or the recipe is its own base".into()));
         }
-        Ok(merge(Self::layers_below(&folder.join(base), depth - 1)?, layer))
+        let below = Self::layers_below(&folder.join(base), depth - 1);
+        Ok(merge(below.map_err(|error| invalid(format!("its base: {error}")))?, layer))
     }
 
     /// Merges layers into a recipe. Later layers take precedence, and the defaults of the method fill in the other settings.

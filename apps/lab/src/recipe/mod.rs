@@ -7,14 +7,20 @@ mod unused;
 mod validation;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use qare::SetTerm;
 use qare_data::{DatasetName, Normalization};
 use qare_models::BackboneName;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use device_choice::DeviceChoice;
 pub use layers::Layer;
+pub(crate) use syntax_error::shortened;
 pub use validation::SIZES;
 
 use crate::error::{LabError, Result};
@@ -54,6 +60,8 @@ pub struct Recipe {
     pub margin: f64,
     /// Lower bound of the similarities in the set term: "1e-8", or "none", which makes the cost of the term linear in B.
     pub similarity_floor: Floor,
+    /// Set term of the `*_qare` methods: "spectral", the paper's, "frobenius" or "centred".
+    pub set_term: SetTerm,
     /// Aggregation of the features of two views in `relationnet`.
     pub aggregation: Aggregation,
     /// Number of clusters of `deepcluster`; by default ten for each class.
@@ -106,11 +114,31 @@ pub struct Recipe {
     /// Whether `run` also evaluates the untrained backbone, for comparison.
     pub compare_untrained: bool,
     /// Settings of `deepinfomax`.
+    #[serde(deserialize_with = "table")]
     pub infomax: InfoMaxRecipe,
     /// Settings of kNN accuracies.
+    #[serde(deserialize_with = "table")]
     pub knn: KnnRecipe,
     /// Settings of the linear probe and of fine-tuning.
+    #[serde(deserialize_with = "table")]
     pub probe: ProbeRecipe,
+}
+
+/// Deserializes a table of settings. A list of their values in order is an error: serde would accept it.
+fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> std::result::Result<T, D::Error> {
+    struct Table<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a table of settings")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, settings: A) -> std::result::Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(settings))
+        }
+    }
+    deserializer.deserialize_map(Table(PhantomData))
 }
 
 /// Weights of the terms of `deepinfomax`.
@@ -179,6 +207,7 @@ impl Default for Recipe {
             temperature: 0.5,
             margin: 1.0,
             similarity_floor: Floor::default(),
+            set_term: SetTerm::default(),
             aggregation: Aggregation::default(),
             clusters: None,
             learning_rate: 1e-3,

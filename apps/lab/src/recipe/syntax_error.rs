@@ -1,11 +1,19 @@
 //! Messages for recipes that cannot be parsed.
 
-/// Most characters that a message quotes of a recipe or of the parser's words.
+use qare_data::printable;
+
+use crate::nearest_name::{advice, nearest};
+
+/// Most characters that a message quotes of a recipe.
 const LONGEST: usize = 160;
 
 /// Returns the message for an error in a recipe: the line, if `text` is given, and the problem in the words of a recipe instead of those
 /// of its types.
 pub fn describe(error: &toml::de::Error, text: Option<&str>) -> String {
+    if let Some(name) = error.message().strip_prefix("duplicate field ") {
+        // The parser names the line of another setting.
+        return format!("{} is given twice, perhaps under another of its names", shortened(name));
+    }
     let problem = problem(error.message());
     let Some((text, span)) = text.zip(error.span()) else {
         return match key(error) {
@@ -29,28 +37,31 @@ fn key(error: &toml::de::Error) -> Option<String> {
 
 /// Rewords a message of the parser.
 fn problem(message: &str) -> String {
-    for (start, what) in [("unknown field ", "setting"), ("unknown variant ", "value")] {
-        if let Some((name, known)) = message.strip_prefix(start).and_then(|rest| rest.split_once(", expected ")) {
-            return format!("unknown {what} {}{}", shortened(name), suggestion(name, known));
-        }
+    if let Some((name, known)) = unknown(message, "unknown field ") {
+        // There are many settings.
+        let suggestion = nearest(name, &known).map(|nearest| format!("; did you mean `{nearest}`?"));
+        let listed = || format!("; known are {}", known.join(", "));
+        return format!("unknown setting `{}`{}", shortened(name), suggestion.unwrap_or_else(listed));
+    }
+    if let Some((name, known)) = unknown(message, "unknown variant ") {
+        return format!("unknown value `{}`{}", shortened(name), advice(name, &known));
     }
     for start in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = message.strip_prefix(start).and_then(|rest| rest.rsplit_once(", expected ")) {
             return format!("expected {}, found {}", in_words(expected), shortened(&found_in_words(found)));
         }
     }
-    message.lines().map(shortened).collect::<Vec<_>>().join("; ")
+    match message {
+        "wanted string or table" => "expected a name in quotes".to_string(),
+        "u64 value was too large" => format!("the number is too large: at most {}", i64::MAX),
+        other => other.lines().map(|line| cut(line, 1000)).collect::<Vec<_>>().join("; "),
+    }
 }
 
-/// Returns the known name that is nearest to an unknown one, or all known names if none is near.
-fn suggestion(name: &str, known: &str) -> String {
-    let name = name.trim_matches('`');
-    let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    let nearest = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-    match nearest.filter(|nearest| strsim::jaro(nearest, name) > 0.8) {
-        Some(nearest) => format!("; did you mean `{nearest}`?"),
-        None => format!("; known are {}", names.join(", ")),
-    }
+/// Returns the unknown name and the known ones of a message.
+fn unknown<'a>(message: &'a str, start: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let (name, known) = message.strip_prefix(start)?.rsplit_once(", expected ")?;
+    Some((name.trim_matches('`'), known.split('`').skip(1).step_by(2).collect()))
 }
 
 /// Returns what a type of a setting is in a recipe.
@@ -78,16 +89,17 @@ fn found_in_words(found: &str) -> String {
         ("map", "a table"),
     ];
     let reworded = words.iter().find_map(|(name, word)| Some(format!("{word}{}", found.strip_prefix(name)?)));
-    reworded.unwrap_or_else(|| found.to_string())
+    reworded.unwrap_or_else(|| found.to_string()).replace(" as i128", "")
 }
 
-/// Returns a text without control characters, cut to a length that fits a message.
-fn shortened(text: &str) -> String {
-    let mut shown: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
+/// Returns a part of a recipe in the form and length that fit a message.
+pub fn shortened(text: &str) -> String {
+    cut(text, LONGEST)
+}
+
+fn cut(text: &str, length: usize) -> String {
+    let shown = printable(text.chars().take(length).collect::<String>());
+    if text.chars().nth(length).is_some() { shown + "…" } else { shown }
 }
 
 #[cfg(test)]
@@ -99,7 +111,10 @@ mod tests {
         for (text, expected) in [
             ("seed = 1\nepoch = 3", "line 2, `epoch = 3`: unknown setting `epoch`; did you mean `epochs`?"),
             ("[knn]\nx = 3", "line 2, `x = 3`: unknown setting `x`; known are neighbours, temperature, held_out, bank"),
-            ("dataset = \"cifar\"", "line 1, `dataset = \"cifar\"`: unknown value `cifar`; did you mean `cifar10`?"),
+            (
+                "dataset = \"cifar\"",
+                "line 1, `dataset = \"cifar\"`: unknown value `cifar`; did you mean `cifar10`? known are cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, shapes",
+            ),
             (
                 "\nepochs = \"ten\"",
                 "line 2, `epochs = \"ten\"`: expected a whole number that is not negative, found the text \"ten\"",
@@ -110,6 +125,12 @@ mod tests {
             ("data_dir = 3", "line 1, `data_dir = 3`: expected a path in quotes, found `3`"),
             ("skip_broken = 1", "line 1, `skip_broken = 1`: expected true or false, found `1`"),
             ("probe = 1", "line 1, `probe = 1`: expected a table of settings, found `1`"),
+            ("[[probe]]\nepochs = 1", "line 1, `[[probe]]`: expected a table of settings, found a list"),
+            ("\nknn = [7]", "line 2, `knn = [7]`: expected a table of settings, found a list"),
+            ("k = 3", "line 1, `k = 3`: unknown setting `k`; did you mean `K`?"),
+            ("dataset = 3", "line 1, `dataset = 3`: expected a name in quotes"),
+            ("similarity_floor = true", "line 1, `similarity_floor = true`: expected 1e-8 or \"none\""),
+            ("batch_size = 3\ndata_size = 4", "`batch_size` is given twice, perhaps under another of its names"),
             ("gpus = 1", "line 1, `gpus = 1`: expected a list in brackets, found `1`"),
         ] {
             assert_eq!(Recipe::parse(text).unwrap_err(), expected);

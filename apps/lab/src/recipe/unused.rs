@@ -4,10 +4,11 @@ use super::Recipe;
 use crate::methods::{Method, MethodName};
 
 /// Settings that only some built-in methods use, and these methods.
-const USED_BY: [(&str, &[Method]); 9] = [
+const USED_BY: [(&str, &[Method]); 10] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
+    ("set_term", &[Method::SimclrQare, Method::SparseclrQare]),
     ("temperature", &[Method::Simclr, Method::SimclrQare]),
     ("margin", &[Method::Sparseclr, Method::SparseclrQare]),
     ("aggregation", &[Method::Relationnet]),

@@ -5,6 +5,7 @@ use qare_data::DatasetName;
 use super::{InfoMaxRecipe, Recipe};
 use crate::error::{LabError, Result};
 use crate::methods::Method;
+use crate::printable_path::PrintablePath;
 
 /// Valid heights and widths of images, in pixels.
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=2048;
@@ -68,9 +69,16 @@ impl Recipe {
                 )));
             }
         }
+        for (name, path) in
+            [("out", Some(&self.out)), ("data_dir", self.data_dir.as_ref()), ("checkpoint", self.checkpoint.as_ref())]
+        {
+            if path.is_some_and(|path| path.as_os_str().is_empty()) {
+                return Err(LabError::Usage(format!("{name} is empty: expected a path, or no such setting")));
+            }
+        }
         for path in [Some(&self.out), self.data_dir.as_ref(), self.checkpoint.as_ref()].into_iter().flatten() {
             if path.to_str().is_none() {
-                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.display())));
+                return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.printable())));
             }
         }
         if self.checkpoint.is_some() && self.method == Method::Randomweights {

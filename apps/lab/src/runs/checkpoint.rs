@@ -13,6 +13,7 @@ use super::origin::{Origin, origin, read_file, write_with_origin};
 use crate::error::{LabError, Result};
 use crate::evaluation::probe::name_of_probed;
 use crate::methods::{Method, MethodName};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::records::{self, Latest};
 
@@ -171,7 +172,7 @@ impl Checkpoint {
                     return Err(LabError::Usage(format!(
                         "the linear probe of {} is of epoch {}, and the run is at {}: run `qare probe --checkpoint \
                          {0}` first, or name the file to test ({name})",
-                        path.display(),
+                        path.printable(),
                         results[stage]["epoch"],
                         latest.epoch
                     )));
@@ -181,7 +182,7 @@ impl Checkpoint {
                 None => {
                     return Err(LabError::Usage(format!(
                         "{} has no classifier for the stage `{stage}`: run `qare probe --checkpoint {0}{}` first",
-                        path.display(),
+                        path.printable(),
                         flags_of(stage)
                     )));
                 }
@@ -194,11 +195,11 @@ impl Checkpoint {
             (true, _) => Ok(checkpoint),
             (false, true) => Err(LabError::Usage(format!(
                 "{} has no linear probe: run `qare probe --checkpoint {0}` first",
-                path.display()
+                path.printable()
             ))),
             (false, false) => Err(LabError::Usage(format!(
                 "{} has no classifier: run `qare probe --checkpoint {0}` first, and test the file that it writes",
-                file.display()
+                file.printable()
             ))),
         }
     }
@@ -217,11 +218,11 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<(Recipe,
     let Some(dataset) = stated.dataset else {
         return Err(LabError::Usage(format!(
             "{} does not say which run it is from: name its dataset with --dataset",
-            file.display()
+            file.printable()
         )));
     };
     let found = weights.find_backbone(stated.backbone)?;
-    info!("{}: {found}", file.display());
+    info!("{}: {found}", file.printable());
     let method = stated.method.map_or(Recipe::default().method, MethodName::from);
     Ok((Recipe { dataset, backbone: found.name(), method, ..Default::default() }, found))
 }
@@ -233,7 +234,7 @@ fn foreign(file: &Path, weights: &StateDict, stated: &Stated) -> Result<(Recipe,
 pub(super) fn latest(folder: &Path) -> Result<Latest> {
     records::latest(folder)?.ok_or_else(|| {
         let problem = if folder.join("recipe.toml").is_file() {
-            "its training was stopped during the first epoch: --resume resumes it".to_string()
+            "its training has not finished the first epoch; `qare pretrain --resume` resumes it".to_string()
         } else {
             match &runs_in(folder)[..] {
                 [] => "it is not a run folder".to_string(),
@@ -241,12 +242,12 @@ pub(super) fn latest(folder: &Path) -> Result<Latest> {
                     format!(
                         "it is not a run folder but holds {} of them: give one, such as {}",
                         1 + others.len(),
-                        run.display()
+                        run.printable()
                     )
                 }
             }
         };
-        LabError::Usage(format!("{} has no finished epoch: {problem}", folder.display()))
+        LabError::Usage(format!("{} has no finished epoch: {problem}", folder.printable()))
     })
 }
 

@@ -7,6 +7,7 @@ use qare_models::NamedTensor;
 
 use super::origin::{Origin, write_with_origin};
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::files::write_whole;
 use crate::runs::records::Latest;
@@ -23,8 +24,8 @@ pub fn optimizer_file(folder: &RunFolder, latest: &Latest) -> Result<PathBuf> {
         LabError::Failed(format!(
             "{} names no file with the state of the optimizer, so the run cannot be resumed; --checkpoint {} starts another run \
              from its weights",
-            folder.file("latest.json").display(),
-            folder.file(&latest.weights).display()
+            folder.file("latest.json").printable(),
+            folder.file(&latest.weights).printable()
         ))
     })
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{LabError, Result};
 use crate::methods::Figure;
+use crate::printable_path::PrintablePath;
 use crate::runs::files::{read_text, write_whole};
 
 /// Columns before the method's figures.
@@ -77,7 +78,7 @@ fn rows(path: &Path, header: &str, epoch: usize) -> Result<Vec<String>> {
         return Err(LabError::Failed(format!(
             "{} is missing: it should have a row for each of the {epoch} finished epochs; nothing was changed: put it back from a \
              copy, or start another run from the weights with --checkpoint",
-            path.display()
+            path.printable()
         )));
     }
     let text = read_text(path)?;
@@ -85,7 +86,7 @@ fn rows(path: &Path, header: &str, epoch: usize) -> Result<Vec<String>> {
         Err(LabError::Failed(format!(
             "{} is damaged: line {line}: {problem}; nothing was changed: repair it, or start another run from the weights with \
              --checkpoint",
-            path.display()
+            path.printable()
         )))
     };
     let mut lines = text.lines();

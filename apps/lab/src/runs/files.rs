@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 
 /// Extension of a temporary file.
 const PART: &str = "part";
@@ -18,22 +19,84 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     Staged::new(path, contents)?.publish()
 }
 
-/// Writes files that belong together, all or none: after an error, existing files are unchanged. The first is the main file. It is
-/// never there with an older version of another: wherever the process is stopped, the files are all old, all new, or the main file
-/// is missing.
+/// Writes files that belong together, all or none: after an error, existing files are unchanged. The first is the main file; `absent` are
+/// files of an older version that the new one does not have, and they are deleted if there was a main file.
+///
+/// The main file is never there with an older version of another: wherever the process is stopped, the files are all old, all new, or
+/// the main file is missing and the old one lies beside it under a temporary name.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write_together(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+pub fn write_together(files: &[(PathBuf, Vec<u8>)], absent: &[PathBuf]) -> Result<()> {
+    let (main, _) = files.first().expect("there is a main file");
+    for (path, _) in files {
+        check_file(path)?;
+    }
     let staged = files.iter().map(|(path, contents)| Staged::new(path, contents)).collect::<Result<Vec<_>>>()?;
-    if let [(main, _), _, ..] = files {
-        match std::fs::remove_file(main) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LabError::io("replace", main, error)),
-            _ => {}
+    let mut replaced = Replaced::default();
+    let absent = if main.exists() { absent } else { &[] };
+    let old = files.iter().map(|(path, _)| path).chain(absent);
+    old.filter(|path| path.is_file()).try_for_each(|path| replaced.set_aside(path))?;
+    // The main file comes last.
+    for file in staged.into_iter().rev() {
+        replaced.new.push(file.path.to_path_buf());
+        file.publish()?;
+    }
+    replaced.forget();
+    Ok(())
+}
+
+/// Checks that a file can be created or replaced: that nothing but a file is there.
+///
+/// # Errors
+/// If there is a folder, a device or a pipe.
+pub fn check_file(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => Err(LabError::Usage(format!(
+            "{} is not a file, and is not replaced: choose another name",
+            path.printable()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Files that are being replaced. If it is dropped before [`forget`](Self::forget), the old files return to their places.
+#[derive(Default)]
+struct Replaced {
+    /// The temporary names of old files, and their places.
+    old: Vec<(PathBuf, PathBuf)>,
+    /// The places of new files.
+    new: Vec<PathBuf>,
+}
+
+impl Replaced {
+    fn set_aside(&mut self, path: &Path) -> Result<()> {
+        let aside = beside(path);
+        std::fs::rename(path, &aside).map_err(|error| LabError::io("replace", path, error))?;
+        self.old.push((aside, path.to_path_buf()));
+        Ok(())
+    }
+
+    /// Deletes the old files.
+    fn forget(mut self) {
+        self.new.clear();
+        for (aside, _) in self.old.drain(..) {
+            // A leftover file does no harm, so an error is ignored.
+            let _ = std::fs::remove_file(aside);
         }
     }
-    // The main file comes last.
-    staged.into_iter().rev().try_for_each(Staged::publish)
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        // This follows an error, which is reported.
+        for path in &self.new {
+            let _ = std::fs::remove_file(path);
+        }
+        for (aside, path) in self.old.iter().rev() {
+            let _ = std::fs::rename(aside, path);
+        }
+    }
 }
 
 /// A file that is written under a temporary name. It is deleted unless it is published.
@@ -99,12 +162,12 @@ pub fn is_part(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == PART)
 }
 
-/// Checks that a file can be created in a folder.
+/// Checks that a file can be written at a path. A file that is there is not touched.
 ///
 /// # Errors
 /// If it cannot.
-pub fn check_writable(folder: &Path) -> io::Result<()> {
-    let probe = beside(&folder.join(".qare"));
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let probe = beside(path);
     File::create_new(&probe)?;
     std::fs::remove_file(&probe)
 }
@@ -118,7 +181,7 @@ pub fn check_space(folder: &Path, bytes: u64) -> Result<()> {
         None => Ok(()),
         Some(free) => Err(LabError::Failed(format!(
             "{} has room for {:.1} MB, but {:.1} MB are needed: free some space, or choose another folder",
-            folder.display(),
+            folder.printable(),
             free as f64 / 1e6,
             bytes as f64 / 1e6
         ))),
@@ -160,10 +223,48 @@ mod tests {
             write_whole(&path, text.as_bytes()).unwrap();
             assert_eq!(read_text(&path).unwrap(), text);
         }
-        check_writable(dir.path()).unwrap();
+        check_writable(&path).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write_whole(&dir.path().join("no/file"), b"").is_err());
-        assert!(check_writable(&dir.path().join("no")).is_err());
+        assert!(check_writable(&dir.path().join("no/file")).is_err());
+        assert!(check_writable(&dir.path().join("x".repeat(255))).is_err());
+    }
+
+    #[test]
+    fn an_error_while_files_are_published_returns_the_old_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let files = |text: &str| ["main", "labels", "names"].map(|name| (path(name), text.as_bytes().to_vec()));
+        write_together(&files("old"), &[]).unwrap();
+        // The labels cannot be published: a folder takes their place once everything is staged.
+        let staged = files("new");
+        let mut replaced = Replaced::default();
+        for (path, _) in &staged {
+            replaced.set_aside(path).unwrap();
+        }
+        std::fs::create_dir(path("labels")).unwrap();
+        replaced.new.push(path("names"));
+        Staged::new(&path("names"), b"new").unwrap().publish().unwrap();
+        assert!(Staged::new(&path("labels"), b"new").unwrap().publish().is_err());
+        std::fs::remove_dir(path("labels")).unwrap();
+        drop(replaced);
+        for (path, _) in &staged {
+            assert_eq!(read_text(path).unwrap(), "old");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn parts_without_a_successor_are_deleted_with_their_main_file_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("main.files"), "mine").unwrap();
+        let main = [(path("main"), b"new".to_vec())];
+        write_together(&main, &[path("main.files")]).unwrap();
+        assert_eq!(read_text(&path("main.files")).unwrap(), "mine", "it belongs to no main file");
+        write_together(&main, &[path("main.files"), path("none")]).unwrap();
+        assert!(!path("main.files").exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -173,14 +274,18 @@ mod tests {
         let files = |text: &str| ["main", "labels"].map(|name| (path(name), text.as_bytes().to_vec()));
         let found = || ["main", "labels"].map(|name| read_text(&path(name)).unwrap());
         for text in ["old", "new"] {
-            write_together(&files(text)).unwrap();
+            write_together(&files(text), &[]).unwrap();
             assert_eq!(found(), [text, text]);
         }
+        std::fs::create_dir(path("folder")).unwrap();
+        let with_folder = [files("newest").to_vec(), vec![(path("folder"), Vec::new())]].concat();
+        assert!(write_together(&with_folder, &[]).unwrap_err().to_string().contains("is not a file"));
+        std::fs::remove_dir(path("folder")).unwrap();
         // Whichever file fails, the others keep their contents.
         for place in 0..=2 {
             let mut files = files("newest").to_vec();
             files.insert(place, (path("no/folder"), Vec::new()));
-            let error = write_together(&files).unwrap_err();
+            let error = write_together(&files, &[]).unwrap_err();
             assert!(error.to_string().contains("no/folder"), "{error}");
             assert_eq!(found(), ["new", "new"]);
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use log::warn;
 
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::runs::files::folder_of;
 
 /// An exclusive lock, released when it is dropped.
@@ -38,11 +39,12 @@ impl Lock {
     pub fn of_run(folder: &Path, advice: &str) -> Result<Self> {
         let name = folder.file_name().expect("a run has a name").to_string_lossy();
         let parent = folder_of(folder);
-        if let Some(file) = parent.ancestors().find(|path| path.is_file()) {
+        let is_no_folder = |path: &&Path| path.symlink_metadata().is_ok() && !path.is_dir();
+        if let Some(file) = parent.ancestors().find(is_no_folder) {
             return Err(LabError::Usage(format!(
-                "run folders cannot be created in {}: {} is a file; choose another folder with --out",
-                parent.display(),
-                file.display()
+                "run folders cannot be created in {}: {} is not a folder; choose another one with --out",
+                parent.printable(),
+                file.printable()
             )));
         }
         let missing = !parent.exists();
@@ -55,7 +57,7 @@ impl Lock {
             }
             Err(Refused::Held(holder)) => Err(LabError::Usage(format!(
                 "{} is being written by {holder}: nothing was changed; {advice}",
-                folder.display()
+                folder.printable()
             ))),
             Err(Refused::Failed(error)) => Err(LabError::io("lock", folder, error)),
         }
@@ -69,7 +71,7 @@ impl Lock {
         let name = file.file_name().expect("a file has a name").to_string_lossy();
         let path = folder_of(file).join(format!(".{name}.lock"));
         Self::acquire(&path, true).map_err(|refused| match refused {
-            Refused::Held(holder) => LabError::Failed(format!("{} is being written by {holder}", file.display())),
+            Refused::Held(holder) => LabError::Failed(format!("{} is being written by {holder}", file.printable())),
             Refused::Failed(error) => LabError::io("write", file, error),
         })
     }
@@ -86,7 +88,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => {
                     warn!(
                         "note: {} cannot be locked ({error}): make sure that no other process writes there",
-                        folder_of(path).display()
+                        folder_of(path).printable()
                     );
                     return Ok(lock(None));
                 }

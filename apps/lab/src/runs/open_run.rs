@@ -6,6 +6,7 @@ use super::lock::Lock;
 use super::records::recipe_in;
 use super::run_folder::RunFolder;
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 
 /// Handling of an existing run in the folder.
@@ -68,7 +69,7 @@ fn check_existing(folder: &RunFolder, recipe: &Recipe, existing: Existing) -> Re
     if !folder.exists() || (existing == Existing::Overwrite && folder.file("recipe.toml").is_file()) {
         return Ok(false);
     }
-    let path = folder.path().display();
+    let path = folder.path().printable();
     let Some(existing_recipe) = folder.recipe()? else {
         if folder.has_only_own_parts() {
             return Ok(false);
@@ -79,15 +80,14 @@ fn check_existing(folder: &RunFolder, recipe: &Recipe, existing: Existing) -> Re
     };
     let differences = recipe.differences(&existing_recipe);
     if !resume {
-        let (listed, resuming) = match &differences[..] {
-            [] => (String::new(), "--resume resumes it, "),
+        let (described, resuming) = match &differences[..] {
+            [] => (format!("seed {}", existing_recipe.seed), "--resume resumes it, "),
             // Other settings cannot resume the run.
-            several => (format!("; {}", several.join(", ")), ""),
+            several => (several.join(", "), ""),
         };
         return Err(LabError::Usage(format!(
-            "{path} holds a run already (seed {}{listed}): nothing was changed; {resuming}--overwrite replaces it, --id or \
-             --out starts another run",
-            existing_recipe.seed,
+            "{path} holds a run already ({described}): nothing was changed; {resuming}--overwrite replaces it, --id or \
+             --out starts another run"
         )));
     }
     if differences.is_empty() {
@@ -115,9 +115,9 @@ fn check_not_moved(folder: &RunFolder, recipe: &Recipe) -> Result<()> {
                 "there is no run of the images in {} to resume, but {} is a run with the same settings of images in {}, a \
                  folder that no longer exists. If the images were moved, rename the run to {}, then resume it; otherwise \
                  choose another --id",
-                images.display(),
-                run.display(),
-                before.display(),
+                images.printable(),
+                run.printable(),
+                before.printable(),
                 folder.path.file_name().unwrap_or_default().to_string_lossy()
             )));
         }

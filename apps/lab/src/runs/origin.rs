@@ -7,6 +7,7 @@ use qare_models::{NamedTensor, StateDict, safetensors_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::files::write_whole;
 
@@ -40,7 +41,7 @@ pub(super) fn write_with_origin(path: &Path, tensors: &[NamedTensor], origin: Or
 
 /// Reads the origin of weights and its recipe, if the file has one.
 pub(super) fn origin(file: &Path, weights: &StateDict) -> Result<Option<(Origin, Recipe)>> {
-    let damaged = |error: String| LabError::Failed(format!("{} is damaged: {error}", file.display()));
+    let damaged = |error: String| LabError::Failed(format!("{} is damaged: {error}", file.printable()));
     let Some(origin) = weights.metadata().get(ORIGIN) else { return Ok(None) };
     let origin: Origin = serde_json::from_str(origin).map_err(|error| damaged(error.to_string()))?;
     let recipe = Recipe::parse(&origin.recipe).map_err(damaged)?;
@@ -53,13 +54,14 @@ pub(super) fn read_file(file: &Path) -> Result<StateDict> {
     if !file.is_file() {
         return Err(LabError::Usage(format!(
             "no checkpoint at {}: expected a run folder, or a weights file (.safetensors, or .pt, .pth, .ckpt or .tar of PyTorch)",
-            file.display()
+            file.printable()
         )));
     }
     if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mpk")) {
         return Err(LabError::Usage(format!(
-            "{} is a record for programs in Burn, which is not read back: give the run folder, or export it to a .safetensors file",
-            file.display()
+            "{} is a record for programs in Burn, which is not read back: give the run folder, or a file of `qare export --checkpoint RUN \
+             --output FILE.safetensors`",
+            file.printable()
         )));
     }
     Ok(StateDict::read(file)?)

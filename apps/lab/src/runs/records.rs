@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::files::write_whole;
 use crate::runs::lock::Lock;
@@ -37,8 +38,8 @@ pub(super) fn recipe_in(folder: &Path) -> Result<Option<Recipe>> {
 /// # Errors
 /// If the file is damaged, or the weights that it names are missing.
 pub fn latest(folder: &Path) -> Result<Option<Latest>> {
-    const ADVICE: &str =
-        "put it back from a copy, or start another run from the weights in the folder with --checkpoint FILE";
+    const ADVICE: &str = "put it back from a copy, start another run from weights in the folder with --checkpoint FILE, or start it again with \
+         --overwrite";
     read_record(&folder.join("latest.json"), ADVICE, |text| {
         let latest: Latest = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let Latest { epoch, weights, .. } = &latest;
@@ -46,7 +47,7 @@ pub fn latest(folder: &Path) -> Result<Option<Latest>> {
         if !weights.ends_with(&format!("_epoch_{epoch}.safetensors")) {
             Err(format!("its weights file {weights} is not of epoch {epoch}"))
         } else if !file.is_file() {
-            Err(format!("its weights file {} is missing", file.display()))
+            Err(format!("its weights file {} is missing", file.printable()))
         } else {
             Ok(latest)
         }
@@ -76,7 +77,7 @@ fn read_record<T>(
 
 /// Returns the error for a damaged file of a run.
 fn damaged(path: &Path, problem: &str, advice: &str) -> LabError {
-    LabError::Failed(format!("{} is damaged: {problem}; nothing was changed: {advice}", path.display()))
+    LabError::Failed(format!("{} is damaged: {problem}; nothing was changed: {advice}", path.printable()))
 }
 
 /// Parses the recipe of a run, which contains all settings. A truncated file is an error, so that defaults do not replace the missing

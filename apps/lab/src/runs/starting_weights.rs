@@ -10,6 +10,7 @@ use super::checkpoint::latest;
 use super::origin::{origin, read_file};
 use crate::error::{LabError, Result};
 use crate::methods::{MethodName, Pretext};
+use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::training::model::PretextModel;
 
@@ -34,7 +35,7 @@ impl StartingWeights {
         recipe: &Recipe,
         classes: Option<&[String]>,
     ) -> Result<PretextModel<B, P>> {
-        let path = self.weights.path().display();
+        let path = self.weights.path().printable();
         let found = self.weights.find_backbone(Some(recipe.backbone)).map_err(|error| match error {
             // The file is readable but does not fit, so the call is wrong.
             WeightsError::NoBackbone { .. } => LabError::Usage(format!("--checkpoint: {error}")),

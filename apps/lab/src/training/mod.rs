@@ -3,6 +3,7 @@
 //! [`train`] trains any method on burn-train's Learner, with its metrics, its dashboard or another renderer, a kNN accuracy after
 //! each epoch, and a checkpoint from which the run resumes bit for bit.
 
+mod late_figures;
 mod loaders;
 pub mod loss_scale;
 pub mod metrics;
@@ -42,6 +43,7 @@ use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::{Facts, Networks, Plan, Trainable};
+use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::EpochLog;
 use crate::runs::files;
@@ -139,7 +141,7 @@ where
     let device = &devices[0];
     let latest = last_epoch(run)?;
     if latest.as_ref().is_some_and(|latest| latest.epoch >= recipe.epochs) {
-        info!("{} is complete: nothing to train", folder.path().display());
+        info!("{} is complete: nothing to train", folder.path().printable());
         return Ok(Trained { folder: folder.clone(), epochs: TrainedEpochs::Complete });
     }
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
@@ -244,11 +246,11 @@ fn last_epoch(run: &OpenRun) -> Result<Option<Latest>> {
         return Err(LabError::Failed(format!(
             "{} is missing, but there are weights of epoch {epoch}: the run is damaged; nothing was changed: put the file back \
              from a copy, or start another run from the weights with --checkpoint",
-            folder.file("latest.json").display()
+            folder.file("latest.json").printable()
         )));
     }
     if *existing == Existing::Resume && latest.is_none() {
-        info!("nothing to resume in {}: starting at epoch 1", folder.path().display());
+        info!("nothing to resume in {}: starting at epoch 1", folder.path().printable());
     }
     Ok(latest)
 }
@@ -272,7 +274,7 @@ fn save_untrained<B: ReplicaBackend>(
     let OpenRun { recipe, folder, .. } = run;
     let trained = |epochs| Trained { folder: folder.clone(), epochs };
     if last_epoch(run)?.is_some() {
-        info!("{} is complete: nothing to train", folder.path().display());
+        info!("{} is complete: nothing to train", folder.path().printable());
         return Ok(trained(TrainedEpochs::Complete));
     }
     let record = run_record(run, splits, splits.train.len(), 0, options.backend)?;
@@ -286,7 +288,7 @@ fn save_untrained<B: ReplicaBackend>(
 
 /// Converts the outcome of the loop into the result of training.
 fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained> {
-    let path = folder.path().display();
+    let path = folder.path().printable();
     if outcome.interrupted {
         return Err(LabError::Interrupted(format!("interrupted; {}", resume_hint(folder))));
     }
@@ -303,7 +305,7 @@ fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained
 
 /// Returns the advice for a user whose training was interrupted.
 pub fn resume_hint(folder: &RunFolder) -> String {
-    format!("--resume continues after the last finished epoch, in {}", folder.path().display())
+    format!("--resume continues after the last finished epoch, in {}", folder.path().printable())
 }
 
 /// Creates the run folder, or replaces the existing run.

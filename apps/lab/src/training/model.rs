@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, cast::ToElement};
 use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use qare_data::ViewBatch;
 use qare_models::{Backbone, FoundBackbone, NamedTensor, StateDict, WeightsError, named_tensors};
 
 use super::loss_scale::differentiate;
-use super::step::{Step, StepFigures, StepOutput, ValidationOutput};
+use super::step::{Figures, Step, StepFigures, StepOutput, ValidationOutput};
 use crate::error::Result;
 use crate::evaluation::features;
 use crate::methods::{EpochStart, Figure, Pretext, Trainable};
@@ -24,7 +24,7 @@ pub struct PretextModel<B: Backend, P: Module<B>> {
     pub networks: P,
     /// The figures that a step reports.
     #[module(skip)]
-    figures: Vec<Figure>,
+    pub(super) figures: Vec<Figure>,
     #[module(skip)]
     precision: Precision,
 }
@@ -79,11 +79,11 @@ impl<B: Backend, P: Pretext<B>> PretextModel<B, P> {
 
 impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
     /// Computes figures and gradients of a batch, or of one device's share of it. The loss is multiplied by `scale` for the
-    /// differentiation, and the gradients are divided by it.
+    /// differentiation, and the gradients are divided by it. Nothing is read from the device, except with a scale one number.
     ///
     /// # Errors
-    /// If the method cannot compute a loss for the batch, or a figure is NaN or infinite.
-    pub fn differentiate(&self, batch: ViewBatch<B>, scale: Option<f64>) -> Result<Step> {
+    /// If the method cannot compute a loss for the batch.
+    pub fn differentiate(&self, batch: ViewBatch<B>, scale: Option<f64>) -> Result<Step<B::InnerBackend>> {
         let views = batch.indices.len() * batch.images.dims()[1];
         let first = batch.share.shard.rank == 0;
         let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };
@@ -93,18 +93,14 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
         let weighted = if loss_weight == 1.0 { output.loss.clone() } else { output.loss.clone() * loss_weight };
         let mut differentiated = differentiate(weighted, scale);
         let gradients = differentiated.of(self);
-        let number = |value: Tensor<B, 1>| match figure_weight {
-            // The first device reports the figure, so this one does not read it.
-            0.0 => 0.0,
-            weight => weight * value.into_scalar().to_f64(),
+        let figures = match figure_weight {
+            // The first device reports the figures, so this one does not read them.
+            0.0 => Figures::Read(StepFigures { method: vec![0.0; output.figures.len()], views, ..Default::default() }),
+            weight => {
+                let values = [output.loss].into_iter().chain(output.figures);
+                Figures::OnDevice { values: Tensor::cat(values.map(Tensor::inner).collect(), 0), weight, views }
+            }
         };
-        let figures = StepFigures {
-            loss: number(output.loss),
-            method: output.figures.into_iter().map(number).collect(),
-            views,
-            views_per_second: 0.0,
-        };
-        figures.check(&self.figures)?;
         Ok(Step { gradients, figures, finite: differentiated.are_finite() })
     }
 }
@@ -115,8 +111,12 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainStep for PretextModel<B, P> {
 
     /// Computes a step without loss scaling. A failed step has no gradients, so that it changes nothing.
     fn step(&self, batch: ViewBatch<B>) -> TrainOutput<StepOutput> {
-        match self.differentiate(batch, None) {
-            Ok(step) => TrainOutput { grads: step.gradients, item: StepOutput::Done(step.figures) },
+        let step = self.differentiate(batch, None).and_then(|step| {
+            let figures = step.figures.read();
+            figures.check(&self.figures).map(|()| (step.gradients, figures))
+        });
+        match step {
+            Ok((grads, figures)) => TrainOutput { grads, item: StepOutput::Done(figures) },
             Err(error) => TrainOutput { grads: GradientsParams::new(), item: StepOutput::Failed(error.to_string()) },
         }
     }

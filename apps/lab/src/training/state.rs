@@ -1,5 +1,6 @@
 //! The training state.
 
+use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::ViewBatch;
 use qare_models::StateDict;
@@ -7,10 +8,11 @@ use qare_models::StateDict;
 use super::loss_scale::LossScale;
 use super::model::PretextModel;
 use super::optimizer::{ModelOptimizer, take_gradients};
-use super::step::{Step, StepFigures};
+use super::step::Step;
 use crate::error::{LabError, Result};
 use crate::methods::{EpochStart, Plan, Trainable};
 use crate::precision::Precision;
+use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint_writer::{CheckpointWriter, Resumable, optimizer_file};
 use crate::runs::records::Latest;
 use crate::runs::run_folder::RunFolder;
@@ -61,8 +63,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
             LabError::Failed(format!(
                 "{} {problem}; nothing was changed: put it back from a copy, or start another run from the weights with \
                  --checkpoint {}",
-                path.display(),
-                weights.display()
+                path.printable(),
+                weights.printable()
             ))
         };
         let bytes = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
@@ -93,20 +95,18 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     ///
     /// # Errors
     /// The errors of [`PretextModel::differentiate`].
-    pub fn differentiate(&self, batch: ViewBatch<B>) -> Result<Step> {
+    pub fn differentiate(&self, batch: ViewBatch<B>) -> Result<Step<B::InnerBackend>> {
         self.model.differentiate(batch, self.loss_scale.map(LossScale::factor))
     }
 
-    /// Applies a step at a learning rate, and returns the new state and the figures of the step. A step whose gradients are not finite
-    /// changes only the loss scale.
+    /// Returns the state after a step at a learning rate. A step whose gradients are not finite changes only the loss scale.
     ///
     /// # Errors
     /// If the gradients are not finite at the smallest loss scale.
-    pub fn after(mut self, step: Step, rate: f64) -> Result<(Self, StepFigures)> {
-        let Step { mut gradients, figures, finite } = step;
+    pub fn after(mut self, mut gradients: GradientsParams, finite: bool, rate: f64) -> Result<Self> {
         self.loss_scale = self.loss_scale.map(|scale| scale.after(finite)).transpose()?;
         if !finite {
-            return Ok((self, figures));
+            return Ok(self);
         }
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
@@ -114,6 +114,6 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
             model = self.optimizer.step(rate * self.backbone_rate, model, backbone_gradients);
         }
         let model = self.optimizer.step(rate, model, gradients);
-        Ok((Self { model, ..self }, figures))
+        Ok(Self { model, ..self })
     }
 }

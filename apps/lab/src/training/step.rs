@@ -1,10 +1,13 @@
 //! The results of training and validation steps, as plain numbers for metrics and renderers.
 
 use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use burn_train::ItemLazy;
 use burn_train::metric::Adaptor;
 
 use crate::error::{LabError, Result};
+use crate::evaluation::features;
 use crate::methods::Figure;
 
 /// The figures of one training step.
@@ -34,13 +37,60 @@ impl StepFigures {
 }
 
 /// Gradients and figures of a batch.
-pub struct Step {
+pub struct Step<B: Backend> {
     /// Gradients of all weights.
     pub gradients: GradientsParams,
     /// The figures of the batch.
-    pub figures: StepFigures,
+    pub figures: Figures<B>,
     /// Whether the gradients are finite. Loss scaling may make them overflow.
     pub finite: bool,
+}
+
+/// The figures of a step, read from its device or not yet. Reading them waits until the device has computed the step.
+#[derive(Clone, Debug)]
+pub enum Figures<B: Backend> {
+    /// The figures are numbers.
+    Read(StepFigures),
+    /// The figures are on the device.
+    OnDevice {
+        /// The loss and the figures of the method, `[1 + F]`.
+        values: Tensor<B, 1>,
+        /// The factor of the values.
+        weight: f64,
+        /// Number of views in the batch.
+        views: usize,
+    },
+}
+
+impl<B: Backend> Figures<B> {
+    /// Returns the figures. Waits for the device.
+    pub fn read(self) -> StepFigures {
+        read_all(vec![self]).remove(0)
+    }
+}
+
+/// Returns the figures of several steps in one read. Waits for the device.
+pub(super) fn read_all<B: Backend>(steps: Vec<Figures<B>>) -> Vec<StepFigures> {
+    let on_device = steps.iter().filter_map(|figures| match figures {
+        Figures::OnDevice { values, .. } => Some(values.clone()),
+        Figures::Read(_) => None,
+    });
+    let on_device: Vec<_> = on_device.collect();
+    let mut numbers = match on_device.len() {
+        0 => Vec::new(),
+        _ => features::values(Tensor::cat(on_device, 0)),
+    }
+    .into_iter()
+    .map(f64::from);
+    let steps = steps.into_iter().map(|figures| match figures {
+        Figures::Read(figures) => figures,
+        Figures::OnDevice { values, weight, views } => {
+            let mut own = numbers.by_ref().take(values.dims()[0]).map(|value| weight * value);
+            let loss = own.next().expect("the loss is the first of the values");
+            StepFigures { loss, method: own.collect(), views, views_per_second: 0.0 }
+        }
+    });
+    steps.collect()
 }
 
 /// The output of a training step.

@@ -12,18 +12,21 @@ use burn_train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, TrainingModel, ValidLoader,
 };
 use qare_data::{ImageSet, ViewBatch, ViewLoader};
+use qare_models::computes_on_host;
 use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
+use super::late_figures::LateFigures;
 use super::model::PretextModel;
 use super::schedule::StepDecay;
 use super::state::TrainingState;
-use super::step::{StepFigures, StepOutput, ValidationOutput};
+use super::step::{Step, StepFigures, StepOutput, ValidationOutput};
 use super::validation::Validation;
 use super::workers::Workers;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::{EpochStart, Trainable};
+use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::{EpochLog, EpochRow};
 use crate::runs::records::{self, results_file};
@@ -56,7 +59,8 @@ pub(super) struct LoopState<B: AutodiffBackend, P: Trainable<B>> {
 }
 
 /// Trains all epochs. Each epoch is prepared by the method, trained, validated, logged and saved. An interrupt or a figure that is
-/// not finite ends the training; earlier checkpoints stay valid.
+/// not finite ends the training; earlier checkpoints stay valid. On a GPU, figures are read late, so training ends some steps after the
+/// step that the message names.
 ///
 /// The Learner's copies of model and optimizer are not used, because the Learner does not give access to its optimizer, whose state
 /// must be saved.
@@ -102,6 +106,15 @@ impl EpochMeans {
         let method = self.method.iter().map(|sum| sum / steps).collect();
         Self { loss: self.loss / steps, method, seconds, ..self }
     }
+}
+
+/// A step whose figures have not been read.
+struct StepOfEpoch {
+    /// Its number, from 1.
+    number: usize,
+    /// The progress of the loader after it.
+    progress: Progress,
+    learning_rate: f64,
 }
 
 /// The Learner's interfaces during an epoch.
@@ -214,10 +227,24 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         let epoch = context.progress.items_processed;
         let mut means = EpochMeans::default();
         let started = Instant::now();
-        let mut step_started = started;
+        let mut late = LateFigures::new(computes_on_host::<B>(&self.devices[0]));
+        let mut steps = 0;
+        let failed = |step: usize, error: LabError| {
+            LabError::Failed(format!("step {step} of epoch {epoch}: {error}; {}", self.checkpoint_note()))
+        };
         // Each loader yields a batch, or on several devices the share of one device.
         let mut loaders: Vec<_> = self.loaders.iter().map(|loader| loader.epoch(epoch as u64)).collect();
-        while let Some(mut shares) = loaders.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
+        loop {
+            let shares = loaders.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
+            if shares.is_none() || late.are_due() {
+                self.report(&mut late, &state.model, &mut means, context)
+                    .map_err(|(step, error)| failed(step, error))?;
+            }
+            let Some(mut shares) = shares else { break };
+            if context.interrupter.should_stop() {
+                return Ok(None);
+            }
+            steps += 1;
             means.learning_rate = schedule.step();
             let step = match workers {
                 None => state.differentiate(shares.remove(0)),
@@ -225,27 +252,35 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
                     workers.differentiate(&state.model, shares, state.loss_scale.map(|scale| scale.factor()))
                 }
             };
-            let result = step.and_then(|step| state.after(step, means.learning_rate));
-            let (next_state, figures) = result.map_err(|error| {
-                let step = means.steps + 1;
-                LabError::Failed(format!("step {step} of epoch {epoch}: {error}; {}", self.checkpoint_note()))
-            })?;
-            state = next_state;
-            means.add(&figures);
-
-            let now = Instant::now();
-            let views_per_second = figures.views as f64 / (now - step_started).as_secs_f64();
-            step_started = now;
-            let figures = StepOutput::Done(StepFigures { views_per_second, ..figures });
-            let (items, steps, rate) = (loaders[0].progress(), Some(means.steps), Some(means.learning_rate));
-            let item = TrainingItem::new(figures, items, context.progress.clone(), steps, rate);
-            context.events.process_train(LearnerEvent::ProcessedItem(item));
-            if context.interrupter.should_stop() {
-                return Ok(None);
-            }
+            let Step { gradients, figures, finite } = step.map_err(|error| failed(steps, error))?;
+            let (progress, learning_rate) = (loaders[0].progress(), means.learning_rate);
+            late.push(figures, StepOfEpoch { number: steps, progress, learning_rate });
+            state = state.after(gradients, finite, learning_rate).map_err(|error| failed(steps, error))?;
         }
         context.events.process_train(LearnerEvent::EndEpoch(epoch));
         Ok(Some((state, means.divided_by_steps(started.elapsed().as_secs_f64()))))
+    }
+
+    /// Reads the figures of the last steps, adds them to the means, and tells the dashboard. The error is that of the first step with a
+    /// figure that is not finite, and comes with its number.
+    fn report<LC>(
+        &self,
+        late: &mut LateFigures<B::InnerBackend, StepOfEpoch>,
+        model: &PretextModel<B, P>,
+        means: &mut EpochMeans,
+        context: &mut EpochContext<'_, LC>,
+    ) -> std::result::Result<(), (usize, LabError)>
+    where
+        LC: LearningComponentsTypes<Backend = B, TrainingModel = PretextModel<B, P>>,
+    {
+        for (figures, StepOfEpoch { number, progress, learning_rate }) in late.read() {
+            figures.check(&model.figures).map_err(|error| (number, error))?;
+            means.add(&figures);
+            let (epochs, rate) = (context.progress.clone(), Some(learning_rate));
+            let item = TrainingItem::new(StepOutput::Done(figures), progress, epochs, Some(number), rate);
+            context.events.process_train(LearnerEvent::ProcessedItem(item));
+        }
+        Ok(())
     }
 
     /// Computes the kNN accuracy of the held-out images in percent, if there is a validation.
@@ -303,7 +338,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         let folder = &self.checkpoints.folder;
         match folder.latest() {
             Ok(Some(latest)) => {
-                format!("the checkpoint of epoch {} is kept in {}", latest.epoch, folder.path().display())
+                format!("the checkpoint of epoch {} is kept in {}", latest.epoch, folder.path().printable())
             }
             _ => "there is no checkpoint yet".to_string(),
         }

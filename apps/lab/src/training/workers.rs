@@ -13,22 +13,22 @@ use qare_data::ViewBatch;
 use qare_models::replicas::{ReplicaError, ReplicaGroup};
 
 use super::model::PretextModel;
-use super::step::{Step, StepFigures};
+use super::step::{Figures, Step, StepFigures};
 use crate::error::{LabError, Result};
 use crate::methods::{Pretext, Trainable};
 
 /// The input of a thread: the model, the device's share of the batch, and the loss scale.
 type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<f64>);
 
-/// The output of a thread: the rank of the device, and its part of the step.
-type Part = (usize, std::result::Result<Step, ReplicaError>);
+/// The output of a thread: the rank of the device, and its part of the step with its figures.
+type Part<B> = (usize, std::result::Result<(Step<B>, StepFigures), ReplicaError>);
 
 /// The threads of several devices.
 pub struct Workers<B: AutodiffBackend, P: Pretext<B>> {
     /// The main device, on which gradients are summed.
     main: B::Device,
     shares: Vec<Sender<Work<B, P>>>,
-    parts: Receiver<Part>,
+    parts: Receiver<Part<B::InnerBackend>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -45,7 +45,12 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
             let (group, device, done) = (group.clone(), device.clone(), done.clone());
             let work = move || {
                 while let Ok((model, share, scale)) = work.recv() {
-                    let step = || model.fork(&device).differentiate(share, scale).map_err(|error| error.to_string());
+                    let step = || {
+                        let step =
+                            model.fork(&device).differentiate(share, scale).map_err(|error| error.to_string())?;
+                        let figures = step.figures.clone().read();
+                        Ok((step, figures))
+                    };
                     if done.send((rank, group.enter(rank, step))).is_err() {
                         return;
                     }
@@ -69,26 +74,26 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         model: &PretextModel<B, P>,
         shares: Vec<ViewBatch<B>>,
         scale: Option<f64>,
-    ) -> Result<Step> {
+    ) -> Result<Step<B::InnerBackend>> {
         for (device, share) in self.shares.iter().zip(shares) {
             device.send((model.clone(), share, scale)).expect("the thread runs until `self` is dropped");
         }
         let parts = self.shares.iter().map(|_| self.parts.recv().expect("every thread sends a result"));
-        let mut parts: Vec<Part> = parts.collect();
+        let mut parts: Vec<Part<B::InnerBackend>> = parts.collect();
         parts.sort_by_key(|(rank, _)| *rank);
 
         let mut gradients = GradientsAccumulator::new();
         let (mut figures, mut finite) = (StepFigures::default(), true);
         for (_, part) in parts {
-            let part = part.map_err(LabError::failed)?;
+            let (part, of_part) = part.map_err(LabError::failed)?;
             finite &= part.finite;
             gradients.accumulate(model, part.gradients.to_device(&self.main, model));
-            figures.loss += part.figures.loss;
-            figures.views += part.figures.views;
-            figures.method.resize(part.figures.method.len(), 0.0);
-            figures.method.iter_mut().zip(part.figures.method).for_each(|(sum, value)| *sum += value);
+            figures.loss += of_part.loss;
+            figures.views += of_part.views;
+            figures.method.resize(of_part.method.len(), 0.0);
+            figures.method.iter_mut().zip(of_part.method).for_each(|(sum, value)| *sum += value);
         }
-        Ok(Step { gradients: gradients.grads(), figures, finite })
+        Ok(Step { gradients: gradients.grads(), figures: Figures::Read(figures), finite })
     }
 }
 
@@ -171,11 +176,11 @@ mod tests {
     }
 
     /// Returns loss and gradient of a step.
-    fn loss_and_gradient(model: &Model, output: Result<Step>) -> (f64, Vec<f32>) {
+    fn loss_and_gradient(model: &Model, output: Result<Step<Plain>>) -> (f64, Vec<f32>) {
         let Step { gradients, figures, .. } = output.unwrap();
         let mut gradient = Flat(&gradients, Vec::new());
         model.visit(&mut gradient);
-        (figures.loss, gradient.1)
+        (figures.read().loss, gradient.1)
     }
 
     /// If a device sees only its share, loss and gradient are the means over the shares, weighted by their numbers of images.
@@ -219,7 +224,7 @@ mod tests {
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
 
         let step = devices.differentiate(&model, vec![share(0, 3), share(1, 3)], None).unwrap();
-        assert_eq!((step.figures.views, step.finite), (8, true));
+        assert_eq!((step.figures.read().views, step.finite), (8, true));
         assert!(!step.gradients.is_empty());
         // The network expects three channels, so the second device panics.
         for _ in 0..2 {
