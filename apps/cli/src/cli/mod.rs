@@ -1,7 +1,9 @@
 //! The command line. Every flag is also accepted under its name in the paper's repository.
 
 mod bench_flags;
+mod checkpoint_flags;
 mod recipe_flags;
+mod values;
 
 use std::path::PathBuf;
 
@@ -11,8 +13,10 @@ use qare_models::BackboneName;
 use serde::Serialize;
 
 pub use bench_flags::BenchArgs;
+pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
 
+use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
 use qare_lab::Result;
 use qare_lab::methods::Method;
@@ -88,44 +92,6 @@ impl Cli {
         });
         command.mut_subcommands(|sub| sub.mut_args(with_numbers).mut_subcommands(|sub| sub.mut_args(with_numbers)))
     }
-}
-
-/// Lets an argument with a value be negative, and say what is expected if it is to be a number and is none.
-fn with_numbers(argument: clap::Arg) -> clap::Arg {
-    use clap::builder::ValueParser;
-    let parsed = argument.get_value_parser().type_id();
-    let is = |parser: ValueParser| parsed == parser.type_id();
-    let argument = match argument.get_action() {
-        clap::ArgAction::Set | clap::ArgAction::Append if !argument.is_positional() => {
-            argument.allow_negative_numbers(true)
-        }
-        _ => argument,
-    };
-    if is(ValueParser::from(whole_number::<usize>)) {
-        argument.value_parser(whole_number::<usize>)
-    } else if is(ValueParser::from(whole_number::<u64>)) && argument.get_id() != "max_pixels" {
-        argument.value_parser(whole_number::<u64>)
-    } else if is(ValueParser::from(number)) {
-        argument.value_parser(number)
-    } else {
-        argument
-    }
-}
-
-fn whole_number<T: std::str::FromStr>(text: &str) -> std::result::Result<T, String> {
-    // Recipes hold numbers up to 2⁶³ − 1.
-    let small = text.parse::<i64>().ok().filter(|number| *number >= 0);
-    match small.and_then(|_| text.parse().ok()) {
-        Some(number) => Ok(number),
-        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Err(format!("too large: at most {}", i64::MAX))
-        }
-        None => Err("expected a whole number that is not negative".to_string()),
-    }
-}
-
-fn number(text: &str) -> std::result::Result<f64, String> {
-    text.parse().map_err(|_| "expected a number".to_string())
 }
 
 #[derive(Debug, Subcommand)]
@@ -348,74 +314,6 @@ pub struct RunArgs {
     pub flags: RecipeFlags,
     #[command(flatten)]
     pub existing: ExistingFlags,
-}
-
-/// Parses `true` or `false` in any case, so that Python's `True` is accepted.
-fn parse_bool(text: &str) -> std::result::Result<bool, String> {
-    text.to_lowercase().parse().map_err(|_| "expected true or false".to_string())
-}
-
-/// The weights that `probe` and `test` read. Names and sizes come from the run; flags are checked against them.
-#[derive(Clone, Debug, Args)]
-pub struct CheckpointFlags {
-    /// Run folder, or a weights file of this program or of PyTorch
-    #[arg(long, value_name = "RUN_OR_FILE")]
-    pub checkpoint: PathBuf,
-    /// Dataset to train and test the classifier on [default: the run's dataset]
-    #[arg(long)]
-    pub dataset: Option<DatasetName>,
-    /// Train backbone and classifier together, instead of the classifier alone
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = parse_bool, value_name = "BOOL")]
-    pub finetune: Option<bool>,
-    /// Method of the run; only checked
-    #[arg(long)]
-    pub method: Option<Method>,
-    /// Backbone of the run or of the weights; only checked
-    #[arg(long)]
-    pub backbone: Option<BackboneName>,
-    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
-    #[arg(long, alias = "image_size", value_name = "PIXELS")]
-    pub image_size: Option<usize>,
-    /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]
-    #[arg(long)]
-    pub precision: Option<Precision>,
-    /// Batch size of the classifier's training [default: 128]
-    #[arg(long, visible_alias = "data_size", aliases = ["batch_size", "data-size"], value_name = "B")]
-    pub batch_size: Option<usize>,
-    #[command(flatten)]
-    pub machine: MachineFlags,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct ProbeArgs {
-    #[command(flatten)]
-    pub from: CheckpointFlags,
-    /// Seed of the classifier's training [default: the run's seed]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Epochs to train the classifier for [default: 100]
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Learning rate of Adam, without --finetune [default: 0.001]
-    #[arg(long, alias = "learning_rate")]
-    pub learning_rate: Option<f64>,
-    /// With --finetune: train on affine views with erased squares instead of the plain images
-    #[arg(long)]
-    pub augment: bool,
-    /// File to write backbone and classifier to, FILE.safetensors; figures go to FILE.results.json [default: beside the weights]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct TestArgs {
-    #[command(flatten)]
-    pub from: CheckpointFlags,
-    /// Seed of the run; only checked
-    #[arg(long)]
-    pub seed: Option<u64>,
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use qare_data::DatasetName;
 use qare_models::BackboneName;
 use serde::Serialize;
 
-use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING, parse_bool};
+use super::values::parse_bool;
+use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING};
 use qare_lab::PrintablePath;
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;

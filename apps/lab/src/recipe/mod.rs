@@ -3,26 +3,25 @@
 mod device_choice;
 mod layers;
 mod syntax_error;
+mod tables;
 mod unused;
 mod validation;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use qare::SetTerm;
 use qare_data::{DatasetName, Normalization};
 use qare_models::BackboneName;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 pub use device_choice::DeviceChoice;
 pub use layers::Layer;
 pub(crate) use syntax_error::shortened;
+pub use tables::{InfoMaxRecipe, KnnRecipe, ProbeRecipe};
 pub use validation::SIZES;
 
+use self::tables::table;
 use crate::error::{LabError, Result};
 use crate::methods::{Aggregation, Floor, Method, MethodName};
 use crate::precision::Precision;
@@ -124,73 +123,6 @@ pub struct Recipe {
     pub probe: ProbeRecipe,
 }
 
-/// Deserializes a table of settings. A list of their values in order is an error: serde would accept it.
-fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> std::result::Result<T, D::Error> {
-    struct Table<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a table of settings")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, settings: A) -> std::result::Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(settings))
-        }
-    }
-    deserializer.deserialize_map(Table(PhantomData))
-}
-
-/// Weights of the terms of `deepinfomax`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct InfoMaxRecipe {
-    /// Mutual information of the features and each position of the feature maps.
-    pub local: f64,
-    /// Mutual information of the features and the feature maps as a whole.
-    pub global: f64,
-    /// Matching of the features to a uniform prior.
-    pub prior: f64,
-}
-
-/// Settings of the k-nearest-neighbour accuracy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct KnnRecipe {
-    /// Number of neighbours, k.
-    pub neighbours: usize,
-    /// Temperature τ of the votes exp(cosine/τ).
-    pub temperature: f64,
-    /// Number of queries of the validation during training, drawn from the training split and held out of the bank. Training sees
-    /// these images, without their labels.
-    pub held_out: usize,
-    /// Number of images in the bank of the validation during training.
-    pub bank: usize,
-}
-
-/// Settings of the linear probe and of fine-tuning.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProbeRecipe {
-    /// Seed of the probe; by default that of the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// Number of epochs.
-    pub epochs: usize,
-    /// Number of images in a batch.
-    #[serde(alias = "data_size")]
-    pub batch_size: usize,
-    /// Learning rate of the linear probe.
-    pub learning_rate: f64,
-    /// Dataset of the probe; by default that of the training.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dataset: Option<DatasetName>,
-    /// Fine-tune the backbone together with the classifier.
-    pub finetune: bool,
-    /// In fine-tuning, train on affine views with random erasing.
-    pub augment: bool,
-}
-
 impl Default for Recipe {
     fn default() -> Self {
         Self {
@@ -232,32 +164,6 @@ impl Default for Recipe {
             infomax: InfoMaxRecipe::default(),
             knn: KnnRecipe::default(),
             probe: ProbeRecipe::default(),
-        }
-    }
-}
-
-impl Default for InfoMaxRecipe {
-    fn default() -> Self {
-        Self { local: 1.0, global: 0.0, prior: 0.1 }
-    }
-}
-
-impl Default for KnnRecipe {
-    fn default() -> Self {
-        Self { neighbours: 200, temperature: 0.1, held_out: 2000, bank: 10_000 }
-    }
-}
-
-impl Default for ProbeRecipe {
-    fn default() -> Self {
-        Self {
-            seed: None,
-            epochs: 100,
-            batch_size: 128,
-            learning_rate: 1e-3,
-            dataset: None,
-            finetune: false,
-            augment: false,
         }
     }
 }
