@@ -62,18 +62,25 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     message
 }
 
+/// Returns the advice to download a dataset, if it can be downloaded.
+#[cfg(feature = "fetch")]
+fn advice_on_fetching(dataset: &str) -> String {
+    qare_data::fetch::source(dataset)
+        .map_or(String::new(), |_| format!("; `qare data fetch {dataset} --data-dir DIR` downloads it"))
+}
+
+#[cfg(not(feature = "fetch"))]
+fn advice_on_fetching(_dataset: &str) -> String {
+    String::new()
+}
+
 impl From<qare_data::DataError> for LabError {
     fn from(error: qare_data::DataError) -> Self {
         use qare_data::DataError::*;
         let message = with_causes(&error);
         match error {
             FolderNeeded { dataset, .. } => {
-                let fetch = match dataset {
-                    "cifar10" | "cifar100" | "supercifar100" | "tiny" | "stl10" => {
-                        format!("; `qare data fetch {dataset} --data-dir DIR` downloads it")
-                    }
-                    _ => String::new(),
-                };
+                let fetch = advice_on_fetching(dataset);
                 LabError::Usage(format!("{message} with --data-dir DIR{fetch}; --dataset shapes needs no files"))
             }
             UnknownDataset { .. } | NoSuchFolder { .. } | NoFolder { .. } | NotFound { .. } | Setting { .. } => {

@@ -43,14 +43,6 @@ impl<'a> Source<'a> {
     /// # Errors
     /// Fails if they are missing or damaged.
     pub fn load(&self, on_progress: OnProgress) -> Result<Splits> {
-        if let Some(dir) = self.data_dir.filter(|_| self.dataset.needs_files()) {
-            qare_data::expect_folder(dir).map_err(|error| match error {
-                DataError::NoSuchFolder { .. } => LabError::Usage(format!(
-                    "{error}; --data-dir, or data_dir of the recipe, names the folder of the images"
-                )),
-                error => error.into(),
-            })?;
-        }
         let decoded =
             |done: usize, total: usize| on_progress(Progress { work: Work::ReadingImages, done, total, figure: "" });
         let mut options = LoadOptions {
@@ -61,7 +53,12 @@ impl<'a> Source<'a> {
             ..Default::default()
         };
         options.max_pixels = self.max_pixels.unwrap_or(options.max_pixels);
-        let splits = qare_data::load(self.dataset, &options)?;
+        let splits = qare_data::load(self.dataset, &options).map_err(|error| match error {
+            DataError::NoSuchFolder { .. } => LabError::Usage(format!(
+                "{error}; --data-dir, or data_dir of the recipe, names the folder of the images"
+            )),
+            error => error.into(),
+        })?;
         for note in &splits.notes {
             info!("note: {note}");
         }

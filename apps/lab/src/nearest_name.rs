@@ -12,8 +12,8 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// Returns the end of a message about an unknown name: the nearest name and all known names.
 pub fn advice(name: &str, known: &[&str]) -> String {
-    let suggestion = nearest(name, known).map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
-    format!("{suggestion}; known are {}", known.join(", ")).replace("?;", "?")
+    let suggestion = nearest(name, known).map_or(String::new(), |nearest| format!(" did you mean `{nearest}`?"));
+    format!(";{suggestion} known are {}", known.join(", "))
 }
 
 #[cfg(test)]

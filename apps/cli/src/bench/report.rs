@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::figure::Figure;
 use super::machine::{Machine, today};
 use qare_lab::PrintablePath;
-use qare_lab::runs::files::write_whole;
+use qare_lab::runs::files::{folder_of, write_whole};
 use qare_lab::{LabError, Result};
 
 /// The benchmark of one program.
@@ -90,7 +90,7 @@ impl Report {
 /// # Errors
 /// If the folder does not exist, or the path is a folder.
 pub fn writable(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(LabError::Usage(format!("{}: there is no folder {}", path.printable(), folder.printable())));
     }

@@ -18,7 +18,7 @@ use self::facts::Facts;
 use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint::{Checkpoint, Stated};
-use crate::runs::files::{check_file, check_writable, write_together};
+use crate::runs::files::{check_file, check_writable, folder_of, write_together};
 use crate::runs::is_of_run;
 
 /// The source and the destination of an export.
@@ -103,7 +103,7 @@ fn check_replaceable(readme: &Path) -> Result<()> {
 /// # Errors
 /// If `output` is a folder, its folder is missing or not writable, or the file belongs to a run.
 pub fn writable(output: &Path) -> Result<()> {
-    let folder = output.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = folder_of(output);
     let written = output.as_os_str().as_encoded_bytes();
     if written.ends_with(b"/") || written.ends_with(b"/.") || output.is_dir() || !folder.is_dir() {
         return Err(LabError::Usage(format!(

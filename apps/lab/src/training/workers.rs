@@ -20,8 +20,8 @@ use crate::methods::{Pretext, Trainable};
 /// The input of a thread: the model, the device's share of the batch, and the loss scale.
 type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<f64>);
 
-/// The output of a thread: the rank of the device, and its part of the step with its figures.
-type Part<B> = (usize, std::result::Result<(Step<B>, StepFigures), ReplicaError>);
+/// The output of a thread: the rank of the device, and its part of the step, whose figures it has read.
+type Part<B> = (usize, std::result::Result<Step<B>, ReplicaError>);
 
 /// The threads of several devices.
 pub struct Workers<B: AutodiffBackend, P: Pretext<B>> {
@@ -48,8 +48,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
                     let step = || {
                         let step =
                             model.fork(&device).differentiate(share, scale).map_err(|error| error.to_string())?;
-                        let figures = step.figures.clone().read();
-                        Ok((step, figures))
+                        Ok(Step { figures: Figures::Read(step.figures.read()), ..step })
                     };
                     if done.send((rank, group.enter(rank, step))).is_err() {
                         return;
@@ -85,7 +84,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         let mut gradients = GradientsAccumulator::new();
         let (mut figures, mut finite) = (StepFigures::default(), true);
         for (_, part) in parts {
-            let (part, of_part) = part.map_err(LabError::failed)?;
+            let part = part.map_err(LabError::failed)?;
+            let of_part = part.figures.read();
             finite &= part.finite;
             gradients.accumulate(model, part.gradients.to_device(&self.main, model));
             figures.loss += of_part.loss;

@@ -37,16 +37,8 @@ fn by_images(sets: &Sets, floor: f32, differentiate: bool) -> Result<Term, Objec
         )?;
         Ok((spectrum, unit))
     };
-    let decomposed: Vec<(Spectrum, Panels)> =
-        (0..sets.count).into_par_iter().map(decompose).collect::<Result<_, ObjectiveError>>()?;
-
-    let values: Vec<&[f64]> = decomposed.iter().map(|(set, _)| set.decomposition.values()).collect();
-    let Pairing { value, partners, scale } = Pairing::new(&values, sets.images);
-    if !differentiate {
-        return Ok(Term { value, gradient: None });
-    }
-    let derive = |((set, unit), partners): ((Spectrum, Panels), &Vec<f64>)| {
-        let mut derivative = set.derivative(
+    let derive = |spectrum: Spectrum, unit: Panels, partners: &[f64], scale: f64| {
+        let mut derivative = spectrum.derivative(
             partners,
             scale,
             // Without entries where the floor is active, and on the diagonal.
@@ -56,9 +48,9 @@ fn by_images(sets: &Sets, floor: f32, differentiate: bool) -> Result<Term, Objec
         derivative.fill_diagonal(0.0);
         Ok(unit.multiplied(&derivative))
     };
-    let gradients: Vec<Panels> =
-        decomposed.into_par_iter().zip(&partners).map(derive).collect::<Result<_, ObjectiveError>>()?;
-    Ok(Term { value, gradient: Some(sets.gathered(|set, rows| gradients[set].write(rows))) })
+    let (value, gradients) = paired(sets, differentiate, decompose, derive)?;
+    let gradient = gradients.map(|gradients| sets.gathered(|set, rows| gradients[set].write(rows)));
+    Ok(Term { value, gradient })
 }
 
 /// By the Gram matrices Fᵀ F `[D + 1, D + 1]` with F = [1, Ẑ]: they have the eigenvalues of S = 1 + s without a floor, but for zeros.
@@ -74,16 +66,8 @@ fn by_dimensions(sets: &Sets, differentiate: bool) -> Result<Term, ObjectiveErro
         )?;
         Ok((spectrum, factor))
     };
-    let decomposed: Vec<(Spectrum, Factor)> =
-        (0..sets.count).into_par_iter().map(decompose).collect::<Result<_, ObjectiveError>>()?;
-
-    let values: Vec<&[f64]> = decomposed.iter().map(|(set, _)| set.decomposition.values()).collect();
-    let Pairing { value, partners, scale } = Pairing::new(&values, sets.images);
-    if !differentiate {
-        return Ok(Term { value, gradient: None });
-    }
-    let derive = |((set, factor), partners): ((Spectrum, Factor), &Vec<f64>)| {
-        let derivative = set.derivative(
+    let derive = |spectrum: Spectrum, factor: Factor, partners: &[f64], scale: f64| {
+        let derivative = spectrum.derivative(
             partners,
             scale,
             #[inline(always)]
@@ -93,12 +77,32 @@ fn by_dimensions(sets: &Sets, differentiate: bool) -> Result<Term, ObjectiveErro
         let entry = |at: usize| derivative.get(at / width, at % width);
         Ok(factor.multiplied(&(0..width * width).map(entry).collect::<Vec<f32>>()))
     };
-    let gradients: Vec<Vec<f32>> =
-        decomposed.into_par_iter().zip(&partners).map(derive).collect::<Result<_, ObjectiveError>>()?;
-    let gradient = sets.gathered(|set, rows| {
-        rows.zip(gradients[set].chunks_exact(sets.rows.dim)).for_each(|(row, of_set)| row.copy_from_slice(of_set));
+    let (value, gradients) = paired(sets, differentiate, decompose, derive)?;
+    let gradient = gradients.map(|gradients| {
+        sets.gathered(|set, rows| {
+            rows.zip(gradients[set].chunks_exact(sets.rows.dim)).for_each(|(row, of_set)| row.copy_from_slice(of_set));
+        })
     });
-    Ok(Term { value, gradient: Some(gradient) })
+    Ok(Term { value, gradient })
+}
+
+/// The term of the sets' spectra, and what `derive` makes of each set, if a gradient is wanted: from its spectrum, what `decompose`
+/// returned beside it, and the partners μ and the scale of [`Pairing`].
+fn paired<F: Send, G: Send>(
+    sets: &Sets,
+    differentiate: bool,
+    decompose: impl Fn(usize) -> Result<(Spectrum, F), ObjectiveError> + Send + Sync,
+    derive: impl Fn(Spectrum, F, &[f64], f64) -> Result<G, ObjectiveError> + Send + Sync,
+) -> Result<(f64, Option<Vec<G>>), ObjectiveError> {
+    let decomposed: Vec<(Spectrum, F)> = (0..sets.count).into_par_iter().map(decompose).collect::<Result<_, _>>()?;
+    let values: Vec<&[f64]> = decomposed.iter().map(|(set, _)| set.decomposition.values()).collect();
+    let Pairing { value, partners, scale } = Pairing::new(&values, sets.images);
+    if !differentiate {
+        return Ok((value, None));
+    }
+    let derive = |((spectrum, beside), partners): ((Spectrum, F), &Vec<f64>)| derive(spectrum, beside, partners, scale);
+    let derived = decomposed.into_par_iter().zip(&partners).map(derive).collect::<Result<_, _>>()?;
+    Ok((value, Some(derived)))
 }
 
 /// The matrix of a view set, decomposed.
