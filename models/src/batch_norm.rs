@@ -129,14 +129,12 @@ impl<B: Backend> BatchNorm<B> {
     }
 
     /// Mean and variance to normalise with in evaluation; `None` in training.
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
     pub(crate) fn running_statistics(&self) -> Option<[Tensor<B, 1>; 2]> {
         let device = self.weight.lazy_device();
         let current = || [&self.running_mean, &self.running_var].map(|state| state.value().to_device(&device));
         (!B::ad_enabled(&device)).then(current)
     }
 
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
     pub(crate) fn epsilon(&self) -> f64 {
         self.epsilon
     }

@@ -29,6 +29,7 @@
 mod backbone;
 mod basic_block;
 mod batch_norm;
+mod block;
 mod cifar_resnet;
 mod classifier;
 mod conv4;
@@ -43,6 +44,7 @@ mod maps;
 mod pool;
 mod relation_head;
 pub mod replicas;
+mod tensor_block;
 mod weights;
 
 pub use backbone::{Backbone, BackboneName, UnknownBackbone};
@@ -58,6 +60,9 @@ pub use head::{ProjectionHead, ProjectionHeadConfig};
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
 pub use qare_host::computes_on_host;
+#[cfg(feature = "cubecl")]
+pub use tensor_block::use_kernels;
+pub use tensor_block::{differentiate_blocks, differentiate_blocks_with};
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
     FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,

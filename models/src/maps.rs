@@ -1,4 +1,3 @@
-#[cfg(any(feature = "flex", feature = "ndarray"))]
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
@@ -6,9 +5,9 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
+use crate::block::{Block, BlockOutput};
 use crate::layers::{convolution, for_sums};
 use crate::pool::Pool;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
 use crate::replicas::Replica;
 
 /// Images, or the output maps of a layer, in the layout that the backend computes with.
@@ -67,7 +66,6 @@ impl<B: Backend> Maps<B> {
     }
 
     /// `[N, H, W, C]`
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
     fn interleaved(self) -> Tensor<B, 4> {
         match self.interleaved {
             true => self.tensor,
@@ -77,14 +75,6 @@ impl<B: Backend> Maps<B> {
 
     /// Convolution, batch normalisation and epilogue: as one operation where the backend has it, else layer by layer.
     pub fn convolve(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
-        #[cfg(any(feature = "flex", feature = "ndarray"))]
-        return self.convolve_on_cpu(conv, norm, epilogue);
-        #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-        return self.convolve_by_layers(conv, norm, epilogue);
-    }
-
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
-    fn convolve_on_cpu(self, conv: &Conv2d<B>, norm: &BatchNorm<B>, epilogue: Epilogue<B>) -> Self {
         let padding = match conv.padding {
             PaddingConfig2d::Explicit(top, left, bottom, right) if [left, bottom, right] == [top; 3] => Some(top),
             PaddingConfig2d::Valid => Some(0),
@@ -100,7 +90,7 @@ impl<B: Backend> Maps<B> {
         else {
             return self.convolve_by_layers(conv, norm, epilogue);
         };
-        let block = crate::cpu::Block {
+        let block = Block {
             input: self.tensor,
             interleaved: self.interleaved,
             weight: conv.weight.val(),
@@ -114,7 +104,7 @@ impl<B: Backend> Maps<B> {
             relu: epilogue.relu,
             pool: epilogue.pool,
         };
-        match crate::cpu::block(block) {
+        match as_one_operation(block) {
             Ok(output) => {
                 if let Some([mean, variance]) = output.statistics {
                     norm.update_running_stats(mean, variance);
@@ -156,5 +146,24 @@ impl<B: Backend> Maps<B> {
     pub fn features(self) -> Tensor<B, 2> {
         let [n, a, b, c] = self.tensor.dims();
         self.tensor.reshape([n, a * b * c])
+    }
+}
+
+/// Computes a block as one operation.
+///
+/// # Errors
+///
+/// If the backend has none, the arguments come back.
+// Both are a handful of handles, and neither is kept.
+#[allow(clippy::result_large_err)]
+fn as_one_operation<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block<B>> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    let block = match crate::cpu::block(block) {
+        Err(block) => block,
+        done => return done,
+    };
+    match block.running {
+        Some(_) => Err(block),
+        None => crate::tensor_block::block(block),
     }
 }

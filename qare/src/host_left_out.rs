@@ -9,7 +9,11 @@ use crate::{ObjectiveError, PairwiseTerm, Qare, Views};
 pub(crate) enum UnitRows {}
 
 impl UnitRows {
-    pub fn of<B: Backend>(_embeddings: &Tensor<B, 2>, _views: Views) -> Result<Option<Self>, ObjectiveError> {
+    pub fn of<B: Backend>(
+        _embeddings: &Tensor<B, 2>,
+        _views: Views,
+        _reads: bool,
+    ) -> Result<Option<Self>, ObjectiveError> {
         Ok(None)
     }
 

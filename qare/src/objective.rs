@@ -186,7 +186,10 @@ impl ContrastiveObjective {
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
+        let reads = self.qare.as_ref().is_some_and(|qare| qare.reads_embeddings(embeddings.dims()[0], views));
+        let Some(rows) = UnitRows::of(&embeddings, views, reads)? else {
+            return self.forward_generic(embeddings, views);
+        };
         let differentiate = B::ad_enabled(&embeddings.device());
         let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.as_ref(), views, differentiate)?;
         let device = embeddings.device();

@@ -98,10 +98,21 @@ impl Qare {
     /// [`SetTerm::Frobenius`] and [`SetTerm::Centred`]: of embeddings that are not finite the value is NaN or infinite.)
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings, views)? else { return self.forward_generic(embeddings, views) };
+        let reads = self.reads_embeddings(embeddings.dims()[0], views);
+        let Some(rows) = UnitRows::of(&embeddings, views, reads)? else {
+            return self.forward_generic(embeddings, views);
+        };
         let differentiate = B::ad_enabled(&embeddings.device());
         let term = rows.set_term(self, views, differentiate)?;
         rows.attach(term, embeddings)
+    }
+
+    /// Whether a GPU gives its embeddings to the host, which computes the whole objective. The spectral term is computed there in any
+    /// case, and a copy of the embeddings is smaller than one of the matrices. Of large batches the host would take too long for the
+    /// rest.
+    pub(crate) fn reads_embeddings(&self, rows: usize, views: Views) -> bool {
+        const MOST_IMAGES: usize = 1024;
+        self.set_term == SetTerm::Spectral && rows <= MOST_IMAGES * views.count()
     }
 
     /// [`forward`](Self::forward) in tensor operations, and spectra by a decomposition in f64, as backends of a GPU compute it; the

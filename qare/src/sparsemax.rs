@@ -67,8 +67,28 @@ pub fn sparsemax<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
 /// Where tensors are in the host's memory, the rounds end when every support stands still. On a GPU that question would make each round
 /// wait for an answer, so there are as many rounds as rows of M entries can need; see [`sufficient_rounds`].
 pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
+    #[cfg(feature = "cubecl")]
+    if let Some(projection) = project_in_kernel(&z) {
+        return projection;
+    }
     let asks = computes_on_host::<B>(&z.device());
     project_asking(z, asks)
+}
+
+/// [`project`] of f32 in one kernel, on a backend that has it.
+#[cfg(feature = "cubecl")]
+fn project_in_kernel<B: Backend>(z: &Tensor<B, 2>) -> Option<Projection<B>> {
+    use burn::tensor::TensorPrimitive;
+    use qare_cube::{Call, run_if_registered};
+
+    if z.dtype() != DType::F32 {
+        return None;
+    }
+    let rounds = sufficient_rounds(z.dims()[1], SLACK) as u32;
+    let inputs = vec![z.clone().detach().into_primitive().tensor()];
+    let outputs: [_; 2] = run_if_registered::<B>(Call::Sparsemax { rounds }, inputs)?.try_into().ok()?;
+    let [probabilities, threshold] = outputs.map(|output| Tensor::from_primitive(TensorPrimitive::Float(output)));
+    Some(Projection { probabilities, threshold, is_number: true })
 }
 
 /// [`project`], with or without the question whether the supports stand still.

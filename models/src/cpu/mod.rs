@@ -6,43 +6,11 @@
 
 mod operation;
 
-use burn::tensor::{DType, Tensor, backend::Backend};
+use burn::tensor::{DType, backend::Backend};
 use qare_host::dispatch;
 
-use crate::pool::Pool;
+use crate::block::{Block, BlockOutput};
 use operation::FusedBlock;
-
-/// The arguments of a convolution, its batch normalisation, and what follows them.
-pub(crate) struct Block<B: Backend> {
-    /// Images or maps, `[N, C, H, W]`, or `[N, H, W, C]` if interleaved.
-    pub input: Tensor<B, 4>,
-    pub interleaved: bool,
-    /// `[C_out, C_in, k, k]`
-    pub weight: Tensor<B, 4>,
-    pub stride: usize,
-    pub padding: usize,
-    /// `[C_out]`
-    pub gamma: Tensor<B, 1>,
-    /// `[C_out]`
-    pub beta: Tensor<B, 1>,
-    /// Running mean and variance, `[C_out]`, to normalise with in evaluation. In training, on autodiff backends, there are none:
-    /// the block normalises with the statistics of the batch.
-    pub running: Option<[Tensor<B, 1>; 2]>,
-    pub epsilon: f64,
-    /// Added before the ReLU, `[N, H', W', C_out]`.
-    pub residual: Option<Tensor<B, 4>>,
-    pub relu: bool,
-    /// After the ReLU.
-    pub pool: Pool,
-}
-
-/// The results of a [`Block`].
-pub(crate) struct BlockOutput<B: Backend> {
-    /// `[N, H', W', C_out]`, after pooling.
-    pub maps: Tensor<B, 4>,
-    /// In training, mean and unbiased variance of the batch, `[C_out]`.
-    pub statistics: Option<[Tensor<B, 1>; 2]>,
-}
 
 /// Computes a block if the backend is a host backend and the tensors are f32.
 ///

@@ -12,7 +12,7 @@ use burn::tensor::{Shape, Tensor, TensorPrimitive};
 use qare_host::{FloatPrimitive, HostBackend, HostOperation};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
-use super::{Block, BlockOutput};
+use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
 
 /// A [`Block`] on host backends.

@@ -17,6 +17,7 @@ mod records;
 mod replicas;
 mod replicas_under_contention;
 mod state_dicts;
+mod tensor_blocks;
 mod torch_files;
 mod watchdog;
 mod weights_files;

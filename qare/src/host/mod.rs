@@ -47,13 +47,17 @@ const SHORTEST: f32 = 1e-4;
 const SHRINK: f32 = power_of_two(-100) as f32;
 
 impl UnitRows {
-    /// The rows of `embeddings` `[N, D]`, or none where the tensor code has to do the work: on a GPU, in another
-    /// format than f32, or with rows that are all but zero.
+    /// The rows of `embeddings` `[N, D]`, or none where the tensor code has to do the work: on a GPU unless the objective `reads`
+    /// its embeddings there, in another format than f32, or with rows that are all but zero.
     ///
     /// # Errors
     /// When a row holds NaN or infinity.
-    pub fn of<B: Backend>(embeddings: &Tensor<B, 2>, views: Views) -> Result<Option<Self>, ObjectiveError> {
-        if embeddings.dtype() != DType::F32 || !computes_on_host::<B>(&embeddings.device()) {
+    pub fn of<B: Backend>(
+        embeddings: &Tensor<B, 2>,
+        views: Views,
+        reads: bool,
+    ) -> Result<Option<Self>, ObjectiveError> {
+        if embeddings.dtype() != DType::F32 || !(reads || computes_on_host::<B>(&embeddings.device())) {
             return Ok(None);
         }
         let [_, dim] = embeddings.dims();

@@ -61,7 +61,10 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
 /// If there is no such device, or something that it needs is not installed.
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-    streams::share_one()?;
+    {
+        streams::share_one()?;
+        qare_models::use_kernels::<Plain>();
+    }
     selected::device(choice)
 }
 

@@ -1,0 +1,95 @@
+//! The operations, with their shapes.
+
+use burn::tensor::{DType, Shape};
+
+/// An operation on tensors, which are its inputs in the order given. Maps are `[N, H, W, C]`.
+///
+/// `residual` in brackets is there if the call says so. Parameters and statistics are f32, maps and their gradients f32, f16 or bf16.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call {
+    /// maps → mean and biased variance of each channel, `[2, C]`; the mean `[C]`; the unbiased variance `[C]`.
+    Moments,
+    /// maps, moments, γ `[C]`, β `[C]` (, residual) → normalised, activated and pooled maps `[N, H', W', C]`.
+    Normalize(Normalize),
+    /// maps, moments, γ, β, gradient of the output of [`Normalize`](Call::Normalize) (, residual) → ∂β `[C]`, ∂γ `[C]`.
+    ParameterGradients(Normalize),
+    /// maps, moments, γ, β, gradient of the output, ∂β, ∂γ (, residual) → gradient of the maps (, of the residual).
+    MapsGradient(Normalize),
+    /// maps → the values under the kernel of a convolution at each place, `[N, H'·W', k·k·C]`, 0 outside of the image.
+    Patches(Patches),
+    /// Rows `[N, M]` of f32 → their sparsemax `[N, M]`, and its thresholds `[N, 1]`.
+    Sparsemax {
+        /// Number of steps towards the threshold.
+        rounds: u32,
+    },
+}
+
+/// How maps are normalised: y = mean over a window of activation((x − mean) / √(variance + ε) · γ + β (+ residual)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalize {
+    /// ε.
+    pub epsilon: f64,
+    /// Slope of the activation below 0: 0 for ReLU, 1 for none.
+    pub slope: f64,
+    /// Height and width of the windows, which do not overlap; `[1, 1]` for no pooling. Rows and columns that fill none are dropped.
+    pub window: [usize; 2],
+    /// Whether a residual is added before the activation.
+    pub residual: bool,
+}
+
+/// The places of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Patches {
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Distance of places.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+}
+
+impl Patches {
+    /// Number of places along a side of an image.
+    pub fn places(self, length: usize) -> usize {
+        (length + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+}
+
+impl Call {
+    /// A name for the stream of operations.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Call::Moments => "qare_moments",
+            Call::Normalize(_) => "qare_normalize",
+            Call::ParameterGradients(_) => "qare_parameter_gradients",
+            Call::MapsGradient(_) => "qare_maps_gradient",
+            Call::Patches(_) => "qare_patches",
+            Call::Sparsemax { .. } => "qare_sparsemax",
+        }
+    }
+
+    /// Shapes and types of the outputs for a first input of this shape and type.
+    pub(crate) fn outputs(self, maps: &Shape, dtype: DType) -> Vec<(Shape, DType)> {
+        if let Call::Sparsemax { .. } = self {
+            let [rows, _] = maps.dims();
+            return vec![(maps.clone(), dtype), (Shape::from([rows, 1]), dtype)];
+        }
+        let [images, height, width, channels] = maps.dims();
+        match self {
+            Call::Moments => {
+                let by_channel = || (Shape::from([channels]), DType::F32);
+                vec![(Shape::from([2, channels]), DType::F32), by_channel(), by_channel()]
+            }
+            Call::Normalize(Normalize { window, .. }) => {
+                vec![(Shape::from([images, height / window[0], width / window[1], channels]), dtype)]
+            }
+            Call::ParameterGradients(_) => vec![(Shape::from([channels]), DType::F32); 2],
+            Call::MapsGradient(Normalize { residual, .. }) => vec![(maps.clone(), dtype); if residual { 2 } else { 1 }],
+            Call::Patches(patches) => {
+                let places = patches.places(height) * patches.places(width);
+                vec![(Shape::from([images, places, patches.kernel.pow(2) * channels]), dtype)]
+            }
+            Call::Sparsemax { .. } => unreachable!("its input is no map"),
+        }
+    }
+}

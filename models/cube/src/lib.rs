@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod backends;
+mod call;
+// The macros of CubeCL write functions and types without docs.
+#[allow(missing_docs)]
+mod kernels;
+mod launch;
+mod registry;
+
+pub use backends::{FloatPrimitive, KernelBackend};
+pub use call::{Call, Normalize, Patches};
+pub use registry::{register, run_if_registered};

@@ -1,0 +1,125 @@
+//! A convolution, batch normalisation, residual, ReLU and pooling as one operation of autodiff.
+
+use std::marker::PhantomData;
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::conv2d;
+
+use super::kernels::{BlockKernels, Normalization, Pass};
+use super::weight_gradient::{Sizes, planar, weight_gradient};
+use super::{primitive, tensor};
+use crate::block::{Block, BlockOutput};
+use crate::pool::Pool;
+
+/// Computes a block and puts it on the graph.
+///
+/// # Panics
+///
+/// If a channel has fewer than two values in the batch.
+pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
+    block: Block<Autodiff<B, C>>,
+) -> BlockOutput<Autodiff<B, C>> {
+    let dtype = block.input.dtype();
+    let input = if block.interleaved { block.input } else { block.input.permute([0, 2, 3, 1]) };
+    // An operation has a fixed number of parents.
+    let no_residual = || Tensor::<Autodiff<B, C>, 1>::from_inner(block.gamma.clone().inner());
+    let with_residual = block.residual.is_some();
+    let parents = [
+        primitive(input),
+        primitive(block.weight),
+        primitive(block.gamma.clone()),
+        primitive(block.beta),
+        block.residual.map_or_else(|| primitive(no_residual()), primitive),
+    ];
+    let nodes = parents.each_ref().map(|parent| parent.node.clone());
+    let [input, weight, gamma, beta, residual] = parents.map(|parent| parent.primitive);
+    let (input, weight): (Tensor<B, 4>, Tensor<B, 4>) = (tensor(input), tensor(weight));
+    let residual = with_residual.then(|| tensor(residual));
+
+    let [images, height, width, _] = input.dims();
+    let [_, _, kernel, _] = weight.dims();
+    let sizes = Sizes { height, width, kernel, stride: block.stride, padding: block.padding };
+    let count = images * sizes.places();
+    assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
+    let weight = weight.cast(dtype);
+    let maps = conv2d(planar(input.clone()), weight.clone(), None, sizes.options()).permute([0, 2, 3, 1]);
+    let moments = K::moments(maps.clone());
+    let normalization = Normalization {
+        moments: moments.both,
+        gamma: tensor(gamma),
+        beta: tensor(beta),
+        epsilon: block.epsilon,
+        slope: if block.relu { 0.0 } else { 1.0 },
+        window: match block.pool {
+            Pool::None => [1, 1],
+            Pool::Halve => [2, 2],
+            Pool::Average => [sizes.out_height(), sizes.out_width()],
+        },
+    };
+    let output = primitive(K::normalize(maps.clone(), &normalization, residual.clone()));
+    let statistics = moments.of_batch.map(Tensor::from_inner);
+    let state = State { input, weight, maps, normalization, residual, sizes };
+    let backward = BlockBackward::<K>(PhantomData);
+    let output = match backward.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    BlockOutput { maps: tensor(output), statistics: Some(statistics) }
+}
+
+#[derive(Debug)]
+struct BlockBackward<K>(PhantomData<K>);
+
+/// What the forward pass leaves for the backward pass.
+#[derive(Clone, Debug)]
+struct State<B: Backend> {
+    /// `[N, H, W, C_in]`
+    input: Tensor<B, 4>,
+    /// In the type of the input.
+    weight: Tensor<B, 4>,
+    /// The output of the convolution, `[N, H', W', C_out]`.
+    maps: Tensor<B, 4>,
+    normalization: Normalization<B>,
+    residual: Option<Tensor<B, 4>>,
+    sizes: Sizes,
+}
+
+impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
+    type State = State<B>;
+
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let of_output = tensor(grads.consume::<B>(&ops.node));
+        let State { input: images, weight: weights, maps, normalization, residual, sizes } = ops.state;
+        let of_parameters = normalization.gamma.dtype();
+        let pass = Pass { maps, normalization, residual, of_output };
+        let parameters = K::parameter_gradients(&pass);
+        let (of_maps, of_residual) = K::maps_gradient(&pass, &parameters);
+        drop(pass);
+
+        let [input, weight, gamma, beta, residual] = ops.parents;
+        for (node, gradient) in [beta, gamma].into_iter().zip(parameters) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, primitive(gradient));
+            }
+        }
+        if let (Some(node), Some(gradient)) = (residual, of_residual) {
+            grads.register::<B>(node.id, primitive(gradient));
+        }
+        if let Some(node) = weight {
+            let gradient = weight_gradient::<B, K>(images.clone(), weights.clone(), of_maps.clone(), sizes);
+            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
+        }
+        if let Some(node) = input {
+            let [images, of_maps] = [images, of_maps].map(|maps| primitive(planar(maps)));
+            let gradient: Tensor<B, 4> =
+                tensor(B::conv2d_x_backward(images, primitive(weights), of_maps, sizes.options()));
+            grads.register::<B>(node.id, primitive(gradient.permute([0, 2, 3, 1])));
+        }
+    }
+}

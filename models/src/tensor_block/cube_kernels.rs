@@ -1,0 +1,73 @@
+//! The steps of a block as kernels for GPUs.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use qare_cube::{Call, KernelBackend, Normalize, Patches};
+use qare_host::FloatPrimitive;
+
+use super::kernels::{BlockKernels, Moments, Normalization, Pass};
+use super::weight_gradient::Sizes;
+use super::{primitive, tensor};
+
+/// The kernels of `qare-cube`.
+#[derive(Clone, Debug)]
+pub(super) struct CubeKernels;
+
+impl<B: KernelBackend> BlockKernels<B> for CubeKernels {
+    fn moments(maps: Tensor<B, 4>) -> Moments<B> {
+        let outputs: [_; 3] = B::run(Call::Moments, vec![primitive(maps)]).try_into().expect("there are three outputs");
+        let [both, mean, unbiased] = outputs;
+        Moments { both: tensor(both), of_batch: [tensor(mean), tensor(unbiased)] }
+    }
+
+    fn normalize(maps: Tensor<B, 4>, of: &Normalization<B>, residual: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
+        let call = Call::Normalize(call(of, residual.is_some()));
+        let mut inputs = inputs(maps, of);
+        inputs.extend(residual.map(primitive));
+        one(B::run(call, inputs))
+    }
+
+    fn parameter_gradients(pass: &Pass<B>) -> [Tensor<B, 1>; 2] {
+        let call = Call::ParameterGradients(call(&pass.normalization, pass.residual.is_some()));
+        let mut inputs = inputs(pass.maps.clone(), &pass.normalization);
+        inputs.push(primitive(pass.of_output.clone()));
+        inputs.extend(pass.residual.clone().map(primitive));
+        let outputs: [_; 2] = B::run(call, inputs).try_into().expect("there are two gradients");
+        outputs.map(tensor)
+    }
+
+    fn maps_gradient(pass: &Pass<B>, parameters: &[Tensor<B, 1>; 2]) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
+        let call = Call::MapsGradient(call(&pass.normalization, pass.residual.is_some()));
+        let mut inputs = inputs(pass.maps.clone(), &pass.normalization);
+        inputs.push(primitive(pass.of_output.clone()));
+        inputs.extend(parameters.clone().map(primitive));
+        inputs.extend(pass.residual.clone().map(primitive));
+        let mut outputs = B::run(call, inputs).into_iter();
+        let of_maps = outputs.next().expect("there is a gradient of the maps");
+        (tensor(of_maps), outputs.next().map(tensor))
+    }
+
+    fn patches(maps: Tensor<B, 4>, sizes: Sizes) -> Tensor<B, 3> {
+        let Sizes { kernel, stride, padding, .. } = sizes;
+        one(B::run(Call::Patches(Patches { kernel, stride, padding }), vec![primitive(maps)]))
+    }
+}
+
+fn call<B: Backend>(of: &Normalization<B>, residual: bool) -> Normalize {
+    Normalize { epsilon: of.epsilon, slope: of.slope, window: of.window, residual }
+}
+
+/// The inputs that all calls begin with.
+fn inputs<B: Backend>(maps: Tensor<B, 4>, of: &Normalization<B>) -> Vec<FloatPrimitive<B>> {
+    vec![
+        primitive(maps),
+        primitive(of.moments.clone()),
+        primitive(of.gamma.clone()),
+        primitive(of.beta.clone()),
+    ]
+}
+
+fn one<B: Backend, const D: usize>(outputs: Vec<FloatPrimitive<B>>) -> Tensor<B, D> {
+    let [output] = <[_; 1]>::try_from(outputs).unwrap_or_else(|_| unreachable!("the call has one output"));
+    tensor(output)
+}

@@ -1,0 +1,145 @@
+//! A linear layer, batch normalisation and leaky ReLU as one operation of autodiff.
+
+use std::marker::PhantomData;
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::backend::Backend;
+use burn::tensor::module::linear;
+use burn::tensor::Tensor;
+
+use super::kernels::{BlockKernels, Normalization, Pass};
+use super::{primitive, tensor};
+use crate::layers::for_sums;
+
+/// The arguments of a linear layer, its batch normalisation over rows, and leaky ReLU.
+pub(crate) struct LinearBlock<B: Backend> {
+    /// Rows `[N, F]`.
+    pub input: Tensor<B, 2>,
+    /// `[F, C]`
+    pub weight: Tensor<B, 2>,
+    /// `[C]`
+    pub bias: Tensor<B, 1>,
+    /// `[C]`
+    pub gamma: Tensor<B, 1>,
+    /// `[C]`
+    pub beta: Tensor<B, 1>,
+    pub epsilon: f64,
+    /// Slope of the leaky ReLU below 0.
+    pub slope: f64,
+}
+
+/// The results of a [`LinearBlock`].
+pub(crate) struct LinearOutput<B: Backend> {
+    /// `[N, C]`
+    pub rows: Tensor<B, 2>,
+    /// Mean and unbiased variance of the batch, `[C]`.
+    pub statistics: [Tensor<B, 1>; 2],
+}
+
+/// Computes a block and puts it on the graph.
+///
+/// # Panics
+///
+/// If the batch has fewer than two rows.
+pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
+    block: LinearBlock<Autodiff<B, C>>,
+) -> LinearOutput<Autodiff<B, C>> {
+    let parents = [
+        primitive(block.input),
+        primitive(block.weight),
+        primitive(block.bias),
+        primitive(block.gamma),
+        primitive(block.beta),
+    ];
+    let nodes = parents.each_ref().map(|parent| parent.node.clone());
+    let [input, weight, bias, gamma, beta] = parents.map(|parent| parent.primitive);
+    let (input, weight): (Tensor<B, 2>, Tensor<B, 2>) = (tensor(input), tensor(weight));
+    let [count, _] = input.dims();
+    assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
+    let dtype = input.dtype();
+    let weight = weight.cast(dtype);
+    let bias = tensor::<B, 1>(bias).cast(dtype);
+
+    let maps = as_maps(linear(input.clone(), weight.clone(), Some(bias)));
+    let moments = K::moments(maps.clone());
+    let normalization = Normalization {
+        moments: moments.both,
+        gamma: tensor(gamma),
+        beta: tensor(beta),
+        epsilon: block.epsilon,
+        slope: block.slope,
+        window: [1, 1],
+    };
+    let output = primitive(as_rows(K::normalize(maps.clone(), &normalization, None)));
+    let statistics = moments.of_batch.map(Tensor::from_inner);
+    let state = State { input, weight, maps, normalization };
+    let backward = BlockBackward::<K>(PhantomData);
+    let output = match backward.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    LinearOutput { rows: tensor(output), statistics }
+}
+
+#[derive(Debug)]
+struct BlockBackward<K>(PhantomData<K>);
+
+/// What the forward pass leaves for the backward pass.
+#[derive(Clone, Debug)]
+struct State<B: Backend> {
+    input: Tensor<B, 2>,
+    /// In the type of the input.
+    weight: Tensor<B, 2>,
+    /// The output of the linear layer, `[1, 1, N, C]`.
+    maps: Tensor<B, 4>,
+    normalization: Normalization<B>,
+}
+
+impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
+    type State = State<B>;
+
+    fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let of_output = as_maps(tensor(grads.consume::<B>(&ops.node)));
+        let State { input: rows, weight: weights, maps, normalization } = ops.state;
+        let of_parameters = normalization.gamma.dtype();
+        let channels = normalization.gamma.dims();
+        let pass = Pass { maps, normalization, residual: None, of_output };
+        let parameters = K::parameter_gradients(&pass);
+        let (of_maps, _) = K::maps_gradient(&pass, &parameters);
+        let of_rows = as_rows(of_maps); // [N, C]
+
+        let [input, weight, bias, gamma, beta] = ops.parents;
+        for (node, gradient) in [beta, gamma].into_iter().zip(parameters) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, primitive(gradient));
+            }
+        }
+        if let Some(node) = bias {
+            let gradient = for_sums(of_rows.clone()).sum_dim(0).reshape(channels);
+            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
+        }
+        if let Some(node) = weight {
+            let gradient = rows.transpose().matmul(of_rows.clone());
+            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
+        }
+        if let Some(node) = input {
+            grads.register::<B>(node.id, primitive(of_rows.matmul(weights.transpose())));
+        }
+    }
+}
+
+/// `[N, C]` → `[1, 1, N, C]`
+fn as_maps<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 4> {
+    let [count, channels] = rows.dims();
+    rows.reshape([1, 1, count, channels])
+}
+
+/// `[1, 1, N, C]` → `[N, C]`
+fn as_rows<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 2> {
+    let [_, _, count, channels] = maps.dims();
+    maps.reshape([count, channels])
+}
