@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::journal::{Event, record, save_at_exit};
+use crate::journal::{Event, For, record, save_at_exit};
 use crate::launches::limits;
 use crate::refuse;
 use crate::settings::settings;
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn cuCtxGetCurrent(context: *mut *mut c_void) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSynchronize() -> Status {
     streams::wait_for_all();
-    record(Event::WaitForDevice);
+    record(Event::Wait(For::Device));
     SUCCESS
 }
 

@@ -27,12 +27,8 @@ pub enum Event<'a> {
     DeviceCopy(usize),
     /// Device memory was filled.
     Fill(usize),
-    /// The host waited for an event.
-    WaitForEvent,
-    /// The host waited for a stream.
-    WaitForStream,
-    /// The host waited for the device.
-    WaitForDevice,
+    /// The host waited for work on the device.
+    Wait(For),
     /// A stream will wait for an event. The host does not.
     StreamWait,
     /// Device memory was allocated.
@@ -53,6 +49,14 @@ pub enum Event<'a> {
     Refusal { call: &'static str, reason: &'a str },
 }
 
+/// What the host waited for.
+#[derive(Clone, Copy, Debug)]
+pub enum For {
+    Event,
+    Stream,
+    Device,
+}
+
 impl Event<'_> {
     /// The name in the summary.
     fn kind(&self) -> &'static str {
@@ -62,9 +66,9 @@ impl Event<'_> {
             Self::Read(_) => "reads",
             Self::DeviceCopy(_) => "device_copies",
             Self::Fill(_) => "fills",
-            Self::WaitForEvent => "event_synchronisations",
-            Self::WaitForStream => "stream_synchronisations",
-            Self::WaitForDevice => "device_synchronisations",
+            Self::Wait(For::Event) => "event_synchronisations",
+            Self::Wait(For::Stream) => "stream_synchronisations",
+            Self::Wait(For::Device) => "device_synchronisations",
             Self::StreamWait => "stream_waits",
             Self::Allocation(_) => "allocations",
             Self::Release => "releases",
@@ -89,9 +93,9 @@ impl fmt::Display for Event<'_> {
             Self::Read(bytes) => write!(f, "read {bytes}"),
             Self::DeviceCopy(bytes) => write!(f, "device-copy {bytes}"),
             Self::Fill(bytes) => write!(f, "fill {bytes}"),
-            Self::WaitForEvent => write!(f, "synchronise event"),
-            Self::WaitForStream => write!(f, "synchronise stream"),
-            Self::WaitForDevice => write!(f, "synchronise device"),
+            Self::Wait(For::Event) => write!(f, "synchronise event"),
+            Self::Wait(For::Stream) => write!(f, "synchronise stream"),
+            Self::Wait(For::Device) => write!(f, "synchronise device"),
             Self::StreamWait => write!(f, "stream-wait"),
             Self::Allocation(bytes) => write!(f, "allocate {bytes}"),
             Self::Release => write!(f, "release"),
@@ -160,8 +164,7 @@ pub fn record(event: Event<'_>) {
         // A full disk loses the log, not the run.
         let _ = writeln!(log, "{:.6} {event}", started.elapsed().as_secs_f64());
     }
-    let waits =
-        matches!(event, Event::WaitForEvent | Event::WaitForStream | Event::WaitForDevice | Event::Refusal { .. });
+    let waits = matches!(event, Event::Wait(_) | Event::Refusal { .. });
     if waits && journal.saved.elapsed() >= SAVED_EVERY {
         journal.save();
     }

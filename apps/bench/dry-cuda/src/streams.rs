@@ -5,7 +5,7 @@ use std::ffi::{c_float, c_uint, c_void};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::journal::{Event, record};
+use crate::journal::{Event, For, record};
 use crate::refuse;
 use crate::settings::settings;
 use crate::status::{INVALID_HANDLE, INVALID_VALUE, NOT_READY, SUCCESS, Status};
@@ -126,7 +126,7 @@ pub extern "C" fn cuStreamSynchronize(stream: *mut c_void) -> Status {
     let time = queues().stream("cuStreamSynchronize", stream).copied();
     status(time.map(|time| {
         wait_until(time);
-        record(Event::WaitForStream);
+        record(Event::Wait(For::Stream));
     }))
 }
 
@@ -183,7 +183,7 @@ pub extern "C" fn cuEventSynchronize(event: *mut c_void) -> Status {
     let recorded = queues().event("cuEventSynchronize", event).copied();
     status(recorded.map(|recorded| {
         recorded.into_iter().for_each(wait_until);
-        record(Event::WaitForEvent);
+        record(Event::Wait(For::Event));
     }))
 }
 
