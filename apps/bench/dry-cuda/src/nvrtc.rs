@@ -52,22 +52,34 @@ fn library() -> Option<&'static Library> {
     LIBRARY.as_ref()
 }
 
-/// Passes a call on.
+/// NVRTC's function of a name.
+///
+/// # Safety
+/// `F` is the type of a pointer to the function.
+unsafe fn function<F: Copy>(name: &CStr) -> Option<F> {
+    // SAFETY: the handle is open, the name ends with a zero byte, and the caller vouches for the type.
+    unsafe {
+        let found = dlsym(library()?.0, name.as_ptr());
+        (!found.is_null()).then(|| std::mem::transmute_copy(&found))
+    }
+}
+
+/// Passes calls on.
 macro_rules! forward {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {$(
         $(#[$doc])*
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> Nvrtc {
-            let name = concat!(stringify!($name), "\0");
-            let Some(library) = library() else { return UNAVAILABLE };
+            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("a literal ends with its zero"),
+            };
             // SAFETY: NVRTC's function of this name has this type. The contract of the call is the caller's.
             unsafe {
-                let function = dlsym(library.0, name.as_ptr().cast());
-                if function.is_null() {
-                    return UNAVAILABLE;
+                match function::<unsafe extern "C" fn($($type),*) -> Nvrtc>(NAME) {
+                    Some(function) => function($($argument),*),
+                    None => UNAVAILABLE,
                 }
-                let function: unsafe extern "C" fn($($type),*) -> Nvrtc = std::mem::transmute(function);
-                function($($argument),*)
             }
         }
     )*};
@@ -101,34 +113,17 @@ pub mod forwarded {
     }
 }
 
-/// The functions whose calls are recorded.
-mod real {
-    use super::*;
-
-    /// Types of NVRTC's functions.
-    pub type Create = unsafe extern "C" fn(
-        *mut *mut c_void,
-        *const c_char,
-        *const c_char,
-        c_int,
-        *const *const c_char,
-        *const *const c_char,
-    ) -> Nvrtc;
-    pub type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> Nvrtc;
-    pub type Text = unsafe extern "C" fn(Nvrtc) -> *const c_char;
-
-    /// NVRTC's function of a name.
-    ///
-    /// # Safety
-    /// `F` is the type of a pointer to the function.
-    pub unsafe fn function<F: Copy>(name: &CStr) -> Option<F> {
-        // SAFETY: the handle is open, the name ends with a zero byte, and the caller vouches for the type.
-        unsafe {
-            let found = dlsym(library()?.0, name.as_ptr());
-            (!found.is_null()).then(|| std::mem::transmute_copy(&found))
-        }
-    }
-}
+/// Types of the functions whose calls are recorded.
+type Create = unsafe extern "C" fn(
+    *mut *mut c_void,
+    *const c_char,
+    *const c_char,
+    c_int,
+    *const *const c_char,
+    *const *const c_char,
+) -> Nvrtc;
+type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> Nvrtc;
+type Text = unsafe extern "C" fn(Nvrtc) -> *const c_char;
 
 /// The kernels of the programs that were created, by their handles.
 static KERNELS: LazyLock<Mutex<HashMap<usize, String>>> = LazyLock::new(Mutex::default);
@@ -145,7 +140,7 @@ pub unsafe extern "C" fn nvrtcCreateProgram(
 ) -> Nvrtc {
     // SAFETY: this is the type of NVRTC's function. The contract of the call is the caller's.
     let created = unsafe {
-        let Some(create) = real::function::<real::Create>(c"nvrtcCreateProgram") else { return UNAVAILABLE };
+        let Some(create) = function::<Create>(c"nvrtcCreateProgram") else { return UNAVAILABLE };
         create(program, source, name, headers, texts, names)
     };
     if created == 0 && !source.is_null() {
@@ -166,7 +161,7 @@ pub unsafe extern "C" fn nvrtcCompileProgram(
     let started = Instant::now();
     // SAFETY: this is the type of NVRTC's function. The contract of the call is the caller's.
     let compiled = unsafe {
-        let Some(compile) = real::function::<real::Compile>(c"nvrtcCompileProgram") else { return UNAVAILABLE };
+        let Some(compile) = function::<Compile>(c"nvrtcCompileProgram") else { return UNAVAILABLE };
         compile(program, count, options)
     };
     let microseconds = started.elapsed().as_micros() as u64;
@@ -187,7 +182,7 @@ pub unsafe extern "C" fn nvrtcCompileProgram(
 pub unsafe extern "C" fn nvrtcGetErrorString(result: Nvrtc) -> *const c_char {
     // SAFETY: this is the type of NVRTC's function.
     unsafe {
-        match real::function::<real::Text>(c"nvrtcGetErrorString") {
+        match function::<Text>(c"nvrtcGetErrorString") {
             Some(text) => text(result),
             None => c"NVRTC is not available".as_ptr(),
         }

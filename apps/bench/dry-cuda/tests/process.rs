@@ -12,7 +12,7 @@ use dry_cuda::device::cuInit;
 use dry_cuda::launches::cuLaunchKernel;
 use dry_cuda::memory::cuMemAlloc_v2;
 use dry_cuda::modules::{cuModuleGetFunction, cuModuleLoadData};
-use dry_cuda::nvrtc::{forwarded::nvrtcVersion, nvrtcCompileProgram};
+use dry_cuda::nvrtc::{forwarded::nvrtcVersion, nvrtcCompileProgram, nvrtcCreateProgram};
 use dry_cuda::status::{INVALID_VALUE, SUCCESS};
 use dry_cuda::streams::{cuEventCreate, cuEventRecord, cuEventSynchronize};
 use dry_cuda::summary::Summary;
@@ -106,6 +106,26 @@ fn child_that_compiles_without_nvrtc() {
 }
 
 #[test]
+#[ignore = "is the child of another test"]
+fn child_that_compiles() {
+    let sources = [c"__global__ void good(int *a) {}", c"__global__ void bad(int *a) { error }"];
+    let results = sources.map(|source| {
+        let (mut major, mut minor, mut program) = (0, 0, null_mut());
+        let none = std::ptr::null();
+        // SAFETY: the pointers are valid, and a source ends with a zero byte.
+        unsafe {
+            assert_eq!(nvrtcVersion(&mut major, &mut minor), 0);
+            assert_eq!((major, minor), (13, 7));
+            assert_eq!(nvrtcCreateProgram(&mut program, source.as_ptr(), none, 0, none.cast(), none.cast()), 0);
+            nvrtcCompileProgram(program, 0, none.cast())
+        }
+    });
+    assert_eq!(results, [0, 6]);
+    // Registers the summary.
+    assert_eq!(cuInit(0), SUCCESS);
+}
+
+#[test]
 fn a_process_that_exits_leaves_log_and_summary() {
     let folder = Folder::new("exit");
     let (log, summary) = (folder.0.join("log"), folder.0.join("summary.json"));
@@ -160,4 +180,20 @@ fn a_missing_nvrtc_is_named() {
     };
     assert!(message(&[]).contains("DRY_CUDA_NVRTC is not set"));
     assert!(message(&[("DRY_CUDA_NVRTC", Path::new("/nowhere/libnvrtc.so.13"))]).contains("/nowhere/libnvrtc.so.13"));
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_is_named() {
+    let folder = Folder::new("compile");
+    let summary = folder.0.join("summary.json");
+    // Cargo builds examples beside the folder of the tests.
+    let library = std::env::current_exe().unwrap().parent().unwrap().join("../examples/libstand_in_nvrtc.so");
+    let output = run("child_that_compiles", &[("DRY_CUDA_NVRTC", &library), ("DRY_CUDA_SUMMARY", &summary)]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let message = "bad: line 1: error: there is an error";
+    assert!(text.contains(&format!("dry-cuda: the kernel bad does not compile: {}", &message[5..])), "{text}");
+    let summary = Summary::parse(&std::fs::read_to_string(summary).unwrap()).unwrap();
+    assert_eq!((summary.count("compilations"), summary.count("failed_compilations")), (2, 1));
+    assert_eq!(summary.section("failures").collect::<Vec<_>>(), [(message, 1)]);
 }
