@@ -8,11 +8,11 @@
 # and with NVIDIA's compiler NVRTC. A step's counts are the difference of two runs that differ in their number of steps, so what
 # happens once drops out. Tuned choices of kernels follow the number of launches alone: every kernel takes the same time.
 #
-# NAMES: simclr,sparseclr,simclr_qare,sparseclr_qare and, with the set term frobenius, simclr_qare:frobenius,sparseclr_qare:frobenius
-# (default: all). --check fails if a count is above its limit in apps/bench/counts.txt, or anything failed. --kernels N lists the N
-# most frequent kernels and sizes of copies. --nvrtc DIR has lib/libnvrtc.so.13 and include (default: CUDA_PATH, or else pip
-# installs it into the cache, 250 MB). --cache DIR (default: target/dry-run) keeps compiled kernels: without it NVRTC takes ten
-# minutes. --out DIR (default: target/dry-run/runs) receives summaries and logs.
+# NAMES: a method, or a method and its set term, such as sparseclr_qare_frobenius (default: all in apps/bench/counts.txt). --check
+# fails if a count is above its limit in that file, or anything failed. --kernels N lists the N most frequent kernels and sizes of
+# copies. --nvrtc DIR has lib/libnvrtc.so.13 and include (default: CUDA_PATH, or else pip installs it into the cache, 250 MB).
+# --cache DIR (default: target/dry-run) keeps compiled kernels: without them NVRTC takes ten minutes. Two runs at once need two
+# caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -23,7 +23,8 @@ wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
 program= nvrtc= out= check=no kernels=0 steps=6 more=()
 cache=${CARGO_TARGET_DIR:-target}/dry-run
-trainings=simclr,sparseclr,simclr_qare,sparseclr_qare,simclr_qare:frobenius,sparseclr_qare:frobenius
+limits=apps/bench/counts.txt
+trainings=$(sed -n 's/^\([a-z_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
@@ -89,8 +90,10 @@ printf '[knn]\nheld_out = 8\nbank = 8\n' >"$out/recipe.toml"
 
 # Runs a training of a number of steps.
 run() {
-    local training=$1 kind=$2 steps=$3 flags=(--method "${1%%:*}")
-    [[ $training != *:* ]] || flags+=(--set-term "${training#*:}")
+    local training=$1 kind=$2 steps=$3 flags=(--method "$1")
+    case $training in
+        *_frobenius | *_centred) flags=(--method "${training%_*}" --set-term "${training##*_}") ;;
+    esac
     printf '%s, %s run of %d steps\n' "$training" "$kind" "$steps" >&2
     if ! (cd "$out" && DRY_CUDA_SUMMARY=$training.$kind.json DRY_CUDA_LOG=$training.$kind.log \
         "$program" pretrain --config recipe.toml --dataset shapes --no-tui --overwrite --epochs 1 --batch-size $batch \
@@ -109,6 +112,5 @@ for training in ${trainings//,/ }; do
     run "$training" long $((3 * steps))
 done
 
-limits=
-[[ $check == no ]] || limits=apps/bench/counts.txt
+[[ $check == yes ]] || limits=
 "$build/dry-report" "$out" $((2 * steps)) "$kernels" "$limits" "${names[@]}"
