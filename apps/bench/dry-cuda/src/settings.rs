@@ -1,0 +1,94 @@
+//! What the environment asks of the driver.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Settings, read once. See the crate's documentation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Compute capability of the device.
+    pub capability: (u32, u32),
+    /// Time that a kernel takes.
+    pub kernel_time: Duration,
+    /// Whether reads give zeros, instead of what the memory holds.
+    pub zeros: bool,
+    /// File for one line per event.
+    pub log: Option<PathBuf>,
+    /// File for the totals.
+    pub summary: Option<PathBuf>,
+    /// NVIDIA's NVRTC, for calls that reach this library under its name.
+    pub nvrtc: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads settings from variables.
+    ///
+    /// # Errors
+    /// If a variable has a value that is not understood.
+    pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let capability = match variable("DRY_CUDA_CAPABILITY") {
+            None => (9, 0),
+            Some(text) => text
+                .split_once('.')
+                .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+                .ok_or(format!("DRY_CUDA_CAPABILITY={text}: expected MAJOR.MINOR, such as 9.0"))?,
+        };
+        let microseconds = match variable("DRY_CUDA_KERNEL_MICROSECONDS") {
+            None => 0,
+            Some(text) => text
+                .parse()
+                .map_err(|_| format!("DRY_CUDA_KERNEL_MICROSECONDS={text}: expected a number of microseconds"))?,
+        };
+        let zeros = match variable("DRY_CUDA_READS").as_deref() {
+            None | Some("zeros") => true,
+            Some("memory") => false,
+            Some(text) => return Err(format!("DRY_CUDA_READS={text}: expected zeros or memory")),
+        };
+        Ok(Self {
+            capability,
+            kernel_time: Duration::from_micros(microseconds),
+            zeros,
+            log: path("DRY_CUDA_LOG"),
+            summary: path("DRY_CUDA_SUMMARY"),
+            nvrtc: path("DRY_CUDA_NVRTC"),
+        })
+    }
+}
+
+/// The settings of the process.
+///
+/// # Errors
+/// If a variable has a value that is not understood.
+pub fn settings() -> Result<&'static Settings, &'static str> {
+    static SETTINGS: OnceLock<Result<Settings, String>> = OnceLock::new();
+    SETTINGS.get_or_init(|| Settings::from(|name| std::env::var(name).ok())).as_ref().map_err(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> Result<Settings, String> {
+        Settings::from(|asked| (asked == name).then(|| value.to_string()))
+    }
+
+    #[test]
+    fn values_are_understood_or_refused() {
+        let defaults = Settings::from(|_| None).unwrap();
+        assert_eq!((defaults.capability, defaults.zeros, defaults.kernel_time), ((9, 0), true, Duration::ZERO));
+        assert_eq!(with("DRY_CUDA_CAPABILITY", "12.1").unwrap().capability, (12, 1));
+        assert_eq!(with("DRY_CUDA_KERNEL_MICROSECONDS", "250").unwrap().kernel_time, Duration::from_micros(250));
+        assert!(!with("DRY_CUDA_READS", "memory").unwrap().zeros);
+        assert_eq!(with("DRY_CUDA_LOG", "").unwrap().log, None);
+        for (name, value) in [
+            ("DRY_CUDA_CAPABILITY", "9"),
+            ("DRY_CUDA_CAPABILITY", "9.x"),
+            ("DRY_CUDA_KERNEL_MICROSECONDS", "-1"),
+            ("DRY_CUDA_READS", "zero"),
+        ] {
+            assert!(with(name, value).unwrap_err().starts_with(&format!("{name}={value}: expected")));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Counts what a training step asks of an NVIDIA GPU, on a machine without one: launches, copies, waits, kernels that do not compile.
+#
+#   apps/bench/dry-run.sh --program FILE [--trainings NAMES] [--check] [--kernels N] [--nvrtc DIR] [--cache DIR] [--out DIR]
+#                         [--steps N] [-- FLAGS for qare pretrain, such as --backbone resnet32]
+#
+# FILE is the program with the feature cuda. It trains on drawn images with the driver of apps/bench/dry-cuda, which computes nothing,
+# and with NVIDIA's compiler NVRTC. A step's counts are the difference of two runs that differ in their number of steps, so what
+# happens once drops out. Tuned choices of kernels follow the number of launches alone: every kernel takes the same time.
+#
+# NAMES: a method, or a method and its set term, such as sparseclr_qare_frobenius (default: all in apps/bench/counts.txt). --check
+# fails if a count is above its limit in that file, or anything failed. --kernels N lists the N most frequent kernels and sizes of
+# copies. --nvrtc DIR has lib/libnvrtc.so.13 and include (default: CUDA_PATH, or else pip installs it into the cache, 250 MB).
+# --cache DIR (default: target/dry-run) keeps compiled kernels: without them NVRTC takes ten minutes. Two runs at once need two
+# caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/../.."
+
+usage() { sed -n '2,/^set/p' apps/bench/dry-run.sh | sed '$d; s/^# \{0,1\}//'; }
+path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
+wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
+
+program= nvrtc= out= check=no kernels=0 steps=6 more=()
+cache=${CARGO_TARGET_DIR:-target}/dry-run
+limits=apps/bench/counts.txt
+trainings=$(sed -n 's/^\([a-z_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
+while (($#)); do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        --check) check=yes ;;
+        --program | --nvrtc | --cache | --out | --trainings | --kernels | --steps)
+            (($# > 1)) || wrong "$1: a value is missing"
+            name=${1#--} value=$2
+            case $name in
+                program | nvrtc | cache | out) value=$(path "$value") ;;
+            esac
+            printf -v "$name" '%s' "$value"
+            shift ;;
+        --) shift; more=("$@"); break ;;
+        *) wrong "unknown argument $1" ;;
+    esac
+    shift
+done
+[[ -n $program ]] || wrong "--program is missing"
+[[ -x $program ]] || wrong "--program $program: is not a program"
+# The drawn dataset has 5,000 images.
+batch=256
+[[ $steps =~ ^[1-6]$ ]] || wrong "--steps $steps: expected 1 to 6"
+[[ $kernels =~ ^[0-9]+$ ]] || wrong "--kernels $kernels: expected a number"
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+out=${out:-$cache/runs}
+mkdir -p "$out"
+
+# NVRTC with CUDA's headers.
+has_nvrtc() { [[ -f $1/lib/libnvrtc.so.13 && -f $1/include/cuda_runtime.h ]]; }
+if [[ -n $nvrtc ]]; then
+    has_nvrtc "$nvrtc" || wrong "--nvrtc $nvrtc: has no lib/libnvrtc.so.13 or no include/cuda_runtime.h"
+elif [[ -n ${CUDA_PATH:-} ]] && has_nvrtc "$CUDA_PATH"; then
+    nvrtc=$CUDA_PATH
+else
+    nvrtc=$cache/nvrtc/nvidia/cu13
+    has_nvrtc "$nvrtc" || python3 -m pip install --quiet --no-deps --target "$cache/nvrtc" nvidia-cuda-nvrtc==13.0.88 \
+        nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85
+fi
+
+# The driver, under NVIDIA's names in a folder of its own.
+cargo build --quiet --release --locked --package qare-dry-cuda
+build=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
+mkdir -p "$cache/driver" "$cache/kernels"
+for library in libcuda.so libcuda.so.1 libnvrtc.so libnvrtc.so.13; do
+    ln -sf "$build/libdry_cuda.so" "$cache/driver/$library"
+done
+export LD_LIBRARY_PATH=$cache/driver:$nvrtc/lib CUDA_PATH=$nvrtc DRY_CUDA_NVRTC=$nvrtc/lib/libnvrtc.so.13
+# A time far above the host's cost of a launch and its noise, so that tuning prefers fewer launches.
+export DRY_CUDA_KERNEL_MICROSECONDS=500
+unset "${!CUBECL_@}"
+
+# Compiled kernels are kept. Tuning starts anew: its result must not depend on earlier programs.
+rm -rf "$out/autotune" "$out/checkpoint"
+cat >"$out/cubecl.toml" <<TOML
+[compilation]
+cache = { file = "$cache/kernels" }
+[autotune]
+cache = { file = "$out/autotune" }
+TOML
+# The kNN accuracy after an epoch costs the same in all runs, and little.
+printf '[knn]\nheld_out = 8\nbank = 8\n' >"$out/recipe.toml"
+
+# Runs a training of a number of steps.
+run() {
+    local training=$1 kind=$2 steps=$3 flags=(--method "$1")
+    case $training in
+        *_frobenius | *_centred) flags=(--method "${training%_*}" --set-term "${training##*_}") ;;
+    esac
+    printf '%s, %s run of %d steps\n' "$training" "$kind" "$steps" >&2
+    if ! (cd "$out" && DRY_CUDA_SUMMARY=$training.$kind.json DRY_CUDA_LOG=$training.$kind.log \
+        "$program" pretrain --config recipe.toml --dataset shapes --no-tui --overwrite --epochs 1 --batch-size $batch \
+        --train-images $((batch * steps)) "${flags[@]}" ${more[@]+"${more[@]}"} >"$training.$kind.out" 2>&1); then
+        tail -n 20 "$out/$training.$kind.out" >&2
+        echo "error: $training: the run failed, see $out/$training.$kind.out" >&2
+        exit 1
+    fi
+}
+names=()
+for training in ${trainings//,/ }; do
+    names+=("$training")
+    rm -f "$out/$training".*
+    run "$training" first "$steps"
+    run "$training" short "$steps"
+    run "$training" long $((3 * steps))
+done
+
+[[ $check == yes ]] || limits=
+"$build/dry-report" "$out" $((2 * steps)) "$kernels" "$limits" "${names[@]}"
