@@ -60,10 +60,10 @@ pub use head::{ProjectionHead, ProjectionHeadConfig};
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
 pub use qare_host::computes_on_host;
+pub use relation_head::{RelationHead, RelationHeadConfig};
 #[cfg(feature = "cubecl")]
 pub use tensor_block::use_kernels;
 pub use tensor_block::{differentiate_blocks, differentiate_blocks_with};
-pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use weights::{
     FoundBackbone, LeftOut, NamedTensor, StateDict, WeightsError, load_pytorch, load_safetensors, named_tensors,
     parameter_count, record_bytes, safetensors_bytes, save_record, save_safetensors, write_safetensors,

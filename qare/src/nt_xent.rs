@@ -109,7 +109,9 @@ impl NtXent {
     /// When the rows are not K views each of at least 2 images, and when the loss is not a number: see [`check`](Self::check).
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings, views, false)? else { return self.forward_generic(embeddings, views) };
+        let Some(rows) = UnitRows::of(&embeddings, views, false)? else {
+            return self.forward_generic(embeddings, views);
+        };
         let term = rows.pairwise(&PairwiseTerm::NtXent(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
         rows.attach(term, embeddings)
     }

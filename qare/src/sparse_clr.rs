@@ -81,7 +81,9 @@ impl SparseClr {
     /// When the rows are not K views each of at least 2 images, a row holds NaN or infinity, or the loss leaves the range of its type.
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let Some(rows) = UnitRows::of(&embeddings, views, false)? else { return self.forward_generic(embeddings, views) };
+        let Some(rows) = UnitRows::of(&embeddings, views, false)? else {
+            return self.forward_generic(embeddings, views);
+        };
         let term = rows.pairwise(&PairwiseTerm::SparseClr(self.clone()), views, B::ad_enabled(&embeddings.device()))?;
         rows.attach(term, embeddings)
     }

@@ -20,8 +20,11 @@ const THREADS: u32 = 256;
 pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec<CubeTensor<R>> {
     let inputs: Vec<_> = inputs.into_iter().map(into_contiguous).collect();
     let maps = &inputs[0];
-    let outputs: Vec<_> =
-        call.outputs(&maps.meta.shape, maps.dtype).into_iter().map(|(shape, dtype)| empty(maps, shape, dtype)).collect();
+    let outputs: Vec<_> = call
+        .outputs(&maps.meta.shape, maps.dtype)
+        .into_iter()
+        .map(|(shape, dtype)| empty(maps, shape, dtype))
+        .collect();
     match call {
         Call::Moments => moments(maps, &outputs),
         Call::Normalize(normalize) => self::normalize(normalize, &inputs, &outputs[0]),

@@ -59,12 +59,7 @@ fn call<B: Backend>(of: &Normalization<B>, residual: bool) -> Normalize {
 
 /// The inputs that all calls begin with.
 fn inputs<B: Backend>(maps: Tensor<B, 4>, of: &Normalization<B>) -> Vec<FloatPrimitive<B>> {
-    vec![
-        primitive(maps),
-        primitive(of.moments.clone()),
-        primitive(of.gamma.clone()),
-        primitive(of.beta.clone()),
-    ]
+    vec![primitive(maps), primitive(of.moments.clone()), primitive(of.gamma.clone()), primitive(of.beta.clone())]
 }
 
 fn one<B: Backend, const D: usize>(outputs: Vec<FloatPrimitive<B>>) -> Tensor<B, D> {

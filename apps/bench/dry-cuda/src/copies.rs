@@ -5,12 +5,14 @@ use std::ffi::{c_int, c_uchar, c_void};
 use crate::journal::{Event, record};
 use crate::memory::check_range;
 use crate::refuse;
-use crate::settings::settings;
+use crate::settings::{Reads, settings};
 use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Status};
 
-/// Whether reads give zeros.
-fn reads_are_zeros() -> bool {
-    settings().is_ok_and(|settings| settings.zeros)
+/// An f32 from 0.5 to 1 for the place of a number in a copy.
+fn number(place: usize) -> f32 {
+    // The fractional parts of multiples of the golden ratio are spread evenly.
+    let part = (place as u32).wrapping_mul(0x9E37_79B9);
+    f32::from_bits(0x3F00_0000 | part >> 9)
 }
 
 /// Copies from host to device.
@@ -41,16 +43,22 @@ unsafe fn read(call: &'static str, to: *mut c_void, from: u64, bytes: usize) -> 
     SUCCESS
 }
 
-/// Copies contiguous bytes to the host, or zeros.
+/// Copies contiguous bytes to the host, or what the settings ask for.
 ///
 /// # Safety
 /// Both pointers are valid for so many bytes.
 unsafe fn read_row(to: *mut u8, from: *const u8, bytes: usize) {
     // SAFETY: the contract is the caller's.
     unsafe {
-        match reads_are_zeros() {
-            true => std::ptr::write_bytes(to, 0, bytes),
-            false => std::ptr::copy(from, to, bytes),
+        match settings().map_or(Reads::Memory, |settings| settings.reads) {
+            Reads::Memory => std::ptr::copy(from, to, bytes),
+            Reads::Zeros => std::ptr::write_bytes(to, 0, bytes),
+            Reads::Numbers => {
+                std::ptr::write_bytes(to, 0, bytes);
+                for place in 0..bytes / 4 {
+                    std::ptr::write_unaligned(to.add(4 * place).cast(), number(place));
+                }
+            }
         }
     }
 }
@@ -205,4 +213,19 @@ pub unsafe extern "C" fn cuMemcpy2DAsync_v2(rows: *const Rows, _stream: *mut c_v
         _ => Event::DeviceCopy(width * height),
     });
     SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_differ_and_lie_between_half_and_one() {
+        let numbers: Vec<f32> = (0..4096).map(number).collect();
+        assert!(numbers.iter().all(|number| (0.5..1.0).contains(number)));
+        let mut sorted = numbers.clone();
+        sorted.sort_by(f32::total_cmp);
+        sorted.dedup();
+        assert_eq!(sorted.len(), numbers.len());
+    }
 }

@@ -11,14 +11,25 @@ pub struct Settings {
     pub capability: (u32, u32),
     /// Time that a kernel takes.
     pub kernel_time: Duration,
-    /// Whether reads give zeros, instead of what the memory holds.
-    pub zeros: bool,
+    /// What reads give.
+    pub reads: Reads,
     /// File for one line per event.
     pub log: Option<PathBuf>,
     /// File for the totals.
     pub summary: Option<PathBuf>,
     /// NVIDIA's NVRTC, for calls that reach this library under its name.
     pub nvrtc: Option<PathBuf>,
+}
+
+/// What copies from device to host give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Zeros.
+    Zeros,
+    /// Different f32 numbers from 0.5 to 1, for programs that go on in another way with zeros.
+    Numbers,
+    /// What the memory holds: uploads, and zeros where kernels should have written.
+    Memory,
 }
 
 impl Settings {
@@ -41,15 +52,16 @@ impl Settings {
                 .parse()
                 .map_err(|_| format!("DRY_CUDA_KERNEL_MICROSECONDS={text}: expected a number of microseconds"))?,
         };
-        let zeros = match variable("DRY_CUDA_READS").as_deref() {
-            None | Some("zeros") => true,
-            Some("memory") => false,
-            Some(text) => return Err(format!("DRY_CUDA_READS={text}: expected zeros or memory")),
+        let reads = match variable("DRY_CUDA_READS").as_deref() {
+            None | Some("zeros") => Reads::Zeros,
+            Some("numbers") => Reads::Numbers,
+            Some("memory") => Reads::Memory,
+            Some(text) => return Err(format!("DRY_CUDA_READS={text}: expected zeros, numbers or memory")),
         };
         Ok(Self {
             capability,
             kernel_time: Duration::from_micros(microseconds),
-            zeros,
+            reads,
             log: path("DRY_CUDA_LOG"),
             summary: path("DRY_CUDA_SUMMARY"),
             nvrtc: path("DRY_CUDA_NVRTC"),
@@ -77,10 +89,12 @@ mod tests {
     #[test]
     fn values_are_understood_or_refused() {
         let defaults = Settings::from(|_| None).unwrap();
-        assert_eq!((defaults.capability, defaults.zeros, defaults.kernel_time), ((9, 0), true, Duration::ZERO));
+        assert_eq!((defaults.capability, defaults.reads, defaults.kernel_time), ((9, 0), Reads::Zeros, Duration::ZERO));
         assert_eq!(with("DRY_CUDA_CAPABILITY", "12.1").unwrap().capability, (12, 1));
         assert_eq!(with("DRY_CUDA_KERNEL_MICROSECONDS", "250").unwrap().kernel_time, Duration::from_micros(250));
-        assert!(!with("DRY_CUDA_READS", "memory").unwrap().zeros);
+        for (name, reads) in [("zeros", Reads::Zeros), ("numbers", Reads::Numbers), ("memory", Reads::Memory)] {
+            assert_eq!(with("DRY_CUDA_READS", name).unwrap().reads, reads);
+        }
         assert_eq!(with("DRY_CUDA_LOG", "").unwrap().log, None);
         for (name, value) in [
             ("DRY_CUDA_CAPABILITY", "9"),
