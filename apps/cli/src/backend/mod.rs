@@ -1,6 +1,14 @@
 //! Selects the backend by Cargo feature and opens its devices.
 
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod cubecl;
+#[cfg(feature = "cuda")]
+mod cuda_compiler;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda_faults;
+#[cfg(any(test, not(any(feature = "flex", feature = "ndarray"))))]
+mod kernel_cache;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod panics;
 #[cfg(feature = "cuda")]
 #[path = "cuda.rs"]
@@ -11,8 +19,6 @@ mod selected;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 #[path = "wgpu.rs"]
 mod selected;
-#[cfg(not(any(feature = "flex", feature = "ndarray")))]
-mod streams;
 
 use burn::backend::Autodiff;
 
@@ -55,13 +61,19 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     selected::devices()
 }
 
+/// The folder of compiled kernels and results of autotuning, or `None` if nothing is kept.
+pub fn cache_folder() -> Option<std::path::PathBuf> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return None;
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    kernel_cache::root()
+}
+
 /// Opens a device, by default the best one.
 ///
 /// # Errors
 /// If there is no such device, or something that it needs is not installed.
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
-    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-    streams::share_one()?;
     selected::device(choice)
 }
 
