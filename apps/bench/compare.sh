@@ -6,8 +6,8 @@
 #
 # Parts: views loader objectives step probe epoch memory (default: all). PYTHON names a Python with torch and torchvision
 # (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda and measures PyTorch twice,
-# eager and with torch.compile. --program names a program that is built already; cargo builds it otherwise. --out DIR receives the figures as JSON, ratios.md and times.svg; --add keeps the figures of
-# other parts that it already holds.
+# eager and with torch.compile. --program FILE measures a program that is built already. --out DIR receives the figures as JSON,
+# ratios.md and times.svg; --add keeps the figures of other parts that it already holds.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."

@@ -23,6 +23,10 @@ const LOCK_EXPIRES: Duration = Duration::from_secs(60);
 /// With less space left nothing is kept, since CubeCL panics if the disk fills up.
 const LEAST_SPACE: u64 = 256 << 20;
 
+/// Larger files of compiled kernels are removed. CubeCL reads all of a file at each start: 80 MB, the kernels of conv4 at one batch size, take
+/// two to three seconds.
+const MOST_KERNELS: u64 = 400 << 20;
+
 /// What compiled kernels and timings of them are for.
 pub struct Subject {
     /// Backend, GPU architecture and compiler. `None` if kernels cannot be kept, for GPUs that differ.
@@ -119,6 +123,11 @@ fn check_writable(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
             }
         } else if path.extension().is_some_and(|end| end == "log" || end == "cbor") {
             OpenOptions::new().append(true).open(&path).map_err(|error| (path.clone(), error))?;
+            if metadata.len() > MOST_KERNELS && path.extension().is_some_and(|end| end == "cbor") {
+                // With its table of contents. Other processes go on with theirs.
+                let _ = fs::remove_file(&path);
+                let _ = fs::remove_file(path.with_file_name("toc.json.log"));
+            }
         }
     }
     Ok(())
@@ -218,6 +227,20 @@ mod tests {
         assert!(!old.exists() && new.exists());
         // Nothing else is left or lost.
         assert_eq!(fs::read_dir(&kernels).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_kernels_does_not_grow_for_ever() {
+        let root = tempfile::tempdir().unwrap();
+        let subject = subject(Some("k"), "g");
+        let kernels = below(root.path(), &subject).kernels.unwrap();
+        for (length, kept) in [(MOST_KERNELS, true), (MOST_KERNELS + 1, false)] {
+            let [file, contents] = ["chunk0.cbor", "toc.json.log"].map(|name| kernels.join(name));
+            File::create(&file).unwrap().set_len(length).unwrap();
+            fs::write(&contents, "").unwrap();
+            below(root.path(), &subject);
+            assert_eq!([file.exists(), contents.exists()], [kept; 2], "{length} bytes");
+        }
     }
 
     /// Files of another user, after a run as root.
