@@ -7,6 +7,10 @@ mod cuda_compiler;
 #[cfg(any(test, feature = "cuda"))]
 mod cuda_faults;
 #[cfg(any(test, not(any(feature = "flex", feature = "ndarray"))))]
+#[cfg_attr(
+    any(feature = "flex", feature = "ndarray"),
+    allow(dead_code, reason = "only its tests run in builds for the CPU")
+)]
 mod kernel_cache;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod panics;
