@@ -2,12 +2,12 @@
 # Measures qare and PyTorch on this machine, alternating part by part, and prints the ratios.
 #
 #   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
-#                         [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
+#                         [--program FILE] [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
 #
 # Parts: views loader objectives step probe epoch memory (default: all). PYTHON names a Python with torch and torchvision
 # (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda and measures PyTorch twice,
-# eager and with torch.compile. --out DIR receives the figures as JSON, ratios.md and times.svg; --add keeps the figures of
-# other parts that it already holds.
+# eager and with torch.compile. --program FILE measures a program that is built already. --out DIR receives the figures as JSON,
+# ratios.md and times.svg; --add keeps the figures of other parts that it already holds.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -18,7 +18,7 @@ path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
 all=(views loader objectives step probe epoch memory)
-parts=() both=() compile=no add=no device=cpu features= out=target/bench-compare
+parts=() both=() compile=no add=no device=cpu features= program= out=target/bench-compare
 threads=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 python=${PYTHON:-python3}
 while (($#)); do
@@ -26,13 +26,14 @@ while (($#)); do
         --quick) both+=(--quick) ;;
         --compile) compile=yes ;;
         --add) add=yes ;;
-        --device | --features | --data-dir | --threads | --out)
+        --device | --features | --data-dir | --threads | --program | --out)
             (($# > 1)) || wrong "$1: a value is missing"
             case $1 in
                 --device) device=$2 ;;
                 --features) features=$2 ;;
                 --data-dir) both+=(--data-dir "$(path "$2")") ;;
                 --threads) threads=$2 ;;
+                --program) program=$(path "$2") ;;
                 --out) out=$(path "$2") ;;
             esac
             shift ;;
@@ -50,14 +51,18 @@ case $device in
     cuda) features=${features:-cuda} compile=yes ;;
     *) wrong "--device $device: expected cpu or cuda" ;;
 esac
+[[ -z $program || -x $program ]] || wrong "--program $program: there is no such program"
 "$python" -c 'import torch, torchvision' 2>/dev/null ||
     wrong "$python has no torch and torchvision: $python -m pip install -r apps/bench/pytorch/requirements.txt, or set PYTHON"
 
 export RAYON_NUM_THREADS=$threads
 mkdir -p "$out"
 [[ $add == yes ]] || rm -f "$out"/{qare,pytorch-eager,pytorch-compile}.json
-cargo build --release --locked --package qare-cli --no-default-features --features "$features"
-qare=${CARGO_TARGET_DIR:-target}/release/qare
+qare=$program
+if [[ -z $qare ]]; then
+    cargo build --release --locked --package qare-cli --no-default-features --features "$features"
+    qare=${CARGO_TARGET_DIR:-target}/release/qare
+fi
 
 files=("$out/qare.json" "$out/pytorch-eager.json")
 pytorch() { "$python" -B apps/bench/pytorch/bench.py --device "$device" --threads "$threads" --add "$@"; }

@@ -4,11 +4,15 @@
 #   apps/bench/gpu.sh --data-dir DIR [--features cuda|vulkan|metal|wgpu] [--seeds 1,2,3] [--epochs 200]
 #                     [--backbones conv4,resnet32] [--methods simclr,…] [--precision f32] [--device N]
 #                     [--program FILE] [--tests FILE] [--out DIR]
+#   apps/bench/gpu.sh --minutes 12 [--data-dir DIR|FILE.tar.xz] [--device N] [--program FILE] [--tests FILE] [--out DIR]
 #
 # DIR holds CIFAR-10 (qare data fetch cifar10 --data-dir DIR). The script finishes all methods and backbones of a seed before the
 # next seed. It can be stopped at any time, and continues when called again. --out DIR (default: gpu-results) receives the runs and
 # results.md, with accuracies and seconds per epoch. --program and --tests name a program and a test binary `backend` that were built
 # elsewhere, so the machine with the GPU needs no Rust. Tests use the default GPU (CUDA_VISIBLE_DEVICES selects an NVIDIA GPU).
+#
+# --minutes N (5 or more) does what N minutes allow, stage by stage (apps/bench/gpu-minutes.sh lists them), and writes summary.md
+# after each. In a folder of apps/bench/pack-gpu.sh it uses the program, the tests, the data and the kernels in it.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -19,11 +23,11 @@ wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 step() { printf '\n== %s\n' "$*"; }
 
 data= features=cuda seeds=1,2,3 epochs=200 backbones=conv4,resnet32 precision= device= program= tests= out=gpu-results
-methods=simclr,simclr_qare,sparseclr,sparseclr_qare
+methods=simclr,simclr_qare,sparseclr,sparseclr_qare minutes=
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
-        --data-dir | --features | --seeds | --epochs | --backbones | --methods | --precision | --device | --program | --tests | --out)
+        --data-dir | --features | --seeds | --epochs | --backbones | --methods | --precision | --device | --program | --tests | --out | --minutes)
             (($# > 1)) || wrong "$1: a value is missing"
             name=${1#--} value=$2
             case $name in
@@ -36,8 +40,13 @@ while (($#)); do
     esac
     shift
 done
-[[ -n $data ]] || wrong "--data-dir is missing"
 [[ $out == /* ]] || out=$start/$out
+if [[ -n $minutes ]]; then
+    [[ $minutes =~ ^[0-9]+$ ]] && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number of at least 5"
+    source apps/bench/gpu-minutes.sh
+    exit
+fi
+[[ -n $data ]] || wrong "--data-dir is missing"
 mkdir -p "$out"
 target=${CARGO_TARGET_DIR:-target}
 build=(--release --locked --package qare-cli --no-default-features --features "$features")

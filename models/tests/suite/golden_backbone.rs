@@ -83,11 +83,7 @@ impl Golden {
 /// The backbone files of the golden folder. A file of no known kind is an error: it would be one
 /// that nothing tests.
 pub fn golden_files() -> Vec<Golden> {
-    // The program's tests include this file; the golden files stay here.
-    let beside =
-        ["tests/golden", "../../models/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-    let beside = beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed");
-    let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or(beside, PathBuf::from);
+    let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or_else(folder_beside, PathBuf::from);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -109,6 +105,13 @@ pub fn golden_files() -> Vec<Golden> {
     }
     assert!(!golden.is_empty(), "{}: no backbone_*.safetensors", folder.display());
     golden
+}
+
+/// The committed files. The program's tests include this file of code, and may run where it was not compiled.
+fn folder_beside() -> PathBuf {
+    let beside =
+        ["tests/golden", "../../models/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed")
 }
 
 pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
@@ -243,7 +246,7 @@ fn most(name: BackboneName) -> [f64; 4] {
     [2.2, training, 7.5, 7.5]
 }
 
-/// How far a backbone on images of half precision is from given values.
+/// How far a backbone on images of half precision, or with products of such precision, is from given values.
 pub struct HalfPrecisionErrors {
     /// Relative error of the output in evaluation, and in training.
     pub outputs: [f64; 2],
@@ -251,7 +254,7 @@ pub struct HalfPrecisionErrors {
     pub gradients: [f64; 2],
 }
 
-/// Measures a backbone on images of half precision against outputs and gradients in f32.
+/// Measures a backbone on images cast to a type against outputs and gradients in f32.
 pub fn half_precision_errors<B: AutodiffBackend>(
     backbone: &Backbone<B>,
     images: Tensor<B, 4>,
@@ -279,6 +282,24 @@ pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
         let errors = half_precision_errors(&backbone, images, dtype, outputs, gradients);
         let case = format!("{dtype:?} {}", golden.label);
         errors.check(&case, dtype, golden.name, slack);
+    }
+}
+
+/// How many times as far off as in f16 TF32 may be: its units may cut digits off where f16 is rounded to nearest.
+const SLACK_OF_TF32: f64 = 2.0;
+
+/// The golden backbones in f32 whose convolutions and products are computed in TF32: both factors of a product are rounded to the 11
+/// digits of f16, and sums are in f32. In a layer, weights and images are rounded once each, and so are the gradients on the way back,
+/// as in f16, where results are rounded besides. So the bounds of f16 hold. TF32 has the exponents of f32: nothing underflows.
+pub fn check_tf32<B: AutodiffBackend>(backend: &str) {
+    for golden in golden_files() {
+        let backbone: Backbone<B> = golden.backbone();
+        assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
+        let outputs = ["output_eval", "output_train"].map(|name| golden.values(name));
+        let gradients = ["grad_first_conv", "grad_input"].map(|name| golden.values(name));
+        let images = golden.input(&Default::default());
+        let errors = half_precision_errors(&backbone, images, FloatDType::F32, outputs, gradients);
+        errors.check(&format!("{backend} {}", golden.label), FloatDType::F16, golden.name, SLACK_OF_TF32);
     }
 }
 

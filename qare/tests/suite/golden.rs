@@ -44,11 +44,7 @@ impl Golden {
 
 /// The files of `kind`, having made sure that every file of the folder is of a known one.
 fn golden(kind: &str) -> Vec<Golden> {
-    // The program's tests include this file; the golden files stay here.
-    let beside =
-        ["tests/golden", "../../qare/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-    let beside = beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed");
-    let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or(beside, PathBuf::from);
+    let folder = std::env::var_os("QARE_GOLDEN_DIR").map_or_else(folder_beside, PathBuf::from);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         let path = entry.unwrap().path();
@@ -63,6 +59,13 @@ fn golden(kind: &str) -> Vec<Golden> {
     assert!(!files.is_empty(), "{} holds no {kind}_* file", folder.display());
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
+}
+
+/// The committed files. The program's tests include this file of code, and may run where it was not compiled.
+fn folder_beside() -> PathBuf {
+    let beside =
+        ["tests/golden", "../../qare/tests/golden"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+    beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed")
 }
 
 fn assert_value(file: &Golden, found: f64, expected: f64) {

@@ -1,33 +1,21 @@
 //! The backend `cuda`, for NVIDIA GPUs.
 //!
-//! The driver, NVRTC and CUDA's headers are loaded at run time. They are checked here, since Burn panics if one is missing.
+//! The driver, NVRTC and CUDA's headers are loaded at run time. They are checked before the first use, since Burn panics if one is
+//! missing.
 
 use burn_cubecl::cubecl::Runtime;
-use burn_cubecl::cubecl::cuda::{CudaRuntime, install};
+use burn_cubecl::cubecl::cuda::CudaRuntime;
 use burn_cuda::CudaDevice;
-use cudarc::{driver, nvrtc};
+use cudarc::driver;
 
-use super::panics::catch_panic;
-use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory};
-use qare_lab::PrintablePath;
+use super::cuda_compiler::{call_library, check, nvrtc_version};
+use super::kernel_cache::Subject;
+use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory, cubecl};
 use qare_lab::{LabError, Result};
 
 pub type Plain = burn_cuda::Cuda;
 
 pub const NAME: &str = "cuda";
-
-/// Calls into a library that may be missing, in which case its loader panics.
-fn call_library<T, E: std::fmt::Debug>(
-    call: impl FnOnce() -> std::result::Result<T, E>,
-) -> std::result::Result<T, String> {
-    match catch_panic(call) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("it reports {error:?}")),
-        // The rest of the message lists every file name that was tried.
-        Err(Some(message)) => Err(message.split(" - searched").next().unwrap_or(&message).to_string()),
-        Err(None) => Err("it cannot be loaded".into()),
-    }
-}
 
 /// The number of GPUs.
 fn count() -> Result<usize> {
@@ -50,33 +38,33 @@ fn count() -> Result<usize> {
     }
 }
 
-/// Checks for NVRTC and CUDA's headers, which compile the kernels on first use.
-fn check_compiler() -> Result<()> {
-    let version = || {
-        let (mut major, mut minor) = (0, 0);
-        // SAFETY: both pointers are valid for writes.
-        unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) }.result()
+/// Compute capability and name of each GPU, such as 90.
+fn gpus(count: usize) -> Result<Vec<(i32, String)>> {
+    use driver::sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
     };
-    call_library(version).map_err(|reason| {
-        LabError::Failed(format!(
-            "the cuda backend needs NVRTC to compile its kernels (libnvrtc.so, in the CUDA toolkit or pip's \
-             nvidia-cuda-nvrtc): {reason}; install it, or add its folder to LD_LIBRARY_PATH"
-        ))
-    })?;
-    let headers = install::cuda_path().map(|path| path.join("include"));
-    match headers {
-        Some(headers) if headers.join("cuda_runtime.h").is_file() => Ok(()),
-        Some(headers) => Err(LabError::Failed(format!(
-            "the cuda backend needs CUDA's headers, and {} has no cuda_runtime.h: set CUDA_PATH to the CUDA toolkit's \
-             folder, which holds include/cuda_runtime.h",
-            headers.printable()
-        ))),
-        None => Err(LabError::Failed(
-            "the cuda backend needs CUDA's headers and found no CUDA toolkit in /usr/local/cuda, /opt/cuda or /usr: \
-             install it, or set CUDA_PATH to its folder, which holds include/cuda_runtime.h"
-                .into(),
-        )),
-    }
+    let gpu = |number: usize| {
+        let device = driver::result::device::get(number as i32)?;
+        // SAFETY: the driver has just returned this device.
+        let part = |which| unsafe { driver::result::device::get_attribute(device, which) };
+        Ok((part(MAJOR)? * 10 + part(MINOR)?, driver::result::device::get_name(device)?))
+    };
+    let gpus: std::result::Result<Vec<_>, driver::DriverError> = (0..count).map(gpu).collect();
+    gpus.map_err(|error| LabError::Failed(format!("the driver gives no information on its devices: {error:?}")))
+}
+
+/// What compiled kernels are for. CubeCL keeps the kernels of a process in one place, whatever GPU they are for.
+fn subject(gpus: &[(i32, String)], (major, minor): (i32, i32)) -> Subject {
+    let first = &gpus[0];
+    let kernels = gpus
+        .iter()
+        .all(|(architecture, _)| *architecture == first.0)
+        .then(|| format!("{NAME}-sm{}-nvrtc{major}.{minor}", first.0));
+    // Timings belong to a GPU's number.
+    let alike = gpus.iter().all(|(_, name)| *name == first.1);
+    let names: Vec<&str> =
+        gpus.iter().map(|(_, name)| name.as_str()).take(if alike { 1 } else { gpus.len() }).collect();
+    Subject { kernels, gpus: format!("{NAME}-{}", names.join("+")) }
 }
 
 pub fn init() {}
@@ -110,7 +98,11 @@ pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
             "--device {number}: the cuda backend sees {count} GPU(s), numbered from 0; `qare devices` lists them"
         )));
     }
-    check_compiler()?;
+    let gpus = gpus(count)?;
+    let nvrtc = nvrtc_version()?;
+    let subject = subject(&gpus, nvrtc);
+    check(nvrtc, gpus[number].0, number, cubecl::cache(&subject).kernels.as_deref())?;
+    cubecl::configure(&subject)?;
     Ok(CudaDevice::new(number))
 }
 

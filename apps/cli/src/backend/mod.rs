@@ -1,6 +1,18 @@
 //! Selects the backend by Cargo feature and opens its devices.
 
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod cubecl;
+#[cfg(feature = "cuda")]
+mod cuda_compiler;
+#[cfg(any(test, feature = "cuda"))]
+mod cuda_faults;
+#[cfg(any(test, not(any(feature = "flex", feature = "ndarray"))))]
+#[cfg_attr(
+    any(feature = "flex", feature = "ndarray"),
+    allow(dead_code, reason = "only its tests run in builds for the CPU")
+)]
+mod kernel_cache;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod panics;
 #[cfg(feature = "cuda")]
 #[path = "cuda.rs"]
@@ -11,8 +23,6 @@ mod selected;
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 #[path = "wgpu.rs"]
 mod selected;
-#[cfg(not(any(feature = "flex", feature = "ndarray")))]
-mod streams;
 
 use burn::backend::Autodiff;
 
@@ -55,16 +65,21 @@ pub fn devices() -> Result<Vec<DeviceInfo>> {
     selected::devices()
 }
 
+/// The folder of compiled kernels and results of autotuning, or `None` if nothing is kept.
+pub fn cache_folder() -> Option<std::path::PathBuf> {
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    return None;
+    #[cfg(not(any(feature = "flex", feature = "ndarray")))]
+    kernel_cache::root()
+}
+
 /// Opens a device, by default the best one.
 ///
 /// # Errors
 /// If there is no such device, or something that it needs is not installed.
 pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
     #[cfg(not(any(feature = "flex", feature = "ndarray")))]
-    {
-        streams::share_one()?;
-        qare_models::use_kernels::<Plain>();
-    }
+    qare_models::use_kernels::<Plain>();
     selected::device(choice)
 }
 

@@ -8,7 +8,8 @@ use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
 use burn_wgpu::{WgpuDevice, WgpuRuntime};
 use wgpu::{AdapterInfo, DeviceType, Instance, InstanceDescriptor};
 
-use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory};
+use super::kernel_cache::Subject;
+use super::{Device, DeviceChoice, DeviceInfo, DeviceMemory, cubecl};
 use qare_lab::{LabError, Result};
 
 pub type Plain = burn_wgpu::Wgpu;
@@ -138,7 +139,15 @@ pub fn device(choice: Option<DeviceChoice>) -> Result<Device> {
         }
         None => None,
     };
-    chosen.map_or_else(|| default_device(adapters, gpus), Ok)
+    let device = chosen.map_or_else(|| default_device(adapters, gpus), Ok)?;
+    cubecl::configure(&subject(adapters))?;
+    Ok(device)
+}
+
+/// What compiled kernels are for. Their keys hold the properties of the adapter, those of timings only its number.
+fn subject(adapters: &[Adapter]) -> Subject {
+    let names: Vec<&str> = adapters.iter().map(|adapter| adapter.info.name.as_str()).collect();
+    Subject { kernels: Some(NAME.into()), gpus: format!("{NAME}-{}", names.join("+")) }
 }
 
 /// The device that CubeCL's variable names, or else the first GPU.

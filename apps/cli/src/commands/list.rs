@@ -4,10 +4,10 @@ use indicatif::BinaryBytes;
 use qare_data::DatasetName;
 use qare_models::BackboneName;
 
-use crate::backend::{NAME, devices};
+use crate::backend::{NAME, cache_folder, devices};
 use crate::output::print_line;
-use qare_lab::Result;
 use qare_lab::methods::Method;
+use qare_lab::{PrintablePath, Result};
 
 /// Prints methods, backbones, datasets and the backend.
 pub fn list() -> Result<()> {
@@ -34,6 +34,12 @@ pub fn list_devices() -> Result<()> {
     for device in devices {
         let memory = device.memory.map_or(String::new(), |bytes| format!(", {}", BinaryBytes(bytes)));
         print_line(format!("  --device {:<6}{}{memory}", device.choice, device.name));
+    }
+    if let Some(folder) = cache_folder() {
+        print_line(format!(
+            "compiled kernels are kept in {} (QARE_CACHE_DIR names another folder)",
+            folder.printable()
+        ));
     }
     Ok(())
 }

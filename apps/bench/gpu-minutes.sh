@@ -1,0 +1,228 @@
+# The stages of `gpu.sh --minutes N`, which reads this file. Each has a share of the time. One that fails or takes too long is recorded,
+# and the next one runs. Everything that they leave is in $out from the start, so it is there even if the script is killed:
+#   summary.md    card, driver, stages, figures: for BENCHMARKS.md
+#   logs/         output of each stage
+#   *.json        figures of qare and PyTorch
+#   cache/        compiled kernels and results of autotuning, grown
+set +e
+command -v timeout >/dev/null || wrong "--minutes needs the command timeout of GNU coreutils"
+python=${PYTHON:-python3}
+work=$out/work logs=$out/logs
+mkdir -p "$work" "$logs" "$out/cache"
+rm -f "$out/stages.tsv" "$out"/{qare,pytorch-eager,pytorch-compile}.json "$out/ratios.md" "$out/kernels.md"
+: >"$out/stages.tsv"
+begin=$SECONDS
+# The end is for the summary.
+left() { echo $((minutes * 60 - 10 - (SECONDS - begin))); }
+
+child=
+stop() {
+    trap - INT TERM HUP
+    [[ -z $child ]] || kill "$child" 2>/dev/null
+    printf '%s\t%s\t%s\n' "${current:-between stages}" "stopped from outside" "" >>"$out/stages.tsv"
+    summary
+    exit 143
+}
+trap stop INT TERM HUP
+
+# Appends to the record: name, outcome, seconds.
+record() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$out/stages.tsv"; printf -- '-- %s: %s\n' "$1" "$2"; summary; }
+skip() { record "$1" "skipped: $2" ""; }
+
+# stage NAME SECONDS COMMAND…: runs a command with a limit, which is for 12 minutes in total.
+stage() {
+    local name=$1 limit=$(($2 * minutes / 12)) from=$SECONDS code outcome
+    shift 2
+    ((limit <= $(left))) || limit=$(left)
+    ((limit >= 5)) || { skip "$name" "no time left"; return 1; }
+    current=$name
+    printf '\n== %s (at %d s, for at most %d s)\n' "$name" $((SECONDS - begin)) "$limit"
+    timeout -k 5 "$limit" "$@" >"$logs/${name// /-}.txt" 2>&1 </dev/null &
+    child=$!
+    wait "$child"
+    code=$? child= current=
+    tail -n 6 "$logs/${name// /-}.txt" | cut -c1-200
+    case $code in
+        0) outcome=passed ;;
+        124 | 137) outcome="took more than $limit s" ;;
+        *) outcome="failed with $code: $(tail -n 40 "$logs/${name// /-}.txt" | grep -aiE 'error|panicked|FAILED' | tail -n 1 | cut -c1-120 | tr '\t|' '  ')" ;;
+    esac
+    record "$name" "$outcome" $((SECONDS - from))
+    return "$code"
+}
+
+unpack() { # FILE.xz TARGET
+    if command -v xz >/dev/null; then xz -dc "$1" >"$2"; else
+        "$python" -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[2], "wb"))' "$1" "$2"
+    fi
+}
+
+# What a script of pack-gpu.sh has beside it.
+for name in qare backend; do
+    if [[ -f bin/$name.xz ]]; then
+        unpack "bin/$name.xz" "$work/$name" && chmod +x "$work/$name"
+        case $name in
+            qare) program=${program:-$work/qare} ;;
+            backend) tests=${tests:-$work/backend} ;;
+        esac
+    fi
+done
+if [[ -f kernels.tar.xz ]]; then
+    unpack kernels.tar.xz "$work/kernels.tar" && tar -C "$out/cache" -xf "$work/kernels.tar"
+    rm -f "$work/kernels.tar"
+fi
+[[ -n $data || ! -f data.tar.xz ]] || data=$PWD/data.tar.xz
+[[ -n $program ]] || wrong "--minutes needs --program FILE, or a folder of apps/bench/pack-gpu.sh"
+
+# Finds CUDA where neither the environment nor the system's loader has it.
+complete() { [[ -f $1/include/cuda_runtime.h && -f $1/include/crt/mma.h ]] && [[ -f $1/include/cccl/cuda/barrier || -f $1/include/cuda/barrier ]]; }
+if [[ -z ${CUDA_PATH:-} ]]; then
+    shopt -s nullglob
+    for folder in /usr/local/cuda /opt/cuda /usr/local/cuda-1[23]* ${CONDA_PREFIX:+"$CONDA_PREFIX" "$CONDA_PREFIX/targets/x86_64-linux"}; do
+        if complete "$folder"; then export CUDA_PATH=$folder; break; fi
+    done
+    shopt -u nullglob
+fi
+libraries=
+# The test binary relies on the loader.
+for folder in ${CUDA_PATH:+"$CUDA_PATH/lib64" "$CUDA_PATH/lib"} /usr/local/nvidia/lib64 /usr/lib/wsl/lib; do
+    [[ ! -d $folder ]] || libraries+=:$folder
+done
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}$libraries
+LD_LIBRARY_PATH=${LD_LIBRARY_PATH#:}
+export QARE_CACHE_DIR=$out/cache RUST_BACKTRACE=1
+
+flags=()
+[[ -z $device ]] || flags+=(--device "$device")
+card() { nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1; }
+machine() {
+    nvidia-smi
+    echo "CUDA_PATH=${CUDA_PATH:-}"
+    echo "LD_LIBRARY_PATH=$LD_LIBRARY_PATH"
+    nproc
+    "$program" --version
+    "$program" devices
+}
+
+summary() {
+    local card nvrtc
+    card=$(card)
+    [[ -n $card ]] || card=$(sed -n 's/^  --device [^ ]* *//p' "$logs/devices.txt" 2>/dev/null | head -n 1)
+    nvrtc=$(ls "$out/cache"/*/ 2>/dev/null | sed -n 's/^cuda-\(sm[0-9]*\)-nvrtc\([0-9.]*\)$/\1, NVRTC \2/p' | head -n 1)
+    {
+        echo "### ${card:-no GPU found}"
+        echo
+        echo "$(date '+%-d %B %Y'): ${card:-no GPU found} (name, driver), ${nvrtc:-no kernel compiled}; $("$program" --version 2>/dev/null), $(nproc) cores."
+        echo
+        echo "| stage | outcome | seconds |"
+        echo "| --- | --- | ---: |"
+        awk -F '\t' '{ printf "| %s | %s | %s |\n", $1, $2, $3 }' "$out/stages.tsv"
+        for log in CIFAR-10 quickstart; do
+            [[ ! -f $logs/$log.txt ]] || { printf '\n%s:\n\n```text\n' "$log"; grep -aE '^(epoch |test accuracy|untrained|[a-z_]+ +[0-9.]+ %)' "$logs/$log.txt" | tail -n 12; echo '```'; }
+        done
+        [[ ! -f $out/kernels.md ]] || { echo; cat "$out/kernels.md"; }
+        [[ ! -f $out/ratios.md ]] || { echo; cat "$out/ratios.md"; }
+    } >"$out/summary.md.part"
+    mv "$out/summary.md.part" "$out/summary.md"
+}
+
+# The sum over the second half of CubeCL's log of launches: after the first steps, which load kernels.
+kernels_by_time() {
+    (cd "$work/profile" && "$program" bench memory --batches 256 --steps 20 "$@") || return
+    local log=$work/profile/kernels.log
+    tail -n $(($(wc -l <"$log") / 2)) "$log" | awk -F '|' '
+        NF > 2 {
+            time = $2; gsub(/ /, "", time)
+            unit = 0
+            if (time ~ /ns$/) unit = 0.001; else if (time ~ /µs$/) unit = 1; else if (time ~ /ms$/) unit = 1000; else if (time ~ /s$/) unit = 1e6
+            if (!unit) next
+            sub(/^ */, "", $3); sub(/ *$/, "", $3)
+            sum[$3] += time * unit; count[$3]++; total += time * unit
+        }
+        END { for (name in sum) printf "%s\t%d\t%.1f\t%.1f\n", name, count[name], sum[name] / count[name], 100 * sum[name] / total }
+    ' | sort -t "$(printf '\t')" -k4,4nr | head -n 15 >"$work/kernels.tsv"
+    {
+        echo "| kernel (sparseclr_qare, conv4, B = 256, one at a time) | launches | mean µs | share of time |"
+        echo "| --- | ---: | ---: | ---: |"
+        awk -F '\t' '{ printf "| %s | %d | %s | %s %% |\n", $1, $2, $3, $4 }' "$work/kernels.tsv"
+    } >"$out/kernels.md"
+    cat "$out/kernels.md"
+}
+
+# `timeout` runs programs, not functions.
+export -f machine kernels_by_time
+export program work out
+mkdir -p "$work/profile" "$work/tests" "$work/golden"
+
+stage devices 30 bash -c machine
+# Compiles and tunes the kernels of a step, unless they are there already.
+stage "first step" 240 "$program" bench memory --batches 256 --steps 5 ${flags[@]+"${flags[@]}"}
+
+# The tests compute with the kernels of the program.
+cp qare/tests/golden/* models/tests/golden/* "$work/golden"
+compiled=$(find "$out/cache" -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' | head -n 1)
+tuned=$(find "$out/cache" -mindepth 3 -maxdepth 3 -type d -name autotune | head -n 1)
+[[ -n $tuned ]] || tuned=$out/cache/tests
+cat >"$work/tests/cubecl.toml" <<TOML
+[streaming]
+max_streams = 1
+[compilation]
+cache = { file = "${compiled:-$out/cache/tests}" }
+[autotune]
+cache = { file = "${tuned%/autotune}" }
+TOML
+for test in losses_agree set_terms_agree backbones_agree losses_agree_in_half_precision backbones_agree_in_half_precision; do
+    if [[ -z $tests ]]; then
+        skip "${test//_/ }" "no test binary"
+        continue
+    fi
+    stage "${test//_/ }" 75 env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
+        "$tests" --test-threads=1 --nocapture --exact "reference::$test"
+done
+
+stage step 60 "$program" bench step memory --backbones conv4,resnet32 --batches 256 --seconds 2 --steps 100 --json "$out/qare.json" \
+    ${flags[@]+"${flags[@]}"}
+if "$python" -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    for mode in eager compile; do
+        more=()
+        [[ $mode == eager ]] || more=(--compile)
+        stage "PyTorch $mode" 75 "$python" -B apps/bench/pytorch/bench.py step memory --device cuda --backbones conv4,resnet32 \
+            --batches 256 --seconds 2 --steps 100 --json "$out/pytorch-$mode.json" ${more[@]+"${more[@]}"}
+    done
+else
+    skip PyTorch "$python has no torch that finds a GPU"
+fi
+if [[ -f $out/qare.json ]]; then
+    files=("$out/qare.json")
+    for mode in eager compile; do
+        [[ ! -f $out/pytorch-$mode.json ]] || files+=("$out/pytorch-$mode.json")
+    done
+    # One file alone has nothing to be compared with; it is tabulated all the same.
+    ((${#files[@]} > 1)) || files+=("$out/qare.json")
+    stage ratios 10 "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md"
+fi
+
+# CIFAR-10 in its own files, or as images in folders of classes.
+if [[ -n $data && -f $data ]]; then
+    mkdir -p "$work/data"
+    stage "unpacking the data" 40 bash -c 'case $1 in *.xz) xz -dc "$1" 2>/dev/null || "$3" -c "import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)" "$1" ;; *) cat "$1" ;; esac | tar -C "$2" -xf -' - "$data" "$work/data" "$python"
+    data=$work/data
+fi
+five=(--epochs 5 --data-size 256 --seed 1 --no-tui --overwrite --out "$out/cifar10" ${flags[@]+"${flags[@]}"})
+if [[ -z $data ]]; then
+    skip CIFAR-10 "no --data-dir"
+elif [[ -n $(find "$data" -maxdepth 2 -name data_batch_1.bin -o -maxdepth 2 -name data_batch_1 | head -n 1) ]]; then
+    stage CIFAR-10 150 "$program" run configs/cifar10/sparseclr_qare.toml --data-dir "$data" "${five[@]}"
+else
+    stage CIFAR-10 150 "$program" run configs/folder/sparseclr_qare.toml --data-dir "$data" --image-size 32 "${five[@]}"
+fi
+
+printf '[profiling.logger]\nlevel = "medium"\nfile = "%s"\n' "$work/profile/kernels.log" >"$work/profile/cubecl.toml"
+rm -f "$work/profile/kernels.log"
+stage kernels 60 bash -c 'kernels_by_time "$@"' - ${flags[@]+"${flags[@]}"}
+stage quickstart 60 "$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"}
+
+summary
+printf '\n'
+cat "$out/summary.md"
+awk -F '\t' '$2 !~ /^(passed|skipped)/ { failed = 1 } END { exit failed }' "$out/stages.tsv"

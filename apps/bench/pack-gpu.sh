@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Makes a folder that checks a GPU on a machine without Rust and without internet: bash FOLDER/apps/bench/gpu.sh --minutes 12 --out DIR
+#
+#   apps/bench/pack-gpu.sh [--out FOLDER] [--features cuda] [--program FILE] [--tests FILE] [--cache DIR] [--data FILE.tar.xz]
+#
+# Program and test binary `backend` are built with cargo unless they are given, and packed without symbols. --cache names a folder of
+# compiled kernels (QARE_CACHE_DIR of a run, or `cache` of what gpu.sh leaves): kernels are packed, timings of another GPU are not.
+# --data names an archive of cifar-10-batches-bin, or of train/CLASS/IMAGE and test/CLASS/IMAGE. FOLDER (default: target/gpu-pack) may
+# hold at most 60 MB.
+set -euo pipefail
+start=$PWD
+cd "$(dirname "$0")/../.."
+
+usage() { sed -n '2,/^set/p' apps/bench/pack-gpu.sh | sed '$d; s/^# \{0,1\}//'; }
+path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
+wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
+
+target=${CARGO_TARGET_DIR:-target}
+features=cuda program= tests= cache= data= out=$target/gpu-pack
+while (($#)); do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        --out | --features | --program | --tests | --cache | --data)
+            (($# > 1)) || wrong "$1: a value is missing"
+            name=${1#--} value=$2
+            [[ $name == features ]] || value=$(path "$value")
+            printf -v "$name" '%s' "$value"
+            shift ;;
+        *) wrong "unknown argument $1" ;;
+    esac
+    shift
+done
+for name in program tests data; do
+    [[ -z ${!name} || -f ${!name} ]] || wrong "--$name ${!name}: there is no such file"
+done
+[[ -z $cache || -d $cache ]] || wrong "--cache $cache: there is no such folder"
+
+build=(--release --locked --package qare-cli --no-default-features --features "$features")
+if [[ -z $program ]]; then
+    cargo build "${build[@]}" --bins
+    program=$target/release/qare
+fi
+if [[ -z $tests ]]; then
+    tests=$(cargo test "${build[@]}" --test backend --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable .*(\(.*\))$/\1/p')
+    [[ -f $tests ]] || { echo "error: cargo did not say where the test binary is" >&2; exit 1; }
+fi
+
+part=$out.part
+rm -rf "$part"
+mkdir -p "$part/bin" "$part/configs/cifar10" "$part/configs/folder" "$part/qare/tests" "$part/models/tests" "$part/apps/bench"
+for pair in "$program:qare" "$tests:backend"; do
+    strip -o "$part/bin/${pair##*:}" "${pair%:*}"
+    xz -T0 -6 "$part/bin/${pair##*:}"
+done
+cp configs/quickstart.toml "$part/configs"
+cp configs/cifar10/sparseclr_qare.toml "$part/configs/cifar10"
+cp configs/folder/sparseclr_qare.toml "$part/configs/folder"
+cp -R qare/tests/golden "$part/qare/tests"
+cp -R models/tests/golden "$part/models/tests"
+cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh "$part/apps/bench"
+mkdir "$part/apps/bench/pytorch"
+cp apps/bench/pytorch/*.py apps/bench/pytorch/requirements.txt "$part/apps/bench/pytorch"
+if [[ -n $cache ]]; then
+    # Folders of compiled kernels are named after compilers; those of timings after GPUs.
+    (cd "$cache" && find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' -print0 | tar --null -cf - --exclude compiler-tried --exclude '*.lock' -T -) | xz -T0 -6 >"$part/kernels.tar.xz"
+fi
+[[ -z $data ]] || cp "$data" "$part/data.tar.xz"
+rm -rf "$out"
+mv "$part" "$out"
+
+kilobytes=$(du -sk "$out" | cut -f1)
+(cd "$out" && find . -type f -size +100k -exec du -k {} + | sort -rn | awk '{ printf "%8.1f MB  %s\n", $1 / 1024, $2 }')
+printf '%8.1f MB  %s\n' "$(awk "BEGIN { print $kilobytes / 1024 }")" "$out"
+((kilobytes <= 60 * 1024)) || { echo "error: more than 60 MB: leave out --data or --cache" >&2; exit 1; }
