@@ -40,11 +40,11 @@ pub use decoding::is_decoding;
 pub use draw::{Draw, Purpose};
 pub use error::DataError;
 pub use images::{ImageItem, ImageSet};
-pub use loader::{EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
+pub use loader::{AugmentOn, EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
 pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};
 pub use transforms::{
-    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue,
+    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue, on_device,
     padded_crop, resize, views, write_view,
 };
 
