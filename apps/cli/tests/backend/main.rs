@@ -7,6 +7,8 @@ mod golden;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../models/tests/suite/golden_backbone.rs"]
 mod golden_backbone;
+#[path = "../../../../data/tests/suite/device_views.rs"]
+mod device_views;
 mod same_seed;
 
 #[cfg(feature = "cuda")]
@@ -64,5 +66,40 @@ mod reference {
     #[test]
     fn backbones_agree_in_half_precision() {
         half_precisions().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
+    }
+}
+
+/// Views that a device computes have the host's bytes.
+mod views_of_the_device {
+    use super::{Plain, device_views};
+
+    #[test]
+    fn drawn_views() {
+        device_views::drawn_views::<Plain>();
+    }
+
+    #[test]
+    fn crops() {
+        device_views::crops::<Plain>();
+    }
+
+    #[test]
+    fn lengths() {
+        device_views::lengths::<Plain>();
+    }
+
+    #[test]
+    fn colors() {
+        device_views::colors::<Plain>();
+    }
+
+    #[test]
+    fn contrast_of_large_images() {
+        device_views::contrast_of_large_images::<Plain>();
+    }
+
+    #[test]
+    fn orders() {
+        device_views::orders::<Plain>();
     }
 }
