@@ -114,7 +114,8 @@ impl<B: Backend> ViewLoader<B> {
     /// [`DataError::Setting`] if the device is to compute other than contrastive views, or the images are too large for that, with
     /// more than [`ContrastiveTable::MAX_PIXELS`] pixels.
     pub fn augment_on(self, augment_on: AugmentOn) -> Result<Self, DataError> {
-        let refused = |expected| Err(DataError::Setting { name: "augment_on", value: augment_on.to_string(), expected });
+        let refused =
+            |expected| Err(DataError::Setting { name: "augment_on", value: augment_on.to_string(), expected });
         if augment_on == AugmentOn::Device {
             if self.config.augmentation != Augmentation::Contrastive {
                 return refused("host, because a device computes contrastive views only".into());
@@ -152,7 +153,8 @@ impl<B: Backend> ViewLoader<B> {
     /// The batches of epoch `number`, regardless of the [`EpochCursor`].
     pub fn epoch<'a>(&'a self, number: u64) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
         let places = self.start..self.end;
-        let epoch = Arc::new(Epoch::new(self.images.clone(), (self.config, self.augment_on), number, places, self.shard));
+        let epoch =
+            Arc::new(Epoch::new(self.images.clone(), (self.config, self.augment_on), number, places, self.shard));
         let prefetch = (self.config.workers > 0).then(|| {
             let epoch = epoch.clone();
             Prefetch::start(epoch.batches(), self.config.workers, move |batch, stop| epoch.prepare(batch, stop))

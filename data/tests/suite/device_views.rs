@@ -119,12 +119,7 @@ pub fn drawn_views<B: Backend>() {
 
 /// A view without any change.
 fn plain((height, width): (usize, usize)) -> ContrastiveView {
-    ContrastiveView {
-        crop: CropBox { top: 0, left: 0, height, width },
-        flip: false,
-        jitter: None,
-        grayscale: false,
-    }
+    ContrastiveView { crop: CropBox { top: 0, left: 0, height, width }, flip: false, jitter: None, grayscale: false }
 }
 
 /// Every crop alone, from a single pixel to the whole image, plain and flipped.

@@ -1,14 +1,14 @@
 //! Compares the backend of this build with the reference's values and with the CPU backends.
 
 // The libraries' own test code, which the libraries run on the CPU backends only.
+#[path = "../../../../data/tests/suite/device_views.rs"]
+mod device_views;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../qare/tests/suite/golden.rs"]
 mod golden;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../models/tests/suite/golden_backbone.rs"]
 mod golden_backbone;
-#[path = "../../../../data/tests/suite/device_views.rs"]
-mod device_views;
 mod same_seed;
 
 #[cfg(feature = "cuda")]
@@ -71,7 +71,13 @@ mod reference {
 
 /// Views that a device computes have the host's bytes.
 mod views_of_the_device {
-    use super::{Plain, device_views};
+    use super::device_views;
+
+    // The library runs these tests on flex.
+    #[cfg(feature = "flex")]
+    type Plain = burn_ndarray::NdArray;
+    #[cfg(not(feature = "flex"))]
+    type Plain = super::Plain;
 
     #[test]
     fn drawn_views() {

@@ -337,8 +337,13 @@ mod tests {
     #[test]
     fn only_settings_that_affect_the_weights_are_differences() {
         let recipe = Recipe::default();
-        let other =
-            Recipe { num_workers: 7, augment_on: AugmentOn::Device, gpus: Some(vec![DeviceChoice::Number(0); 2]), beta: 0.5, ..recipe.clone() };
+        let other = Recipe {
+            num_workers: 7,
+            augment_on: AugmentOn::Device,
+            gpus: Some(vec![DeviceChoice::Number(0); 2]),
+            beta: 0.5,
+            ..recipe.clone()
+        };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
         let longer = Recipe { epochs: 300, ..recipe.clone() };
         assert!(longer.differences(&recipe).is_empty());

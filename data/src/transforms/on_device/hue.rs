@@ -97,15 +97,14 @@ mod tests {
     use super::*;
     use crate::hue;
 
-    /// The device's bytes for planar pixels, `[3, pixels]`.
-    fn turned(pixels: &[u8], steps: i32) -> Vec<u8> {
+    /// The device's values for planar pixels, `[3, pixels]`.
+    fn turned(pixels: &[u8], steps: i32) -> Vec<f32> {
         let of = |values: Vec<f32>, shape: [usize; 5]| {
             Tensor::<Flex, 5>::from_data(TensorData::new(values, shape), (&FlexDevice, DType::F32))
         };
         let views = of(pixels.iter().map(|pixel| f32::from(*pixel)).collect(), [1, 1, 3, 1, pixels.len() / 3]);
-        let found =
-            turn_hue(&views, of(vec![steps as f32], [1; 5]), of(SECTORS.to_vec(), [1, 1, 3, 1, 1])).into_data();
-        found.iter::<f32>().map(|value| value as u8).collect()
+        let found = turn_hue(&views, of(vec![steps as f32], [1; 5]), of(SECTORS.to_vec(), [1, 1, 3, 1, 1])).into_data();
+        found.iter::<f32>().collect()
     }
 
     /// All colours, with a shift that differs from one part of them to the next. A shift of 0 tests each colour's hue alone.
@@ -123,6 +122,7 @@ mod tests {
                 let found = turned(&pixels, hue::steps(shift));
                 let mut expected = pixels.clone();
                 hue::hue(&mut expected, shift);
+                let expected: Vec<f32> = expected.into_iter().map(f32::from).collect();
                 assert!(found == expected, "red from {red}, shift {shift}");
             }
         }

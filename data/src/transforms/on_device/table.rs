@@ -96,14 +96,7 @@ impl ContrastiveTable {
     }
 
     /// Writes the neighbours of each column or row of a view, in reverse order if it is flipped.
-    fn set_axis(
-        &mut self,
-        axis: Axis,
-        view: usize,
-        (start, input): (usize, usize),
-        flip: bool,
-        resizer: &mut Resizer,
-    ) {
+    fn set_axis(&mut self, axis: Axis, view: usize, (start, input): (usize, usize), flip: bool, resizer: &mut Resizer) {
         let (length, all) = (axis.length(self.shape), self.shape.all_views());
         let first_weight = axis.weights(self.shape).start + view * length;
         let first_place = axis.places(self.shape).start + view * length;
