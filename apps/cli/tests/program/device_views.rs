@@ -96,6 +96,24 @@ fn images_of_several_sizes_train_as_on_the_host() {
     assert!((host - device).abs() <= if EXACT { 0.0 } else { 5e-3 * host }, "{host}, {device}");
 }
 
+/// Stages after training have views of their own.
+#[test]
+fn a_run_with_views_of_the_device_is_probed_fine_tuned_and_tested() {
+    let out = tempdir().unwrap();
+    let recipe = out.path().join("recipe.toml");
+    fs::write(&recipe, "epochs = 1\naugment_on = \"device\"\n[probe]\nepochs = 1\n").unwrap();
+    succeeds(tiny("run", out.path()).arg(&recipe));
+    let run = tiny_folder(out.path());
+    let mut call = qare(&["probe", "--finetune", "--augment", "--epochs", "1", "--no-tui", "--checkpoint"]);
+    let printed = succeeds(call.arg(run.path()));
+    assert!(printed.contains("fine-tuned test accuracy"), "{printed}");
+    // The flag has no effect on a method without views.
+    let mut call = tiny("pretrain", out.path());
+    let output = call.args(["--method", "randomweights"]).args(ON_DEVICE).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("--augment-on"), "{said}");
+}
+
 #[test]
 fn methods_with_contrastive_views_train() {
     for method in ["simclr", "simclr_qare", "sparseclr", "relationnet"] {

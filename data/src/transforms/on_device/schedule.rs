@@ -122,7 +122,10 @@ mod tests {
                 let exact = |part: f32| f64::from(part) * f64::from(difference);
                 assert_eq!(f64::from(high * difference), exact(high));
                 assert_eq!(f64::from(low * difference), exact(low));
+                // The same with and without contraction, whichever product contracts.
                 assert_eq!(high * difference + low * difference, factor * difference);
+                assert_eq!(high.mul_add(difference, low * difference), factor * difference);
+                assert_eq!(low.mul_add(difference, high * difference), factor * difference);
             }
         }
     }
