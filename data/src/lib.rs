@@ -6,7 +6,8 @@
 //!
 //! An [`Augmentation`] selects the kind of view. Views consist of random choices ([`views`], [`geometric_views`]) with
 //! torchvision's distributions, and of operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`], [`color`],
-//! [`hue`], [`padded_crop`], [`affine`], [`erasing`]).
+//! [`hue`], [`padded_crop`], [`affine`], [`erasing`]). The device of a loader can compute contrastive views itself
+//! ([`ViewLoader::augment_on`], [`on_device`]), with the same bytes.
 //!
 //! | module | content |
 //! |---|---|
