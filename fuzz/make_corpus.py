@@ -112,7 +112,7 @@ keep("archives", "tar", plain.rstrip(b"\0") + bytes(2048), 2)
 keep("recipes", "small", b'dataset = "shapes"\nepochs = 2\n[probe]\nepochs = 2\n')
 keep("recipes", "all", b'''dataset = "cifar10"\nmethod = "sparseclr_qare"\nbackbone = "resnet32"\nseed = 3\ndata_size = 64\nviews = 2
 epochs = 10\nalpha = 1.0\nbeta = 5e-1\ntemperature = 0.5\nmargin = 1\nsimilarity_floor = "none"\naggregation = "cat"\nclusters = 7
-learning_rate = 1e-3\nmomentum = 0.9\noutter_fs = 64\nprecision = "bf16"\nnum_workers = 2\ndevice = "cpu"\nlocal_batch_norm = true
+learning_rate = 1e-3\nmomentum = 0.9\noutter_fs = 64\nprecision = "bf16"\nnum_workers = 2\naugment_on = "device"\ndevice = "cpu"\nlocal_batch_norm = true
 image_size = 32\ntrain_images = 100\ntest_images = 10\ncheckpoint = "a/b.pt"\ndata_dir = "~/data"\nskip_broken = true
 max_pixels = 1000\nout = "./runs"\nid = "one"\ncompare_untrained = true\n[infomax]\nlocal = 1.0\nglobal = 0.5\nprior = 0.1
 [knn]\nneighbours = 20\ntemperature = 0.1\nheld_out = 5\nbank = 6\n[probe]\nseed = 4\nepochs = 3\nbatch_size = 8

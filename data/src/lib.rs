@@ -6,7 +6,8 @@
 //!
 //! An [`Augmentation`] selects the kind of view. Views consist of random choices ([`views`], [`geometric_views`]) with
 //! torchvision's distributions, and of operations in the arithmetic of torchvision and Pillow ([`crop`], [`resize`], [`color`],
-//! [`hue`], [`padded_crop`], [`affine`], [`erasing`]).
+//! [`hue`], [`padded_crop`], [`affine`], [`erasing`]). The device of a loader can compute contrastive views itself
+//! ([`ViewLoader::augment_on`], [`on_device`]), with the same bytes.
 //!
 //! | module | content |
 //! |---|---|
@@ -40,11 +41,11 @@ pub use decoding::is_decoding;
 pub use draw::{Draw, Purpose};
 pub use error::DataError;
 pub use images::{ImageItem, ImageSet};
-pub use loader::{EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
+pub use loader::{AugmentOn, EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
 pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};
 pub use transforms::{
-    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue,
+    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue, on_device,
     padded_crop, resize, views, write_view,
 };
 

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::DataLoader;
 use burn_flex::{Flex, FlexDevice};
+use qare_data::on_device::ContrastiveTable;
 use qare_data::{
-    Augmentation, DataError, EpochCursor, ImageSet, LoaderConfig, Normalization, Shard, Share, ViewBatch, ViewLoader,
+    AugmentOn, Augmentation, DataError, EpochCursor, ImageSet, LoaderConfig, Normalization, Shard, Share, ViewBatch,
+    ViewLoader,
 };
 
 type B = Flex;
@@ -329,4 +331,33 @@ fn a_loader_can_be_shared_between_threads() {
     let other = loader.clone();
     let thread = std::thread::spawn(move || contents(&*other));
     assert_eq!(contents(&*loader), thread.join().unwrap());
+}
+
+#[test]
+fn a_device_gives_the_batches_of_the_host_with_any_number_of_workers() {
+    let expected = contents(&loader(21, CONFIG));
+    for workers in [0, 1, 3] {
+        let loader = loader(21, LoaderConfig { workers, ..CONFIG }).augment_on(AugmentOn::Device).unwrap();
+        assert_eq!(contents(&loader), expected, "{workers} workers");
+    }
+}
+
+#[test]
+fn views_that_no_device_computes_are_errors() {
+    let told = |loader: Loader| match loader.augment_on(AugmentOn::Device) {
+        Err(error @ DataError::Setting { name: "augment_on", .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    for augmentation in
+        [Augmentation::None, Augmentation::Crop, Augmentation::Flip, Augmentation::Affine { erase: None }]
+    {
+        let told = told(loader(21, LoaderConfig { augmentation, ..CONFIG }));
+        assert!(told.contains("contrastive") && told.contains("host"), "{told}");
+        loader(21, LoaderConfig { augmentation, ..CONFIG }).augment_on(AugmentOn::Host).unwrap();
+    }
+    // The side of the smallest image that is too large.
+    let side = ContrastiveTable::MAX_PIXELS.isqrt() + 1;
+    let large = Loader::new(images(1, side), CONFIG, EpochCursor::default(), &FlexDevice).unwrap();
+    let told = told(large);
+    assert!(told.contains(&format!("{side}×{side}")) && told.contains("host"), "{told}");
 }

@@ -13,8 +13,8 @@ use qare_data::erasing::erase;
 use qare_data::padded_crop::PaddedCrop;
 use qare_data::resize::Resizer;
 use qare_data::{
-    Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Normalization, Purpose, RandomErasing, Scratch, Shard,
-    ViewLoader, color, hue, write_view,
+    AugmentOn, Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Normalization, Purpose, RandomErasing, Scratch,
+    Shard, ViewLoader, color, hue, write_view,
 };
 
 fn augmentation() -> impl Strategy<Value = Augmentation> {
@@ -98,7 +98,8 @@ proptest! {
         prop_assert_eq!(bits(&again), bits(&found));
     }
 
-    /// A view depends on its seed, epoch, image and number only, with any batch size, workers, shards and slices.
+    /// A view depends on its seed, epoch, image and number only, with any batch size, workers, shards and slices, and no matter where it
+    /// is computed.
     #[test]
     fn batches_hold_the_views_of_their_addresses(
         augmentation in augmentation(),
@@ -106,7 +107,7 @@ proptest! {
         (batch_size, workers) in (1usize..6, 0usize..4),
         (seed, epoch, shuffle) in (any::<u64>(), any::<u64>(), any::<bool>()),
         (rank, shards) in (0usize..3, 1usize..4),
-        (start, end) in (0usize..14, 0usize..15),
+        (start, end, on_device) in (0usize..14, 0usize..15, any::<bool>()),
     ) {
         prop_assume!(rank < shards && shards <= batch_size && shards <= count);
         let size = 3 * side * side;
@@ -118,6 +119,11 @@ proptest! {
         let cursor = EpochCursor::default();
         cursor.set(epoch);
         let loader = ViewLoader::<Flex>::new(images.clone(), config, cursor, &FlexDevice).unwrap();
+        let loader = if on_device && augmentation == Augmentation::Contrastive {
+            loader.augment_on(AugmentOn::Device).unwrap()
+        } else {
+            loader
+        };
         let mut scratch = Scratch::default();
         let mut seen = Vec::new();
         let mut check = |loader: &dyn DataLoader<Flex, _>| {

@@ -10,7 +10,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use qare::{SetTerm, SimilarityFloor};
-use qare_data::DatasetName;
+use qare_data::{AugmentOn, DatasetName};
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::{DeviceChoice, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
@@ -63,7 +63,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     let counts =
         (count(), count(), count(), count(), count(), count(), of(count()), of(count()), of(count()), of(count()));
     let numbers = (number(), number(), number(), number(), number(), number());
-    let devices = (of(device()), of(vec(device(), 0..4)), any::<bool>());
+    let devices = (of(device()), of(vec(device(), 0..4)), any::<bool>(), select(&AugmentOn::ALL[..]));
     let files = (of(path()), of(path()), any::<bool>(), of(count()), path(), of(text()), any::<bool>());
     let infomax =
         (number(), number(), number()).prop_map(|(local, global, prior)| InfoMaxRecipe { local, global, prior });
@@ -112,6 +112,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             device: devices.0,
             gpus: devices.1,
             local_batch_norm: devices.2,
+            augment_on: devices.3,
             checkpoint: files.0,
             data_dir: files.1,
             skip_broken: files.2,
@@ -151,6 +152,7 @@ fn pieces() -> impl Strategy<Value = String> {
             "gpu = ",
             "similarity_floor = ",
             "set_term = ",
+            "augment_on = ",
             "base = ",
             "out = ",
             "id = ",

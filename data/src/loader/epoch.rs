@@ -5,19 +5,30 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::augment_on::AugmentOn;
 use super::config::LoaderConfig;
 use super::shard::{Shard, Share};
 use crate::draw::{Draw, Purpose};
 use crate::images::ImageSet;
+use crate::transforms::on_device::ContrastiveTable;
+use crate::transforms::views::ContrastiveView;
 use crate::transforms::{Scratch, write_view};
 
 /// One batch in host memory.
 #[derive(Debug)]
 pub(crate) struct PreparedBatch {
-    /// Normalised values, `[images, views, 3, side, side]`.
-    pub values: Vec<f32>,
+    pub views: PreparedViews,
     pub labels: Vec<u16>,
     pub indices: Vec<usize>,
+}
+
+/// The views of a batch.
+#[derive(Debug)]
+pub(crate) enum PreparedViews {
+    /// Normalised values, `[images, views, 3, side, side]`.
+    Values(Vec<f32>),
+    /// What a device computes them from.
+    Table(ContrastiveTable),
 }
 
 /// The batches of one epoch. Each can be computed independently of the others.
@@ -25,6 +36,7 @@ pub(crate) struct PreparedBatch {
 pub(crate) struct Epoch {
     images: ImageSet,
     config: LoaderConfig,
+    augment_on: AugmentOn,
     number: u64,
     order: Vec<usize>,
     /// The shard whose images of each batch are prepared.
@@ -37,14 +49,20 @@ thread_local! {
 
 impl Epoch {
     /// Epoch `number`, restricted to `places` of its order.
-    pub fn new(images: ImageSet, config: LoaderConfig, number: u64, places: Range<usize>, shard: Shard) -> Self {
+    pub fn new(
+        images: ImageSet,
+        (config, augment_on): (LoaderConfig, AugmentOn),
+        number: u64,
+        places: Range<usize>,
+        shard: Shard,
+    ) -> Self {
         let mut order: Vec<usize> = (0..images.len()).collect();
         if config.shuffle {
             Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);
         }
         order.truncate(places.end);
         order.drain(..places.start.min(places.end));
-        Self { images, config, number, order, shard }
+        Self { images, config, augment_on, number, order, shard }
     }
 
     /// The number of batches.
@@ -69,34 +87,44 @@ impl Epoch {
 
     /// Computes a batch on the calling thread. Returns `None` once `stop` returns true.
     pub fn prepare(&self, batch: usize, stop: impl Fn() -> bool) -> Option<PreparedBatch> {
-        let mut prepared = self.empty(batch);
-        for (&index, values) in prepared.indices.iter().zip(prepared.values.chunks_exact_mut(self.views_size())) {
-            if stop() {
-                return None;
+        let indices = self.indices(batch);
+        let views = match self.augment_on {
+            AugmentOn::Host => {
+                let mut values = vec![0.0; indices.len() * self.views_size()];
+                for (&index, values) in indices.iter().zip(values.chunks_exact_mut(self.views_size())) {
+                    if stop() {
+                        return None;
+                    }
+                    self.write_views(index, values);
+                }
+                PreparedViews::Values(values)
             }
-            self.write_views(index, values);
-        }
-        Some(prepared)
+            AugmentOn::Device => PreparedViews::Table(self.table(indices, stop)?),
+        };
+        Some(self.prepared(batch, views))
     }
 
     /// Computes the same batch on rayon's threads.
     pub fn prepare_in_parallel(&self, batch: usize) -> PreparedBatch {
-        let mut prepared = self.empty(batch);
-        prepared
-            .values
-            .par_chunks_exact_mut(self.views_size())
-            .zip(&prepared.indices)
-            .for_each(|(values, &index)| self.write_views(index, values));
-        prepared
+        let indices = self.indices(batch);
+        let views = match self.augment_on {
+            AugmentOn::Host => {
+                let mut values = vec![0.0; indices.len() * self.views_size()];
+                values
+                    .par_chunks_exact_mut(self.views_size())
+                    .zip(indices)
+                    .for_each(|(values, &index)| self.write_views(index, values));
+                PreparedViews::Values(values)
+            }
+            // Threads would take longer to wake up than the table takes to fill.
+            AugmentOn::Device => PreparedViews::Table(self.table(indices, || false).expect("it does not stop")),
+        };
+        self.prepared(batch, views)
     }
 
-    fn empty(&self, batch: usize) -> PreparedBatch {
+    fn prepared(&self, batch: usize, views: PreparedViews) -> PreparedBatch {
         let indices = self.indices(batch).to_vec();
-        PreparedBatch {
-            values: vec![0.0; indices.len() * self.views_size()],
-            labels: indices.iter().map(|&index| self.images.label(index)).collect(),
-            indices,
-        }
+        PreparedBatch { views, labels: indices.iter().map(|&index| self.images.label(index)).collect(), indices }
     }
 
     fn views_size(&self) -> usize {
@@ -108,9 +136,32 @@ impl Epoch {
         let image = self.images.pixels(index);
         SCRATCH.with_borrow_mut(|scratch| {
             for (view, out) in values.chunks_exact_mut(3 * side * side).enumerate() {
-                let mut draw = Draw::new(self.config.seed, Purpose::View, self.number, index as u64, view as u64);
+                let mut draw = self.draw(index, view);
                 write_view(self.config.augmentation, &image, side, &mut draw, &self.config.normalization, scratch, out);
             }
         });
+    }
+
+    /// The images and the choices of their views. Returns `None` once `stop` returns true.
+    fn table(&self, indices: &[usize], stop: impl Fn() -> bool) -> Option<ContrastiveTable> {
+        let side = self.images.side();
+        let mut table = ContrastiveTable::new(indices.len(), self.config.views, (side, side));
+        SCRATCH.with_borrow_mut(|scratch| {
+            for (place, &index) in indices.iter().enumerate() {
+                if stop() {
+                    return None;
+                }
+                let views = 0..self.config.views;
+                let choices: Vec<_> =
+                    views.map(|view| ContrastiveView::draw(side, &mut self.draw(index, view))).collect();
+                table.set_image(place, &self.images.pixels(index), &choices, &mut scratch.resizer);
+            }
+            Some(table)
+        })
+    }
+
+    /// The random numbers of a view.
+    fn draw(&self, index: usize, view: usize) -> Draw {
+        Draw::new(self.config.seed, Purpose::View, self.number, index as u64, view as u64)
     }
 }

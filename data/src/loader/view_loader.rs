@@ -6,13 +6,16 @@ use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::augment_on::AugmentOn;
 use super::config::LoaderConfig;
 use super::cursor::EpochCursor;
-use super::epoch::{Epoch, PreparedBatch};
+use super::epoch::{Epoch, PreparedBatch, PreparedViews};
 use super::prefetch::Prefetch;
 use super::shard::{Shard, Share};
 use crate::error::DataError;
 use crate::images::ImageSet;
+use crate::transforms::on_device::{ContrastiveTable, contrastive_views};
+use crate::transforms::{Augmentation, Normalization};
 
 /// A batch: views of images, with labels.
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ pub struct ViewBatch<B: Backend> {
 pub struct ViewLoader<B: Backend> {
     images: ImageSet,
     config: LoaderConfig,
+    augment_on: AugmentOn,
     epoch: EpochCursor,
     start: usize,
     end: usize,
@@ -77,7 +81,8 @@ impl<B: Backend> ViewLoader<B> {
             return setting("batch_size", config.batch_size, expected);
         }
         let end = images.len();
-        Ok(Self { images, config, epoch, start: 0, end, shard: Shard::WHOLE, device: device.clone() }.without_rest())
+        let (shard, augment_on, device) = (Shard::WHOLE, AugmentOn::default(), device.clone());
+        Ok(Self { images, config, augment_on, epoch, start: 0, end, shard, device }.without_rest())
     }
 
     /// A loader of one shard of each batch, for one of several devices. Order, batches and views are those of the loader without
@@ -100,6 +105,28 @@ impl<B: Backend> ViewLoader<B> {
             }
         }
         Ok(Self { shard, ..self }.without_rest())
+    }
+
+    /// A loader whose views are computed on the host, which is the default, or on the device. The batches are the same, up to the
+    /// last bits of the normalised values.
+    ///
+    /// # Errors
+    /// [`DataError::Setting`] if the device is to compute other than contrastive views, or the images are too large for that, with
+    /// more than [`ContrastiveTable::MAX_PIXELS`] pixels.
+    pub fn augment_on(self, augment_on: AugmentOn) -> Result<Self, DataError> {
+        let refused =
+            |expected| Err(DataError::Setting { name: "augment_on", value: augment_on.to_string(), expected });
+        if augment_on == AugmentOn::Device {
+            if self.config.augmentation != Augmentation::Contrastive {
+                return refused("host, because a device computes contrastive views only".into());
+            }
+            let side = self.images.side();
+            if side * side > ContrastiveTable::MAX_PIXELS {
+                let most = ContrastiveTable::MAX_PIXELS;
+                return refused(format!("host, because images of {side}×{side} have more than {most} pixels"));
+            }
+        }
+        Ok(Self { augment_on, ..self })
     }
 
     /// Drops an incomplete last batch if `drop_last` is set or it has fewer images than there are shards.
@@ -126,7 +153,8 @@ impl<B: Backend> ViewLoader<B> {
     /// The batches of epoch `number`, regardless of the [`EpochCursor`].
     pub fn epoch<'a>(&'a self, number: u64) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
         let places = self.start..self.end;
-        let epoch = Arc::new(Epoch::new(self.images.clone(), self.config, number, places, self.shard));
+        let epoch =
+            Arc::new(Epoch::new(self.images.clone(), (self.config, self.augment_on), number, places, self.shard));
         let prefetch = (self.config.workers > 0).then(|| {
             let epoch = epoch.clone();
             Prefetch::start(epoch.batches(), self.config.workers, move |batch, stop| epoch.prepare(batch, stop))
@@ -136,6 +164,7 @@ impl<B: Backend> ViewLoader<B> {
             prefetch,
             side: self.images.side(),
             views: self.config.views,
+            normalization: self.config.normalization,
             number,
             next_batch: 0,
             items_processed: 0,
@@ -169,6 +198,7 @@ struct ViewIterator<B: Backend> {
     prefetch: Option<Prefetch<PreparedBatch>>,
     side: usize,
     views: usize,
+    normalization: Normalization,
     number: u64,
     next_batch: usize,
     items_processed: usize,
@@ -182,7 +212,7 @@ impl<B: Backend> Iterator for ViewIterator<B> {
         if self.next_batch == self.epoch.batches() {
             return None;
         }
-        let PreparedBatch { values, labels, indices } = match &mut self.prefetch {
+        let PreparedBatch { views, labels, indices } = match &mut self.prefetch {
             Some(prefetch) => prefetch.next()?,
             None => self.epoch.prepare_in_parallel(self.next_batch),
         };
@@ -190,9 +220,13 @@ impl<B: Backend> Iterator for ViewIterator<B> {
         self.next_batch += 1;
         self.items_processed += share.batch;
         let shape = [indices.len(), self.views, 3, self.side, self.side];
+        let images = match views {
+            PreparedViews::Values(values) => Tensor::from_data(TensorData::new(values, shape), &self.device),
+            PreparedViews::Table(table) => contrastive_views(table, &self.normalization, &self.device),
+        };
         let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
         Some(ViewBatch {
-            images: Tensor::from_data(TensorData::new(values, shape), &self.device),
+            images,
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), &self.device),
             indices,
             epoch: self.number,

@@ -13,13 +13,18 @@ use super::color::{planes, select, truncate};
 /// # Panics
 /// If the length of `pixels` is not a multiple of three.
 pub fn hue(pixels: &mut [u8], shift: f64) {
-    // 8 bits of the circle, truncated; negative shifts wrap around.
-    let steps = ((shift * 255.0) as i32).rem_euclid(256);
+    let steps = steps(shift);
     let (red, green, blue) = planes(pixels);
     for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
         let (hue, saturation, value) = to_hsv(Level::from(*red), Level::from(*green), Level::from(*blue));
         (*red, *green, *blue) = to_rgb(Level::wrapped(hue + steps), Level::wrapped(saturation), value);
     }
+}
+
+/// The number of steps, from 0 to 255, that a shift adds to an 8-bit hue modulo 256.
+pub(crate) fn steps(shift: f64) -> i32 {
+    // 8 bits of the circle, truncated; negative shifts wrap around.
+    ((shift * 255.0) as i32).rem_euclid(256)
 }
 
 /// An integer from 0 to 255, as a float: the bounds of the conversions below rest on it.

@@ -10,6 +10,7 @@ mod flip;
 pub mod geometric_views;
 pub mod hue;
 mod normalize;
+pub mod on_device;
 pub mod padded_crop;
 pub mod resize;
 mod scratch;

@@ -8,7 +8,7 @@
 use super::crop::CropBox;
 
 /// Fractional bits of a weight: 32 bits minus 8 for a pixel and 2 of headroom.
-const PRECISION: u32 = 32 - 8 - 2;
+pub(crate) const PRECISION: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// The input positions and weights that make up each output position.
@@ -109,6 +109,22 @@ impl Resizer {
             resample_columns(plane_rows, out_width, taps, plane);
         }
         self.rows = rows;
+    }
+
+    /// The two neighbours of each output position of an enlargement: the first input position, and the weights of this position
+    /// and the next, with [`PRECISION`] fractional bits. If there is no next position, its weight is 0.
+    ///
+    /// # Panics
+    /// If `input` exceeds `output`.
+    pub(crate) fn neighbours(&mut self, input: usize, output: usize) -> impl Iterator<Item = (usize, [i32; 2])> {
+        assert!(input <= output, "an enlargement");
+        let taps = self.taps(input, output);
+        taps.starts.iter().zip(taps.weights.chunks_exact(taps.count)).map(|(start, weights)| {
+            // Rounding may give a position a third neighbour, of weight 0.
+            let first = weights.iter().position(|weight| *weight > 0).unwrap_or(0);
+            debug_assert!(weights.iter().skip(first + 2).all(|weight| *weight == 0));
+            (start + first, [weights[first], weights.get(first + 1).copied().unwrap_or(0)])
+        })
     }
 
     fn taps(&mut self, input: usize, output: usize) -> &Taps {

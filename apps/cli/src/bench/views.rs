@@ -1,9 +1,13 @@
-//! Contrastive views on one thread and on all threads.
+//! Contrastive views on one thread and on all threads, and on a GPU.
 
-use qare_data::{Augmentation, DatasetName, Draw, Purpose, Scratch, write_view};
+use qare_data::on_device::{ContrastiveTable, contrastive_views};
+use qare_data::resize::Resizer;
+use qare_data::views::ContrastiveView;
+use qare_data::{Augmentation, DatasetName, Draw, Normalization, Purpose, Scratch, write_view};
 use rayon::prelude::*;
 
 use super::Bench;
+use crate::backend::{HOST, Training};
 use qare_lab::Result;
 
 /// Number of images in a run; each gets one view.
@@ -39,7 +43,41 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         bench.figures.seconds(key("one_thread"), label("one thread"), &one, IMAGES, Some("views"));
         let threads = format!("{} threads", rayon::current_num_threads());
         bench.figures.seconds(key("all_threads"), label(&threads), &all, 16 * IMAGES, Some("views"));
+        if !HOST {
+            on_device(bench, side, &images, &normalization)?;
+        }
     }
+    Ok(())
+}
+
+/// The two parts of a view that the device computes: the host's table, and upload and operations.
+fn on_device(bench: &mut Bench, side: usize, images: &[u8], normalization: &Normalization) -> Result<()> {
+    const VIEWS: usize = 2;
+    let mut resizer = Resizer::default();
+    let mut table = || {
+        let mut table = ContrastiveTable::new(IMAGES, VIEWS, (side, side));
+        for (index, image) in images.chunks_exact(3 * side * side).enumerate() {
+            let draw = |view| Draw::new(1, Purpose::View, 0, index as u64, view);
+            let choices = [0, 1].map(|view| ContrastiveView::draw(side, &mut draw(view)));
+            table.set_image(index, image, &choices, &mut resizer);
+        }
+        table
+    };
+    let host = bench.clock.measure(|| {
+        table();
+        Ok(())
+    })?;
+    let ready = table();
+    let device = bench.clock.device.clone();
+    let device = bench.clock.measure(|| {
+        contrastive_views::<Training>(ready.clone(), normalization, &device);
+        Ok(())
+    })?;
+    let label = |part: &str| format!("view {side}×{side} on the device, {part}");
+    let key = |part: &str| format!("views.{side}.{part}");
+    let views = IMAGES * VIEWS;
+    bench.figures.seconds(key("device_table"), label("its table on one thread"), &host, views, Some("views"));
+    bench.figures.seconds(key("device"), label("upload and operations"), &device, views, Some("views"));
     Ok(())
 }
 

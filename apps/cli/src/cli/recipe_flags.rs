@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use qare::SetTerm;
-use qare_data::DatasetName;
+use qare_data::{AugmentOn, DatasetName};
 use qare_models::BackboneName;
 use serde::Serialize;
 
@@ -98,6 +98,10 @@ pub struct RecipeFlags {
     #[arg(help_heading = MACHINE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Where contrastive views are computed: host, or device, for machines whose CPU cannot keep up with their GPU [default: host]
+    #[arg(help_heading = MACHINE, long, alias = "augment_on", value_name = "PLACE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment_on: Option<AugmentOn>,
     /// Train on this many images, a stratified subset drawn with the seed [default: all]
     #[arg(help_heading = IMAGES, long, alias = "train_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

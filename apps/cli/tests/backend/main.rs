@@ -1,6 +1,8 @@
 //! Compares the backend of this build with the reference's values and with the CPU backends.
 
 // The libraries' own test code, which the libraries run on the CPU backends only.
+#[path = "../../../../data/tests/suite/device_views.rs"]
+mod device_views;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../qare/tests/suite/golden.rs"]
 mod golden;
@@ -69,5 +71,46 @@ mod reference {
     #[test]
     fn backbones_agree_in_half_precision() {
         half_precisions().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
+    }
+}
+
+/// Views that a device computes have the host's bytes.
+mod views_of_the_device {
+    use super::device_views;
+
+    // The library runs these tests on flex.
+    #[cfg(feature = "flex")]
+    type Plain = burn_ndarray::NdArray;
+    #[cfg(not(feature = "flex"))]
+    type Plain = super::Plain;
+
+    #[test]
+    fn drawn_views() {
+        device_views::drawn_views::<Plain>();
+    }
+
+    #[test]
+    fn crops() {
+        device_views::crops::<Plain>();
+    }
+
+    #[test]
+    fn lengths() {
+        device_views::lengths::<Plain>();
+    }
+
+    #[test]
+    fn colors() {
+        device_views::colors::<Plain>();
+    }
+
+    #[test]
+    fn contrast_of_large_images() {
+        device_views::contrast_of_large_images::<Plain>();
+    }
+
+    #[test]
+    fn orders() {
+        device_views::orders::<Plain>();
     }
 }

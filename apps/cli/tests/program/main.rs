@@ -7,6 +7,7 @@ mod committed_recipes;
 mod damaged_files;
 mod datasets;
 mod device_flag;
+mod device_views;
 mod diverging;
 mod driving;
 mod existing_runs;

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burn::tensor::backend::Backend;
 use log::info;
-use qare_data::{Augmentation, DatasetName, RandomErasing, Splits, ViewBatch};
+use qare_data::{AugmentOn, Augmentation, DatasetName, RandomErasing, Splits, ViewBatch};
 use qare_models::replicas::ReplicaBackend;
 use qare_models::{Backbone, LinearClassifier, NamedTensor, StateDict, WeightsError, named_tensors};
 
@@ -180,6 +180,8 @@ fn tuning_recipe<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe 
         batch_size: recipe.probe.batch_size,
         learning_rate: CLASSIFIER_RATE,
         checkpoint: None,
+        // Its views are not contrastive.
+        augment_on: AugmentOn::Host,
         id: Some(format!("{:08x}", hasher.finalize())),
         probe: ProbeRecipe { dataset: None, seed: None, ..recipe.probe.clone() },
         ..recipe.clone()

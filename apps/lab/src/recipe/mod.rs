@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use qare::SetTerm;
-use qare_data::{DatasetName, Normalization};
+use qare_data::{AugmentOn, DatasetName, Normalization};
 use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,8 @@ pub struct Recipe {
     pub precision: Precision,
     /// Number of threads that prepare batches.
     pub num_workers: usize,
+    /// Where the views of training are computed: "host", or "device" for contrastive views.
+    pub augment_on: AugmentOn,
     /// Device of the backend: a number, or "cpu"; by default the first one.
     #[serde(alias = "gpu", skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
@@ -148,6 +150,7 @@ impl Default for Recipe {
             precision: Precision::F32,
             // One core is left for the training.
             num_workers: std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).clamp(1, 8)),
+            augment_on: AugmentOn::default(),
             device: None,
             gpus: None,
             local_batch_norm: false,
@@ -255,6 +258,7 @@ impl Recipe {
             "out",
             "id",
             "num_workers",
+            "augment_on",
             "device",
             "gpus",
             "compare_untrained",
@@ -333,8 +337,13 @@ mod tests {
     #[test]
     fn only_settings_that_affect_the_weights_are_differences() {
         let recipe = Recipe::default();
-        let other =
-            Recipe { num_workers: 7, gpus: Some(vec![DeviceChoice::Number(0); 2]), beta: 0.5, ..recipe.clone() };
+        let other = Recipe {
+            num_workers: 7,
+            augment_on: AugmentOn::Device,
+            gpus: Some(vec![DeviceChoice::Number(0); 2]),
+            beta: 0.5,
+            ..recipe.clone()
+        };
         assert_eq!(other.differences(&recipe), ["beta = 0.5 (the run has 1.0)"]);
         let longer = Recipe { epochs: 300, ..recipe.clone() };
         assert!(longer.differences(&recipe).is_empty());

@@ -4,7 +4,7 @@ use super::Recipe;
 use crate::methods::{Method, MethodName};
 
 /// Settings that only some built-in methods use, and these methods.
-const USED_BY: [(&str, &[Method]); 10] = [
+const USED_BY: [(&str, &[Method]); 11] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
@@ -15,6 +15,10 @@ const USED_BY: [(&str, &[Method]); 10] = [
     ("clusters", &[Method::Deepcluster]),
     ("momentum", &[Method::Standard]),
     ("infomax", &[Method::Deepinfomax]),
+    (
+        "augment_on",
+        &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet],
+    ),
 ];
 
 impl Recipe {

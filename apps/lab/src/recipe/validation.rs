@@ -1,6 +1,6 @@
 //! Validation of the settings of a recipe.
 
-use qare_data::DatasetName;
+use qare_data::{AugmentOn, Augmentation, DatasetName};
 
 use super::{InfoMaxRecipe, Recipe};
 use crate::error::{LabError, Result};
@@ -85,6 +85,16 @@ impl Recipe {
             return Err(LabError::Usage(
                 "randomweights does not start from a checkpoint: leave out --checkpoint".into(),
             ));
+        }
+        let plan = self.method.plan(self);
+        if self.augment_on == AugmentOn::Device
+            && plan.is_some_and(|plan| plan.augmentation != Augmentation::Contrastive)
+        {
+            return Err(LabError::Usage(format!(
+                "augment_on is device: only contrastive views are computed on the device, those of simclr, simclr_qare, \
+                 sparseclr, sparseclr_qare and relationnet; {} needs --augment-on host, the default",
+                self.method
+            )));
         }
         if self.train_images.is_some_and(|images| images < 2) {
             return Err(LabError::Usage("train_images must be at least 2: training needs two images".into()));

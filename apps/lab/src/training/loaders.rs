@@ -32,6 +32,7 @@ pub fn training_loaders<B: Backend>(
     };
     let loader = |(rank, device)| {
         let loader = ViewLoader::new(images.clone(), config, EpochCursor::default(), device)?;
+        let loader = loader.augment_on(recipe.augment_on)?;
         Ok(loader.shard(Shard { rank, count: devices.len() })?)
     };
     devices.iter().enumerate().map(loader).collect()
