@@ -1,5 +1,4 @@
-//! Embeddings of f16 and bf16: the objectives are those of the rounded embeddings in f32, and as far from the golden values as rounding
-//! the embeddings takes them.
+//! Embeddings of f16 and bf16: the objectives are those of the rounded embeddings in f32, to the last bit.
 
 use burn::backend::Autodiff;
 use burn::tensor::{FloatDType, Tensor, TensorData};
@@ -40,7 +39,7 @@ fn numbers<Backend: burn::tensor::backend::Backend, const D: usize>(
 }
 
 #[test]
-fn golden_losses_are_met_as_far_as_rounded_embeddings_allow() {
+fn golden_losses_are_met_but_for_the_rounding_of_embeddings() {
     for (dtype, _) in ROUNDINGS {
         golden::losses_in_half_precision::<B>(dtype);
     }

@@ -10,6 +10,7 @@ mod fused;
 mod golden;
 mod golden_on_cpu;
 mod half_precision;
+mod half_precision_bounds;
 mod labels;
 mod objectives;
 mod oracle;
