@@ -143,7 +143,7 @@ pub fn lengths<B: Backend>() {
     let image = image(1, size, &mut draw(4));
     let view = |width: usize| {
         let crop = CropBox { top: 0, left: 224 - width, height: 1 + width % 2, width };
-        ContrastiveView { crop, flip: width % 3 == 0, ..plain(size) }
+        ContrastiveView { crop, flip: width.is_multiple_of(3), ..plain(size) }
     };
     assert_equal::<B>(&vec![(image, (1..=224).map(view).collect())], size);
 }

@@ -86,7 +86,7 @@ fn gathered<B: Backend, K: BlockKernels<B>>(
         let last = (first + at_once).min(images);
         let of = |tensor: &Tensor<B, 4>| match last - first == images {
             true => tensor.clone(),
-            false => tensor.clone().slice([first..last]),
+            false => tensor.clone().narrow(0, first, last - first),
         };
         let rows = (last - first) * sizes.places();
         let parts = (1..=parts.min(rows)).rev().find(|parts| rows.is_multiple_of(*parts)).unwrap_or(1);

@@ -83,7 +83,9 @@ pub fn moments_of_channels(
     }
 }
 
+/// ⌈(rows − group) / groups⌉
 #[cube]
+#[allow(clippy::manual_div_ceil)]
 fn rows_of_group(group: usize, groups: usize, rows: usize) -> f32 {
     f32::cast_from(((rows - group + groups - 1) / groups) as u32)
 }
@@ -372,7 +374,7 @@ pub fn sparsemax_of_rows(
     #[comptime] rounds: u32,
     #[comptime] threads: u32,
 ) {
-    let row = CUBE_POS as usize;
+    let row = CUBE_POS;
     if row >= thresholds.len() {
         terminate!();
     }

@@ -68,7 +68,7 @@ fn on_device(bench: &mut Bench, side: usize, images: &[u8], normalization: &Norm
         Ok(())
     })?;
     let ready = table();
-    let device = bench.clock.device.clone();
+    let device = Clone::clone(&bench.clock.device);
     let device = bench.clock.measure(|| {
         contrastive_views::<Training>(ready.clone(), normalization, &device);
         Ok(())

@@ -70,12 +70,12 @@ impl<B: Backend> OnDevice<B> {
         let TableShape { images, height, width, .. } = self.shape;
         let [count] = self.integers.dims();
         let start = Axis::Rows.places(self.shape).end;
-        let words = self.integers.clone().slice([start..count]).reshape([count - start, 1]);
+        let words = self.integers.clone().narrow(0, start, count - start).reshape([count - start, 1]);
         let shifts = Tensor::<B, 1, Int>::arange_step(0..32, 8, &self.integers.device()).reshape([1, 4]);
         let shape = [count - start, 4];
         let bytes = words.expand(shape).bitwise_right_shift(shifts.expand(shape)).bitwise_and_scalar(255i32.elem());
         let pixels = bytes.float().cast(DType::F32).reshape([4 * (count - start)]);
-        pixels.slice([0..images * self.shape.image()]).reshape([images, 1, 3, height, width])
+        pixels.narrow(0, 0, images * self.shape.image()).reshape([images, 1, 3, height, width])
     }
 
     /// The first neighbours on an axis.
