@@ -20,6 +20,12 @@ fn flex_by_layers_agrees_with_the_reference() {
     );
 }
 
+/// More digits than TF32 has are within its bounds.
+#[test]
+fn flex_is_within_the_bounds_of_tf32() {
+    golden_backbone::check_tf32::<Autodiff<Flex>>("flex");
+}
+
 #[test]
 fn ndarray_agrees_with_the_reference() {
     golden_backbone::check::<Autodiff<NdArray>>("ndarray");
