@@ -17,7 +17,8 @@ fn main() {
     println!("cargo::rustc-env=QARE_KERNEL_VERSIONS={}", kernel_versions());
 }
 
-/// Names the versions of all crates that make kernels: kernels that other versions have compiled may compute something else.
+/// Names the versions of all crates that make kernels: kernels that other versions have compiled may compute something else. In the
+/// workspace, the text of our own kernels counts, too.
 fn kernel_versions() -> String {
     // The workspace's file, or that of the published package.
     let lock = ["../../Cargo.lock", "Cargo.lock"].into_iter().find(|path| Path::new(path).is_file());
@@ -43,6 +44,10 @@ fn kernel_versions() -> String {
             }
         }
     }
+    // Our own kernels change between versions.
+    let kernels = "../../qare/cube/src/kernels.rs";
+    println!("cargo::rerun-if-changed={kernels}");
+    all += &std::fs::read_to_string(kernels).unwrap_or_default();
     // FNV-1a.
     let hash =
         all.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
