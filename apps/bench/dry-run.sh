@@ -3,6 +3,7 @@
 #
 #   apps/bench/dry-run.sh --program FILE [--trainings NAMES] [--check] [--kernels N] [--nvrtc DIR] [--cache DIR] [--out DIR]
 #                         [--steps N] [-- FLAGS for qare pretrain, such as --backbone resnet32]
+#   apps/bench/dry-run.sh --install [--cache DIR]: installs NVRTC, builds the driver, and does no more
 #
 # FILE is the program with the feature cuda. It trains on drawn images with the driver of apps/bench/dry-cuda, which computes nothing,
 # and with NVIDIA's compiler NVRTC. A step's counts are the difference of two runs that differ in their number of steps, so what
@@ -21,7 +22,7 @@ usage() { sed -n '2,/^set/p' apps/bench/dry-run.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
-program= nvrtc= out= check=no kernels=0 steps=6 more=()
+program= nvrtc= out= check=no install=no kernels=0 steps=6 more=()
 cache=${CARGO_TARGET_DIR:-target}/dry-run
 limits=apps/bench/counts.txt
 trainings=$(sed -n 's/^\([a-z_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
@@ -29,6 +30,7 @@ while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --check) check=yes ;;
+        --install) install=yes ;;
         --program | --nvrtc | --cache | --out | --trainings | --kernels | --steps)
             (($# > 1)) || wrong "$1: a value is missing"
             name=${1#--} value=$2
@@ -42,8 +44,10 @@ while (($#)); do
     esac
     shift
 done
-[[ -n $program ]] || wrong "--program is missing"
-[[ -x $program ]] || wrong "--program $program: is not a program"
+if [[ $install == no ]]; then
+    [[ -n $program ]] || wrong "--program is missing"
+    [[ -x $program ]] || wrong "--program $program: is not a program"
+fi
 # The drawn dataset has 5,000 images.
 batch=256
 [[ $steps =~ ^[1-6]$ ]] || wrong "--steps $steps: expected 1 to 6"
@@ -67,6 +71,7 @@ fi
 
 # The driver, under NVIDIA's names in a folder of its own.
 cargo build --quiet --release --locked --package qare-dry-cuda
+[[ $install == no ]] || exit 0
 build=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
 mkdir -p "$cache/driver" "$cache/kernels"
 for library in libcuda.so libcuda.so.1 libnvrtc.so libnvrtc.so.13; do
