@@ -3,7 +3,7 @@
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::ViewBatch;
-use qare_models::{StateDict, computes_on_host, differentiate_blocks};
+use qare_models::StateDict;
 
 use super::loss_scale::LossScale;
 use super::model::PretextModel;
@@ -36,10 +36,6 @@ pub struct TrainingState<B: AutodiffBackend, P: Trainable<B>> {
 impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// Creates the state before the first epoch.
     pub fn new(model: PretextModel<B, P>, plan: &Plan, precision: Precision) -> Self {
-        // CPU backends have operations of their own.
-        if !computes_on_host::<B>(&B::Device::default()) {
-            differentiate_blocks::<B::InnerBackend>();
-        }
         Self {
             epoch: 0,
             model,
