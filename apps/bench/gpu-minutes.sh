@@ -3,17 +3,19 @@
 #   summary.md    card, driver, stages, figures: for BENCHMARKS.md
 #   logs/         output of each stage
 #   *.json        figures of qare and PyTorch
-#   cache/        compiled kernels and results of autotuning, grown
+#   cache/        compiled kernels and results of autotuning, grown; packed into cache.tar.xz at the end
 set +e
 command -v timeout >/dev/null || wrong "--minutes needs the command timeout of GNU coreutils"
 python=${PYTHON:-python3}
-work=$out/work logs=$out/logs
-mkdir -p "$work" "$logs" "$out/cache"
+logs=$out/logs
+mkdir -p "$logs" "$out/cache"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 rm -f "$out/stages.tsv" "$out"/{qare,pytorch-eager,pytorch-compile}.json "$out/ratios.md" "$out/kernels.md"
 : >"$out/stages.tsv"
 begin=$SECONDS
 # The end is for the summary.
-left() { echo $((minutes * 60 - 10 - (SECONDS - begin))); }
+left() { echo $((minutes * 60 - 20 - (SECONDS - begin))); }
 
 child=
 stop() {
@@ -21,6 +23,7 @@ stop() {
     [[ -z $child ]] || kill "$child" 2>/dev/null
     printf '%s\t%s\t%s\n' "${current:-between stages}" "stopped from outside" "" >>"$out/stages.tsv"
     summary
+    pack_cache
     exit 143
 }
 trap stop INT TERM HUP
@@ -45,7 +48,8 @@ stage() {
     case $code in
         0) outcome=passed ;;
         124 | 137) outcome="took more than $limit s" ;;
-        *) outcome="failed with $code: $(tail -n 40 "$logs/${name// /-}.txt" | grep -aiE 'error|panicked|FAILED' | tail -n 1 | cut -c1-120 | tr '\t|' '  ')" ;;
+        *) outcome="failed with $code: $(tail -n 40 "$logs/${name// /-}.txt" | grep -aiE 'error|panicked|FAILED' | tail -n 1 | cut -c1-120 | tr '\t|' '  ')"
+            outcome=${outcome%: } ;;
     esac
     record "$name" "$outcome" $((SECONDS - from))
     return "$code"
@@ -55,6 +59,13 @@ unpack() { # FILE.xz TARGET
     if command -v xz >/dev/null; then xz -dc "$1" >"$2"; else
         "$python" -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[2], "wb"))' "$1" "$2"
     fi
+}
+
+# Packs the cache in the seconds that are left for it.
+pack_cache() {
+    timeout 15 bash -o pipefail -c 'tar -C "$1/cache" -cf - . | xz -T0 -2 >"$1/cache.part"' - "$out" 2>/dev/null &&
+        mv "$out/cache.part" "$out/cache.tar.xz" && rm -rf "$out/cache"
+    rm -f "$out/cache.part"
 }
 
 # What a script of pack-gpu.sh has beside it.
@@ -67,10 +78,13 @@ for name in qare backend; do
         esac
     fi
 done
-if [[ -f kernels.tar.xz ]]; then
-    unpack kernels.tar.xz "$work/kernels.tar" && tar -C "$out/cache" -xf "$work/kernels.tar"
-    rm -f "$work/kernels.tar"
-fi
+# Kernels of the packed folder, then those of an earlier run.
+for archive in kernels.tar.xz "$out/cache.tar.xz"; do
+    if [[ -f $archive ]]; then
+        unpack "$archive" "$work/cache.tar" && tar -C "$out/cache" -xf "$work/cache.tar"
+        rm -f "$work/cache.tar"
+    fi
+done
 [[ -n $data || ! -f data.tar.xz ]] || data=$PWD/data.tar.xz
 [[ -n $program ]] || wrong "--minutes needs --program FILE, or a folder of apps/bench/pack-gpu.sh"
 
@@ -118,9 +132,9 @@ summary() {
         echo "| --- | --- | ---: |"
         awk -F '\t' '{ printf "| %s | %s | %s |\n", $1, $2, $3 }' "$out/stages.tsv"
         for log in CIFAR-10 quickstart; do
-            [[ ! -f $logs/$log.txt ]] || { printf '\n%s:\n\n```text\n' "$log"; grep -aE '^(epoch |test accuracy|untrained|[a-z_]+ +[0-9.]+ %)' "$logs/$log.txt" | tail -n 12; echo '```'; }
+            grep -qa '^epoch ' "$logs/$log.txt" 2>/dev/null && { printf '\n%s:\n\n```text\n' "$log"; grep -aE '^(epoch |test accuracy|untrained|[a-z_]+ +[0-9.]+ %)' "$logs/$log.txt" | tail -n 12; echo '```'; }
         done
-        [[ ! -f $out/kernels.md ]] || { echo; cat "$out/kernels.md"; }
+        [[ ! -s $out/kernels.md ]] || { echo; cat "$out/kernels.md"; }
         [[ ! -f $out/ratios.md ]] || { echo; cat "$out/ratios.md"; }
     } >"$out/summary.md.part"
     mv "$out/summary.md.part" "$out/summary.md"
@@ -150,8 +164,8 @@ kernels_by_time() {
 }
 
 # `timeout` runs programs, not functions.
-export -f machine kernels_by_time
-export program work out
+export -f machine kernels_by_time unpack
+export program work out python
 mkdir -p "$work/profile" "$work/tests" "$work/golden"
 
 stage devices 30 bash -c machine
@@ -171,41 +185,54 @@ cache = { file = "${compiled:-$out/cache/tests}" }
 [autotune]
 cache = { file = "${tuned%/autotune}" }
 TOML
-for test in losses_agree set_terms_agree backbones_agree losses_agree_in_half_precision backbones_agree_in_half_precision; do
-    if [[ -z $tests ]]; then
-        skip "${test//_/ }" "no test binary"
-        continue
-    fi
-    stage "${test//_/ }" 75 env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
-        "$tests" --test-threads=1 --nocapture --exact "reference::$test"
-done
-
-stage step 60 "$program" bench step memory --backbones conv4,resnet32 --batches 256 --seconds 2 --steps 100 --json "$out/qare.json" \
-    ${flags[@]+"${flags[@]}"}
-if "$python" -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-    for mode in eager compile; do
-        more=()
-        [[ $mode == eager ]] || more=(--compile)
-        stage "PyTorch $mode" 75 "$python" -B apps/bench/pytorch/bench.py step memory --device cuda --backbones conv4,resnet32 \
-            --batches 256 --seconds 2 --steps 100 --json "$out/pytorch-$mode.json" ${more[@]+"${more[@]}"}
+golden() { # SECONDS TEST…
+    local limit=$1 test
+    shift
+    for test in "$@"; do
+        if [[ -z $tests ]]; then
+            skip "${test//_/ }" "no test binary"
+        else
+            stage "${test//_/ }" "$limit" env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
+                "$tests" --test-threads=1 --nocapture --exact "reference::$test"
+        fi
     done
-else
-    skip PyTorch "$python has no torch that finds a GPU"
-fi
-if [[ -f $out/qare.json ]]; then
-    files=("$out/qare.json")
+}
+golden 60 losses_agree set_terms_agree backbones_agree
+
+# measure LIMIT BACKBONE: a step and memory in qare and in PyTorch.
+measure() {
+    local name=$2 mode more
+    local flags_of_both=(step memory --backbones "$2" --batches 256 --seconds 2 --steps 100 --add)
+    [[ $2 == conv4 ]] || flags_of_both=(step --backbones "$2" --batches 256 --seconds 2 --add)
+    stage "step of $name" "$1" "$program" bench "${flags_of_both[@]}" --json "$out/qare.json" ${flags[@]+"${flags[@]}"}
+    if "$python" -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+        for mode in eager compile; do
+            more=()
+            [[ $mode == eager ]] || more=(--compile)
+            stage "step of $name, PyTorch $mode" "$1" "$python" -B apps/bench/pytorch/bench.py "${flags_of_both[@]}" --device cuda \
+                --json "$out/pytorch-$mode.json" ${more[@]+"${more[@]}"}
+        done
+    else
+        skip "step of $name, PyTorch" "$python has no torch that finds a GPU"
+    fi
+    ratios
+}
+ratios() {
+    local files=("$out/qare.json") mode
+    [[ -f $out/qare.json ]] || return
     for mode in eager compile; do
         [[ ! -f $out/pytorch-$mode.json ]] || files+=("$out/pytorch-$mode.json")
     done
-    # One file alone has nothing to be compared with; it is tabulated all the same.
+    # A file alone has nothing to be compared with. It is tabulated all the same.
     ((${#files[@]} > 1)) || files+=("$out/qare.json")
-    stage ratios 10 "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md"
-fi
+    "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md" >"$logs/ratios.txt" 2>&1
+}
+measure 80 conv4
 
 # CIFAR-10 in its own files, or as images in folders of classes.
 if [[ -n $data && -f $data ]]; then
     mkdir -p "$work/data"
-    stage "unpacking the data" 40 bash -c 'case $1 in *.xz) xz -dc "$1" 2>/dev/null || "$3" -c "import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)" "$1" ;; *) cat "$1" ;; esac | tar -C "$2" -xf -' - "$data" "$work/data" "$python"
+    stage "unpacking the data" 40 bash -c 'unpack "$1" "$2/data.tar" && tar -C "$2" -xf "$2/data.tar" && rm "$2/data.tar"' - "$data" "$work/data"
     data=$work/data
 fi
 five=(--epochs 5 --data-size 256 --seed 1 --no-tui --overwrite --out "$out/cifar10" ${flags[@]+"${flags[@]}"})
@@ -220,9 +247,13 @@ fi
 printf '[profiling.logger]\nlevel = "medium"\nfile = "%s"\n' "$work/profile/kernels.log" >"$work/profile/cubecl.toml"
 rm -f "$work/profile/kernels.log"
 stage kernels 60 bash -c 'kernels_by_time "$@"' - ${flags[@]+"${flags[@]}"}
-stage quickstart 60 "$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"}
+stage quickstart 80 "$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"}
+measure 80 resnet32
+golden 80 losses_agree_in_half_precision backbones_agree_in_half_precision
 
+gzip -c "$work/profile/kernels.log" >"$logs/kernels.log.gz" 2>/dev/null
 summary
+pack_cache
 printf '\n'
 cat "$out/summary.md"
 awk -F '\t' '$2 !~ /^(passed|skipped)/ { failed = 1 } END { exit failed }' "$out/stages.tsv"

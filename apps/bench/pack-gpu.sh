@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes a folder that checks a GPU on a machine without Rust and without internet: bash FOLDER/apps/bench/gpu.sh --minutes 12 --out DIR
 #
-#   apps/bench/pack-gpu.sh [--out FOLDER] [--features cuda] [--program FILE] [--tests FILE] [--cache DIR] [--data FILE.tar.xz]
+#   apps/bench/pack-gpu.sh [--out FOLDER] [--features cuda] [--program FILE] [--tests FILE] [--cache DIR|FILE] [--data FILE.tar.xz]
 #
 # Program and test binary `backend` are built with cargo unless they are given, and packed without symbols. --cache names a folder of
-# compiled kernels (QARE_CACHE_DIR of a run, or `cache` of what gpu.sh leaves): kernels are packed, timings of another GPU are not.
+# compiled kernels (QARE_CACHE_DIR of a run), or the archive cache.tar.xz that gpu.sh --minutes leaves: kernels are packed, timings of
+# another GPU are not.
 # --data names an archive of cifar-10-batches-bin, or of train/CLASS/IMAGE and test/CLASS/IMAGE. FOLDER (default: target/gpu-pack) may
 # hold at most 60 MB.
 set -euo pipefail
@@ -33,7 +34,7 @@ done
 for name in program tests data; do
     [[ -z ${!name} || -f ${!name} ]] || wrong "--$name ${!name}: there is no such file"
 done
-[[ -z $cache || -d $cache ]] || wrong "--cache $cache: there is no such folder"
+[[ -z $cache || -e $cache ]] || wrong "--cache $cache: there is no such folder or archive"
 
 build=(--release --locked --package qare-cli --no-default-features --features "$features")
 if [[ -z $program ]]; then
@@ -47,19 +48,23 @@ fi
 
 part=$out.part
 rm -rf "$part"
-mkdir -p "$part/bin" "$part/configs/cifar10" "$part/configs/folder" "$part/qare/tests" "$part/models/tests" "$part/apps/bench"
+mkdir -p "$part/bin" "$part/qare/tests" "$part/models/tests" "$part/apps/bench"
 for pair in "$program:qare" "$tests:backend"; do
     strip -o "$part/bin/${pair##*:}" "${pair%:*}"
     xz -T0 -6 "$part/bin/${pair##*:}"
 done
-cp configs/quickstart.toml "$part/configs"
-cp configs/cifar10/sparseclr_qare.toml "$part/configs/cifar10"
-cp configs/folder/sparseclr_qare.toml "$part/configs/folder"
+cp -R configs "$part"
 cp -R qare/tests/golden "$part/qare/tests"
 cp -R models/tests/golden "$part/models/tests"
 cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh "$part/apps/bench"
 mkdir "$part/apps/bench/pytorch"
 cp apps/bench/pytorch/*.py apps/bench/pytorch/requirements.txt "$part/apps/bench/pytorch"
+if [[ -f $cache ]]; then
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    tar -C "$unpacked" -xf "$cache"
+    cache=$unpacked
+fi
 if [[ -n $cache ]]; then
     # Folders of compiled kernels are named after compilers; those of timings after GPUs.
     (cd "$cache" && find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' -print0 | tar --null -cf - --exclude compiler-tried --exclude '*.lock' -T -) | xz -T0 -6 >"$part/kernels.tar.xz"
