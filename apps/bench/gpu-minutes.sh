@@ -48,8 +48,9 @@ stage() {
     case $code in
         0) outcome=passed ;;
         124 | 137) outcome="took more than $limit s" ;;
-        *) outcome="failed with $code: $(tail -n 40 "$logs/${name// /-}.txt" | grep -aiE 'error|panicked|FAILED' | tail -n 1 | cut -c1-120 | tr '\t|' '  ')"
-            outcome=${outcome%: } ;;
+        *)
+            outcome=$(tail -n 40 "$logs/${name// /-}.txt" | grep -aiE 'error|panicked|FAILED' | tail -n 1 | cut -c1-120 | tr '\t|' '  ')
+            outcome="failed with $code${outcome:+: $outcome}" ;;
     esac
     record "$name" "$outcome" $((SECONDS - from))
     return "$code"
@@ -89,7 +90,9 @@ done
 [[ -n $program ]] || wrong "--minutes needs --program FILE, or a folder of apps/bench/pack-gpu.sh"
 
 # Finds CUDA where neither the environment nor the system's loader has it.
-complete() { [[ -f $1/include/cuda_runtime.h && -f $1/include/crt/mma.h ]] && [[ -f $1/include/cccl/cuda/barrier || -f $1/include/cuda/barrier ]]; }
+complete() {
+    [[ -f $1/include/cuda_runtime.h && -f $1/include/crt/mma.h ]] && [[ -f $1/include/cccl/cuda/barrier || -f $1/include/cuda/barrier ]]
+}
 if [[ -z ${CUDA_PATH:-} ]]; then
     shopt -s nullglob
     for folder in /usr/local/cuda /opt/cuda /usr/local/cuda-1[23]* ${CONDA_PREFIX:+"$CONDA_PREFIX" "$CONDA_PREFIX/targets/x86_64-linux"}; do
@@ -119,7 +122,7 @@ machine() {
 }
 
 summary() {
-    local card nvrtc
+    local card nvrtc log
     card=$(card)
     [[ -n $card ]] || card=$(sed -n 's/^  --device [^ ]* *//p' "$logs/devices.txt" 2>/dev/null | head -n 1)
     nvrtc=$(ls "$out/cache"/*/ 2>/dev/null | sed -n 's/^cuda-\(sm[0-9]*\)-nvrtc\([0-9.]*\)$/\1, NVRTC \2/p' | head -n 1)
@@ -132,7 +135,10 @@ summary() {
         echo "| --- | --- | ---: |"
         awk -F '\t' '{ printf "| %s | %s | %s |\n", $1, $2, $3 }' "$out/stages.tsv"
         for log in CIFAR-10 quickstart; do
-            grep -qa '^epoch ' "$logs/$log.txt" 2>/dev/null && { printf '\n%s:\n\n```text\n' "$log"; grep -aE '^(epoch |test accuracy|untrained|[a-z_]+ +[0-9.]+ %)' "$logs/$log.txt" | tail -n 12; echo '```'; }
+            grep -qa '^epoch ' "$logs/$log.txt" 2>/dev/null || continue
+            printf '\n%s:\n\n```text\n' "$log"
+            grep -aE '^(epoch |test accuracy|untrained|[a-z_]+ +[0-9.]+ %)' "$logs/$log.txt" | tail -n 12
+            echo '```'
         done
         [[ ! -s $out/kernels.md ]] || { echo; cat "$out/kernels.md"; }
         [[ ! -f $out/ratios.md ]] || { echo; cat "$out/ratios.md"; }
@@ -148,7 +154,10 @@ kernels_by_time() {
         NF > 2 {
             time = $2; gsub(/ /, "", time)
             unit = 0
-            if (time ~ /ns$/) unit = 0.001; else if (time ~ /µs$/) unit = 1; else if (time ~ /ms$/) unit = 1000; else if (time ~ /s$/) unit = 1e6
+            if (time ~ /ns$/) unit = 0.001
+            else if (time ~ /µs$/) unit = 1
+            else if (time ~ /ms$/) unit = 1000
+            else if (time ~ /s$/) unit = 1e6
             if (!unit) next
             sub(/^ */, "", $3); sub(/ *$/, "", $3)
             sum[$3] += time * unit; count[$3]++; total += time * unit
@@ -205,7 +214,7 @@ measure() {
     local flags_of_both=(step memory --backbones "$2" --batches 256 --seconds 2 --steps 100 --add)
     [[ $2 == conv4 ]] || flags_of_both=(step --backbones "$2" --batches 256 --seconds 2 --add)
     stage "step of $name" "$1" "$program" bench "${flags_of_both[@]}" --json "$out/qare.json" ${flags[@]+"${flags[@]}"}
-    if "$python" -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    if "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null; then
         for mode in eager compile; do
             more=()
             [[ $mode == eager ]] || more=(--compile)
@@ -213,7 +222,7 @@ measure() {
                 --json "$out/pytorch-$mode.json" ${more[@]+"${more[@]}"}
         done
     else
-        skip "step of $name, PyTorch" "$python has no torch that finds a GPU"
+        skip "step of $name, PyTorch" "$python has no torch and torchvision that find a GPU"
     fi
     ratios
 }
@@ -223,8 +232,10 @@ ratios() {
     for mode in eager compile; do
         [[ ! -f $out/pytorch-$mode.json ]] || files+=("$out/pytorch-$mode.json")
     done
-    # A file alone has nothing to be compared with. It is tabulated all the same.
-    ((${#files[@]} > 1)) || files+=("$out/qare.json")
+    if ((${#files[@]} == 1)); then # There is nothing to compare with.
+        { echo '```text'; cat "$logs"/step-of-{conv4,resnet32}.txt 2>/dev/null; echo '```'; } >"$out/ratios.md"
+        return
+    fi
     "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md" >"$logs/ratios.txt" 2>&1
 }
 measure 80 conv4

@@ -67,7 +67,11 @@ if [[ -f $cache ]]; then
 fi
 if [[ -n $cache ]]; then
     # Folders of compiled kernels are named after compilers; those of timings after GPUs.
-    (cd "$cache" && find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' -print0 | tar --null -cf - --exclude compiler-tried --exclude '*.lock' -T -) | xz -T0 -6 >"$part/kernels.tar.xz"
+    (
+        cd "$cache"
+        find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' -print0 |
+            tar --null -cf - --exclude compiler-tried --exclude '*.lock' -T -
+    ) | xz -T0 -6 >"$part/kernels.tar.xz"
 fi
 [[ -z $data ]] || cp "$data" "$part/data.tar.xz"
 rm -rf "$out"
