@@ -10,7 +10,8 @@ python=${PYTHON:-python3}
 logs=$out/logs
 mkdir -p "$logs" "$out/cache"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# In the background: thousands of images may take a minute to remove.
+trap '(setsid rm -rf "$work" >/dev/null 2>&1 &)' EXIT
 rm -f "$out/stages.tsv" "$out"/{qare,pytorch-eager,pytorch-compile}.json "$out/ratios.md" "$out/kernels.md"
 : >"$out/stages.tsv"
 begin=$SECONDS
