@@ -244,12 +244,12 @@ measure 80 conv4
 # CIFAR-10 in its own files, or as images in folders of classes.
 if [[ -n $data && -f $data ]]; then
     mkdir -p "$work/data"
-    stage "unpacking the data" 40 bash -c 'unpack "$1" "$2/data.tar" && tar -C "$2" -xf "$2/data.tar" && rm "$2/data.tar"' - "$data" "$work/data"
-    data=$work/data
+    stage "unpacking the data" 60 bash -c 'unpack "$1" "$2/data.tar" && tar -C "$2" -xf "$2/data.tar" && rm "$2/data.tar"' - \
+        "$data" "$work/data" && data=$work/data || data=
 fi
 five=(--epochs 5 --data-size 256 --seed 1 --no-tui --overwrite --out "$out/cifar10" ${flags[@]+"${flags[@]}"})
 if [[ -z $data ]]; then
-    skip CIFAR-10 "no --data-dir"
+    skip CIFAR-10 "no data"
 elif [[ -n $(find "$data" -maxdepth 2 -name data_batch_1.bin -o -maxdepth 2 -name data_batch_1 | head -n 1) ]]; then
     stage CIFAR-10 150 "$program" run configs/cifar10/sparseclr_qare.toml --data-dir "$data" "${five[@]}"
 else
