@@ -45,9 +45,14 @@ fn kernel_versions() -> String {
         }
     }
     // Our own kernels change between versions.
-    let kernels = "../../qare/cube/src/kernels.rs";
+    let kernels = "../../qare/cube/src/kernels";
     println!("cargo::rerun-if-changed={kernels}");
-    all += &std::fs::read_to_string(kernels).unwrap_or_default();
+    let files = std::fs::read_dir(kernels).into_iter().flatten().flatten();
+    let mut files: Vec<_> = files.map(|file| file.path()).collect();
+    files.sort();
+    for file in files {
+        all += &std::fs::read_to_string(file).unwrap_or_default();
+    }
     // FNV-1a.
     let hash =
         all.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));

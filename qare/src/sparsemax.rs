@@ -78,16 +78,16 @@ pub(crate) fn project<B: Backend>(z: Tensor<B, 2>) -> Projection<B> {
 /// [`project`] of f32 in one kernel, on a backend that has it.
 #[cfg(feature = "cubecl")]
 fn project_in_kernel<B: Backend>(z: &Tensor<B, 2>) -> Option<Projection<B>> {
-    use burn::tensor::TensorPrimitive;
     use qare_cube::{Call, run_if_registered};
+    use qare_host::{primitive, tensor};
 
     if z.dtype() != DType::F32 {
         return None;
     }
     let rounds = sufficient_rounds(z.dims()[1], SLACK) as u32;
-    let inputs = vec![z.clone().detach().into_primitive().tensor()];
+    let inputs = vec![primitive(z.clone().detach())];
     let outputs: [_; 2] = run_if_registered::<B>(Call::Sparsemax { rounds }, inputs)?.try_into().ok()?;
-    let [probabilities, threshold] = outputs.map(|output| Tensor::from_primitive(TensorPrimitive::Float(output)));
+    let [probabilities, threshold] = outputs.map(tensor);
     Some(Projection { probabilities, threshold, is_number: true })
 }
 

@@ -8,8 +8,8 @@ use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Shape, Tensor, TensorPrimitive};
-use qare_host::{FloatPrimitive, HostBackend, HostOperation};
+use burn::tensor::{Shape, Tensor};
+use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
 use crate::block::{Block, BlockOutput};
@@ -184,14 +184,6 @@ fn unbiased(variance: &[f32], count: usize) -> Vec<f32> {
     variance.iter().map(|variance| (f64::from(*variance) * factor) as f32).collect()
 }
 
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatPrimitive<B> {
-    tensor.into_primitive().tensor()
-}
-
 fn values<H: HostBackend, const D: usize>(tensor: Tensor<H, D>) -> H::Values {
     H::values(primitive(tensor))
-}
-
-fn tensor<B: Backend, const D: usize>(primitive: FloatPrimitive<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

@@ -10,10 +10,11 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
+use qare_host::{primitive, tensor};
 
 use super::kernels::{BlockKernels, Normalization, Pass};
+use super::set_gradient;
 use super::weight_gradient::{Sizes, planar, weight_gradient};
-use super::{primitive, tensor};
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
 
@@ -102,24 +103,20 @@ impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
         let (of_maps, of_residual) = K::maps_gradient(&pass, &parameters);
         drop(pass);
 
-        let [input, weight, gamma, beta, residual] = ops.parents;
-        for (node, gradient) in [beta, gamma].into_iter().zip(parameters) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, primitive(gradient));
-            }
+        let [input, weight, gamma, beta, residual] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let [of_beta, of_gamma] = parameters;
+        set_gradient(grads, beta, || of_beta);
+        set_gradient(grads, gamma, || of_gamma);
+        if let Some(of_residual) = of_residual {
+            set_gradient(grads, residual, || of_residual);
         }
-        if let (Some(node), Some(gradient)) = (residual, of_residual) {
-            grads.register::<B>(node.id, primitive(gradient));
-        }
-        if let Some(node) = weight {
-            let gradient = weight_gradient::<B, K>(images.clone(), weights.clone(), of_maps.clone(), sizes);
-            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
-        }
-        if let Some(node) = input {
+        set_gradient(grads, weight, || {
+            weight_gradient::<B, K>(images.clone(), weights.clone(), of_maps.clone(), sizes).cast(of_parameters)
+        });
+        set_gradient(grads, input, || {
             let [images, of_maps] = [images, of_maps].map(|maps| primitive(planar(maps)));
-            let gradient: Tensor<B, 4> =
-                tensor(B::conv2d_x_backward(images, primitive(weights), of_maps, sizes.options()));
-            grads.register::<B>(node.id, primitive(gradient.permute([0, 2, 3, 1])));
-        }
+            let gradient = B::conv2d_x_backward(images, primitive(weights.clone()), of_maps, sizes.options());
+            tensor::<B, 4>(gradient).permute([0, 2, 3, 1])
+        });
     }
 }

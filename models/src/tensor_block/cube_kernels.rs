@@ -3,11 +3,10 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use qare_cube::{Call, KernelBackend, Normalize, Patches};
-use qare_host::FloatPrimitive;
+use qare_host::{FloatPrimitive, primitive, tensor};
 
 use super::kernels::{BlockKernels, Moments, Normalization, Pass};
 use super::weight_gradient::Sizes;
-use super::{primitive, tensor};
 
 /// The kernels of `qare-cube`.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::linear;
+use qare_host::{primitive, tensor};
 
 use super::kernels::{BlockKernels, Normalization, Pass};
-use super::{primitive, tensor};
+use super::set_gradient;
 use crate::layers::for_sums;
 
 /// The arguments of a linear layer, its batch normalisation over rows, and leaky ReLU.
@@ -112,23 +113,13 @@ impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
         let (of_maps, _) = K::maps_gradient(&pass, &parameters);
         let of_rows = as_rows(of_maps); // [N, C]
 
-        let [input, weight, bias, gamma, beta] = ops.parents;
-        for (node, gradient) in [beta, gamma].into_iter().zip(parameters) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, primitive(gradient));
-            }
-        }
-        if let Some(node) = bias {
-            let gradient = for_sums(of_rows.clone()).sum_dim(0).reshape(channels);
-            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
-        }
-        if let Some(node) = weight {
-            let gradient = rows.transpose().matmul(of_rows.clone());
-            grads.register::<B>(node.id, primitive(gradient.cast(of_parameters)));
-        }
-        if let Some(node) = input {
-            grads.register::<B>(node.id, primitive(of_rows.matmul(weights.transpose())));
-        }
+        let [input, weight, bias, gamma, beta] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let [of_beta, of_gamma] = parameters;
+        set_gradient(grads, beta, || of_beta);
+        set_gradient(grads, gamma, || of_gamma);
+        set_gradient(grads, bias, || for_sums(of_rows.clone()).sum_dim(0).reshape(channels).cast(of_parameters));
+        set_gradient(grads, weight, || rows.transpose().matmul(of_rows.clone()).cast(of_parameters));
+        set_gradient(grads, input, || of_rows.clone().matmul(weights.transpose()));
     }
 }
 

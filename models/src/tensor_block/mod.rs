@@ -12,15 +12,15 @@ mod linear;
 mod tensor_kernels;
 mod weight_gradient;
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::any::Any;
 
 use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::strategy::{CheckpointStrategy, NoCheckpointing};
+use burn::backend::autodiff::grads::Gradients;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
-use qare_host::FloatPrimitive;
+use qare_host::{ByBackend, primitive};
 
 use crate::block::{Block, BlockOutput};
 pub(crate) use linear::{LinearBlock, LinearOutput};
@@ -41,7 +41,7 @@ struct Operations {
 }
 
 /// The operations of all backends that have some.
-static OPERATIONS: RwLock<Option<HashMap<TypeId, Operations>>> = RwLock::new(None);
+static OPERATIONS: ByBackend<Operations> = ByBackend::new();
 
 /// Makes networks on `Autodiff<B>` differentiate a convolution or linear layer, batch normalisation, ReLU and pooling as one
 /// operation.
@@ -49,16 +49,16 @@ static OPERATIONS: RwLock<Option<HashMap<TypeId, Operations>>> = RwLock::new(Non
 /// On a GPU this takes fewer kernels and less memory; values and gradients are the same up to rounding. Without this call the
 /// layers are differentiated one by one. The CPU backends `Flex` and `NdArray` have an operation of their own, which needs no call.
 ///
-/// Backends of CubeCL are faster with kernels of their own: see `use_kernels`, with the feature `cubecl`. A call of this function
-/// after that one changes nothing.
+/// Backends of CubeCL are faster with kernels of their own: see `use_kernels`, with the feature `cubecl`. Of the two, the last call
+/// counts.
 pub fn differentiate_blocks<B: Backend>() {
-    register::<B, NoCheckpointing, TensorKernels>(false);
+    register::<B, NoCheckpointing, TensorKernels>();
 }
 
 /// [`differentiate_blocks`] for another checkpointing strategy. Blocks keep what their backward pass needs, whatever the strategy.
 #[doc(hidden)]
 pub fn differentiate_blocks_with<B: Backend, C: CheckpointStrategy>() {
-    register::<B, C, TensorKernels>(false);
+    register::<B, C, TensorKernels>();
 }
 
 /// [`differentiate_blocks`] with the kernels of the crate `qare-cube`, for backends of CubeCL (CUDA, Vulkan, Metal, WGPU).
@@ -67,28 +67,18 @@ pub fn differentiate_blocks_with<B: Backend, C: CheckpointStrategy>() {
 #[cfg(feature = "cubecl")]
 pub fn use_kernels<B: qare_cube::KernelBackend>() {
     qare_cube::register::<B>();
-    register::<B, NoCheckpointing, cube_kernels::CubeKernels>(true);
+    register::<B, NoCheckpointing, cube_kernels::CubeKernels>();
 }
 
-fn register<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(replace: bool) {
-    let operations = Operations {
+fn register<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>() {
+    OPERATIONS.set::<Autodiff<B, C>>(Operations {
         convolution: |block| Box::new(convolution::block::<B, C, K>(*downcast(block))),
         linear: |block| Box::new(linear::block::<B, C, K>(*downcast(block))),
-    };
-    let mut all = OPERATIONS.write().unwrap_or_else(PoisonError::into_inner);
-    let all = all.get_or_insert_default();
-    if replace || !all.contains_key(&TypeId::of::<Autodiff<B, C>>()) {
-        all.insert(TypeId::of::<Autodiff<B, C>>(), operations);
-    }
+    });
 }
 
 fn downcast<T: 'static>(value: Box<dyn Any>) -> Box<T> {
     value.downcast().expect("operations are registered under the type of their backend")
-}
-
-/// The operations of `B`, if it has any.
-fn operations<B: Backend>() -> Option<Operations> {
-    OPERATIONS.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&TypeId::of::<B>()).copied()
 }
 
 /// Computes a block if there is an operation for the backend.
@@ -99,7 +89,7 @@ fn operations<B: Backend>() -> Option<Operations> {
 // Both are a handful of handles, and neither is kept.
 #[allow(clippy::result_large_err)]
 pub(crate) fn block<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block<B>> {
-    match operations::<B>() {
+    match OPERATIONS.get::<B>() {
         None => Err(block),
         Some(of) => Ok(*downcast((of.convolution)(Box::new(block)))),
     }
@@ -112,16 +102,19 @@ pub(crate) fn block<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block
 /// Otherwise the arguments come back.
 #[allow(clippy::result_large_err)]
 pub(crate) fn linear_block<B: Backend>(block: LinearBlock<B>) -> Result<LinearOutput<B>, LinearBlock<B>> {
-    match operations::<B>() {
+    match OPERATIONS.get::<B>() {
         None => Err(block),
         Some(of) => Ok(*downcast((of.linear)(Box::new(block)))),
     }
 }
 
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatPrimitive<B> {
-    tensor.into_primitive().tensor()
-}
-
-fn tensor<B: Backend, const D: usize>(primitive: FloatPrimitive<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+/// Registers the gradient of a parent that wants one.
+fn set_gradient<B: Backend, const D: usize>(
+    gradients: &mut Gradients,
+    parent: Option<NodeId>,
+    gradient: impl FnOnce() -> Tensor<B, D>,
+) {
+    if let Some(parent) = parent {
+        gradients.register::<B>(parent, primitive(gradient()));
+    }
 }

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use qare_host::{primitive, tensor};
 
 use super::kernels::{BlockKernels, Moments, Normalization, Pass};
 use super::weight_gradient::Sizes;
-use super::{primitive, tensor};
 use crate::layers::for_sums;
 
 /// Tensor operations.

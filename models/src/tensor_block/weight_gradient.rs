@@ -2,9 +2,9 @@
 
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, backend::Backend};
+use qare_host::{primitive, tensor};
 
 use super::kernels::BlockKernels;
-use super::{primitive, tensor};
 
 /// Side of the square of weights that one group of threads computes in CubeCL's kernels.
 const TILE: usize = 64;

@@ -2,17 +2,15 @@
 
 use std::marker::PhantomData;
 
-use burn::tensor::backend::{Backend, BackendTypes};
+use burn::tensor::backend::Backend;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use burn_fusion::stream::{Operation, OperationStreams};
 use burn_fusion::{Fusion, FusionBackend, FusionRuntime};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
+use qare_host::FloatPrimitive;
 
 use crate::call::Call;
 use crate::launch;
-
-/// The float tensor that a backend computes with.
-pub type FloatPrimitive<B> = <B as BackendTypes>::FloatTensorPrimitive;
 
 /// A backend that runs a [`Call`].
 pub trait KernelBackend: Backend {

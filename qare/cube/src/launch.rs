@@ -9,7 +9,9 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::call::{Call, Normalize, Patches};
-use crate::kernels::{self, ConvolutionLaunch, NormalizationLaunch, SizesLaunch};
+use crate::kernels::normalization::{self, NormalizationLaunch, SizesLaunch};
+use crate::kernels::patches::{self, ConvolutionLaunch};
+use crate::kernels::{moments, sparsemax};
 
 /// Number of units that compute sums of groups of rows: enough for a large GPU.
 const UNITS: usize = 1 << 16;
@@ -50,39 +52,60 @@ fn grid<R: CubeRuntime>(of: &CubeTensor<R>, units: usize) -> (CubeCount, CubeDim
     (calculate_cube_count_elemwise(&of.client, units, dim), dim)
 }
 
-/// Channels, rows, and groups of rows whose sums are computed apart.
-fn groups<R: CubeRuntime>(maps: &CubeTensor<R>) -> (usize, usize, usize) {
-    let [images, height, width, channels] = maps.meta.shape.dims();
-    let rows = images * height * width;
-    (channels, rows, (UNITS / channels).clamp(1, rows))
+/// Groups of rows of maps, whose sums are computed apart.
+struct Groups<R: CubeRuntime> {
+    channels: usize,
+    rows: usize,
+    groups: usize,
+    /// Two numbers for each channel of each group, `[2, G, C]`.
+    results: CubeTensor<R>,
+}
+
+impl<R: CubeRuntime> Groups<R> {
+    fn of(maps: &CubeTensor<R>) -> Self {
+        let [images, height, width, channels] = maps.meta.shape.dims();
+        let rows = images * height * width;
+        let groups = (UNITS / channels).clamp(1, rows);
+        Self { channels, rows, groups, results: empty(maps, Shape::from([2, groups, channels]), DType::F32) }
+    }
+
+    /// The grid of a kernel with a unit for each channel of each group.
+    fn units(&self) -> (CubeCount, CubeDim) {
+        grid(&self.results, self.groups * self.channels)
+    }
+
+    /// The grid of a kernel with a cube for each channel.
+    fn cubes(&self) -> (CubeCount, CubeDim) {
+        (CubeCount::Static(self.channels as u32, 1, 1), CubeDim::new_1d(THREADS))
+    }
 }
 
 fn moments<R: CubeRuntime>(maps: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
-    let (channels, rows, groups) = groups(maps);
-    let of_groups = empty(maps, Shape::from([2, groups, channels]), DType::F32);
-    let (count, dim) = grid(maps, groups * channels);
+    let of = Groups::of(maps);
+    let (count, dim) = of.units();
     let client = &maps.client;
-    kernels::moments_of_groups::launch::<R>(
+    moments::moments_of_groups::launch::<R>(
         client,
         count,
         dim,
         array(maps),
-        array(&of_groups),
-        channels,
-        groups,
+        array(&of.results),
+        of.channels,
+        of.groups,
         maps.dtype.into(),
     );
-    kernels::moments_of_channels::launch::<R>(
+    let (count, dim) = of.cubes();
+    moments::moments_of_channels::launch::<R>(
         client,
-        CubeCount::Static(channels as u32, 1, 1),
-        CubeDim::new_1d(THREADS),
-        array(&of_groups),
+        count,
+        dim,
+        array(&of.results),
         array(&outputs[0]),
         array(&outputs[1]),
         array(&outputs[2]),
-        channels,
-        groups,
-        rows,
+        of.channels,
+        of.groups,
+        of.rows,
         THREADS,
     );
 }
@@ -105,7 +128,7 @@ fn residual<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], known: us
 fn normalize<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], output: &CubeTensor<R>) {
     let maps = &inputs[0];
     let (count, dim) = grid(maps, output.meta.num_elements());
-    kernels::normalize::launch::<R>(
+    normalization::normalize::launch::<R>(
         &maps.client,
         count,
         dim,
@@ -121,33 +144,33 @@ fn normalize<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], output: 
 
 fn parameter_gradients<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
     let maps = &inputs[0];
-    let (channels, _, groups) = groups(maps);
-    let of_groups = empty(maps, Shape::from([2, groups, channels]), DType::F32);
-    let (count, dim) = grid(maps, groups * channels);
+    let of = Groups::of(maps);
+    let (count, dim) = of.units();
     let client = &maps.client;
-    kernels::gradient_sums_of_groups::launch::<R>(
+    normalization::gradient_sums_of_groups::launch::<R>(
         client,
         count,
         dim,
         array(maps),
         residual(call, inputs, 5),
         array(&inputs[4]),
-        array(&of_groups),
+        array(&of.results),
         normalization(call, inputs),
         sizes(call, maps),
-        groups,
+        of.groups,
         call.residual,
         maps.dtype.into(),
     );
-    kernels::gradient_sums_of_channels::launch::<R>(
+    let (count, dim) = of.cubes();
+    normalization::gradient_sums_of_channels::launch::<R>(
         client,
-        CubeCount::Static(channels as u32, 1, 1),
-        CubeDim::new_1d(THREADS),
-        array(&of_groups),
+        count,
+        dim,
+        array(&of.results),
         array(&outputs[0]),
         array(&outputs[1]),
-        channels,
-        groups,
+        of.channels,
+        of.groups,
         THREADS,
     );
 }
@@ -158,7 +181,7 @@ fn maps_gradient<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], outp
     // Without a residual its gradient is not written: the kernel gets an array that it does not use.
     let unused = (!call.residual).then(|| empty(maps, Shape::from([1]), maps.dtype));
     let of_residual = unused.as_ref().unwrap_or_else(|| &outputs[1]);
-    kernels::gradient_of_maps::launch::<R>(
+    normalization::gradient_of_maps::launch::<R>(
         &maps.client,
         count,
         dim,
@@ -181,7 +204,7 @@ fn patches<R: CubeRuntime>(call: Patches, maps: &CubeTensor<R>, output: &CubeTen
     let (count, dim) = grid(maps, output.meta.num_elements());
     let (out_height, out_width) = (call.places(height), call.places(width));
     let Patches { kernel, stride, padding } = call;
-    kernels::gather_patches::launch::<R>(
+    patches::gather_patches::launch::<R>(
         &maps.client,
         count,
         dim,
@@ -196,7 +219,7 @@ fn sparsemax<R: CubeRuntime>(rounds: u32, rows: &CubeTensor<R>, outputs: &[CubeT
     let [count, entries] = rows.meta.shape.dims();
     // The most cubes in a dimension of a grid that all APIs allow.
     const MOST: usize = 65_535;
-    kernels::sparsemax_of_rows::launch::<R>(
+    sparsemax::sparsemax_of_rows::launch::<R>(
         &rows.client,
         CubeCount::Static(count.min(MOST) as u32, count.div_ceil(MOST) as u32, 1),
         CubeDim::new_1d(THREADS),

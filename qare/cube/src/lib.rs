@@ -10,6 +10,6 @@ mod kernels;
 mod launch;
 mod registry;
 
-pub use backends::{FloatPrimitive, KernelBackend};
+pub use backends::KernelBackend;
 pub use call::{Call, Normalize, Patches};
 pub use registry::{register, run_if_registered};

@@ -1,19 +1,18 @@
 //! From code that is generic over `Backend` to backends with kernels.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::any::Any;
 
 use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use qare_host::{ByBackend, FloatPrimitive};
 
-use crate::backends::{FloatPrimitive, KernelBackend};
+use crate::backends::KernelBackend;
 use crate::call::Call;
 
 /// Runs a call on inputs `Vec<FloatPrimitive<B>>` of the backend `B` that it is registered for, and returns such outputs.
 type Run = fn(Call, Box<dyn Any>) -> Box<dyn Any>;
 
-static RUNS: RwLock<Option<HashMap<TypeId, Run>>> = RwLock::new(None);
+static RUNS: ByBackend<Run> = ByBackend::new();
 
 /// Lets [`run_if_registered`] find the kernels of `B`, for `B` and `Autodiff<B>`.
 pub fn register<B: KernelBackend>() {
@@ -23,15 +22,13 @@ pub fn register<B: KernelBackend>() {
         let outputs = B::run(call, inputs).into_iter().map(Autodiff::<B>::from_inner);
         Box::new(outputs.collect::<Vec<FloatPrimitive<Autodiff<B>>>>())
     };
-    let mut runs = RUNS.write().unwrap_or_else(PoisonError::into_inner);
-    let runs = runs.get_or_insert_default();
-    runs.insert(TypeId::of::<B>(), plain);
-    runs.insert(TypeId::of::<Autodiff<B>>(), with_autodiff);
+    RUNS.set::<B>(plain);
+    RUNS.set::<Autodiff<B>>(with_autodiff);
 }
 
 /// Runs a call if `B`, or the backend that it differentiates, is [registered](register). The outputs are off the graph.
 pub fn run_if_registered<B: Backend>(call: Call, inputs: Vec<FloatPrimitive<B>>) -> Option<Vec<FloatPrimitive<B>>> {
-    let run = *RUNS.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&TypeId::of::<B>())?;
+    let run = RUNS.get::<B>()?;
     Some(primitives::<B>(run(call, Box::new(inputs))))
 }
 

@@ -3,10 +3,20 @@
 use std::fmt::Debug;
 
 use burn::tensor::backend::{Backend, BackendTypes};
-use burn::tensor::{Shape, TensorData};
+use burn::tensor::{Shape, Tensor, TensorData, TensorPrimitive};
 
 /// The float tensor that a backend computes with.
 pub type FloatPrimitive<B> = <B as BackendTypes>::FloatTensorPrimitive;
+
+/// What a float tensor holds.
+pub fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatPrimitive<B> {
+    tensor.into_primitive().tensor()
+}
+
+/// The float tensor that holds a primitive of rank `D`.
+pub fn tensor<B: Backend, const D: usize>(primitive: FloatPrimitive<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
 
 /// Whether tensors of `B` are in the memory of this process, and every operation is done when its call returns. Their values can
 /// then be read for the price of a copy.

@@ -68,9 +68,8 @@ fn on_device(bench: &mut Bench, side: usize, images: &[u8], normalization: &Norm
         Ok(())
     })?;
     let ready = table();
-    let device = Clone::clone(&bench.clock.device);
     let device = bench.clock.measure(|| {
-        contrastive_views::<Training>(ready.clone(), normalization, &device);
+        contrastive_views::<Training>(ready.clone(), normalization, &bench.clock.device);
         Ok(())
     })?;
     let label = |part: &str| format!("view {side}×{side} on the device, {part}");
