@@ -52,6 +52,8 @@ mod labelled;
 mod layouts;
 mod nt_xent;
 mod objective;
+#[cfg(feature = "cubecl")]
+mod pairwise_kernels;
 mod qare;
 mod range;
 mod rounding;

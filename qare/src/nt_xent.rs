@@ -110,6 +110,10 @@ impl NtXent {
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
         let Some(rows) = UnitRows::of(&embeddings, views, false)? else {
+            #[cfg(feature = "cubecl")]
+            if let Some(loss) = self.in_kernels(&embeddings, views)? {
+                return Ok(loss);
+            }
             return self.forward_generic(embeddings, views);
         };
         let term = rows.pairwise(&PairwiseTerm::NtXent(self.clone()), views, B::ad_enabled(&embeddings.device()))?;

@@ -188,7 +188,8 @@ impl ContrastiveObjective {
         let embeddings = at_least_f32(embeddings);
         let reads = self.qare.as_ref().is_some_and(|qare| qare.reads_embeddings(embeddings.dims()[0], views));
         let Some(rows) = UnitRows::of(&embeddings, views, reads)? else {
-            return self.forward_generic(embeddings, views);
+            let qare = self.qare.as_ref().map(|qare| qare.forward_generic(embeddings.clone(), views)).transpose()?;
+            return self.output(self.pairwise.forward(embeddings, views)?, qare);
         };
         let differentiate = B::ad_enabled(&embeddings.device());
         let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.as_ref(), views, differentiate)?;
@@ -216,10 +217,7 @@ impl ContrastiveObjective {
         views: Views,
     ) -> Result<ObjectiveOutput<B>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
-        let qare = match &self.qare {
-            Some(qare) => Some(qare.forward_generic(embeddings.clone(), views)?),
-            None => None,
-        };
+        let qare = self.qare.as_ref().map(|qare| qare.forward_generic(embeddings.clone(), views)).transpose()?;
         let pairwise = self.pairwise.forward_generic(embeddings, views)?;
         self.output(pairwise, qare)
     }

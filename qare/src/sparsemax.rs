@@ -84,11 +84,17 @@ fn project_in_kernel<B: Backend>(z: &Tensor<B, 2>) -> Option<Projection<B>> {
     if z.dtype() != DType::F32 {
         return None;
     }
-    let rounds = sufficient_rounds(z.dims()[1], SLACK) as u32;
+    let rounds = rounds_of_kernel(z.dims()[1]);
     let inputs = vec![primitive(z.clone().detach())];
     let outputs: [_; 2] = run_if_registered::<B>(Call::Sparsemax { rounds }, inputs)?.try_into().ok()?;
     let [probabilities, threshold] = outputs.map(tensor);
     Some(Projection { probabilities, threshold, is_number: true })
+}
+
+/// The rounds of a kernel for rows of so many entries.
+#[cfg(feature = "cubecl")]
+pub(crate) fn rounds_of_kernel(entries: usize) -> u32 {
+    sufficient_rounds(entries, SLACK) as u32
 }
 
 /// [`project`], with or without the question whether the supports stand still.

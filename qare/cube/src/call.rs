@@ -22,6 +22,43 @@ pub enum Call {
         /// Number of steps towards the threshold.
         rounds: u32,
     },
+    /// Rows `[N, D]` of f32 → the rows divided by their norms `[N, D]`, and the norms `[N, 1]`.
+    UnitRows,
+    /// Cosines of N rows `[N, N]` and their norms `[N, 1]` → log Σ_P p, NaN where there is none `[N, 1]`; the mean of log p over P less that
+    /// `[N, 1]`; t ∂L_i/∂s_ij `[N, N]`.
+    NtXentOfRows(NtXent),
+    /// log Σ_P p `[N, 1]` and what the mean of log p is less that `[N, 1]` → the loss `[1]`, and the weights of the rows' derivatives `[N, 1]`.
+    NtXentOfAll(NtXent),
+    /// Cosines of N rows `[N, N]` and their norms `[N, 1]` → the losses of rows `[N, 1]`, and the derivatives of their mean `[N, N]`.
+    SparseClr(SparseClr),
+    /// Cosines `[N, N]`, norms `[N, 1]`, derivatives with respect to similarities `[N, N]` (, their weights `[N, 1]`) → M `[N, N]` and
+    /// R `[N, 1]`: the gradient with respect to the rows is M u − R u, with u the rows divided by their norms.
+    CosineGradient {
+        /// Whether each row of derivatives has a weight.
+        weighted: bool,
+    },
+}
+
+/// NT-Xent: P are the other views of a row's image, p_j = exp(s_j/t) / (Σ_j exp(s_j/t) − exp(1/t)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NtXent {
+    /// K: the views of an image are K rows in a row.
+    pub views: usize,
+    /// t.
+    pub temperature: f64,
+    /// Whether L_i = −mean of log p over positives, and not −log Σ_P p.
+    pub mean_of_logs: bool,
+}
+
+/// SparseCLR of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SparseClr {
+    /// K: the views of an image are K rows in a row.
+    pub views: usize,
+    /// What is taken off the similarities of positives.
+    pub margin: f64,
+    /// Number of steps towards the threshold of sparsemax.
+    pub rounds: u32,
 }
 
 /// How maps are normalised: y = mean over a window of activation((x − mean) / √(variance + ε) · γ + β (+ residual)).
@@ -65,14 +102,24 @@ impl Call {
             Call::MapsGradient(_) => "qare_maps_gradient",
             Call::Patches(_) => "qare_patches",
             Call::Sparsemax { .. } => "qare_sparsemax",
+            Call::UnitRows => "qare_unit_rows",
+            Call::NtXentOfRows(_) => "qare_nt_xent_of_rows",
+            Call::NtXentOfAll(_) => "qare_nt_xent_of_all",
+            Call::SparseClr(_) => "qare_sparse_clr",
+            Call::CosineGradient { .. } => "qare_cosine_gradient",
         }
     }
 
     /// Shapes and types of the outputs for a first input of this shape and type.
     pub(crate) fn outputs(self, maps: &Shape, dtype: DType) -> Vec<(Shape, DType)> {
-        if let Call::Sparsemax { .. } = self {
-            let [rows, _] = maps.dims();
-            return vec![(maps.clone(), dtype), (Shape::from([rows, 1]), dtype)];
+        let by_row = || (Shape::from([maps[0], 1]), dtype);
+        let all = || (maps.clone(), dtype);
+        match self {
+            Call::Sparsemax { .. } | Call::UnitRows | Call::CosineGradient { .. } => return vec![all(), by_row()],
+            Call::NtXentOfRows(_) => return vec![by_row(), by_row(), all()],
+            Call::NtXentOfAll(_) => return vec![(Shape::from([1]), dtype), by_row()],
+            Call::SparseClr(_) => return vec![by_row(), all()],
+            _ => (),
         }
         let [images, height, width, channels] = maps.dims();
         match self {
@@ -89,7 +136,7 @@ impl Call {
                 let places = patches.places(height) * patches.places(width);
                 vec![(Shape::from([images, places, patches.kernel.pow(2) * channels]), dtype)]
             }
-            Call::Sparsemax { .. } => unreachable!("its input is no map"),
+            _ => unreachable!("the inputs of the others are no maps"),
         }
     }
 }

@@ -8,10 +8,11 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::call::{Call, Normalize, Patches};
+use crate::call::{Call, Normalize, NtXent, Patches, SparseClr};
 use crate::kernels::normalization::{self, NormalizationLaunch, SizesLaunch};
+use crate::kernels::pairs::PairsLaunch;
 use crate::kernels::patches::{self, ConvolutionLaunch};
-use crate::kernels::{moments, sparsemax};
+use crate::kernels::{cosine, moments, nt_xent, sparse_clr, sparsemax};
 
 /// Number of units that compute sums of groups of rows: enough for a large GPU.
 const UNITS: usize = 1 << 16;
@@ -34,6 +35,11 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
         Call::MapsGradient(normalize) => maps_gradient(normalize, &inputs, &outputs),
         Call::Patches(patches) => self::patches(patches, maps, &outputs[0]),
         Call::Sparsemax { rounds } => sparsemax(rounds, maps, &outputs),
+        Call::UnitRows => unit_rows(maps, &outputs),
+        Call::NtXentOfRows(call) => nt_xent_of_rows(call, &inputs, &outputs),
+        Call::NtXentOfAll(call) => nt_xent_of_all(call, &inputs, &outputs),
+        Call::SparseClr(call) => sparse_clr(call, &inputs, &outputs),
+        Call::CosineGradient { weighted } => cosine_gradient(weighted, &inputs, &outputs),
     }
     outputs
 }
@@ -215,19 +221,108 @@ fn patches<R: CubeRuntime>(call: Patches, maps: &CubeTensor<R>, output: &CubeTen
     );
 }
 
-fn sparsemax<R: CubeRuntime>(rounds: u32, rows: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
-    let [count, entries] = rows.meta.shape.dims();
+/// A cube for each row.
+fn rows_grid(rows: usize) -> (CubeCount, CubeDim) {
     // The most cubes in a dimension of a grid that all APIs allow.
     const MOST: usize = 65_535;
+    (CubeCount::Static(rows.min(MOST) as u32, rows.div_ceil(MOST) as u32, 1), CubeDim::new_1d(THREADS))
+}
+
+fn sparsemax<R: CubeRuntime>(rounds: u32, rows: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
+    let [rows_count, entries] = rows.meta.shape.dims();
+    let (count, dim) = rows_grid(rows_count);
     sparsemax::sparsemax_of_rows::launch::<R>(
         &rows.client,
-        CubeCount::Static(count.min(MOST) as u32, count.div_ceil(MOST) as u32, 1),
-        CubeDim::new_1d(THREADS),
+        count,
+        dim,
         array(rows),
         array(&outputs[0]),
         array(&outputs[1]),
         entries,
+        // Rows of one kind: not read.
+        PairsLaunch::new(1, 0.0),
         rounds,
+        THREADS,
+    );
+}
+
+fn unit_rows<R: CubeRuntime>(rows: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
+    let [number, width] = rows.meta.shape.dims();
+    let (count, dim) = rows_grid(number);
+    let [units, norms] = [&outputs[0], &outputs[1]].map(array);
+    cosine::unit_rows::launch::<R>(&rows.client, count, dim, array(rows), units, norms, number, width, THREADS);
+}
+
+fn nt_xent_of_rows<R: CubeRuntime>(call: NtXent, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
+    let [rows, _] = inputs[0].meta.shape.dims();
+    let (count, dim) = rows_grid(rows);
+    nt_xent::nt_xent_of_rows::launch::<R>(
+        &inputs[0].client,
+        count,
+        dim,
+        array(&inputs[0]),
+        array(&inputs[1]),
+        array(&outputs[0]),
+        array(&outputs[1]),
+        array(&outputs[2]),
+        rows,
+        PairsLaunch::new(call.views, call.temperature as f32),
+        call.mean_of_logs,
+        THREADS,
+    );
+}
+
+fn nt_xent_of_all<R: CubeRuntime>(call: NtXent, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
+    let [rows, _] = inputs[0].meta.shape.dims();
+    nt_xent::nt_xent_of_all::launch::<R>(
+        &inputs[0].client,
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(THREADS),
+        array(&inputs[0]),
+        array(&inputs[1]),
+        array(&outputs[0]),
+        array(&outputs[1]),
+        rows,
+        PairsLaunch::new(call.views, call.temperature as f32),
+        call.mean_of_logs,
+        THREADS,
+    );
+}
+
+fn sparse_clr<R: CubeRuntime>(call: SparseClr, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
+    let [rows, _] = inputs[0].meta.shape.dims();
+    let (count, dim) = rows_grid(rows);
+    sparse_clr::sparse_clr_of_rows::launch::<R>(
+        &inputs[0].client,
+        count,
+        dim,
+        array(&inputs[0]),
+        array(&inputs[1]),
+        array(&outputs[0]),
+        array(&outputs[1]),
+        rows,
+        PairsLaunch::new(call.views, call.margin as f32),
+        call.rounds,
+        THREADS,
+    );
+}
+
+fn cosine_gradient<R: CubeRuntime>(weighted: bool, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
+    let [rows, _] = inputs[0].meta.shape.dims();
+    let (count, dim) = rows_grid(rows);
+    cosine::cosine_gradient::launch::<R>(
+        &inputs[0].client,
+        count,
+        dim,
+        array(&inputs[0]),
+        array(&inputs[1]),
+        array(&inputs[2]),
+        // Not read without weights.
+        array(if weighted { &inputs[3] } else { &inputs[1] }),
+        array(&outputs[0]),
+        array(&outputs[1]),
+        rows,
+        weighted,
         THREADS,
     );
 }

@@ -11,5 +11,5 @@ mod launch;
 mod registry;
 
 pub use backends::KernelBackend;
-pub use call::{Call, Normalize, Patches};
-pub use registry::{register, run_if_registered};
+pub use call::{Call, Normalize, NtXent, Patches, SparseClr};
+pub use registry::{is_registered, register, run_if_registered};

@@ -26,6 +26,11 @@ pub fn register<B: KernelBackend>() {
     RUNS.set::<Autodiff<B>>(with_autodiff);
 }
 
+/// Whether `B`, or the backend that it differentiates, is [registered](register).
+pub fn is_registered<B: Backend>() -> bool {
+    RUNS.get::<B>().is_some()
+}
+
 /// Runs a call if `B`, or the backend that it differentiates, is [registered](register). The outputs are off the graph.
 pub fn run_if_registered<B: Backend>(call: Call, inputs: Vec<FloatPrimitive<B>>) -> Option<Vec<FloatPrimitive<B>>> {
     let run = RUNS.get::<B>()?;

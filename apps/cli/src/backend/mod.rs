@@ -25,6 +25,10 @@ mod selected;
 mod selected;
 
 use burn::backend::Autodiff;
+// Holds Burn's operations and kernels compiled for the backend, most of the code that this crate would otherwise compile anew whenever it
+// changes. At `opt-level = 1` the compiler takes such code from the crates that are used.
+#[cfg(feature = "gpu")]
+use burn_dispatch as _;
 
 pub use selected::{NAME, Plain};
 

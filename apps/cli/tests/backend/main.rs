@@ -9,7 +9,13 @@ mod golden;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../models/tests/suite/golden_backbone.rs"]
 mod golden_backbone;
+#[cfg(feature = "gpu")]
+mod pairwise;
 mod same_seed;
+
+// Compiled for the backend already: see `src/backend/mod.rs`.
+#[cfg(feature = "gpu")]
+use burn_dispatch as _;
 
 #[cfg(feature = "cuda")]
 type Plain = burn_cuda::Cuda;
@@ -29,8 +35,14 @@ mod reference {
 
     use super::{Plain, golden, golden_backbone};
 
+    // As the program does.
+    fn use_kernels() {
+        qare_models::use_kernels::<Plain>();
+    }
+
     #[test]
     fn losses_agree() {
+        use_kernels();
         golden::losses::<Autodiff<Plain>>();
     }
 
@@ -42,6 +54,7 @@ mod reference {
     /// On NVIDIA GPUs since Ampere CubeCL multiplies matrices of f32 in TF32, with no way to turn it off.
     #[test]
     fn backbones_agree() {
+        use_kernels();
         if cfg!(feature = "cuda") {
             golden_backbone::check_tf32::<Autodiff<Plain>>("cuda");
         } else {
@@ -62,6 +75,7 @@ mod reference {
 
     #[test]
     fn losses_agree_in_half_precision() {
+        use_kernels();
         half_precisions().for_each(golden::losses_in_half_precision::<Autodiff<Plain>>);
     }
 
@@ -70,6 +84,7 @@ mod reference {
 
     #[test]
     fn backbones_agree_in_half_precision() {
+        use_kernels();
         half_precisions().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
     }
 }

@@ -18,6 +18,8 @@ mod full_disk;
 mod half_precision;
 mod images;
 mod labels;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod launches;
 mod locking;
 mod methods;
 mod official_files;

@@ -1,0 +1,116 @@
+//! The pairwise terms in kernels are those of tensor operations in f64 on the CPU.
+
+use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_ndarray::NdArray;
+use qare::{NtXentConfig, NtXentReduction, ObjectiveError, PairwiseTerm, SparseClrConfig, Views};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::Plain;
+
+/// Images, views, dimensions. Fewer and more rows than the units of a cube; a width that is no multiple of anything.
+const SIZES: [(usize, usize, usize); 3] = [(2, 2, 3), (13, 4, 7), (130, 3, 33)];
+
+/// Terms by name, with the largest factor between a similarity and an exponent or entry.
+fn terms() -> Vec<(String, PairwiseTerm, f64)> {
+    let mut terms = Vec::new();
+    for (temperature, reduction) in [
+        (0.03, NtXentReduction::LogOfMean),
+        (0.5, NtXentReduction::LogOfMean),
+        (0.03, NtXentReduction::MeanOfLogs),
+        (4.0, NtXentReduction::MeanOfLogs),
+    ] {
+        let config = NtXentConfig::new().with_temperature(temperature).with_reduction(reduction);
+        let term = PairwiseTerm::NtXent(config.init().unwrap());
+        terms.push((format!("NT-Xent, t = {temperature}, {reduction:?}"), term, 1.0 / temperature));
+    }
+    for margin in [0.0, 3.0] {
+        let term = PairwiseTerm::SparseClr(SparseClrConfig::new().with_margin(margin).init().unwrap());
+        terms.push((format!("SparseCLR, margin {margin}"), term, 1.0));
+    }
+    terms
+}
+
+/// Rows of all directions whose lengths spread over so many powers of ten around 10^`middle`.
+fn rows(count: usize, dim: usize, middle: f64, spread: f64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64((count * dim) as u64);
+    let row = |_| {
+        let length = 10f64.powf(middle + rng.random_range(-spread..=spread));
+        (0..dim).map(|_| length * rng.random_range(-1.0..1.0)).collect::<Vec<f64>>()
+    };
+    (0..count).flat_map(row).map(|value| f64::from(value as f32)).collect()
+}
+
+type Found = Result<(f64, Vec<f64>), ObjectiveError>;
+
+fn value_and_gradient<B: AutodiffBackend>(
+    term: &PairwiseTerm,
+    rows: &[f64],
+    dim: usize,
+    views: usize,
+    dtype: DType,
+) -> Found {
+    let data = TensorData::new(rows.to_vec(), [rows.len() / dim, dim]);
+    let z = Tensor::<B, 2>::from_data(data, (&Default::default(), dtype)).require_grad();
+    let loss = term.forward(z.clone(), Views::new(views)?)?;
+    let gradient = z.grad(&loss.backward()).unwrap();
+    let loss = loss.into_data().iter::<f64>().next().unwrap();
+    Ok((loss, gradient.into_data().iter::<f64>().collect()))
+}
+
+/// Gradients are compared row by row, times the length of the row: each in the units of its own direction.
+#[track_caller]
+fn assert_same(what: &str, found: &Found, expected: &Found, rows: &[f64], dim: usize, factor: f64) {
+    // In f32 the errors found are up to 4e-6. On CUDA, products of matrices in TF32 round cosines to 11 bits.
+    let tolerance = if cfg!(feature = "cuda") { 2f64.powi(-9) * factor.max(1.0) } else { 2e-5 };
+    let ((found, slope), (expected, of)) = (found.as_ref().unwrap(), expected.as_ref().unwrap());
+    assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
+    let scaled = |gradient: &[f64]| -> Vec<f64> {
+        let rows = rows.chunks(dim).zip(gradient.chunks(dim));
+        rows.flat_map(|(row, slope)| {
+            let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+            slope.iter().map(move |slope| slope * length)
+        })
+        .collect()
+    };
+    let (slope, of) = (scaled(slope), scaled(of));
+    let largest = of.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let most = slope.iter().zip(&of).fold(0.0f64, |most, (found, expected)| most.max((found - expected).abs()));
+    println!("{what}: {found}, gradient off by {:.1e} of its largest entry", most / largest);
+    assert!(most <= tolerance * largest, "{what}: gradient off by {most:e}, its largest entry is {largest:e}");
+}
+
+#[test]
+fn kernels_agree_with_tensor_operations() {
+    qare_models::use_kernels::<Plain>();
+    for (images, views, dim) in SIZES {
+        // Ordinary rows, huge ones, and rows of which some pairs are below the floor of the product of norms.
+        for (middle, spread) in [(0.0, 1.0), (15.0, 15.0), (-4.0, 2.0)] {
+            let rows = rows(images * views, dim, middle, spread);
+            for (name, term, factor) in terms() {
+                let what = format!("{images} × {views} × {dim}, lengths 1e{middle} ± {spread}, {name}");
+                let expected = value_and_gradient::<Autodiff<NdArray<f64>>>(&term, &rows, dim, views, DType::F64);
+                if expected.is_err() {
+                    continue; // Short rows may leave no denominator.
+                }
+                let found = value_and_gradient::<Autodiff<Plain>>(&term, &rows, dim, views, DType::F32);
+                assert_same(&what, &found, &expected, &rows, dim, factor);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_no_number_makes_the_loss_none() {
+    qare_models::use_kernels::<Plain>();
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut rows = rows(12, 5, 0.0, 1.0);
+        rows[17] = bad;
+        for (name, term, _) in terms() {
+            let (loss, _) = value_and_gradient::<Autodiff<Plain>>(&term, &rows, 5, 2, DType::F32).unwrap();
+            assert!(loss.is_nan(), "{name}, {bad}: {loss}");
+        }
+    }
+}
