@@ -94,6 +94,9 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Reader<'_, B> {
     }
 }
 
+/// A count, and the bias correction after that number of steps.
+type Counted<B> = (StepCount<B>, BiasCorrection<B>);
+
 /// Mapper that takes a step with each parameter.
 struct Step<'a, B: AutodiffBackend> {
     optimizer: &'a mut ConditionalSteps<B>,
@@ -102,7 +105,7 @@ struct Step<'a, B: AutodiffBackend> {
     gradients: GradientsParams,
     finite: &'a Tensor<B::InnerBackend, 1, Bool>,
     /// The counts after this step, with the bias corrections, by what was before.
-    counted: HashMap<Before, (StepCount<B::InnerBackend>, BiasCorrection<B::InnerBackend>)>,
+    counted: HashMap<Before, Counted<B::InnerBackend>>,
 }
 
 impl<B: AutodiffBackend> Step<'_, B> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::step::{Figures, StepFigures, read_all};
+use super::step::{Figures, StepFigures, Unread, read_all};
 
 /// Figures are read after this number of steps. Views of so many steps may wait for the device, in its memory.
 const STEPS: usize = 16;
@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// Steps whose figures have not been read. Reading the figures of a step waits until the device has computed it, and meanwhile the
 /// device gets no work. So the figures of several steps are read at once.
 pub(super) struct LateFigures<B: Backend, T> {
-    waiting: Vec<((Figures<B>, Option<Tensor<B, 1>>), T)>,
+    waiting: Vec<(Unread<B>, T)>,
     /// Whether to read after every step, which costs nothing where tensors are in host memory.
     at_once: bool,
     last_read: Instant,

@@ -75,9 +75,11 @@ impl<B: Backend> Figures<B> {
     }
 }
 
-/// Returns the figures of several steps in one read. Waits for the device. With the figures of a step comes, in f16, whether its
-/// loss scale is exhausted, `[1]`.
-pub(super) fn read_all<B: Backend>(steps: Vec<(Figures<B>, Option<Tensor<B, 1>>)>) -> Vec<StepFigures> {
+/// The figures of a step, and in f16 whether its loss scale is exhausted, `[1]`.
+pub(super) type Unread<B> = (Figures<B>, Option<Tensor<B, 1>>);
+
+/// Returns the figures of several steps in one read. Waits for the device.
+pub(super) fn read_all<B: Backend>(steps: Vec<Unread<B>>) -> Vec<StepFigures> {
     let on_device = steps.iter().flat_map(|(figures, exhausted)| {
         let values = match figures {
             Figures::OnDevice { values, .. } => Some(values.clone()),
