@@ -56,7 +56,7 @@ impl Trainer {
     pub fn step(&mut self) -> Result<()> {
         let state = self.state.take().expect("the last step succeeded");
         let step = state.differentiate(self.batch.clone())?;
-        self.state = Some(state.after(step.gradients, step.finite, self.learning_rate)?);
+        self.state = Some(state.after(step.gradients, step.finite.as_ref(), self.learning_rate));
         Ok(())
     }
 }

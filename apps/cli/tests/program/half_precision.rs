@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::driving::{
-    RunFolder, assert_same_weights, fails, first_device, qare, succeeds, tensors, text, tiny, tiny_folder,
+    RunFolder, Snapshot, assert_same_weights, fails, first_device, qare, succeeds, tensors, text, tiny, tiny_folder,
 };
 
 /// The half precisions that the device supports. The program checks the precision before it misses the data.
@@ -189,4 +189,30 @@ fn a_run_in_f16_that_diverges_says_so() {
     let mut call = tiny("pretrain", out.path());
     call.args(["--epochs", "2", "--learning-rate", "1e30", "--precision", "f16"]);
     fails(&mut call, 1, &["of epoch 1", "diverged", "learning rate", "no checkpoint yet"]);
+}
+
+/// The host learns late that the gradients are not finite at the smallest scale, but before the epoch is saved.
+#[test]
+fn a_run_whose_gradients_overflow_at_the_smallest_scale_keeps_its_last_checkpoint() {
+    if !halves().contains(&"f16") {
+        return;
+    }
+    let out = tempdir().unwrap();
+    // With one step per epoch, the first epoch ends with weights out of the range of f16.
+    let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--data-size", "16", "--no-tui"]);
+    call.args(["--method", "standard", "--epochs", "3", "--learning-rate", "1e30", "--precision", "f16"]);
+    fails(
+        call.arg("--out").arg(out.path()),
+        1,
+        &["step 1 of epoch 2: loss is NaN", "the checkpoint of epoch 1 is kept"],
+    );
+    let run = RunFolder(out.path().join("standard_shapes_conv4_16_64_64_1.0_1.0"));
+    let mut latest: Value = serde_json::from_str(&run.read("latest.json")).unwrap();
+    latest["loss_scale"] = json!({ "scale": 1.0, "good_steps": 0 });
+    fs::write(run.file("latest.json"), latest.to_string()).unwrap();
+    let before = Snapshot::of(out.path());
+    let words =
+        ["step 1 of epoch 2", "not finite at the smallest loss scale, 1:", "the checkpoint of epoch 1 is kept in"];
+    fails(call.arg("--resume"), 1, &words);
+    before.assert_unchanged(out.path());
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::step::{Figures, StepFigures, read_all};
+use super::step::{Figures, StepFigures, Unread, read_all};
 
 /// Figures are read after this number of steps. Views of so many steps may wait for the device, in its memory.
 const STEPS: usize = 16;
@@ -14,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// Steps whose figures have not been read. Reading the figures of a step waits until the device has computed it, and meanwhile the
 /// device gets no work. So the figures of several steps are read at once.
 pub(super) struct LateFigures<B: Backend, T> {
-    waiting: Vec<(Figures<B>, T)>,
+    waiting: Vec<(Unread<B>, T)>,
     /// Whether to read after every step, which costs nothing where tensors are in host memory.
     at_once: bool,
     last_read: Instant,
@@ -26,9 +27,9 @@ impl<B: Backend, T> LateFigures<B, T> {
         Self { waiting: Vec::new(), at_once, last_read: Instant::now() }
     }
 
-    /// Adds the figures of a step, with what else belongs to it.
-    pub fn push(&mut self, figures: Figures<B>, with: T) {
-        self.waiting.push((figures, with));
+    /// Adds the figures of a step, in f16 whether its loss scale is exhausted, `[1]`, and what else belongs to the step.
+    pub fn push(&mut self, figures: Figures<B>, exhausted: Option<Tensor<B, 1>>, with: T) {
+        self.waiting.push(((figures, exhausted), with));
     }
 
     /// Whether it is time to read.
@@ -49,9 +50,8 @@ impl<B: Backend, T> LateFigures<B, T> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Tensor;
-
     use super::*;
+    use crate::methods::Figure;
     use crate::test_backend::{Plain, any_device};
 
     fn step(values: &[f32], weight: f64) -> Figures<Plain> {
@@ -61,9 +61,9 @@ mod tests {
     #[test]
     fn figures_are_read_together_and_in_order() {
         let mut late = LateFigures::new(false);
-        late.push(step(&[1.0, 2.0, 3.0], 0.5), "first");
-        late.push(Figures::Read(StepFigures { loss: 7.0, views: 9, ..Default::default() }), "second");
-        late.push(step(&[4.0, f32::NAN], 1.0), "third");
+        late.push(step(&[1.0, 2.0, 3.0], 0.5), None, "first");
+        late.push(Figures::Read(StepFigures { loss: 7.0, views: 9, ..Default::default() }), None, "second");
+        late.push(step(&[4.0, f32::NAN], 1.0), None, "third");
         let read = late.read();
         let of = |at: usize| (read[at].0.loss, read[at].0.views, read[at].1);
         assert_eq!([of(0), of(1), of(2)], [(0.5, 3, "first"), (7.0, 9, "second"), (4.0, 2, "third")]);
@@ -71,6 +71,27 @@ mod tests {
         assert!(read[1].0.method.is_empty() && read[2].0.method[0].is_nan());
         assert!(read.iter().all(|(figures, _)| figures.views_per_second == read[0].0.views_per_second));
         assert!(late.read().is_empty());
+    }
+
+    /// The loss scale of a step is found exhausted, whether its figures are on the device or have been read from several devices.
+    #[test]
+    fn exhausted_loss_scales_come_with_the_figures_of_their_steps() {
+        let flag = |value: f32| Some(Tensor::from_floats([value], &any_device()));
+        let read = || Figures::Read(StepFigures { loss: 7.0, ..Default::default() });
+        let mut late = LateFigures::new(false);
+        late.push(step(&[1.0, 2.0], 0.5), flag(0.0), 1);
+        late.push(read(), flag(1.0), 2);
+        late.push(read(), flag(0.0), 3);
+        late.push(step(&[3.0, 4.0], 1.0), flag(1.0), 4);
+        late.push(step(&[1.0], 1.0), None, 5);
+        let read = late.read();
+        let found: Vec<_> =
+            read.iter().map(|(figures, step)| (*step, figures.loss, figures.scale_is_exhausted)).collect();
+        assert_eq!(found, [(1, 0.5, false), (2, 7.0, true), (3, 7.0, false), (4, 3.0, true), (5, 1.0, false)]);
+        for (figures, _) in read {
+            let names = vec![Figure::term("own"); figures.method.len()];
+            assert_eq!(figures.check(&names).is_err(), figures.scale_is_exhausted);
+        }
     }
 
     #[test]
@@ -81,7 +102,7 @@ mod tests {
         for _ in 0..STEPS {
             late.last_read = Instant::now();
             assert!(!late.are_due());
-            late.push(step(&[0.0], 1.0), "");
+            late.push(step(&[0.0], 1.0), None, "");
         }
         assert!(late.are_due());
         late.read();

@@ -3,6 +3,8 @@
 //! [`train`] trains any method on burn-train's Learner, with its metrics, its dashboard or another renderer, a kNN accuracy after
 //! each epoch, and a checkpoint from which the run resumes bit for bit.
 
+mod bias_correction;
+mod conditional_steps;
 mod late_figures;
 mod loaders;
 pub mod loss_scale;
@@ -10,7 +12,9 @@ pub mod metrics;
 pub mod model;
 pub mod optimizer;
 pub mod renderer;
+pub mod scaled_gradients;
 pub mod schedule;
+pub mod sgd;
 pub mod state;
 pub mod step;
 mod strategy;

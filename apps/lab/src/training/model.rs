@@ -8,7 +8,8 @@ use burn_train::{InferenceStep, TrainOutput, TrainStep};
 use qare_data::ViewBatch;
 use qare_models::{Backbone, FoundBackbone, NamedTensor, StateDict, WeightsError, named_tensors};
 
-use super::loss_scale::differentiate;
+use super::loss_scale::DynamicLossScale;
+use super::scaled_gradients::differentiate;
 use super::step::{Figures, Step, StepFigures, StepOutput, ValidationOutput};
 use crate::error::Result;
 use crate::evaluation::features;
@@ -79,11 +80,15 @@ impl<B: Backend, P: Pretext<B>> PretextModel<B, P> {
 
 impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
     /// Computes figures and gradients of a batch, or of one device's share of it. The loss is multiplied by `scale` for the
-    /// differentiation, and the gradients are divided by it. Nothing is read from the device, except with a scale one number.
+    /// differentiation, and the gradients are divided by it. Nothing is read from the device.
     ///
     /// # Errors
     /// If the method cannot compute a loss for the batch.
-    pub fn differentiate(&self, batch: ViewBatch<B>, scale: Option<f64>) -> Result<Step<B::InnerBackend>> {
+    pub fn differentiate(
+        &self,
+        batch: ViewBatch<B>,
+        scale: Option<&DynamicLossScale<B::InnerBackend>>,
+    ) -> Result<Step<B::InnerBackend>> {
         let views = batch.indices.len() * batch.images.dims()[1];
         let first = batch.share.shard.rank == 0;
         let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{
-    Adam, AdamConfig, AdamState, GradientsParams, LearningRate, Optimizer, Sgd, SgdConfig, SgdState, SimpleOptimizer,
-};
+use burn::optim::{Adam, AdamConfig, AdamState, GradientsParams, LearningRate, Optimizer, SimpleOptimizer};
 use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
+
+use super::conditional_steps::ConditionalSteps;
+use super::sgd::{Sgd, SgdState};
 
 /// Adam's β₁, the decay of the mean gradient. This and the next two constants are PyTorch's defaults, which differ from Burn's.
-const BETA_1: f32 = 0.9;
+pub(super) const BETA_1: f32 = 0.9;
 /// Adam's β₂, the decay of the mean squared gradient.
-const BETA_2: f32 = 0.999;
+pub(super) const BETA_2: f32 = 0.999;
 /// Adam's ε, added to the root of the mean squared gradient.
-const EPSILON: f32 = 1e-8;
+pub(super) const EPSILON: f32 = 1e-8;
 
 /// Returns Adam with PyTorch's constants.
 pub fn adam() -> AdamConfig {
@@ -52,23 +52,23 @@ impl Rule {
     }
 }
 
-/// The optimizer of Burn that implements a [`Rule`].
+/// The optimizer that implements a [`Rule`].
 #[derive(Clone)]
-pub enum Update<B: Backend> {
+pub enum Update {
     /// Adam.
     Adam(Adam),
     /// Stochastic gradient descent.
-    Sgd(Sgd<B>),
+    Sgd(Sgd),
 }
 
 /// The state of an [`Update`] for one parameter. One of the two fields is set.
 #[derive(Record, Clone)]
 pub struct UpdateState<B: Backend, const D: usize> {
-    adam: Option<AdamState<B, D>>,
-    sgd: Option<SgdState<B, D>>,
+    pub(super) adam: Option<AdamState<B, D>>,
+    pub(super) sgd: Option<SgdState<B, D>>,
 }
 
-impl<B: Backend> SimpleOptimizer<B> for Update<B> {
+impl<B: Backend> SimpleOptimizer<B> for Update {
     type State<const D: usize> = UpdateState<B, D>;
 
     fn step<const D: usize>(
@@ -85,7 +85,7 @@ impl<B: Backend> SimpleOptimizer<B> for Update<B> {
             }
             Update::Sgd(sgd) => {
                 let (tensor, sgd) = sgd.step(rate, tensor, gradient, state.and_then(|state| state.sgd));
-                (tensor, Some(UpdateState { adam: None, sgd }))
+                (tensor, Some(UpdateState { adam: None, sgd: Some(sgd) }))
             }
         }
     }
@@ -93,19 +93,23 @@ impl<B: Backend> SimpleOptimizer<B> for Update<B> {
     fn to_device<const D: usize>(state: UpdateState<B, D>, device: &Device<B>) -> UpdateState<B, D> {
         UpdateState {
             adam: state.adam.map(|state| <Adam as SimpleOptimizer<B>>::to_device(state, device)),
-            sgd: state.sgd.map(|state| <Sgd<B> as SimpleOptimizer<B>>::to_device(state, device)),
+            sgd: state.sgd.map(|state| state.to_device(device)),
         }
     }
 }
 
 /// An [`Update`] as an optimizer of a module.
-pub type Adaptor<M, B> = OptimizerAdaptor<Update<<B as AutodiffBackend>::InnerBackend>, M, B>;
+pub type Adaptor<M, B> = OptimizerAdaptor<Update, M, B>;
+/// The states of the parameters of a module.
+type States<M, B> = <Adaptor<M, B> as Optimizer<M, B>>::Record;
 
 /// The optimizer of a model.
 #[derive(Clone)]
 pub struct ModelOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
     rule: Rule,
     optimizer: Adaptor<M, B>,
+    /// The state after conditional steps. The state of `optimizer` is then not used.
+    conditional: Option<ConditionalSteps<B>>,
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
@@ -116,13 +120,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
                 let decay = (weight_decay != 0.0).then(|| WeightDecayConfig::new(weight_decay));
                 Update::Adam(adam().with_weight_decay(decay).build())
             }
-            Rule::Sgd { momentum } => {
-                // PyTorch's default is no dampening; Burn's is not.
-                let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
-                Update::Sgd(SgdConfig::new().with_momentum(Some(momentum)).build())
-            }
+            Rule::Sgd { momentum } => Update::Sgd(Sgd { momentum }),
         };
-        Self { rule, optimizer: OptimizerAdaptor::from(update) }
+        Self { rule, optimizer: OptimizerAdaptor::from(update), conditional: None }
     }
 
     /// Returns the optimizer in the form that Burn's Learner takes.
@@ -132,12 +132,41 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
 
     /// Takes a step with these gradients and returns the model.
     pub fn step(&mut self, rate: LearningRate, model: M, gradients: GradientsParams) -> M {
+        if self.conditional.is_some() {
+            self.optimizer = self.optimizer.clone().load_record(self.states(&model));
+            self.conditional = None;
+        }
         self.optimizer.step(rate, model, gradients)
+    }
+
+    /// Takes a step with these gradients if `finite`, `[1]`, is true, and returns the model. Otherwise nothing changes, bit for bit.
+    /// Reads nothing from the device.
+    pub fn step_if(
+        &mut self,
+        finite: &Tensor<B::InnerBackend, 1, Bool>,
+        rate: LearningRate,
+        model: M,
+        gradients: GradientsParams,
+    ) -> M {
+        let conditional = self.conditional.get_or_insert_with(|| {
+            let states = self.optimizer.to_record();
+            self.optimizer = self.optimizer.clone().load_record(States::<M, B>::default());
+            ConditionalSteps::after(states)
+        });
+        conditional.step(self.rule, rate, model, gradients, finite)
+    }
+
+    /// Returns the states of the parameters of `model`. Waits for the device after conditional steps.
+    fn states(&self, model: &M) -> States<M, B> {
+        match &self.conditional {
+            Some(conditional) => conditional.states(model).into_iter().collect(),
+            None => self.optimizer.to_record(),
+        }
     }
 
     /// Serialises the state for every parameter of `model` in full precision.
     pub fn to_bytes(&self, model: &M) -> Vec<u8> {
-        let states = self.optimizer.to_record().into_item::<FullPrecisionSettings>();
+        let states = self.states(model).into_item::<FullPrecisionSettings>();
         // The order of a hash map differs between processes. Sorting makes the bytes of equal states equal.
         let in_order: BTreeMap<_, _> = states.into_iter().collect();
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
@@ -160,9 +189,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
             return Err("it is not a state of this optimizer for this network, or its checksum is wrong".into());
         }
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
-        let record: <Adaptor<M, B> as Optimizer<M, B>>::Record =
-            recorder.load(state.to_vec(), device).map_err(|error| error.to_string())?;
-        Ok(Self { optimizer: self.optimizer.load_record(record), ..self })
+        let record: States<M, B> = recorder.load(state.to_vec(), device).map_err(|error| error.to_string())?;
+        Ok(Self { optimizer: self.optimizer.load_record(record), conditional: None, ..self })
     }
 }
 

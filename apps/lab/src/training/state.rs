@@ -1,11 +1,13 @@
 //! The training state.
 
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Bool, Tensor};
 use qare_data::ViewBatch;
 use qare_models::StateDict;
 
-use super::loss_scale::LossScale;
+use super::loss_scale::{DynamicLossScale, LossScale};
 use super::model::PretextModel;
 use super::optimizer::{ModelOptimizer, take_gradients};
 use super::step::Step;
@@ -28,7 +30,7 @@ pub struct TrainingState<B: AutodiffBackend, P: Trainable<B>> {
     /// The optimizer with its state.
     pub optimizer: ModelOptimizer<PretextModel<B, P>, B>,
     /// The loss scale of a run in f16.
-    pub loss_scale: Option<LossScale>,
+    pub loss_scale: Option<DynamicLossScale<B::InnerBackend>>,
     /// The learning rate of the backbone, relative to that of the method's networks.
     backbone_rate: f64,
 }
@@ -36,11 +38,12 @@ pub struct TrainingState<B: AutodiffBackend, P: Trainable<B>> {
 impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// Creates the state before the first epoch.
     pub fn new(model: PretextModel<B, P>, plan: &Plan, precision: Precision) -> Self {
+        let device = Module::<B>::devices(&model).pop().unwrap_or_default();
         Self {
             epoch: 0,
             model,
             optimizer: ModelOptimizer::new(plan.rule),
-            loss_scale: LossScale::start(precision),
+            loss_scale: LossScale::start(precision).map(|scale| scale.to_device(&device)),
             backbone_rate: plan.backbone_rate,
         }
     }
@@ -70,7 +73,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         let bytes = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let optimizer = self.optimizer.with_bytes(&bytes, &model, device);
         let optimizer = optimizer.map_err(|error| unusable(format!("is damaged: {error}")))?;
-        let loss_scale = self.loss_scale.map(|start| latest.loss_scale.unwrap_or(start));
+        let saved = latest.loss_scale.map(|scale| scale.to_device(device));
+        let loss_scale = self.loss_scale.map(|start| saved.unwrap_or(start));
         Ok(Self { epoch: latest.epoch, model, optimizer, loss_scale, ..self })
     }
 
@@ -79,7 +83,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// # Errors
     /// If a weight is NaN or infinite, or a file cannot be written.
     pub fn save(&self, writer: &CheckpointWriter) -> Result<()> {
-        let resumable = Resumable { optimizer: &self.optimizer.to_bytes(&self.model), loss_scale: self.loss_scale };
+        let loss_scale = self.loss_scale.as_ref().map(DynamicLossScale::read);
+        let resumable = Resumable { optimizer: &self.optimizer.to_bytes(&self.model), loss_scale };
         writer.save(self.epoch, &self.model.weights(), Some(resumable))
     }
 
@@ -96,24 +101,32 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// # Errors
     /// The errors of [`PretextModel::differentiate`].
     pub fn differentiate(&self, batch: ViewBatch<B>) -> Result<Step<B::InnerBackend>> {
-        self.model.differentiate(batch, self.loss_scale.map(LossScale::factor))
+        self.model.differentiate(batch, self.loss_scale.as_ref())
     }
 
-    /// Returns the state after a step at a learning rate. A step whose gradients are not finite changes only the loss scale.
+    /// Returns the state after a step at a learning rate. `finite` is that of the [`Step`]: a step whose gradients are not finite
+    /// changes only the loss scale. Nothing is read from the device.
     ///
-    /// # Errors
-    /// If the gradients are not finite at the smallest loss scale.
-    pub fn after(mut self, mut gradients: GradientsParams, finite: bool, rate: f64) -> Result<Self> {
-        self.loss_scale = self.loss_scale.map(|scale| scale.after(finite)).transpose()?;
-        if !finite {
-            return Ok(self);
+    /// If the gradients are not finite at the smallest loss scale, [`DynamicLossScale::exhausted`] says so, and training must end.
+    pub fn after(
+        mut self,
+        mut gradients: GradientsParams,
+        finite: Option<&Tensor<B::InnerBackend, 1, Bool>>,
+        rate: f64,
+    ) -> Self {
+        if let Some(finite) = finite {
+            self.loss_scale = self.loss_scale.map(|scale| scale.after(finite));
         }
+        let mut step = |rate, model, gradients| match finite {
+            Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
+            None => self.optimizer.step(rate, model, gradients),
+        };
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
             let backbone_gradients = take_gradients(&model.backbone, &mut gradients);
-            model = self.optimizer.step(rate * self.backbone_rate, model, backbone_gradients);
+            model = step(rate * self.backbone_rate, model, backbone_gradients);
         }
-        let model = self.optimizer.step(rate, model, gradients);
-        Ok(Self { model, ..self })
+        let model = step(rate, model, gradients);
+        Self { model, ..self }
     }
 }

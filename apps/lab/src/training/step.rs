@@ -1,11 +1,12 @@
 //! The results of training and validation steps, as plain numbers for metrics and renderers.
 
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor};
 use burn_train::ItemLazy;
 use burn_train::metric::Adaptor;
 
+use super::loss_scale::LossScale;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
 use crate::methods::Figure;
@@ -21,11 +22,16 @@ pub struct StepFigures {
     pub views: usize,
     /// Views per second, including the time of the loader.
     pub views_per_second: f64,
+    /// Whether the gradients are not finite at the smallest loss scale.
+    pub scale_is_exhausted: bool,
 }
 
 impl StepFigures {
-    /// Checks that all figures are finite. `names` are the figures of the method's plan.
+    /// Checks that all figures are finite, and that the loss scale is not exhausted. `names` are the figures of the method's plan.
     pub(crate) fn check(&self, names: &[Figure]) -> Result<()> {
+        if self.scale_is_exhausted {
+            return Err(LossScale::error_of_exhaustion());
+        }
         let named = names.iter().map(|figure| figure.name).zip(self.method.iter().copied());
         match [("loss", self.loss)].into_iter().chain(named).find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
@@ -42,8 +48,8 @@ pub struct Step<B: Backend> {
     pub gradients: GradientsParams,
     /// The figures of the batch.
     pub figures: Figures<B>,
-    /// Whether the gradients are finite. Loss scaling may make them overflow.
-    pub finite: bool,
+    /// Whether the gradients are finite, `[1]`, on the device. `None` without loss scaling.
+    pub finite: Option<Tensor<B, 1, Bool>>,
 }
 
 /// The figures of a step, read from its device or not yet. Reading them waits until the device has computed the step.
@@ -65,15 +71,21 @@ pub enum Figures<B: Backend> {
 impl<B: Backend> Figures<B> {
     /// Returns the figures. Waits for the device.
     pub fn read(self) -> StepFigures {
-        read_all(vec![self]).remove(0)
+        read_all(vec![(self, None)]).remove(0)
     }
 }
 
+/// The figures of a step, and in f16 whether its loss scale is exhausted, `[1]`.
+pub(super) type Unread<B> = (Figures<B>, Option<Tensor<B, 1>>);
+
 /// Returns the figures of several steps in one read. Waits for the device.
-pub(super) fn read_all<B: Backend>(steps: Vec<Figures<B>>) -> Vec<StepFigures> {
-    let on_device = steps.iter().filter_map(|figures| match figures {
-        Figures::OnDevice { values, .. } => Some(values.clone()),
-        Figures::Read(_) => None,
+pub(super) fn read_all<B: Backend>(steps: Vec<Unread<B>>) -> Vec<StepFigures> {
+    let on_device = steps.iter().flat_map(|(figures, exhausted)| {
+        let values = match figures {
+            Figures::OnDevice { values, .. } => Some(values.clone()),
+            Figures::Read(_) => None,
+        };
+        values.into_iter().chain(exhausted.clone())
     });
     let on_device: Vec<_> = on_device.collect();
     let mut numbers = match on_device.len() {
@@ -82,13 +94,17 @@ pub(super) fn read_all<B: Backend>(steps: Vec<Figures<B>>) -> Vec<StepFigures> {
     }
     .into_iter()
     .map(f64::from);
-    let steps = steps.into_iter().map(|figures| match figures {
-        Figures::Read(figures) => figures,
-        Figures::OnDevice { values, weight, views } => {
-            let mut own = numbers.by_ref().take(values.dims()[0]).map(|value| weight * value);
-            let loss = own.next().expect("the loss is the first of the values");
-            StepFigures { loss, method: own.collect(), views, views_per_second: 0.0 }
-        }
+    let steps = steps.into_iter().map(|(figures, exhausted)| {
+        let figures = match figures {
+            Figures::Read(figures) => figures,
+            Figures::OnDevice { values, weight, views } => {
+                let mut own = numbers.by_ref().take(values.dims()[0]).map(|value| weight * value);
+                let loss = own.next().expect("the loss is the first of the values");
+                StepFigures { loss, method: own.collect(), views, ..Default::default() }
+            }
+        };
+        let scale_is_exhausted = exhausted.is_some() && numbers.next() == Some(1.0);
+        StepFigures { scale_is_exhausted, ..figures }
     });
     steps.collect()
 }

@@ -17,6 +17,7 @@ use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
 use super::late_figures::LateFigures;
+use super::loss_scale::DynamicLossScale;
 use super::model::PretextModel;
 use super::schedule::StepDecay;
 use super::state::TrainingState;
@@ -58,9 +59,9 @@ pub(super) struct LoopState<B: AutodiffBackend, P: Trainable<B>> {
     pub log: EpochLog,
 }
 
-/// Trains all epochs. Each epoch is prepared by the method, trained, validated, logged and saved. An interrupt or a figure that is
-/// not finite ends the training; earlier checkpoints stay valid. On a GPU, figures are read late, so training ends some steps after the
-/// step that the message names.
+/// Trains all epochs. Each epoch is prepared by the method, trained, validated, logged and saved. An interrupt, a figure that is
+/// not finite, or gradients that are not finite at the smallest loss scale end the training; earlier checkpoints stay valid. On a GPU,
+/// figures are read late, so training ends some steps after the step that the message names, and before the epoch is saved.
 ///
 /// The Learner's copies of model and optimizer are not used, because the Learner does not give access to its optimizer, whose state
 /// must be saved.
@@ -248,21 +249,20 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             means.learning_rate = schedule.step();
             let step = match workers {
                 None => state.differentiate(shares.remove(0)),
-                Some(workers) => {
-                    workers.differentiate(&state.model, shares, state.loss_scale.map(|scale| scale.factor()))
-                }
+                Some(workers) => workers.differentiate(&state.model, shares, state.loss_scale.as_ref()),
             };
             let Step { gradients, figures, finite } = step.map_err(|error| failed(steps, error))?;
             let (progress, learning_rate) = (loaders[0].progress(), means.learning_rate);
-            late.push(figures, StepOfEpoch { number: steps, progress, learning_rate });
-            state = state.after(gradients, finite, learning_rate).map_err(|error| failed(steps, error))?;
+            state = state.after(gradients, finite.as_ref(), learning_rate);
+            let exhausted = state.loss_scale.as_ref().map(DynamicLossScale::exhausted);
+            late.push(figures, exhausted, StepOfEpoch { number: steps, progress, learning_rate });
         }
         context.events.process_train(LearnerEvent::EndEpoch(epoch));
         Ok(Some((state, means.divided_by_steps(started.elapsed().as_secs_f64()))))
     }
 
     /// Reads the figures of the last steps, adds them to the means, and tells the dashboard. The error is that of the first step with a
-    /// figure that is not finite, and comes with its number.
+    /// figure that is not finite or with an exhausted loss scale, and comes with its number.
     fn report<LC>(
         &self,
         late: &mut LateFigures<B::InnerBackend, StepOfEpoch>,

@@ -8,17 +8,19 @@ use std::thread::{Builder, JoinHandle};
 
 use burn::module::Module;
 use burn::optim::GradientsAccumulator;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use qare_data::ViewBatch;
 use qare_models::replicas::{ReplicaError, ReplicaGroup};
 
+use super::loss_scale::DynamicLossScale;
 use super::model::PretextModel;
 use super::step::{Figures, Step, StepFigures};
 use crate::error::{LabError, Result};
 use crate::methods::{Pretext, Trainable};
 
 /// The input of a thread: the model, the device's share of the batch, and the loss scale.
-type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<f64>);
+type Work<B, P> = (PretextModel<B, P>, ViewBatch<B>, Option<DynamicLossScale<<B as AutodiffBackend>::InnerBackend>>);
 
 /// The output of a thread: the rank of the device, and its part of the step, whose figures it has read.
 type Part<B> = (usize, std::result::Result<Step<B>, ReplicaError>);
@@ -46,8 +48,9 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
             let work = move || {
                 while let Ok((model, share, scale)) = work.recv() {
                     let step = || {
-                        let step =
-                            model.fork(&device).differentiate(share, scale).map_err(|error| error.to_string())?;
+                        let scale = scale.map(|scale| scale.to_device(&device));
+                        let step = model.fork(&device).differentiate(share, scale.as_ref());
+                        let step = step.map_err(|error| error.to_string())?;
                         Ok(Step { figures: Figures::Read(step.figures.read()), ..step })
                     };
                     if done.send((rank, group.enter(rank, step))).is_err() {
@@ -72,21 +75,25 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         &self,
         model: &PretextModel<B, P>,
         shares: Vec<ViewBatch<B>>,
-        scale: Option<f64>,
+        scale: Option<&DynamicLossScale<B::InnerBackend>>,
     ) -> Result<Step<B::InnerBackend>> {
         for (device, share) in self.shares.iter().zip(shares) {
-            device.send((model.clone(), share, scale)).expect("the thread runs until `self` is dropped");
+            device.send((model.clone(), share, scale.cloned())).expect("the thread runs until `self` is dropped");
         }
         let parts = self.shares.iter().map(|_| self.parts.recv().expect("every thread sends a result"));
         let mut parts: Vec<Part<B::InnerBackend>> = parts.collect();
         parts.sort_by_key(|(rank, _)| *rank);
 
         let mut gradients = GradientsAccumulator::new();
-        let (mut figures, mut finite) = (StepFigures::default(), true);
+        let (mut figures, mut finite) = (StepFigures::default(), None);
         for (_, part) in parts {
             let part = part.map_err(LabError::failed)?;
             let of_part = part.figures.read();
-            finite &= part.finite;
+            let finite_part = part.finite.map(|finite| finite.to_device(&self.main));
+            finite = match (finite, finite_part) {
+                (Some(finite), Some(part)) => Some(Tensor::bool_and(finite, part)),
+                (finite, part) => finite.or(part),
+            };
             gradients.accumulate(model, part.gradients.to_device(&self.main, model));
             figures.loss += of_part.loss;
             figures.views += of_part.views;
@@ -112,15 +119,17 @@ impl<B: AutodiffBackend, P: Pretext<B>> Drop for Workers<B, P> {
 mod tests {
     use burn::module::{ModuleVisitor, Param};
     use burn::optim::GradientsParams;
-    use burn::tensor::{Int, Tensor, TensorData};
+    use burn::tensor::{Int, TensorData};
     use qare_data::{Shard, Share};
     use qare_models::replicas::BatchStatistics;
+    use serde_json::json;
 
     use super::*;
     use crate::evaluation::features::values;
     use crate::methods::{Facts, Method, Networks, Plan};
     use crate::recipe::Recipe;
     use crate::test_backend::{Plain, Training, any_device};
+    use crate::training::loss_scale::LossScale;
 
     type Model = PretextModel<Training, Networks<Training>>;
 
@@ -224,7 +233,7 @@ mod tests {
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
 
         let step = devices.differentiate(&model, vec![share(0, 3), share(1, 3)], None).unwrap();
-        assert_eq!((step.figures.read().views, step.finite), (8, true));
+        assert_eq!((step.figures.read().views, step.finite.is_none()), (8, true));
         assert!(!step.gradients.is_empty());
         // The network expects three channels, so the second device panics.
         for _ in 0..2 {
@@ -241,8 +250,11 @@ mod tests {
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
         // Distinct views give gradients that are not zero.
         let shares = || [0, 1].map(|rank| batch(Share::of(Shard { rank, count: 2 }, 8), 1)).to_vec();
-        for (scale, finite) in [(None, true), (Some(1024.0), true), (Some(1e38), false)] {
-            assert_eq!(devices.differentiate(&model, shares(), scale).unwrap().finite, finite, "{scale:?}");
+        for (scale, expected) in [(1024.0, true), (8e37, false)] {
+            let scale: LossScale = serde_json::from_value(json!({ "scale": scale, "good_steps": 0 })).unwrap();
+            let on_device = scale.to_device(&any_device());
+            let finite = devices.differentiate(&model, shares(), Some(&on_device)).unwrap().finite.unwrap();
+            assert_eq!(values(finite.float()), [f32::from(expected)], "{scale:?}");
         }
     }
 }
