@@ -49,13 +49,15 @@ def nt_logistic(temperature):
 
 def sparse_clr(margin):
     def loss(z, labels, references=None, reference_labels=None):
-        s = similarities(z, references)
+        of = z if references is None else references
+        # Unlike the others, with a floor under products of lengths.
+        s = z @ of.T / (z.norm(dim=1)[:, None] * of.norm(dim=1)[None, :]).clamp_min(1e-8)
         positives, negatives = masks(labels, reference_labels)
         values = []
         for i in range(len(z)):
             if not positives[i].any():
                 continue
-            n = (s[i] - margin * positives[i])[positives[i] | negatives[i]]
+            n = (s[i] - margin * positives[i].to(s.dtype))[positives[i] | negatives[i]]
             order = n.detach().sort(descending=True)
             counts = torch.arange(1, len(n) + 1, dtype=n.dtype)
             kept = n[order.indices[: int((1 + counts * order.values > order.values.cumsum(0)).sum())]]

@@ -10,14 +10,22 @@ use crate::{ObjectiveError, Views};
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdentitySets {
     views: Views,
-    /// Which rows the sets have, view k of identity i at i·K + k; none where these are all rows as they are.
-    rows: Option<Vec<i64>>,
+    /// None where the sets are all rows as they are.
+    chosen: Option<Chosen>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Chosen {
+    /// Which rows the sets have, image k of identity i at i·K + k.
+    rows: Vec<i64>,
+    /// N, the rows there are.
+    of: usize,
 }
 
 impl IdentitySets {
     /// Of a batch with K images of each identity in order: row i·K + k is image k of identity i.
     pub fn in_order(images: Views) -> Self {
-        Self { views: images, rows: None }
+        Self { views: images, chosen: None }
     }
 
     /// Of labels `[N]`: image k of an identity in the order of the batch is in set k. Identities with fewer than K images are left out, and
@@ -35,7 +43,8 @@ impl IdentitySets {
             }
         }
         let whole = identities.into_iter().filter(|images| images.len() == sets.count());
-        Self { views: sets, rows: Some(whole.flatten().collect()) }
+        let chosen = Chosen { rows: whole.flatten().collect(), of: labels.len() };
+        Self { views: sets, chosen: Some(chosen) }
     }
 
     /// K, the number of sets.
@@ -47,15 +56,17 @@ impl IdentitySets {
     /// that there is no set term.
     ///
     /// # Errors
-    /// Where sets [`in_order`](Self::in_order) are not K rows each of at least 2 identities.
-    ///
-    /// # Panics
-    /// Where the sets are of labels of more rows than there are.
+    /// When sets [`in_order`](Self::in_order) are not K rows each of at least 2 identities, and when sets of labels are not of one label for
+    /// each row.
     pub fn select<B: Backend>(&self, embeddings: Tensor<B, 2>) -> Result<Option<Tensor<B, 2>>, ObjectiveError> {
-        let Some(rows) = &self.rows else {
-            self.views.images(embeddings.dims()[0])?;
+        let [count, _] = embeddings.dims();
+        let Some(Chosen { rows, of }) = &self.chosen else {
+            self.views.images(count)?;
             return Ok(Some(embeddings));
         };
+        if *of != count {
+            return Err(ObjectiveError::LabelCount { labels: *of, rows: count, quantity: "embeddings" });
+        }
         if rows.len() < 2 * self.views.count() {
             return Ok(None);
         }

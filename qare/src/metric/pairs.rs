@@ -238,3 +238,29 @@ pair_losses! {
     super::NtLogistic,
     super::MultiSimilarity,
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Autodiff;
+    use burn_flex::Flex;
+
+    use super::*;
+    use crate::inspection::numbers;
+
+    /// What backends of a GPU do, where nothing is read.
+    #[test]
+    fn a_guard_makes_nan_of_a_loss_and_its_gradient() {
+        type B = Autodiff<Flex>;
+        let device = Default::default();
+        for poison in [0.0, f64::NAN] {
+            let z = Tensor::<B, 1>::from_floats([2.0, 5.0], &device).require_grad();
+            let guard = Guard::new(Some(Tensor::full([1], poison, &device)));
+            let loss = guard.checked(z.clone().sum(), "a loss").unwrap();
+            let found = [numbers(loss.clone()), numbers(z.grad(&loss.backward()).unwrap())].concat();
+            assert!(
+                if poison == 0.0 { found == [7.0, 1.0, 1.0] } else { found.iter().all(|x| x.is_nan()) },
+                "{found:?}"
+            );
+        }
+    }
+}

@@ -182,7 +182,10 @@ pub fn check<B: AutodiffBackend>(dtype: DType, tolerance: &Tolerance) {
             }
         }
     }
-    println!("{count} losses in {dtype:?}: value {worst_value:.1e?}, gradient {worst_gradient:.1e?}");
+    println!(
+        "{count} losses in {dtype:?}: value {:.1e} ({}), gradient {:.1e} ({})",
+        worst_value.0, worst_value.1, worst_gradient.0, worst_gradient.1
+    );
     assert!(failures.is_empty(), "in {dtype:?}:\n{}", failures.join("\n"));
     assert!(count >= 250);
 }

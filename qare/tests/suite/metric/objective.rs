@@ -40,7 +40,9 @@ fn sets_have_one_image_of_each_identity() {
     // None has four.
     assert_eq!(of(4), None);
     let one = IdentitySets::of_labels(&[3, 3, 3, 1], Views::PAIR);
-    assert_eq!(one.select(tensor::<B>(&rows)).unwrap().map(|rows| rows.dims()), None);
+    assert!(one.select(tensor::<B>(&random_rows(4, 1, 0))).unwrap().is_none());
+    let error = one.select(tensor::<B>(&rows)).unwrap_err();
+    assert_eq!(error, ObjectiveError::LabelCount { labels: 4, rows: 9, quantity: "embeddings" });
     let in_order = IdentitySets::in_order(Views::new(3).unwrap());
     let selected = in_order.select(tensor::<B>(&rows)).unwrap().unwrap();
     assert_eq!(selected.into_data(), tensor::<B>(&rows).into_data());

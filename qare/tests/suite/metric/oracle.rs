@@ -169,7 +169,13 @@ pub fn value(loss: &MetricLossConfig, batch: &Batch) -> f64 {
         }
         Of::SparseClr(config) => {
             let mut losses = Vec::new();
-            for (positives, negatives) in pairs.similarities() {
+            for (i, row) in batch.rows.iter().enumerate() {
+                // Unlike the others, with a floor under products of lengths.
+                let others = batch.references.as_ref().map_or(&batch.rows, |(references, _)| references);
+                let length = |row: &[f64]| row.iter().copied().fold(0.0, f64::hypot);
+                let s = |j: &usize| dot(row, &others[*j]) / (length(row) * length(&others[*j])).max(1e-8);
+                let [positives, negatives]: [Vec<f64>; 2] =
+                    [&pairs.positives[i], &pairs.negatives[i]].map(|of| of.iter().map(s).collect());
                 if positives.is_empty() {
                     continue;
                 }
