@@ -1,12 +1,12 @@
 //! The loss and the set term of labelled batches.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use qare::metric::*;
 use qare::*;
 
 use super::cases::{IDENTITIES, ints};
-use super::golden::losses;
+use super::golden::{losses, proxies};
 use crate::evaluation::{Flex, NdArray64, distance, number, random_rows, tensor};
 use crate::oracle::Rows;
 
@@ -66,7 +66,12 @@ fn objectives_are_the_sum_of_their_terms() {
             let gradient: Vec<f64> = z.grad(&output.loss.backward()).unwrap().into_data().iter::<f64>().collect();
 
             let alone = tensor::<B>(&rows).require_grad();
-            let pairwise = objective.loss.forward(alone.clone(), ints(&labels)).unwrap();
+            // New leaves for each pass: another thread's pass may drop the graph of leaves that have been through one (Burn 0.21).
+            let mut loss = objective.loss.clone();
+            if let Some(proxies) = proxies(&mut loss) {
+                *proxies = Param::from_tensor(proxies.val().detach());
+            }
+            let pairwise = loss.forward(alone.clone(), ints(&labels)).unwrap();
             let of_pairwise = alone.grad(&pairwise.backward()).unwrap().into_data();
             let sets: Rows = order.iter().map(|row| rows[*row].clone()).collect();
             let sets = tensor::<B>(&sets).require_grad();
