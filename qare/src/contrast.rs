@@ -74,7 +74,8 @@ impl<B: Backend> Contrast<B> {
     }
 }
 
-fn same_label<B: Backend>(rows: Tensor<B, 1, Int>, columns: Tensor<B, 1, Int>) -> Tensor<B, 2, Bool> {
+/// Which rows and columns are of one label: `[N]` and `[M]` → `[N, M]`.
+pub(crate) fn same_label<B: Backend>(rows: Tensor<B, 1, Int>, columns: Tensor<B, 1, Int>) -> Tensor<B, 2, Bool> {
     let ([height], [width]) = (rows.dims(), columns.dims());
     let rows = rows.reshape([height, 1]).expand([height, width]);
     rows.equal(columns.reshape([1, width]).expand([height, width]))

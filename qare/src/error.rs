@@ -64,6 +64,38 @@ pub enum ObjectiveError {
         /// The shape of the references.
         references: [usize; 2],
     },
+    /// There are no rows, or they have no dimension.
+    #[error("{quantity} of shape {shape:?}: expected [rows, D], with at least one of each")]
+    NoRows {
+        /// The shape found.
+        shape: [usize; 2],
+        /// What the rows are.
+        quantity: &'static str,
+    },
+    /// Embeddings and the proxies of a loss are not of one dimension.
+    #[error(
+        "embeddings of shape {embeddings:?} and proxies of shape {proxies:?}: expected [rows, D] and [identities, D]; give the \
+         loss the dimension of the embeddings"
+    )]
+    UnlikeProxies {
+        /// The shape of the embeddings.
+        embeddings: [usize; 2],
+        /// The shape of the proxies.
+        proxies: [usize; 2],
+    },
+    /// A label has no proxy.
+    #[error(
+        "the label of row {row} (counted from 0) is {label}: with proxies of {identities} identities, labels are 0 to {}",
+        .identities - 1
+    )]
+    LabelOutOfRange {
+        /// The label.
+        label: i64,
+        /// Its row.
+        row: usize,
+        /// How many identities have a proxy.
+        identities: usize,
+    },
     /// No row has another of its label to be drawn to.
     #[error("no row has a positive: of no label are there two rows")]
     NoPositives,

@@ -82,7 +82,7 @@ fn arithmetic_mean<B: Backend>(losses: Tensor<B, 2>, counted: Tensor<B, 2>) -> T
 
 /// # Errors
 /// When there is not one label for each row.
-fn check_labels<B: Backend>(
+pub(crate) fn check_labels<B: Backend>(
     labels: &Tensor<B, 1, Int>,
     rows: usize,
     quantity: &'static str,

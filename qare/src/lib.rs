@@ -7,8 +7,9 @@
 //! | QARe | [`Qare`] | Moskalev et al., ECCV 2022, on the bound of Finke, Burkard and Rendl (1987) |
 //! | QARe by norms | [`Qare`] with a [`SetTerm`] | the norms that bound its spectra |
 //! | α·pairwise + β·QARe | [`ContrastiveObjective`] | Moskalev et al., ECCV 2022 |
+//! | losses with labels, and loss + β·QARe | [`metric`] | |
 //!
-//! All of them take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
+//! Those of views take embeddings `[K·B, D]` (K views of each of B images) and a [`Views`], which alone knows
 //! the order of the rows; `forward_pair` takes two views `[B, D]`, `forward_stacked` embeddings `[B, K, D]`. Losses are computed in f32 or, on embeddings of f64, in f64: embeddings of f16 or bf16 are cast to f32,
 //! the loss is f32, and the gradient of the embeddings is of their own type. (Its entries are small: with f16, multiply the loss
 //! by a scale that keeps them above 6e-8, and divide the gradients of the weights by it.)
@@ -50,6 +51,7 @@ mod inspection;
 mod jacobi;
 mod labelled;
 mod layouts;
+pub mod metric;
 mod nt_xent;
 mod objective;
 #[cfg(feature = "cubecl")]

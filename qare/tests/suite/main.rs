@@ -12,6 +12,7 @@ mod golden_on_cpu;
 mod half_precision;
 mod half_precision_bounds;
 mod labels;
+mod metric;
 mod objectives;
 mod oracle;
 mod scales;

@@ -1,0 +1,266 @@
+//! The pairs of a labelled batch, and what the losses over pairs are functions of.
+
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
+use qare_host::computes_on_host;
+
+use crate::ObjectiveError;
+use crate::contrast::same_label;
+use crate::gradient::with_gradient;
+use crate::inspection::{finite_rows, in_range};
+use crate::labelled::check_labels;
+use crate::rounding::at_least_f32;
+use crate::similarity::unit_embeddings;
+use crate::views::diagonal;
+
+use super::distances::Distances;
+
+/// N rows, the candidates they are compared with, and which of these are of a row's identity.
+pub(super) struct Pairs<B: Backend> {
+    /// Rows of length one `[N, D]`, on the graph.
+    rows: Tensor<B, 2>,
+    /// Candidates of length one `[M, D]`, on the graph; none where they are the rows themselves.
+    references: Option<Tensor<B, 2>>,
+    /// Pairs of one identity `[N, M]`. A row is no pair with itself.
+    pub positives: Tensor<B, 2, Bool>,
+    /// Pairs of two identities `[N, M]`.
+    pub negatives: Tensor<B, 2, Bool>,
+    /// 0, or NaN where a row holds NaN or infinity `[1]`; none where that has been an error already.
+    poison: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Pairs<B> {
+    /// Of rows `[N, D]` with labels `[N]` among themselves.
+    ///
+    /// # Errors
+    /// When there is no row or not one label for each. On a backend whose tensors are in the host's memory: when a row holds NaN or
+    /// infinity.
+    pub fn within(embeddings: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Result<Self, ObjectiveError> {
+        let Rows { unit: rows, poison } = Rows::new(embeddings, &labels, "embeddings")?;
+        let itself = diagonal::<B>(rows.dims()[0], &rows.device());
+        let same = same_label(labels.clone(), labels);
+        let negatives = same.clone().bool_not();
+        Ok(Self { rows, references: None, positives: same.bool_and(itself.bool_not()), negatives, poison })
+    }
+
+    /// Of rows `[N, D]` with labels `[N]` and references `[M, D]` with labels `[M]`.
+    ///
+    /// # Errors
+    /// When the two are not of one dimension, and as [`within`](Self::within).
+    pub fn between(
+        embeddings: Tensor<B, 2>,
+        labels: Tensor<B, 1, Int>,
+        references: Tensor<B, 2>,
+        reference_labels: Tensor<B, 1, Int>,
+    ) -> Result<Self, ObjectiveError> {
+        check_references(&embeddings, &references)?;
+        let rows = Rows::new(embeddings, &labels, "embeddings")?;
+        let others = Rows::new(references, &reference_labels, "reference embeddings")?;
+        let positives = same_label(labels, reference_labels);
+        let negatives = positives.clone().bool_not();
+        let poison = rows.poison.zip(others.poison).map(|(of_rows, of_others)| of_rows + of_others);
+        Ok(Self { rows: rows.unit, references: Some(others.unit), positives, negatives, poison })
+    }
+
+    /// û_i·v̂_j `[N, M]`, on the graph.
+    pub fn similarities(&self) -> Tensor<B, 2> {
+        let references = self.references.as_ref().unwrap_or(&self.rows);
+        self.rows.clone().matmul(references.clone().transpose())
+    }
+
+    /// ‖û_i − v̂_j‖ `[N, M]`.
+    pub fn distances(&self) -> Distances<B> {
+        Distances::of(self.rows.clone(), self.references.clone())
+    }
+
+    /// `[N, M]` → 1 where `mask`, else 0, in the type of the rows.
+    pub fn indicator(&self, mask: &Tensor<B, 2, Bool>) -> Tensor<B, 2> {
+        mask.clone().float().cast(self.rows.dtype())
+    }
+
+    /// The pairs that are none, those of a row with itself.
+    pub fn left_out(&self) -> Option<Tensor<B, 2, Bool>> {
+        match self.references {
+            Some(_) => None,
+            None => Some(diagonal::<B>(self.rows.dims()[0], &self.rows.device())),
+        }
+    }
+
+    /// Whether no row has a candidate.
+    pub fn are_none(&self) -> bool {
+        self.references.is_none() && self.rows.dims()[0] == 1
+    }
+
+    /// 0 `[1]`, on the graph: the loss of a batch without pairs.
+    pub fn zero(self) -> Tensor<B, 1> {
+        let gradient = Tensor::zeros_like(&self.rows);
+        with_gradient(Tensor::zeros([1], (&self.rows.device(), self.rows.dtype())), self.rows, gradient)
+    }
+
+    /// What makes NaN of the `loss` of these pairs if they hold NaN.
+    pub fn guard(&self) -> Guard<B> {
+        Guard(self.poison.clone())
+    }
+}
+
+/// Makes NaN of a loss whose input is not finite, where nothing is read back to find that out.
+pub(super) struct Guard<B: Backend>(Option<Tensor<B, 1>>);
+
+impl<B: Backend> Guard<B> {
+    /// Given 0 or NaN `[1]`.
+    pub fn new(poison: Option<Tensor<B, 1>>) -> Self {
+        Self(poison)
+    }
+
+    /// # Errors
+    /// On a backend whose tensors are in the host's memory: when the loss, called `name`, leaves the range of its type.
+    pub fn checked(self, loss: Tensor<B, 1>, name: &str) -> Result<Tensor<B, 1>, ObjectiveError> {
+        match self.0 {
+            Some(poison) => Ok(loss * (poison + 1.0)),
+            None => in_range(&loss, name).map(|()| loss),
+        }
+    }
+}
+
+/// Rows of length one.
+pub(super) struct Rows<B: Backend> {
+    /// ẑ = z / max(‖z‖, 1e-12) `[N, D]`, on the graph, in f32 at least.
+    pub unit: Tensor<B, 2>,
+    /// 0, or NaN where a row holds NaN or infinity `[1]`; none where that is an error instead.
+    pub poison: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Rows<B> {
+    /// # Errors
+    /// As [`Pairs::within`].
+    pub fn new(rows: Tensor<B, 2>, labels: &Tensor<B, 1, Int>, quantity: &'static str) -> Result<Self, ObjectiveError> {
+        let shape @ [count, dim] = rows.dims();
+        if count == 0 || dim == 0 {
+            return Err(ObjectiveError::NoRows { shape, quantity });
+        }
+        check_labels(labels, count, quantity)?;
+        let rows = at_least_f32(rows);
+        let on_host = computes_on_host::<B>(&rows.device());
+        if on_host {
+            finite_rows(&rows, |row| format!("row {row} of the {quantity} (counted from 0)"))?;
+        }
+        let unit = unit_embeddings(rows.unsqueeze()).squeeze_dim::<2>(0);
+        let poison = (!on_host).then(|| unit.clone().detach().sum() * 0.0);
+        Ok(Self { unit, poison })
+    }
+}
+
+/// # Errors
+/// When rows and references are not of one dimension, or there are none.
+pub(super) fn check_references<B: Backend>(
+    embeddings: &Tensor<B, 2>,
+    references: &Tensor<B, 2>,
+) -> Result<(), ObjectiveError> {
+    let (shape @ [rows, dim], of_references @ [count, reference_dim]) = (embeddings.dims(), references.dims());
+    match dim != reference_dim || rows == 0 || count == 0 {
+        true => Err(ObjectiveError::UnlikeReferences { embeddings: shape, references: of_references }),
+        false => Ok(()),
+    }
+}
+
+/// Σ of all entries `[1]`, row by row.
+pub(super) fn total<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
+    crate::summation::sum_rows(x).sum()
+}
+
+/// Σ x / max(count, 1): the mean, and 0 of nothing. Each `[1]`.
+pub(super) fn mean_or_zero<B: Backend>(sum: Tensor<B, 1>, count: Tensor<B, 1>) -> Tensor<B, 1> {
+    sum / count.clamp_min(1.0)
+}
+
+/// A loss that is a function of pairs.
+pub(super) trait PairLoss {
+    /// Its name in messages.
+    const NAME: &'static str;
+
+    /// The loss `[1]`, on the graph, of pairs of which there is one at least.
+    ///
+    /// # Errors
+    /// When a number of the loss does not fit the type of the rows.
+    fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError>;
+}
+
+/// # Errors
+/// As [`PairLoss::of_pairs`], and when the loss leaves the range of its type.
+pub(super) fn evaluate<L: PairLoss, B: Backend>(loss: &L, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
+    let guard = pairs.guard();
+    let value = if pairs.are_none() { pairs.zero() } else { loss.of_pairs(pairs)? };
+    guard.checked(value, L::NAME)
+}
+
+macro_rules! pair_losses {
+    ($($loss:ty),* $(,)?) => {$(
+        impl $loss {
+            /// The loss `[1]` of embeddings `[N, D]` with labels `[N]`, in f32 also for embeddings of f16 and bf16. The gradient is of the
+            /// type of the embeddings.
+            ///
+            /// # Errors
+            /// When there is no row, or not one label for each; when a row holds NaN or infinity, or the loss leaves the range of its type.
+            /// On a GPU nothing is read back to find the last two: the loss is then NaN or infinite.
+            pub fn forward<B: Backend>(
+                &self,
+                embeddings: Tensor<B, 2>,
+                labels: Tensor<B, 1, Int>,
+            ) -> Result<Tensor<B, 1>, ObjectiveError> {
+                evaluate(self, Pairs::within(embeddings, labels)?)
+            }
+
+            /// The loss `[1]` of embeddings `[N, D]` with labels `[N]` that are compared with references `[M, D]` with labels `[M]`, and not
+            /// with each other: the other view set of a paired batch, a memory bank, or prototypes.
+            ///
+            /// Gradients flow into both; detach references that are to stay as they are. A row that is among the references is not left
+            /// out.
+            ///
+            /// # Errors
+            /// When the two are not of one dimension D, and as [`forward`](Self::forward).
+            pub fn forward_references<B: Backend>(
+                &self,
+                embeddings: Tensor<B, 2>,
+                labels: Tensor<B, 1, Int>,
+                references: Tensor<B, 2>,
+                reference_labels: Tensor<B, 1, Int>,
+            ) -> Result<Tensor<B, 1>, ObjectiveError> {
+                evaluate(self, Pairs::between(embeddings, labels, references, reference_labels)?)
+            }
+        }
+    )*};
+}
+
+pair_losses! {
+    super::TripletMargin,
+    super::Contrastive,
+    super::InfoNce,
+    super::SupCon,
+    super::NtLogistic,
+    super::MultiSimilarity,
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Autodiff;
+    use burn_flex::Flex;
+
+    use super::*;
+    use crate::inspection::numbers;
+
+    /// What backends of a GPU do, where nothing is read.
+    #[test]
+    fn a_guard_makes_nan_of_a_loss_and_its_gradient() {
+        type B = Autodiff<Flex>;
+        let device = Default::default();
+        for poison in [0.0, f64::NAN] {
+            let z = Tensor::<B, 1>::from_floats([2.0, 5.0], &device).require_grad();
+            let guard = Guard::new(Some(Tensor::full([1], poison, &device)));
+            let loss = guard.checked(z.clone().sum(), "a loss").unwrap();
+            let found = [numbers(loss.clone()), numbers(z.grad(&loss.backward()).unwrap())].concat();
+            assert!(
+                if poison == 0.0 { found == [7.0, 1.0, 1.0] } else { found.iter().all(|x| x.is_nan()) },
+                "{found:?}"
+            );
+        }
+    }
+}
