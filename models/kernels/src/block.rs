@@ -6,14 +6,12 @@
 //! threads.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use crate::Pool;
 use crate::batch_statistics::{BatchStatistics, Normalization};
 use crate::buffer::Buffer;
-use crate::destination::{Destination, Unwritten, optional_chunks};
 use crate::frames::{Frames, Layout};
 use crate::normalization::{activate, statistics};
 use crate::pooling::{average_pool, global_average};
@@ -105,7 +103,7 @@ impl ConvBlock {
                     let of_image = means.chunks_exact_mut(c_out).zip(squares.chunks_exact_mut(c_out));
                     let images = images.chunks_exact(input).zip(maps.chunks_exact_mut(output));
                     for ((image, maps), (mean, squares)) in images.zip(of_image) {
-                        scratch.frames.convolve(image, self.layout, weights, (&mut *maps).into());
+                        scratch.frames.convolve(image, self.layout, weights, &mut *maps);
                         statistics(maps, mean, squares);
                     }
                 });
@@ -133,10 +131,10 @@ impl ConvBlock {
         assert!(residual.is_none_or(|residual| residual.len() == maps.len()), "a residual of the maps' shape");
         let run = self.run(count);
         let len = batch_len(count, finished);
-        let mut out = Unwritten::new(len);
+        let mut out = Buffer::new(len);
         let mut activated = (residual.is_some() && self.pool != Pool::None).then(|| Buffer::new(maps.len()));
         let kept = optional_chunks(activated.as_deref_mut(), run * output, count.div_ceil(run));
-        let of_run = |at: usize, out: &mut [MaybeUninit<f32>], mut activated: Option<&mut [f32]>| {
+        let of_run = |at: usize, out: &mut [f32], mut activated: Option<&mut [f32]>| {
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.activated.resize(output, 0.0);
                 for (i, out) in out.chunks_exact_mut(finished).enumerate() {
@@ -146,14 +144,13 @@ impl ConvBlock {
                         Some(activated) => &mut activated[i * output..][..output],
                         None => &mut scratch.activated,
                     };
-                    self.normalize_image(&maps[part], normalization, residual, activated, out.into());
+                    self.normalize_image(&maps[part], normalization, residual, activated, out);
                 }
             });
         };
-        let runs = out.values(len).par_chunks_mut(run * finished).zip(kept);
+        let runs = out.par_chunks_mut(run * finished).zip(kept);
         runs.enumerate().for_each(|(at, (out, activated))| of_run(at, out, activated));
-        // SAFETY: `normalize_image` has written the parts of all images.
-        (unsafe { out.written(len) }, activated)
+        (out.into_vec(), activated)
     }
 
     /// Writes the whole output of an image; `activated` is memory for the output of the ReLU before pooling.
@@ -163,17 +160,17 @@ impl ConvBlock {
         normalization: &Normalization,
         residual: Option<&[f32]>,
         activated: &mut [f32],
-        out: Destination<'_>,
+        out: &mut [f32],
     ) {
         let affine = normalization.affine();
         match self.pool {
             Pool::None => activate(maps, affine, residual, self.relu, out),
             Pool::Halve => {
-                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                activate(maps, affine, residual, self.relu, activated);
                 average_pool(activated, self.sizes.out_width(), self.sizes.params().c_out, out);
             }
             Pool::Average => {
-                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                activate(maps, affine, residual, self.relu, activated);
                 global_average(activated, out);
             }
         }
@@ -200,22 +197,21 @@ impl ConvBlock {
         assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
         let run = self.run(count);
         let len = batch_len(count, finished);
-        let mut out = Unwritten::new(len);
-        let runs = images.par_chunks(run * input).zip(out.values(len).par_chunks_mut(run * finished));
+        let mut out = Buffer::new(len);
+        let runs = images.par_chunks(run * input).zip(out.par_chunks_mut(run * finished));
         runs.enumerate().for_each(|(at, (images, out))| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let Scratch { frames, maps, activated } = scratch;
                 maps.resize(output, 0.0);
                 activated.resize(output, 0.0);
                 for (i, (image, out)) in images.chunks_exact(input).zip(out.chunks_exact_mut(finished)).enumerate() {
-                    frames.convolve(image, self.layout, weights, (&mut *maps).into());
+                    frames.convolve(image, self.layout, weights, &mut *maps);
                     let residual = residual.map(|residual| &residual[(at * run + i) * output..][..output]);
-                    self.normalize_image(maps, normalization, residual, activated, out.into());
+                    self.normalize_image(maps, normalization, residual, activated, out);
                 }
             });
         });
-        // SAFETY: `normalize_image` has written the parts of all images.
-        unsafe { out.written(len) }
+        out.into_vec()
     }
 
     pub(crate) fn check_weights(&self, weights: &Weights) {
@@ -245,6 +241,14 @@ pub(crate) fn count(images: &[f32], len: usize) -> usize {
 /// If it overflows.
 pub(crate) fn batch_len(count: usize, len: usize) -> usize {
     count.checked_mul(len).expect("a batch that memory can hold")
+}
+
+/// Chunks of `len` values each, or `count` times `None` where there are no values.
+pub(crate) fn optional_chunks(values: Option<&mut [f32]>, len: usize, count: usize) -> Vec<Option<&mut [f32]>> {
+    match values {
+        Some(values) => values.chunks_mut(len).map(Some).collect(),
+        None => std::iter::repeat_with(|| None).take(count).collect(),
+    }
 }
 
 /// Memory of a thread.

@@ -5,7 +5,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::destination::Destination;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::vectors::{load, store, vectorize};
 
@@ -14,7 +13,7 @@ use crate::vectors::{load, store, vectorize};
 /// # Panics
 ///
 /// If the lengths are not those of the sizes.
-pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], out: Destination<'_>) {
+pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], out: &mut [f32]) {
     assert_eq!((frame.len(), out.len()), (sizes.frame_len(), sizes.output_len()));
     assert_eq!(weights.len(), sizes.weights_len());
     vectorize(sizes.params().c_out, Convolve { frame, sizes, weights, out });
@@ -25,7 +24,7 @@ struct Convolve<'a> {
     frame: &'a [f32],
     sizes: &'a ConvSizes,
     weights: &'a [f32],
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for Convolve<'_> {
@@ -63,7 +62,7 @@ impl Convolve<'_> {
 
     /// All output, P pixels × N vectors of channels at a time.
     #[inline(always)]
-    fn tiles<S: Simd, const STEP: usize, const P: usize, const N: usize>(mut self, simd: S) {
+    fn tiles<S: Simd, const STEP: usize, const P: usize, const N: usize>(self, simd: S) {
         let ConvParams { c_in, c_out, kernel, stride, .. } = self.sizes.params();
         let (out_height, out_width) = (self.sizes.out_height(), self.sizes.out_width());
         let window = Window {

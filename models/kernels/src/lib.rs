@@ -7,7 +7,6 @@ mod block;
 mod block_gradient;
 mod buffer;
 mod convolution_tiles;
-mod destination;
 mod frames;
 mod normalization;
 mod pool;

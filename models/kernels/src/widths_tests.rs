@@ -78,7 +78,7 @@ fn convolutions_are_those_of_integers() {
         let (frame, weights) = (integers(sizes.frame_len(), 1), integers(sizes.weights_len(), 2));
         let found = on_all_widths(|| {
             let mut out = vec![f32::NAN; sizes.output_len()];
-            convolve_frame(&frame, &sizes, &weights, (&mut out).into());
+            convolve_frame(&frame, &sizes, &weights, &mut out);
             out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
         });
         let mut expected = vec![0i64; sizes.output_len()];
@@ -113,7 +113,7 @@ fn gradients_of_images_are_those_of_integers() {
         let weights = Weights::new(&values, sizes, true);
         let found = on_all_widths(|| {
             let mut out = vec![f32::NAN; sizes.input_len()];
-            Frames::default().input_gradient(&gradient, &weights, (&mut out).into());
+            Frames::default().input_gradient(&gradient, &weights, &mut out);
             out
         });
         let mut of_frame = vec![0i64; sizes.frame_len()];
@@ -140,7 +140,7 @@ fn layouts_are_arrangements_of_one_image() {
     let weights = Weights::new(&integers(sizes.weights_len(), 2), sizes, false);
     let convolve = |image: &[f32], layout| {
         let mut out = vec![f32::NAN; sizes.output_len()];
-        Frames::default().convolve(image, layout, &weights, (&mut out).into());
+        Frames::default().convolve(image, layout, &weights, &mut out);
         out
     };
     assert_eq!(convolve(&planar, Layout::Planar), convolve(&interleaved, Layout::Interleaved));
@@ -156,7 +156,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
 
         let activated = on_all_widths(|| {
             let mut out = vec![f32::NAN; len];
-            activate(&z, affine, Some(&residual), true, (&mut out).into());
+            activate(&z, affine, Some(&residual), true, &mut out);
             out
         });
         for (at, value) in activated.iter().enumerate() {
@@ -169,7 +169,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
                 let (mut mean, mut squares) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
                 statistics(&z, &mut mean, &mut squares);
                 let mut average = vec![f32::NAN; channels];
-                global_average(&z, (&mut average).into());
+                global_average(&z, &mut average);
                 assert_eq!(average, mean);
                 (mean, squares)
             });
@@ -180,7 +180,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
         if height > 1 && width > 1 {
             let pooled = on_all_widths(|| {
                 let mut out = vec![f32::NAN; height / 2 * (width / 2) * channels];
-                average_pool(&z, width, channels, (&mut out).into());
+                average_pool(&z, width, channels, &mut out);
                 out
             });
             for (at, value) in pooled.iter().enumerate() {
@@ -204,11 +204,11 @@ fn passes_over_maps_are_the_same_on_all_widths() {
                     let g = ActivationGradient::new(&gradient[..len], pool, mask, &z, width, &mean);
                     let mut kept = vec![f32::NAN; z.len()];
                     let (mut sums, mut products) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-                    channel_sums(g, Some((&mut kept).into()), &mut sums, &mut products);
+                    channel_sums(g, Some(&mut kept), &mut sums, &mut products);
                     let coefficients =
                         NormGradient { scale: scale.clone(), slope: shift.clone(), offset: mean.clone() };
                     let mut out = vec![f32::NAN; z.len()];
-                    maps_gradient(g, &coefficients, (&mut out).into());
+                    maps_gradient(g, &coefficients, &mut out);
                     assert!(out.iter().chain(&kept).all(|value| value.is_finite()), "{pool:?}: a value is not written");
                     (kept, sums, products, out)
                 });
