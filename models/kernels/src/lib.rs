@@ -8,6 +8,8 @@ mod block_gradient;
 mod buffer;
 mod convolution_tiles;
 mod frames;
+mod image_tiles;
+mod image_weight_gradient;
 mod normalization;
 mod pool;
 mod pooling;

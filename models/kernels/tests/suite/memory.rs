@@ -4,7 +4,7 @@
 use qare_kernels::{Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
-use crate::cases::{Case, Inputs, small, wide};
+use crate::cases::{Case, Inputs, small, together, wide};
 use crate::oracle::EPSILON;
 
 /// All results of a block, on threads of its own: their memory is new.
@@ -38,6 +38,14 @@ fn assert_independent(case: &Case) {
 fn small_images() {
     // Every fifth: the others would take minutes under valgrind.
     small().iter().step_by(5).for_each(assert_independent);
+}
+
+#[test]
+fn images_together() {
+    let few = |case: &&Case| case.sizes().weights_len() * case.values_per_channel() < 4_000_000;
+    let cases = together();
+    assert!(cases.iter().filter(few).count() > 20);
+    cases.iter().filter(few).for_each(assert_independent);
 }
 
 #[test]
