@@ -12,6 +12,7 @@ use burn::tensor::{Shape, Tensor};
 use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
+use super::held::Held;
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
 
@@ -108,26 +109,6 @@ enum Activated<H: HostBackend> {
     Output(Held<H>),
     /// It was kept before it was pooled.
     BeforePooling(Buffer),
-}
-
-/// Values of a tensor. If nobody else holds them in the end, the kernels use their memory again.
-#[derive(Debug)]
-struct Held<H: HostBackend>(Option<H::Values>);
-
-impl<H: HostBackend> Held<H> {
-    fn new(tensor: FloatPrimitive<H>) -> Self {
-        Self(Some(H::values(tensor)))
-    }
-
-    fn slice(&self) -> &[f32] {
-        H::slice(self.0.as_ref().expect("values that are only taken when dropped"))
-    }
-}
-
-impl<H: HostBackend> Drop for Held<H> {
-    fn drop(&mut self) {
-        drop(self.0.take().and_then(H::into_vec).map(Buffer::from));
-    }
 }
 
 impl<H: HostBackend> Backward<H, 5> for BlockBackward {

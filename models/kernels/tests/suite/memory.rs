@@ -1,7 +1,7 @@
 //! Results do not depend on the memory that they are computed in. `memcheck.sh` runs these under valgrind: every value that a
 //! kernel reads has to be there and to have been written.
 
-use qare_kernels::{Normalization, Saved, Weights};
+use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
 use crate::cases::{Case, Inputs, small, together, wide};
@@ -32,6 +32,18 @@ fn assert_independent(case: &Case) {
     let found = results(case, 1);
     assert!(found.iter().flatten().all(|value| value.is_finite()), "{case:?}: a value that is not finite");
     assert!(found == results(case, 3), "{case:?}: other results in other memory");
+}
+
+#[test]
+fn max_pooling() {
+    for dims in [[1, 1, 3], [2, 5, 8], [3, 4, 16], [6, 6, 32], [5, 7, 1]] {
+        let pool = MaxPool::new(dims);
+        let images = vec![1.0; 3 * dims.iter().product::<usize>()];
+        let (out, places) = pool.forward(&images);
+        assert_eq!(out, vec![1.0; 3 * pool.out_dims().iter().product::<usize>()]);
+        let total: f32 = pool.backward(&out, &places).iter().sum();
+        assert_eq!(total, out.len() as f32);
+    }
 }
 
 #[test]
