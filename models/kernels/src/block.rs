@@ -85,23 +85,25 @@ impl ConvBlock {
 
     /// Whether groups of so many images go through the convolution together.
     pub(crate) fn together(&self, images: usize) -> bool {
-        let narrow = self.sizes.out_width() < 8;
+        let ConvParams { c_in, c_out, stride, .. } = self.sizes.params();
+        // What is left out of the borders makes up for pixels that are apart, if tiles have two vectors.
+        let wide_tiles = c_in.is_multiple_of(32) && c_out.is_multiple_of(32);
+        let narrow = self.sizes.out_width() <= if wide_tiles { 16 } else { 8 };
         let many_weights = self.sizes.weights_len() > MOST_WEIGHTS_OF_ONE_IMAGE;
-        let gaps = self.sizes.params().stride > 1;
         let suitable = self.layout == Layout::Interleaved && can_compute(&self.sizes);
-        images >= 8 && suitable && (narrow || many_weights || gaps)
+        images >= 8 && suitable && (narrow || many_weights || stride > 1)
     }
 
-    /// Number of images in such a group: whole tiles, and enough pixels to read the weights for.
-    pub(crate) fn group(&self) -> usize {
+    /// Number of images in such a group: whole tiles, enough pixels to read the weights for, and a share for several threads.
+    pub(crate) fn group(&self, images: usize) -> usize {
         let pixels = self.sizes.output_len() / self.sizes.params().c_out;
-        (32 / pixels).max(1).next_multiple_of(8)
+        (32 / pixels).max(8).min(images.div_ceil(8)).next_multiple_of(4)
     }
 
     /// Whether images go through the convolution together, and how many are a part of the batch then or else.
     fn part(&self, images: usize) -> (bool, usize) {
         match self.together(images) {
-            true => (true, self.group()),
+            true => (true, self.group(images)),
             false => (false, self.run(images)),
         }
     }

@@ -177,7 +177,7 @@ impl ConvBlock {
 
         let images = of_images.then(|| {
             let mut images = Buffer::new(count * input);
-            let group = self.group();
+            let group = self.group(count);
             let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
             groups.for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images));
             images
