@@ -159,7 +159,7 @@ impl<B: Backend> Backbone<B> {
         match self {
             Self::Conv4(net) => net.forward(images),
             Self::ResNet(net) => net.forward(images),
-            Self::ImageNet(net) => net.forward_with_maps(images).1,
+            Self::ImageNet(net) => net.forward(images),
         }
     }
 

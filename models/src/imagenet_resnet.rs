@@ -1,7 +1,6 @@
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::module::max_pool2d;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::basic_block::{BasicBlock, features, stage};
@@ -53,15 +52,33 @@ impl<B: Backend> ImageNetResNet<B> {
         }
     }
 
+    /// Features of normalised images.
+    ///
+    /// # Shapes
+    ///
+    /// `[N, 3, H, W]` → `[N, 512]`
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        self.features(self.stem(images))
+    }
+
     /// Features of normalised images, and the maps after the first ReLU, before the max pooling.
     ///
     /// # Shapes
     ///
     /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
-        let stem = Maps::new(images).convolve(&self.conv1, &self.bn1, Epilogue::relu()).planar(); // [N, 64, H/2, W/2]
-        let pooled = max_pool2d(stem.clone(), [3, 3], [2, 2], [1, 1], [1, 1], false); // [N, 64, H/4, W/4]
+        let stem = self.stem(images);
+        (stem.clone().planar(), self.features(stem))
+    }
+
+    /// `[N, 3, H, W]` → `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`
+    fn stem(&self, images: Tensor<B, 4>) -> Maps<B> {
+        Maps::new(images).convolve(&self.conv1, &self.bn1, Epilogue::relu())
+    }
+
+    /// Features of the maps of the stem, pooled to `[N, 64, ⌈H/4⌉, ⌈W/4⌉]`.
+    fn features(&self, stem: Maps<B>) -> Tensor<B, 2> {
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
-        (stem, features(blocks, Maps::new(pooled)))
+        features(blocks, stem.max_pool())
     }
 }

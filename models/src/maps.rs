@@ -1,7 +1,7 @@
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::relu;
-use burn::tensor::module::avg_pool2d;
+use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
@@ -140,6 +140,22 @@ impl<B: Backend> Maps<B> {
     /// 2×2 average pooling; an odd last row or column is dropped.
     pub fn halve(self) -> Self {
         Self::new(avg_pool2d(self.planar(), [2, 2], [2, 2], [0, 0], true, false))
+    }
+
+    /// 3×3 max pooling with stride 2 and padding 1, `[N, C, ⌈H/2⌉, ⌈W/2⌉]`.
+    pub fn max_pool(self) -> Self {
+        #[cfg(any(feature = "flex", feature = "ndarray"))]
+        if self.interleaved {
+            return match crate::cpu::max_pool(self.tensor) {
+                Ok(tensor) => Self { tensor, interleaved: true },
+                Err(tensor) => Self { tensor, interleaved: true }.max_pool_by_layer(),
+            };
+        }
+        self.max_pool_by_layer()
+    }
+
+    fn max_pool_by_layer(self) -> Self {
+        Self::new(max_pool2d(self.planar(), [3, 3], [2, 2], [1, 1], [1, 1], false))
     }
 
     /// Maps of one pixel, `[N, C, 1, 1]`, as rows `[N, C]`.

@@ -3,7 +3,6 @@
 use pulp::{Simd, WithSimd};
 
 use crate::Pool;
-use crate::destination::Destination;
 use crate::normalization::Affine;
 use crate::vectors::{load, store, vectorize};
 
@@ -148,7 +147,7 @@ impl<'a> ActivationGradient<'a> {
 /// If a length does not fit the maps.
 pub(crate) fn channel_sums(
     gradient: ActivationGradient<'_>,
-    kept: Option<Destination<'_>>,
+    kept: Option<&mut [f32]>,
     sums: &mut [f32],
     products: &mut [f32],
 ) {
@@ -161,7 +160,7 @@ pub(crate) fn channel_sums(
 /// Made by [`channel_sums`] alone: the lengths fit, and the lanes of a vector divide the channels.
 struct ChannelSums<'a> {
     gradient: ActivationGradient<'a>,
-    kept: Option<Destination<'a>>,
+    kept: Option<&'a mut [f32]>,
     sums: &'a mut [f32],
     products: &'a mut [f32],
 }
@@ -205,7 +204,7 @@ pub(crate) struct NormGradient {
 /// # Panics
 ///
 /// If a length does not fit the maps.
-pub(crate) fn maps_gradient(gradient: ActivationGradient<'_>, coefficients: &NormGradient, out: Destination<'_>) {
+pub(crate) fn maps_gradient(gradient: ActivationGradient<'_>, coefficients: &NormGradient, out: &mut [f32]) {
     let channels = gradient.channels();
     let NormGradient { scale, slope, offset } = coefficients;
     assert!([scale, slope, offset].iter().all(|of| of.len() == channels) && out.len() == gradient.z.len());
@@ -216,14 +215,14 @@ pub(crate) fn maps_gradient(gradient: ActivationGradient<'_>, coefficients: &Nor
 struct MapsGradient<'a> {
     gradient: ActivationGradient<'a>,
     coefficients: &'a NormGradient,
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for MapsGradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         for channel in (0..self.gradient.channels()).step_by(S::F32_LANES) {
             // SAFETY: the vector ends within the channels, of which the coefficients have all; the output is as long as z.
             unsafe {

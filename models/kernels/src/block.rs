@@ -1,20 +1,20 @@
 //! Convolution → batch normalisation (→ + residual) (→ ReLU) (→ average pooling) of a batch of images, forward.
 //!
 //! A batch is split into runs of images. Each run goes through the block image by image, so that what one step writes is still in
-//! the processor's cache when the next step reads it. Only the statistics of the batch need a second pass over all images. Sums
+//! the processor's cache when the next step reads it. Where maps are small or weights many, groups of images take the place of
+//! images: see `image_tiles`. Only the statistics of the batch need a second pass over all images. Sums
 //! over a batch are added up run by run, and the runs depend on the number of images alone: results do not depend on the number of
 //! threads.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use crate::Pool;
 use crate::batch_statistics::{BatchStatistics, Normalization};
 use crate::buffer::Buffer;
-use crate::destination::{Destination, Unwritten, optional_chunks};
 use crate::frames::{Frames, Layout};
+use crate::image_tiles::{can_compute, convolve_images};
 use crate::normalization::{activate, statistics};
 use crate::pooling::{average_pool, global_average};
 use crate::sizes::{ConvParams, ConvSizes, SizesError};
@@ -33,8 +33,11 @@ pub struct ConvBlock {
     out: [usize; 2],
 }
 
+/// With more weights than a first-level cache holds a few times, 36,864, all images wait for weights.
+const MOST_WEIGHTS_OF_ONE_IMAGE: usize = 64 * 64 * 9;
+
 /// Most runs that a batch is split into.
-const MAX_RUNS: usize = 32;
+pub(crate) const MAX_RUNS: usize = 32;
 
 impl ConvBlock {
     /// A block for images in `layout`.
@@ -80,6 +83,39 @@ impl ConvBlock {
         images.div_ceil(MAX_RUNS).max(1)
     }
 
+    /// Whether groups of so many images go through the convolution together.
+    pub(crate) fn together(&self, images: usize) -> bool {
+        let ConvParams { c_in, c_out, stride, .. } = self.sizes.params();
+        // What is left out of the borders makes up for pixels that are apart, if tiles have two vectors.
+        let wide_tiles = c_in.is_multiple_of(32) && c_out.is_multiple_of(32);
+        let narrow = self.sizes.out_width() <= if wide_tiles { 16 } else { 8 };
+        let many_weights = self.sizes.weights_len() > MOST_WEIGHTS_OF_ONE_IMAGE;
+        let suitable = self.layout == Layout::Interleaved && can_compute(&self.sizes);
+        images >= 8 && suitable && (narrow || many_weights || stride > 1)
+    }
+
+    /// Number of images in such a group: whole tiles, enough pixels to read the weights for, and a share for several threads.
+    pub(crate) fn group(&self, images: usize) -> usize {
+        let pixels = self.sizes.output_len() / self.sizes.params().c_out;
+        (32 / pixels).max(8).min(images.div_ceil(8)).next_multiple_of(4)
+    }
+
+    /// Whether images go through the convolution together, and how many are a part of the batch then or else.
+    fn part(&self, images: usize) -> (bool, usize) {
+        match self.together(images) {
+            true => (true, self.group(images)),
+            false => (false, self.run(images)),
+        }
+    }
+
+    /// Writes the maps of a group of images, or of one.
+    fn convolve_part(&self, frames: &mut Frames, images: &[f32], weights: &Weights, together: bool, maps: &mut [f32]) {
+        match together {
+            true => convolve_images(images, weights, maps),
+            false => frames.convolve(images, self.layout, weights, maps),
+        }
+    }
+
     /// The convolutions of all images, `[N, H', W', C_out]`, and their statistics: the first pass of training.
     ///
     /// # Panics
@@ -91,22 +127,26 @@ impl ConvBlock {
         let ConvParams { c_out, .. } = self.sizes.params();
         let (input, output) = (self.sizes.input_len(), self.sizes.output_len());
         let count = count(images, input);
-        let run = self.run(count);
+        let (together, part) = self.part(count);
         let mut maps = Buffer::new(batch_len(count, output));
         let mut means = vec![0.0; count * c_out];
         let mut squares = vec![0.0; count * c_out];
         images
-            .par_chunks(run * input)
-            .zip(maps.par_chunks_mut(run * output))
-            .zip(means.par_chunks_mut(run * c_out))
-            .zip(squares.par_chunks_mut(run * c_out))
+            .par_chunks(part * input)
+            .zip(maps.par_chunks_mut(part * output))
+            .zip(means.par_chunks_mut(part * c_out))
+            .zip(squares.par_chunks_mut(part * c_out))
             .for_each(|(((images, maps), means), squares)| {
                 SCRATCH.with_borrow_mut(|scratch| {
-                    let of_image = means.chunks_exact_mut(c_out).zip(squares.chunks_exact_mut(c_out));
-                    let images = images.chunks_exact(input).zip(maps.chunks_exact_mut(output));
-                    for ((image, maps), (mean, squares)) in images.zip(of_image) {
-                        scratch.frames.convolve(image, self.layout, weights, (&mut *maps).into());
-                        statistics(maps, mean, squares);
+                    let step = if together { part } else { 1 };
+                    let images = images.chunks(step * input).zip(maps.chunks_mut(step * output));
+                    let of_images = means.chunks_mut(step * c_out).zip(squares.chunks_mut(step * c_out));
+                    for ((images, maps), (means, squares)) in images.zip(of_images) {
+                        self.convolve_part(&mut scratch.frames, images, weights, together, maps);
+                        let of_image = means.chunks_exact_mut(c_out).zip(squares.chunks_exact_mut(c_out));
+                        for (maps, (mean, squares)) in maps.chunks_exact(output).zip(of_image) {
+                            statistics(maps, mean, squares);
+                        }
                     }
                 });
             });
@@ -133,10 +173,10 @@ impl ConvBlock {
         assert!(residual.is_none_or(|residual| residual.len() == maps.len()), "a residual of the maps' shape");
         let run = self.run(count);
         let len = batch_len(count, finished);
-        let mut out = Unwritten::new(len);
+        let mut out = Buffer::new(len);
         let mut activated = (residual.is_some() && self.pool != Pool::None).then(|| Buffer::new(maps.len()));
         let kept = optional_chunks(activated.as_deref_mut(), run * output, count.div_ceil(run));
-        let of_run = |at: usize, out: &mut [MaybeUninit<f32>], mut activated: Option<&mut [f32]>| {
+        let of_run = |at: usize, out: &mut [f32], mut activated: Option<&mut [f32]>| {
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.activated.resize(output, 0.0);
                 for (i, out) in out.chunks_exact_mut(finished).enumerate() {
@@ -146,14 +186,13 @@ impl ConvBlock {
                         Some(activated) => &mut activated[i * output..][..output],
                         None => &mut scratch.activated,
                     };
-                    self.normalize_image(&maps[part], normalization, residual, activated, out.into());
+                    self.normalize_image(&maps[part], normalization, residual, activated, out);
                 }
             });
         };
-        let runs = out.values(len).par_chunks_mut(run * finished).zip(kept);
+        let runs = out.par_chunks_mut(run * finished).zip(kept);
         runs.enumerate().for_each(|(at, (out, activated))| of_run(at, out, activated));
-        // SAFETY: `normalize_image` has written the parts of all images.
-        (unsafe { out.written(len) }, activated)
+        (out.into_vec(), activated)
     }
 
     /// Writes the whole output of an image; `activated` is memory for the output of the ReLU before pooling.
@@ -163,17 +202,17 @@ impl ConvBlock {
         normalization: &Normalization,
         residual: Option<&[f32]>,
         activated: &mut [f32],
-        out: Destination<'_>,
+        out: &mut [f32],
     ) {
         let affine = normalization.affine();
         match self.pool {
             Pool::None => activate(maps, affine, residual, self.relu, out),
             Pool::Halve => {
-                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                activate(maps, affine, residual, self.relu, activated);
                 average_pool(activated, self.sizes.out_width(), self.sizes.params().c_out, out);
             }
             Pool::Average => {
-                activate(maps, affine, residual, self.relu, (&mut *activated).into());
+                activate(maps, affine, residual, self.relu, activated);
                 global_average(activated, out);
             }
         }
@@ -198,24 +237,28 @@ impl ConvBlock {
         let count = count(images, input);
         let maps_len = batch_len(count, output);
         assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
-        let run = self.run(count);
+        let (together, part) = self.part(count);
         let len = batch_len(count, finished);
-        let mut out = Unwritten::new(len);
-        let runs = images.par_chunks(run * input).zip(out.values(len).par_chunks_mut(run * finished));
-        runs.enumerate().for_each(|(at, (images, out))| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let Scratch { frames, maps, activated } = scratch;
-                maps.resize(output, 0.0);
+        let mut out = Buffer::new(len);
+        let parts = images.par_chunks(part * input).zip(out.par_chunks_mut(part * finished));
+        parts.enumerate().for_each(|(at, (images, out))| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, maps, activated }| {
+                let step = if together { part } else { 1 };
+                maps.resize(step * output, 0.0);
                 activated.resize(output, 0.0);
-                for (i, (image, out)) in images.chunks_exact(input).zip(out.chunks_exact_mut(finished)).enumerate() {
-                    frames.convolve(image, self.layout, weights, (&mut *maps).into());
-                    let residual = residual.map(|residual| &residual[(at * run + i) * output..][..output]);
-                    self.normalize_image(maps, normalization, residual, activated, out.into());
+                let steps = images.chunks(step * input).zip(out.chunks_mut(step * finished));
+                for (i, (images, out)) in steps.enumerate() {
+                    let maps = &mut maps[..images.len() / input * output];
+                    self.convolve_part(frames, images, weights, together, maps);
+                    for (j, (maps, out)) in maps.chunks_exact(output).zip(out.chunks_exact_mut(finished)).enumerate() {
+                        let at = (at * part + i * step + j) * output;
+                        let residual = residual.map(|residual| &residual[at..at + output]);
+                        self.normalize_image(maps, normalization, residual, activated, out);
+                    }
                 }
             });
         });
-        // SAFETY: `normalize_image` has written the parts of all images.
-        unsafe { out.written(len) }
+        out.into_vec()
     }
 
     pub(crate) fn check_weights(&self, weights: &Weights) {
@@ -245,6 +288,14 @@ pub(crate) fn count(images: &[f32], len: usize) -> usize {
 /// If it overflows.
 pub(crate) fn batch_len(count: usize, len: usize) -> usize {
     count.checked_mul(len).expect("a batch that memory can hold")
+}
+
+/// Chunks of `len` values each, or `count` times `None` where there are no values.
+pub(crate) fn optional_chunks(values: Option<&mut [f32]>, len: usize, count: usize) -> Vec<Option<&mut [f32]>> {
+    match values {
+        Some(values) => values.chunks_mut(len).map(Some).collect(),
+        None => std::iter::repeat_with(|| None).take(count).collect(),
+    }
 }
 
 /// Memory of a thread.

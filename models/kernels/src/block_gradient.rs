@@ -1,17 +1,20 @@
 //! The gradients of a block, in two passes over the images of a batch: sums for each channel, then everything that needs them.
 
-use std::mem::MaybeUninit;
-
 use rayon::prelude::*;
 
 use crate::Pool;
 use crate::activation_gradient::{ActivationGradient, NormGradient, ReluMask, channel_sums, maps_gradient};
 use crate::batch_statistics::Normalization;
-use crate::block::{ConvBlock, SCRATCH, Scratch, batch_len, count};
-use crate::destination::{Destination, Unwritten, optional_chunks};
+use crate::block::{ConvBlock, MAX_RUNS, SCRATCH, Scratch, batch_len, count, optional_chunks};
+use crate::buffer::Buffer;
 use crate::frames::Layout;
+use crate::image_tiles::input_gradients;
+use crate::image_weight_gradient::weight_gradient_row;
 use crate::sizes::{ConvParams, ConvSizes};
-use crate::weights::{Weights, pytorch_layout};
+use crate::weights::{Weights, panel_width, pytorch_layout};
+
+/// Output pixels over which a gradient of weights is summed before it is added to others: enough that adding takes little.
+const PIXELS_OF_A_RUN: usize = 512;
 
 /// What the forward pass of training leaves for [`ConvBlock::backward`].
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +65,7 @@ impl ConvBlock {
     /// convolution or not arranged for the gradient of the images although that is wanted, or the normalisation has other channels.
     pub fn backward(&self, saved: &Saved<'_>, of_output: &[f32], of_images: bool) -> BlockGradients {
         let ConvParams { c_out, .. } = self.sizes().params();
-        let (input, output, finished) = (self.sizes().input_len(), self.sizes().output_len(), self.out_len());
+        let (output, finished) = (self.sizes().output_len(), self.out_len());
         let count = self.check(saved, of_output, of_images);
         let run = self.run(count);
         let runs = count.div_ceil(run);
@@ -71,63 +74,115 @@ impl ConvBlock {
 
         // First pass: sums for each channel. The gradient of a residual is g, which is kept.
         let len = count * output;
-        let mut kept = saved.activated.map(|_| Unwritten::new(len));
+        let mut kept = saved.activated.map(|_| Buffer::new(len));
         let mut sums = vec![0.0; count * c_out];
         let mut products = vec![0.0; count * c_out];
-        let first = |at: usize, sums: &mut [f32], products: &mut [f32], mut kept: Option<&mut [MaybeUninit<f32>]>| {
+        let first = |at: usize, sums: &mut [f32], products: &mut [f32], mut kept: Option<&mut [f32]>| {
             for (i, (sums, products)) in sums.chunks_exact_mut(c_out).zip(products.chunks_exact_mut(c_out)).enumerate()
             {
-                let kept = kept.as_mut().map(|kept| Destination::from(&mut kept[i * output..][..output]));
+                let kept = kept.as_mut().map(|kept| &mut kept[i * output..][..output]);
                 channel_sums(of_image(at * run + i), kept, sums, products);
             }
         };
         let of_runs = sums.par_chunks_mut(run * c_out).zip(products.par_chunks_mut(run * c_out));
-        let of_runs = of_runs.zip(optional_chunks(kept.as_mut().map(|kept| kept.values(len)), run * output, runs));
+        let of_runs = of_runs.zip(optional_chunks(kept.as_deref_mut(), run * output, runs));
         of_runs.enumerate().for_each(|(at, ((sums, products), kept))| first(at, sums, products, kept));
-        // SAFETY: `channel_sums` has written the parts of all images.
-        let kept = kept.map(|kept| unsafe { kept.written(len) });
         let (sums, products) = (summed(&sums, c_out), summed(&products, c_out));
         let coefficients = norm_gradient(saved.normalization, &sums, &products, (count * output / c_out) as f64);
 
-        // Second pass: the gradient of the maps, image by image, and those of weights and images.
-        let weights = self.sizes().weights_len();
-        let mut of_weights = vec![0.0; batch_len(runs, weights)];
-        let len = count * input;
-        let mut images = of_images.then(|| Unwritten::new(len));
-        let second = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [MaybeUninit<f32>]>| {
+        // Second pass: the gradient of the maps, and those of weights and images.
+        let g = |image: usize| match &kept {
+            Some(kept) => self.kept_gradient(saved, image, &kept[image * output..][..output]),
+            None => of_image(image),
+        };
+        let maps_gradient = |image: usize, out: &mut [f32]| maps_gradient(g(image), &coefficients, out);
+        let (weights, images) = match self.together(count) {
+            true => self.gradients_together(saved, count, maps_gradient, of_images),
+            false => self.gradients_one_by_one(saved, count, maps_gradient, of_images),
+        };
+        let images = images.map(|images| match self.layout() {
+            Layout::Planar => planar(&images, self.sizes()),
+            Layout::Interleaved => images.into_vec(),
+        });
+        let deviations = products.iter().zip(saved.normalization.inverse_deviation());
+        BlockGradients {
+            images,
+            weights,
+            gamma: deviations.map(|(product, inverse)| (product * f64::from(*inverse)) as f32).collect(),
+            beta: sums.iter().map(|sum| *sum as f32).collect(),
+            residual: kept.map(Buffer::into_vec),
+        }
+    }
+
+    /// The gradients of weights and images, given a function that writes the gradient of the maps of an image: image by image.
+    fn gradients_one_by_one(
+        &self,
+        saved: &Saved<'_>,
+        count: usize,
+        maps_gradient: impl Fn(usize, &mut [f32]) + Sync,
+        of_images: bool,
+    ) -> (Vec<f32>, Option<Buffer>) {
+        let (input, output, weights) =
+            (self.sizes().input_len(), self.sizes().output_len(), self.sizes().weights_len());
+        let run = self.run(count);
+        let runs = count.div_ceil(run);
+        let mut of_weights = Buffer::new(batch_len(runs, weights));
+        let mut images = of_images.then(|| Buffer::new(count * input));
+        let of_run = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
             SCRATCH.with_borrow_mut(|Scratch { frames, maps: gradient, .. }| {
                 gradient.resize(output, 0.0);
+                of_weights.fill(0.0);
                 for image in at * run..((at + 1) * run).min(count) {
-                    let g = match &kept {
-                        Some(kept) => self.kept_gradient(saved, image, &kept[image * output..][..output]),
-                        None => of_image(image),
-                    };
-                    maps_gradient(g, &coefficients, (&mut *gradient).into());
+                    maps_gradient(image, gradient);
                     frames.fill(&saved.images[image * input..][..input], self.layout(), self.sizes());
                     frames.add_weight_gradient(gradient, self.sizes(), of_weights);
                     if let Some(images) = &mut images {
                         let out = &mut images[(image - at * run) * input..][..input];
-                        frames.input_gradient(gradient, saved.weights, out.into());
+                        frames.input_gradient(gradient, saved.weights, out);
                     }
                 }
             });
         };
         let of_runs = of_weights.par_chunks_mut(weights);
-        let of_runs = of_runs.zip(optional_chunks(images.as_mut().map(|images| images.values(len)), run * input, runs));
-        of_runs.enumerate().for_each(|(at, (weights, images))| second(at, weights, images));
-        // SAFETY: `input_gradient` has written the parts of all images.
-        let mut images = images.map(|images| unsafe { images.written(len) });
-        if self.layout() == Layout::Planar {
-            images = images.map(|images| planar(&images, self.sizes()));
-        }
-        let deviations = products.iter().zip(saved.normalization.inverse_deviation());
-        BlockGradients {
-            images,
-            weights: pytorch_layout(&added(&of_weights, weights), self.sizes()),
-            gamma: deviations.map(|(product, inverse)| (product * f64::from(*inverse)) as f32).collect(),
-            beta: sums.iter().map(|sum| *sum as f32).collect(),
-            residual: kept,
-        }
+        let of_runs = of_runs.zip(optional_chunks(images.as_deref_mut(), run * input, runs));
+        of_runs.enumerate().for_each(|(at, (weights, images))| of_run(at, weights, images));
+        (pytorch_layout(&of_weights, self.sizes(), self.sizes().params().c_out), images)
+    }
+
+    /// The same for many images at a time: first the gradient of all maps, then those of weights and images.
+    fn gradients_together(
+        &self,
+        saved: &Saved<'_>,
+        count: usize,
+        maps_gradient: impl Fn(usize, &mut [f32]) + Sync,
+        of_images: bool,
+    ) -> (Vec<f32>, Option<Buffer>) {
+        let ConvParams { c_in, c_out, kernel, .. } = self.sizes().params();
+        let (input, output) = (self.sizes().input_len(), self.sizes().output_len());
+        let mut gradient = Buffer::new(count * output);
+        gradient.par_chunks_mut(output).enumerate().for_each(|(image, out)| maps_gradient(image, out));
+
+        let run = (PIXELS_OF_A_RUN * c_out / output).clamp(count.div_ceil(MAX_RUNS), count);
+        let panel = panel_width(c_out);
+        let rows = c_out / panel * kernel;
+        let mut of_weights = Buffer::new(batch_len(count.div_ceil(run), self.sizes().weights_len()));
+        of_weights.par_chunks_mut(kernel * c_in * panel).enumerate().for_each(|(at, of_weights)| {
+            let (at, row) = (at / rows, at % rows);
+            let images = at * run..((at + 1) * run).min(count);
+            let gradient = &gradient[images.start * output..images.end * output];
+            let images = &saved.images[images.start * input..images.end * input];
+            let row = [row / kernel * panel, row % kernel];
+            weight_gradient_row(images, gradient, self.sizes(), row, of_weights);
+        });
+
+        let images = of_images.then(|| {
+            let mut images = Buffer::new(count * input);
+            let group = self.group(count);
+            let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
+            groups.for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images));
+            images
+        });
+        (pytorch_layout(&of_weights, self.sizes(), panel), images)
     }
 
     /// The number of images.
@@ -192,20 +247,11 @@ fn summed(parts: &[f32], len: usize) -> Vec<f64> {
     sums
 }
 
-/// The same in single precision, for few parts of many values.
-fn added(parts: &[f32], len: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; len];
-    for part in parts.chunks_exact(len) {
-        sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
-    }
-    sums
-}
-
 /// `[N, H, W, C]` → `[N, C, H, W]`.
 fn planar(images: &[f32], sizes: &ConvSizes) -> Vec<f32> {
     let ConvParams { height, width, c_in, .. } = sizes.params();
     let places = height * width;
-    let mut out = vec![0.0; images.len()];
+    let mut out = Buffer::new(images.len()).into_vec();
     for (image, out) in images.chunks_exact(sizes.input_len()).zip(out.chunks_exact_mut(sizes.input_len())) {
         for (place, pixel) in image.chunks_exact(c_in).enumerate() {
             for (channel, value) in pixel.iter().enumerate() {

@@ -5,16 +5,16 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::destination::Destination;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::vectors::{load, store, vectorize};
+use crate::weights::panel_width;
 
-/// Writes the convolution of a frame `[H + 2p, W + 2p, C_in]` with weights `[k, k, C_in, C_out]`.
+/// Writes the convolution of a frame `[H + 2p, W + 2p, C_in]` with weights `[C_out / w, k, k, C_in, w]`.
 ///
 /// # Panics
 ///
 /// If the lengths are not those of the sizes.
-pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], out: Destination<'_>) {
+pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], out: &mut [f32]) {
     assert_eq!((frame.len(), out.len()), (sizes.frame_len(), sizes.output_len()));
     assert_eq!(weights.len(), sizes.weights_len());
     vectorize(sizes.params().c_out, Convolve { frame, sizes, weights, out });
@@ -25,7 +25,7 @@ struct Convolve<'a> {
     frame: &'a [f32],
     sizes: &'a ConvSizes,
     weights: &'a [f32],
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for Convolve<'_> {
@@ -50,7 +50,7 @@ impl Convolve<'_> {
     /// Chooses tiles that fit into the registers. STEP is the step from the window of a pixel to the next, or 0 for any.
     #[inline(always)]
     fn rows<S: Simd, const STEP: usize>(self, simd: S) {
-        let blocks = self.sizes.params().c_out / S::F32_LANES;
+        let blocks = panel_width(self.sizes.params().c_out) / S::F32_LANES;
         let many_registers = S::REGISTER_COUNT >= 32;
         match (many_registers, blocks) {
             (true, blocks) if S::F32_LANES == 4 && blocks.is_multiple_of(4) => self.tiles::<S, STEP, 4, 4>(simd),
@@ -63,26 +63,29 @@ impl Convolve<'_> {
 
     /// All output, P pixels × N vectors of channels at a time.
     #[inline(always)]
-    fn tiles<S: Simd, const STEP: usize, const P: usize, const N: usize>(mut self, simd: S) {
+    fn tiles<S: Simd, const STEP: usize, const P: usize, const N: usize>(self, simd: S) {
         let ConvParams { c_in, c_out, kernel, stride, .. } = self.sizes.params();
         let (out_height, out_width) = (self.sizes.out_height(), self.sizes.out_width());
+        let panel = panel_width(c_out);
         let window = Window {
             row: self.sizes.frame_width() * c_in,
             rows: kernel,
             len: kernel * c_in,
             step: if STEP == 0 { stride * c_in } else { STEP },
+            panel,
             c_out,
         };
         for channel in (0..c_out).step_by(N * S::F32_LANES) {
+            let weights = channel / panel * panel * kernel * kernel * c_in + channel % panel;
             for y in 0..out_height {
                 let mut x = 0;
                 while x < out_width {
                     // SAFETY: the sizes put the windows of all output pixels into the frame, and a tile has no pixel from
-                    // out_width on; N vectors divide C_out, so channels up to N·lanes from `channel` on are in weights and
-                    // output.
+                    // out_width on; N vectors divide a panel, so that all of them are in the panel of weights and in the output
+                    // pixel.
                     unsafe {
                         let frame = self.frame.as_ptr().add(y * stride * window.row + x * window.step);
-                        let weights = self.weights.as_ptr().add(channel);
+                        let weights = self.weights.as_ptr().add(weights);
                         let out = self.out.as_mut_ptr().add((y * out_width + x) * c_out + channel);
                         if x + P <= out_width {
                             window.tile::<S, P, N>(simd, frame, weights, out);
@@ -112,6 +115,8 @@ struct Window {
     len: usize,
     /// Values from the window of a pixel to that of the next.
     step: usize,
+    /// Values of the weights from a value of the window to the next.
+    panel: usize,
     c_out: usize,
 }
 
@@ -120,7 +125,7 @@ impl Window {
     ///
     /// # Safety
     ///
-    /// For p < P, ky < rows, j < len and c < N·lanes, `frame[ky·row + p·step + j]` and `weights[(ky·len + j)·C_out + c]` can be
+    /// For p < P, ky < rows, j < len and c < N·lanes, `frame[ky·row + p·step + j]` and `weights[(ky·len + j)·panel + c]` can be
     /// read, and `out[p·C_out + c]` can be written.
     #[inline(always)]
     unsafe fn tile<S: Simd, const P: usize, const N: usize>(
@@ -135,9 +140,9 @@ impl Window {
         unsafe {
             for row in 0..self.rows {
                 let frame = frame.add(row * self.row);
-                let weights = weights.add(row * self.len * self.c_out);
+                let weights = weights.add(row * self.len * self.panel);
                 for j in 0..self.len {
-                    let weights = weights.add(j * self.c_out);
+                    let weights = weights.add(j * self.panel);
                     let mut weight = [simd.splat_f32s(0.0); N];
                     for n in 0..N {
                         weight[n] = load::<S>(weights.add(n * S::F32_LANES));

@@ -13,7 +13,6 @@
 //! is a sum over pixels.
 
 use crate::convolution_tiles::convolve_frame;
-use crate::destination::Destination;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::weight_gradient_tiles::add_weight_gradient;
 use crate::weights::Weights;
@@ -37,7 +36,7 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// Writes the convolution of an image, `[H', W', C_out]`.
-    pub fn convolve(&mut self, image: &[f32], layout: Layout, weights: &Weights, out: Destination<'_>) {
+    pub fn convolve(&mut self, image: &[f32], layout: Layout, weights: &Weights, out: &mut [f32]) {
         self.fill(image, layout, weights.sizes());
         convolve_frame(&self.input, weights.sizes(), weights.forward(), out);
     }
@@ -57,7 +56,7 @@ impl Frames {
     /// # Panics
     ///
     /// If the weights have not been arranged for it.
-    pub fn input_gradient(&mut self, gradient: &[f32], weights: &Weights, mut out: Destination<'_>) {
+    pub fn input_gradient(&mut self, gradient: &[f32], weights: &Weights, out: &mut [f32]) {
         let sizes = weights.sizes().transposed();
         let mirrored = weights.mirrored().expect("weights arranged for the gradient of the images");
         match weights.sizes().params().stride {
@@ -70,8 +69,10 @@ impl Frames {
         }
         assert_eq!(out.len(), weights.sizes().input_len());
         self.wide.resize(sizes.output_len(), 0.0);
-        convolve_frame(&self.gradient, &sizes, mirrored, (&mut self.wide).into());
-        out.write_starts(c_in, &self.wide, rounded);
+        convolve_frame(&self.gradient, &sizes, mirrored, &mut self.wide);
+        for (to, from) in out.chunks_exact_mut(c_in).zip(self.wide.chunks_exact(rounded)) {
+            to.copy_from_slice(&from[..c_in]);
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::destination::Destination;
 use crate::vectors::{load, store, vectorize};
 
 /// y = (z − mean)·scale + shift for each channel.
@@ -140,7 +139,7 @@ fn sum_over<S: Simd>(simd: S, pixels: usize, term: impl Fn(usize) -> S::f32s) ->
 /// # Panics
 ///
 /// If z has no whole pixels of the channels of `affine`, or residual and output are of another length.
-pub(crate) fn activate(z: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, out: Destination<'_>) {
+pub(crate) fn activate(z: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, out: &mut [f32]) {
     let channels = affine.channels();
     assert!(z.len().is_multiple_of(channels) && out.len() == z.len());
     assert!(residual.is_none_or(|residual| residual.len() == z.len()));
@@ -153,14 +152,14 @@ struct Activate<'a> {
     affine: Affine<'a>,
     residual: Option<&'a [f32]>,
     relu: bool,
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for Activate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let channels = self.affine.channels();
         let zero = simd.splat_f32s(0.0);
         for channel in (0..channels).step_by(S::F32_LANES) {

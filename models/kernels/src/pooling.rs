@@ -2,7 +2,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::destination::Destination;
 use crate::normalization::Pixels;
 use crate::vectors::{load, store, vectorize};
 
@@ -11,7 +10,7 @@ use crate::vectors::{load, store, vectorize};
 /// # Panics
 ///
 /// If the image has no whole rows, or the output is of another length.
-pub(crate) fn average_pool(image: &[f32], width: usize, channels: usize, out: Destination<'_>) {
+pub(crate) fn average_pool(image: &[f32], width: usize, channels: usize, out: &mut [f32]) {
     let row = width * channels;
     assert!(image.len().is_multiple_of(row));
     let [height, width] = [image.len() / row / 2, width / 2];
@@ -29,14 +28,14 @@ struct AveragePool<'a> {
     /// Of the output.
     height: usize,
     width: usize,
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for AveragePool<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let quarter = simd.splat_f32s(0.25);
         for y in 0..self.height {
             for x in 0..self.width {
@@ -61,7 +60,7 @@ impl WithSimd for AveragePool<'_> {
 /// # Panics
 ///
 /// If the image has no whole pixels of as many channels as the output has values.
-pub(crate) fn global_average(image: &[f32], out: Destination<'_>) {
+pub(crate) fn global_average(image: &[f32], out: &mut [f32]) {
     assert!(image.len().is_multiple_of(out.len()));
     vectorize(out.len(), GlobalAverage { image, out });
 }
@@ -69,14 +68,14 @@ pub(crate) fn global_average(image: &[f32], out: Destination<'_>) {
 /// Made by [`global_average`] alone: the image is of whole pixels, and the lanes of a vector divide the channels.
 struct GlobalAverage<'a> {
     image: &'a [f32],
-    out: Destination<'a>,
+    out: &'a mut [f32],
 }
 
 impl WithSimd for GlobalAverage<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let channels = self.out.len();
         for channel in (0..channels).step_by(S::F32_LANES) {
             // SAFETY: the lanes of a vector divide the channels, of which each pixel and the output have all.

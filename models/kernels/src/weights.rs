@@ -1,16 +1,37 @@
-//! Weights of a convolution in the arrangements that the kernels read.
+//! Weights of a convolution in the arrangements that the kernels read and write.
+//!
+//! A tile of a convolution reads the weights of few output channels for all places of its window. In a panel they are neighbours:
+//! weights `[k, k, C_in, C_out]` are arranged as `[C_out / w, k, k, C_in, w]`.
 
+use rayon::prelude::*;
+
+use crate::buffer::Buffer;
 use crate::sizes::{ConvParams, ConvSizes};
 
 /// Weights of a convolution, arranged for its kernels.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Weights {
     sizes: ConvSizes,
-    /// `[k, k, C_in, C_out]`
-    forward: Vec<f32>,
-    /// Mirrored in both directions, `[k, k, C_out, C_in rounded up]`, with zeros in the added channels.
-    mirrored: Option<Vec<f32>>,
+    /// `[C_out / w, k, k, C_in, w]`
+    forward: Buffer,
+    /// Mirrored in both directions, `[C / w, k, k, C_out, w]` with C_in rounded up to C, and zeros in the added channels.
+    mirrored: Option<Buffer>,
 }
+
+/// Width w of the panels of weights of so many output channels: the largest power of two up to 32 that divides them. The lanes of
+/// the vectors that they are computed with divide it.
+pub(crate) fn panel_width(channels: usize) -> usize {
+    1 << channels.trailing_zeros().min(MOST_WIDTH.trailing_zeros())
+}
+
+/// Width of the widest panels.
+const MOST_WIDTH: usize = 32;
+
+/// Values of a line of the cache. Weights go from one arrangement to another a line at a time, through a block that stays in the
+/// first-level cache.
+const LINE: usize = 16;
+
+type Block = [[f32; MOST_WIDTH]; LINE];
 
 impl Weights {
     /// Arranges weights `[C_out, C_in, k, k]`, the layout of PyTorch and Burn; with `input_gradient`, also for
@@ -20,19 +41,9 @@ impl Weights {
     ///
     /// If there are not C_out·C_in·k·k values.
     pub fn new(values: &[f32], sizes: ConvSizes, input_gradient: bool) -> Self {
-        let ConvParams { c_in, c_out, kernel, .. } = sizes.params();
         assert_eq!(values.len(), sizes.weights_len(), "weights given (left) and of the convolution (right)");
-        let places = kernel * kernel;
-        let mut forward = vec![0.0; values.len()];
-        for (o, of_output) in values.chunks_exact(c_in * places).enumerate() {
-            for (i, of_input) in of_output.chunks_exact(places).enumerate() {
-                for (place, weight) in of_input.iter().enumerate() {
-                    forward[(place * c_in + i) * c_out + o] = *weight;
-                }
-            }
-        }
-        let mirrored = input_gradient.then(|| mirrored(&forward, &sizes));
-        Self { sizes, forward, mirrored }
+        let mirrored = input_gradient.then(|| mirrored(values, &sizes));
+        Self { sizes, forward: panels(values, &sizes), mirrored }
     }
 
     /// The sizes of their convolution.
@@ -49,34 +60,83 @@ impl Weights {
     }
 }
 
-/// `[k, k, C_in, C_out]` → `[k, k, C_out, C_in rounded up]`, mirrored in the first two dimensions.
-fn mirrored(forward: &[f32], sizes: &ConvSizes) -> Vec<f32> {
+/// `[C_out, C_in, k, k]` → `[C_out / w, k, k, C_in, w]`.
+fn panels(values: &[f32], sizes: &ConvSizes) -> Buffer {
     let ConvParams { c_in, c_out, kernel, .. } = sizes.params();
     let places = kernel * kernel;
-    let width = sizes.transposed().params().c_out;
-    let mut mirrored = vec![0.0; places * c_out * width];
-    for (place, of_place) in forward.chunks_exact(c_in * c_out).enumerate() {
-        let target = &mut mirrored[(places - 1 - place) * c_out * width..][..c_out * width];
-        for (i, of_input) in of_place.chunks_exact(c_out).enumerate() {
-            for (o, weight) in of_input.iter().enumerate() {
-                target[o * width + i] = *weight;
+    let (width, len) = (panel_width(c_out), c_in * places);
+    let mut panels = Buffer::new(values.len());
+    panels.par_chunks_mut(width * len).zip(values.par_chunks(width * len)).for_each(|(panel, values)| {
+        let mut block = Block::default();
+        for first in (0..len).step_by(LINE) {
+            let line = LINE.min(len - first);
+            for (o, of_output) in values.chunks_exact(len).enumerate() {
+                block.iter_mut().zip(&of_output[first..first + line]).for_each(|(row, weight)| row[o] = *weight);
+            }
+            for (at, row) in (first..first + line).zip(&block) {
+                let (i, place) = (at / places, at % places);
+                panel[(place * c_in + i) * width..][..width].copy_from_slice(&row[..width]);
             }
         }
-    }
-    mirrored
+    });
+    panels
 }
 
-/// `[k, k, C_in, C_out]` → `[C_out, C_in, k, k]`.
-pub(crate) fn pytorch_layout(weights: &[f32], sizes: &ConvSizes) -> Vec<f32> {
+/// `[C_out, C_in, k, k]` → `[C / w, k, k, C_out, w]`, mirrored in both directions.
+fn mirrored(values: &[f32], sizes: &ConvSizes) -> Buffer {
     let ConvParams { c_in, c_out, kernel, .. } = sizes.params();
     let places = kernel * kernel;
-    let mut arranged = vec![0.0; weights.len()];
-    for (place, of_place) in weights.chunks_exact(c_in * c_out).enumerate() {
-        for (i, of_input) in of_place.chunks_exact(c_out).enumerate() {
-            for (o, weight) in of_input.iter().enumerate() {
-                arranged[(o * c_in + i) * places + place] = *weight;
+    let rounded = sizes.transposed().params().c_out;
+    let width = panel_width(rounded);
+    let mut panels = Buffer::new(places * c_out * rounded);
+    panels.par_chunks_mut(places * c_out * width).enumerate().for_each(|(at, panel)| {
+        let channels = at * width..c_in.min((at + 1) * width);
+        if channels.len() < width {
+            panel.fill(0.0);
+        }
+        for (o, of_output) in values.chunks_exact(c_in * places).enumerate() {
+            let of_inputs = &of_output[channels.start * places..channels.end * places];
+            for place in 0..places {
+                let row = &mut panel[((places - 1 - place) * c_out + o) * width..][..width];
+                let weights = of_inputs.iter().skip(place).step_by(places);
+                row.iter_mut().zip(weights).for_each(|(to, weight)| *to = *weight);
             }
         }
-    }
-    arranged
+    });
+    panels
+}
+
+/// Sums of parts `[C_out / width, k, k, C_in, width]` in their order, as `[C_out, C_in, k, k]`.
+pub(crate) fn pytorch_layout(parts: &[f32], sizes: &ConvSizes, width: usize) -> Vec<f32> {
+    let ConvParams { c_in, kernel, .. } = sizes.params();
+    let places = kernel * kernel;
+    let len = c_in * places;
+    let mut arranged = Buffer::new(sizes.weights_len());
+    arranged.par_chunks_mut(width * len).enumerate().for_each(|(at, arranged)| {
+        let mut sums = Buffer::new(width * len);
+        for (turn, part) in parts.chunks_exact(sizes.weights_len()).enumerate() {
+            let part = &part[at * width * len..][..width * len];
+            match turn {
+                0 => sums.copy_from_slice(part),
+                _ => sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value),
+            }
+        }
+        for lanes in (0..width).step_by(MOST_WIDTH) {
+            let lanes = lanes..width.min(lanes + MOST_WIDTH);
+            let mut block = Block::default();
+            for first in (0..len).step_by(LINE) {
+                let line = LINE.min(len - first);
+                for (at, row) in (first..first + line).zip(&mut block) {
+                    let (i, place) = (at / places, at % places);
+                    row[..lanes.len()].copy_from_slice(&sums[(place * c_in + i) * width..][lanes.clone()]);
+                }
+                let of_outputs = arranged.chunks_exact_mut(len).skip(lanes.start);
+                for (o, of_output) in of_outputs.take(lanes.len()).enumerate() {
+                    let of_output = &mut of_output[first..first + line];
+                    of_output.iter_mut().zip(&block).for_each(|(weight, row)| *weight = row[o]);
+                }
+            }
+        }
+    });
+    arranged.into_vec()
 }

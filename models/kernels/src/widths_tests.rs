@@ -5,12 +5,14 @@ use crate::Pool;
 use crate::activation_gradient::{ActivationGradient, NormGradient, ReluMask, channel_sums, maps_gradient};
 use crate::convolution_tiles::convolve_frame;
 use crate::frames::{Frames, Layout};
+use crate::image_tiles::{convolve_images, input_gradients};
+use crate::image_weight_gradient::weight_gradient_row;
 use crate::normalization::{Affine, activate, statistics};
 use crate::pooling::{average_pool, global_average};
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::vectors::MOST_LANES;
 use crate::weight_gradient_tiles::add_weight_gradient;
-use crate::weights::Weights;
+use crate::weights::{Weights, panel_width, pytorch_layout};
 
 /// Integers from −4 to 4.
 fn integers(len: usize, seed: usize) -> Vec<f32> {
@@ -58,6 +60,14 @@ fn convolutions() -> impl Iterator<Item = ConvSizes> {
     .into_iter()
 }
 
+/// `[k, k, C_in, C_out]` → `[C_out / w, k, k, C_in, w]`.
+fn panels(weights: &[f32], sizes: &ConvSizes) -> Vec<f32> {
+    let c_out = sizes.params().c_out;
+    let width = panel_width(c_out);
+    let of_panel = |panel: usize| weights.chunks_exact(c_out).flat_map(move |row| &row[panel * width..][..width]);
+    (0..c_out / width).flat_map(of_panel).copied().collect()
+}
+
 /// Calls `each` with the places in frame, output and weights `[k, k, C_in, C_out]` of every product of a convolution.
 fn for_each_product(sizes: &ConvSizes, mut each: impl FnMut(usize, usize, usize)) {
     let ConvParams { c_in, c_out, kernel, stride, .. } = sizes.params();
@@ -78,7 +88,7 @@ fn convolutions_are_those_of_integers() {
         let (frame, weights) = (integers(sizes.frame_len(), 1), integers(sizes.weights_len(), 2));
         let found = on_all_widths(|| {
             let mut out = vec![f32::NAN; sizes.output_len()];
-            convolve_frame(&frame, &sizes, &weights, (&mut out).into());
+            convolve_frame(&frame, &sizes, &panels(&weights, &sizes), &mut out);
             out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
         });
         let mut expected = vec![0i64; sizes.output_len()];
@@ -113,7 +123,7 @@ fn gradients_of_images_are_those_of_integers() {
         let weights = Weights::new(&values, sizes, true);
         let found = on_all_widths(|| {
             let mut out = vec![f32::NAN; sizes.input_len()];
-            Frames::default().input_gradient(&gradient, &weights, (&mut out).into());
+            Frames::default().input_gradient(&gradient, &weights, &mut out);
             out
         });
         let mut of_frame = vec![0i64; sizes.frame_len()];
@@ -130,6 +140,87 @@ fn gradients_of_images_are_those_of_integers() {
     }
 }
 
+/// Convolutions of whole vectors of channels, and numbers of images.
+fn convolutions_together() -> impl Iterator<Item = (ConvSizes, usize)> {
+    let params = |side: [usize; 2], channels: [usize; 2], [kernel, stride, padding]: [usize; 3], images: usize| {
+        let ([height, width], [c_in, c_out]) = (side, channels);
+        let sizes = ConvSizes::new(ConvParams { height, width, c_in, c_out, kernel, stride, padding });
+        (sizes.expect("sizes that can be computed"), images)
+    };
+    [
+        params([1, 1], [8, 32], [3, 1, 1], 13),
+        params([2, 3], [16, 16], [3, 1, 1], 9),
+        params([3, 2], [24, 64], [3, 2, 1], 5),
+        params([4, 4], [32, 8], [1, 2, 0], 8),
+        params([5, 7], [8, 24], [2, 3, 1], 3),
+        params([6, 9], [8, 32], [5, 2, 2], 4),
+        params([3, 9], [40, 32], [7, 1, 3], 2),
+        params([4, 3], [16, 48], [3, 1, 0], 1),
+    ]
+    .into_iter()
+}
+
+#[test]
+fn images_together_are_those_one_by_one() {
+    for (sizes, images) in convolutions_together() {
+        let what = format!("{images} images, {sizes:?}");
+        let ConvParams { c_in, c_out, kernel, .. } = sizes.params();
+        let (input, output) = (sizes.input_len(), sizes.output_len());
+        let (pixels, of_output) = (integers(images * input, 1), integers(images * output, 2));
+        let weights = Weights::new(&integers(sizes.weights_len(), 3), sizes, true);
+        let mut frames = Frames::default();
+        let one_by_one = |from: &[f32], len: usize, to_len: usize, compute: &mut dyn FnMut(&[f32], &mut [f32])| {
+            let mut all = vec![f32::NAN; images * to_len];
+            from.chunks_exact(len).zip(all.chunks_exact_mut(to_len)).for_each(|(from, to)| compute(from, to));
+            all
+        };
+        let together = |len: usize, compute: &dyn Fn(&mut [f32])| {
+            on_all_widths(|| {
+                let mut out = vec![f32::NAN; len];
+                compute(&mut out);
+                out
+            })
+        };
+
+        let expected = one_by_one(&pixels, input, output, &mut |image, out| {
+            frames.convolve(image, Layout::Interleaved, &weights, out);
+        });
+        assert_eq!(together(images * output, &|out| convolve_images(&pixels, &weights, out)), expected, "{what}");
+
+        let expected = one_by_one(&of_output, output, input, &mut |gradient, out| {
+            frames.input_gradient(gradient, &weights, out);
+        });
+        assert_eq!(together(images * input, &|out| input_gradients(&of_output, &weights, out)), expected, "{what}");
+
+        let mut expected = vec![0.0; sizes.weights_len()];
+        for (image, gradient) in pixels.chunks_exact(input).zip(of_output.chunks_exact(output)) {
+            frames.fill(image, Layout::Interleaved, &sizes);
+            frames.add_weight_gradient(gradient, &sizes, &mut expected);
+        }
+        let row = kernel * c_in * panel_width(c_out);
+        let found = together(sizes.weights_len(), &|out| {
+            for (at, row) in out.chunks_exact_mut(row).enumerate() {
+                let part = [at / kernel * panel_width(c_out), at % kernel];
+                weight_gradient_row(&pixels, &of_output, &sizes, part, row);
+            }
+        });
+        assert_eq!(found, panels(&expected, &sizes), "{what}");
+    }
+}
+
+/// Weights come back in the layout that they were given in, summed over parts.
+#[test]
+fn arrangements_of_weights_can_be_undone() {
+    for sizes in convolutions() {
+        let values = integers(sizes.weights_len(), 1);
+        let weights = Weights::new(&values, sizes, false);
+        let parts = [weights.forward(), weights.forward()].concat();
+        let doubled: Vec<f32> = values.iter().map(|value| 2.0 * value).collect();
+        let c_out = sizes.params().c_out;
+        assert_eq!(pytorch_layout(&parts, &sizes, panel_width(c_out)), doubled, "{sizes:?}");
+    }
+}
+
 #[test]
 fn layouts_are_arrangements_of_one_image() {
     let sizes = convolutions().nth(1).expect("a convolution");
@@ -140,7 +231,7 @@ fn layouts_are_arrangements_of_one_image() {
     let weights = Weights::new(&integers(sizes.weights_len(), 2), sizes, false);
     let convolve = |image: &[f32], layout| {
         let mut out = vec![f32::NAN; sizes.output_len()];
-        Frames::default().convolve(image, layout, &weights, (&mut out).into());
+        Frames::default().convolve(image, layout, &weights, &mut out);
         out
     };
     assert_eq!(convolve(&planar, Layout::Planar), convolve(&interleaved, Layout::Interleaved));
@@ -156,7 +247,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
 
         let activated = on_all_widths(|| {
             let mut out = vec![f32::NAN; len];
-            activate(&z, affine, Some(&residual), true, (&mut out).into());
+            activate(&z, affine, Some(&residual), true, &mut out);
             out
         });
         for (at, value) in activated.iter().enumerate() {
@@ -169,7 +260,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
                 let (mut mean, mut squares) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
                 statistics(&z, &mut mean, &mut squares);
                 let mut average = vec![f32::NAN; channels];
-                global_average(&z, (&mut average).into());
+                global_average(&z, &mut average);
                 assert_eq!(average, mean);
                 (mean, squares)
             });
@@ -180,7 +271,7 @@ fn passes_over_maps_are_the_same_on_all_widths() {
         if height > 1 && width > 1 {
             let pooled = on_all_widths(|| {
                 let mut out = vec![f32::NAN; height / 2 * (width / 2) * channels];
-                average_pool(&z, width, channels, (&mut out).into());
+                average_pool(&z, width, channels, &mut out);
                 out
             });
             for (at, value) in pooled.iter().enumerate() {
@@ -204,11 +295,11 @@ fn passes_over_maps_are_the_same_on_all_widths() {
                     let g = ActivationGradient::new(&gradient[..len], pool, mask, &z, width, &mean);
                     let mut kept = vec![f32::NAN; z.len()];
                     let (mut sums, mut products) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-                    channel_sums(g, Some((&mut kept).into()), &mut sums, &mut products);
+                    channel_sums(g, Some(&mut kept), &mut sums, &mut products);
                     let coefficients =
                         NormGradient { scale: scale.clone(), slope: shift.clone(), offset: mean.clone() };
                     let mut out = vec![f32::NAN; z.len()];
-                    maps_gradient(g, &coefficients, (&mut out).into());
+                    maps_gradient(g, &coefficients, &mut out);
                     assert!(out.iter().chain(&kept).all(|value| value.is_finite()), "{pool:?}: a value is not written");
                     (kept, sums, products, out)
                 });

@@ -4,12 +4,15 @@
 //! [`block`] is the one function that chooses: on `Flex` and `NdArray` in f32, plain or with autodiff, it calls the kernels of
 //! `qare-kernels`; on any other backend or type it gives the arguments back, and the layers are called one by one.
 
+mod held;
+mod max_pool;
 mod operation;
 
-use burn::tensor::{DType, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 use qare_host::dispatch;
 
 use crate::block::{Block, BlockOutput};
+use max_pool::MaxPooling;
 use operation::FusedBlock;
 
 /// Computes a block if the backend is a host backend and the tensors are f32.
@@ -29,4 +32,16 @@ pub(crate) fn block<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block
         return Err(block);
     }
     dispatch::<FusedBlock, B>(block)
+}
+
+/// 3×3 max pooling of maps `[N, H, W, C]` with stride 2 and padding 1, if the backend is a host backend and they are f32.
+///
+/// # Errors
+///
+/// Otherwise the maps come back.
+pub(crate) fn max_pool<B: Backend>(maps: Tensor<B, 4>) -> Result<Tensor<B, 4>, Tensor<B, 4>> {
+    match maps.dtype() {
+        DType::F32 => dispatch::<MaxPooling, B>(maps),
+        _ => Err(maps),
+    }
 }

@@ -12,6 +12,7 @@ use burn::tensor::{Shape, Tensor};
 use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
+use super::held::Held;
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
 
@@ -26,14 +27,14 @@ impl HostOperation for FusedBlock {
         let kernels = kernels(&block);
         let running = block.running.expect("without autodiff there are running statistics");
         let [mean, variance] = running.map(|tensor| values::<H, 1>(tensor));
-        let [input, weight] = [block.input, block.weight].map(|tensor| values::<H, 4>(tensor));
+        let (input, weight) = (Held::<H>::new(primitive(block.input)), values::<H, 4>(block.weight));
         let [gamma, beta] = [block.gamma, block.beta].map(|tensor| values::<H, 1>(tensor));
-        let residual = block.residual.map(|tensor| values::<H, 4>(tensor));
-        let residual = residual.as_ref().map(H::slice);
+        let residual = block.residual.map(|tensor| Held::<H>::new(primitive(tensor)));
+        let residual = residual.as_ref().map(Held::slice);
         let weights = Weights::new(H::slice(&weight), *kernels.sizes(), false);
         let [mean, variance, gamma, beta] = [&mean, &variance, &gamma, &beta].map(H::slice);
         let normalization = Normalization::new(mean.to_vec(), variance, block.epsilon, gamma, beta);
-        let images = H::slice(&input);
+        let images = input.slice();
         let out = kernels.infer(images, &weights, &normalization, residual);
         BlockOutput { maps: tensor(H::tensor(out, shape(&kernels, images.len()))), statistics: None }
     }
@@ -52,11 +53,13 @@ impl HostOperation for FusedBlock {
         ];
         let nodes = parents.each_ref().map(|parent| parent.node.clone());
         let of_input = parents[0].is_tracked();
-        let [input, weight, gamma, beta, residual] = parents.map(|parent| H::values(parent.primitive));
+        let [input, weight, gamma, beta, residual] = parents.map(|parent| parent.primitive);
+        let (input, residual) = (Held::<H>::new(input), Held::<H>::new(residual));
+        let [weight, gamma, beta] = [weight, gamma, beta].map(H::values);
         let weights = Weights::new(H::slice(&weight), *kernels.sizes(), of_input);
-        let residual = with_residual.then(|| H::slice(&residual));
+        let residual = with_residual.then(|| residual.slice());
 
-        let (maps, of_batch) = kernels.convolve(H::slice(&input), &weights);
+        let (maps, of_batch) = kernels.convolve(input.slice(), &weights);
         let unbiased = unbiased(&of_batch.variance, of_batch.count);
         let statistics = [of_batch.mean.clone(), unbiased].map(|of| {
             let channels = of.len();
@@ -65,13 +68,13 @@ impl HostOperation for FusedBlock {
         let normalization =
             Normalization::new(of_batch.mean, &of_batch.variance, block.epsilon, H::slice(&gamma), H::slice(&beta));
         let (out, activated) = kernels.normalize(&maps, &normalization, residual);
-        let out: FloatPrimitive<H> = H::tensor(out, shape(&kernels, H::slice(&input).len()));
+        let out: FloatPrimitive<H> = H::tensor(out, shape(&kernels, input.slice().len()));
 
         let maps = match BlockBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let activated = match activated {
                     Some(activated) => Activated::BeforePooling(activated),
-                    None if with_residual => Activated::Output(H::values(out.clone())),
+                    None if with_residual => Activated::Output(Held::new(out.clone())),
                     None => Activated::FromMaps,
                 };
                 let state = State { kernels, input, weights, maps, normalization, activated };
@@ -90,7 +93,7 @@ struct BlockBackward;
 #[derive(Debug)]
 struct State<H: HostBackend> {
     kernels: ConvBlock,
-    input: H::Values,
+    input: Held<H>,
     weights: Weights,
     maps: Buffer,
     normalization: Normalization,
@@ -103,7 +106,7 @@ enum Activated<H: HostBackend> {
     /// It computes it again from the maps: there is no residual.
     FromMaps,
     /// It is the output of the block.
-    Output(H::Values),
+    Output(Held<H>),
     /// It was kept before it was pooled.
     BeforePooling(Buffer),
 }
@@ -112,21 +115,21 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
     type State = Arc<State<H>>;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let of_output = H::values(grads.consume::<H>(&ops.node));
+        let of_output = Held::<H>::new(grads.consume::<H>(&ops.node));
         let State { kernels, input: images, weights, maps, normalization, activated } = &*ops.state;
         let saved = Saved {
-            images: H::slice(images),
+            images: images.slice(),
             weights,
             maps,
             normalization,
             activated: match activated {
                 Activated::FromMaps => None,
-                Activated::Output(output) => Some(H::slice(output)),
+                Activated::Output(output) => Some(output.slice()),
                 Activated::BeforePooling(activated) => Some(activated),
             },
         };
         let [input, weight, gamma, beta, residual] = ops.parents;
-        let found = kernels.backward(&saved, H::slice(&of_output), input.is_some());
+        let found = kernels.backward(&saved, of_output.slice(), input.is_some());
 
         let sizes = kernels.sizes();
         let ConvParams { height, width, c_in, c_out, kernel, .. } = sizes.params();

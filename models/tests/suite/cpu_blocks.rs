@@ -86,6 +86,9 @@ pub fn compare<B: AutodiffBackend>(backend: &str) {
         (BackboneName::Resnet8, [5, 3, 16, 16]),
         (BackboneName::Resnet8, [2, 3, 9, 14]),
         (BackboneName::Resnet18, [2, 3, 40, 33]),
+        // Enough images to go through a convolution together.
+        (BackboneName::Resnet18, [9, 3, 33, 32]),
+        (BackboneName::Resnet8, [12, 3, 9, 14]),
     ];
     for (name, shape) in cases {
         let expected = step(&name.init::<ByLayers>(3, &device), shape, true);
@@ -111,14 +114,16 @@ fn ndarray_computes_what_the_layers_do() {
 /// Sums over a batch are made in an order of their own, whoever makes them.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let of = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let backbone = BackboneName::Conv4.init::<Autodiff<Flex>>(3, &Default::default());
-        pool.install(|| step(&backbone, [50, 3, 12, 12], true))
-    };
-    let one = of(1);
-    for threads in [2, 3, 7] {
-        assert_eq!(of(threads), one, "{threads} threads");
+    for (name, shape) in [(BackboneName::Conv4, [50, 3, 12, 12]), (BackboneName::Resnet18, [19, 3, 32, 32])] {
+        let of = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let backbone = name.init::<Autodiff<Flex>>(3, &Default::default());
+            pool.install(|| step(&backbone, shape, true))
+        };
+        let one = of(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(of(threads), one, "{name}, {threads} threads");
+        }
     }
 }
 

@@ -44,6 +44,12 @@ pub trait HostBackend: Backend {
     /// All values, in row-major order.
     fn slice(values: &Self::Values) -> &[f32];
 
+    /// All values, in row-major order, as the vector that holds them: where it can be had without a copy, and nothing else holds
+    /// them.
+    fn into_vec(_values: Self::Values) -> Option<Vec<f32>> {
+        None
+    }
+
     /// A tensor of values in row-major order.
     ///
     /// # Panics
@@ -64,6 +70,11 @@ impl HostBackend for burn_flex::Flex {
 
     fn slice(values: &burn_flex::FlexTensor) -> &[f32] {
         values.storage()
+    }
+
+    fn into_vec(values: burn_flex::FlexTensor) -> Option<Vec<f32>> {
+        let whole = values.layout().num_elements() * size_of::<f32>() == values.bytes().len();
+        (whole && values.is_unique()).then(|| values.into_data().bytes.try_into_vec().ok())?
     }
 }
 

@@ -70,3 +70,17 @@ fn other_types_get_their_input_back() {
     assert_eq!(read::<Autodiff<NdArray, BalancedCheckpointing>>(), None);
     assert_eq!(read::<Autodiff<Autodiff<Flex>>>(), None);
 }
+
+#[cfg(feature = "flex")]
+#[test]
+fn a_vector_comes_back_to_its_only_holder() {
+    let tensor = || Flex::tensor((0..6).map(|value| value as f32).collect(), [2, 3]);
+    assert_eq!(Flex::into_vec(tensor()), Some(vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+    let (held, values) = (tensor(), tensor());
+    let again = held.clone();
+    assert_eq!(Flex::into_vec(held), None);
+    assert_eq!(Flex::slice(&again), Flex::slice(&values));
+    // A part of the values of a tensor.
+    let rows = Tensor::<Flex, 2>::from_primitive(burn::tensor::TensorPrimitive::Float(tensor()));
+    assert_eq!(Flex::into_vec(rows.slice([0..1]).into_primitive().tensor()), None);
+}

@@ -108,6 +108,37 @@ pub fn wide() -> Vec<Case> {
     cases
 }
 
+/// Batches whose images go through the convolution together: whole vectors of channels, few pixels or many weights or strides.
+/// Sizes are drawn, so that tiles of images, channels and weights are whole and parted.
+pub fn together() -> Vec<Case> {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut cases = Vec::new();
+    while cases.len() < 80 {
+        let mut from = |least: usize, most: usize| least + rng.next_u32() as usize % (most + 1 - least);
+        let kernel = from(1, 7);
+        let params = ConvParams {
+            height: from(1, 9),
+            width: from(1, 9),
+            c_in: 8 * from(1, 5),
+            c_out: [8, 16, 24, 32, 64, 96][from(0, 5)],
+            kernel,
+            stride: from(1, 3),
+            padding: from(0, kernel - 1).min(3),
+        };
+        let images = [8, 9, 13, 23, 32, 40][from(0, 5)];
+        if kernel <= params.height.min(params.width) + 2 * params.padding {
+            let turn = cases.len();
+            cases.push(Case { layout: Layout::Interleaved, ..turned(params, images, turn) });
+        }
+    }
+    // Weights of deep layers.
+    for (side, c_in, c_out) in [(1, 512, 96), (2, 128, 256), (9, 128, 64)] {
+        let params = ConvParams { height: side, width: side, c_in, c_out, kernel: 3, stride: 1, padding: 1 };
+        cases.push(Case { layout: Layout::Interleaved, ..turned(params, 9, cases.len()) });
+    }
+    cases
+}
+
 /// What follows the convolution, by turns.
 fn turned(params: ConvParams, images: usize, turn: usize) -> Case {
     let layout = if turn.is_multiple_of(2) { Layout::Planar } else { Layout::Interleaved };

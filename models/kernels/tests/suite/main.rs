@@ -3,6 +3,7 @@
 mod approx;
 mod cases;
 mod finite_differences;
+mod max_pooling;
 mod memory;
 mod oracle;
 mod rejects;

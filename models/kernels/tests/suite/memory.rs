@@ -1,10 +1,10 @@
 //! Results do not depend on the memory that they are computed in. `memcheck.sh` runs these under valgrind: every value that a
 //! kernel reads has to be there and to have been written.
 
-use qare_kernels::{Normalization, Saved, Weights};
+use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
-use crate::cases::{Case, Inputs, small, wide};
+use crate::cases::{Case, Inputs, small, together, wide};
 use crate::oracle::EPSILON;
 
 /// All results of a block, on threads of its own: their memory is new.
@@ -35,9 +35,29 @@ fn assert_independent(case: &Case) {
 }
 
 #[test]
+fn max_pooling() {
+    for dims in [[1, 1, 3], [2, 5, 8], [3, 4, 16], [6, 6, 32], [5, 7, 1]] {
+        let pool = MaxPool::new(dims);
+        let images = vec![1.0; 3 * dims.iter().product::<usize>()];
+        let (out, places) = pool.forward(&images);
+        assert_eq!(out, vec![1.0; 3 * pool.out_dims().iter().product::<usize>()]);
+        let total: f32 = pool.backward(&out, &places).iter().sum();
+        assert_eq!(total, out.len() as f32);
+    }
+}
+
+#[test]
 fn small_images() {
     // Every fifth: the others would take minutes under valgrind.
     small().iter().step_by(5).for_each(assert_independent);
+}
+
+#[test]
+fn images_together() {
+    let few = |case: &&Case| case.sizes().weights_len() * case.values_per_channel() < 4_000_000;
+    let cases = together();
+    assert!(cases.iter().filter(few).count() > 20);
+    cases.iter().filter(few).for_each(assert_independent);
 }
 
 #[test]

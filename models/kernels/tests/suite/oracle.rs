@@ -202,6 +202,7 @@ pub fn gradients(case: &Case, forward: &Forward<'_>, of_output: &[f64]) -> Gradi
     }
 
     // The convolution.
+    let in_run = (pixels * case.images.div_ceil(32)).max(512);
     let mut images = vec![Sum::default(); forward.images.len()];
     let mut weights = vec![Sum::default(); forward.weights.len()];
     for_each_product(case, |out, input, weight| {
@@ -211,8 +212,9 @@ pub fn gradients(case: &Case, forward: &Forward<'_>, of_output: &[f64]) -> Gradi
     let gamma = products.iter().zip(forward.variance).map(|(sum, variance)| *sum * inverse_deviation(*variance));
     Gradients {
         images: images.into_iter().map(|sum| sum.total(kernel * kernel * c_out)).collect(),
-        // Over the pixels of an image, the images of a run, and 32 runs.
-        weights: weights.into_iter().map(|sum| sum.total(pixels + case.images + 32)).collect(),
+        // Over the pixels of an image, the images of a run, and 32 runs; or over all pixels of a run, which are 512 unless its
+        // images are one in 32 or one.
+        weights: weights.into_iter().map(|sum| sum.total(pixels.max(in_run.min(count)) + case.images + 32)).collect(),
         gamma: gamma.collect(),
         beta: sums.iter().map(|sum| sum.rounded(1.0)).collect(),
         residual: g,

@@ -3,7 +3,7 @@
 use qare_kernels::{Normalization, Pool, Saved, Weights};
 
 use crate::approx::assert_within;
-use crate::cases::{Case, Inputs, small, wide};
+use crate::cases::{Case, Inputs, small, together, wide};
 use crate::oracle::{self, EPSILON, Forward};
 
 fn f64s(values: &[f32]) -> Vec<f64> {
@@ -81,6 +81,11 @@ fn small_images_of_any_sizes() {
 #[test]
 fn many_channels() {
     wide().iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
+}
+
+#[test]
+fn images_together() {
+    together().iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
 }
 
 #[test]
