@@ -82,5 +82,5 @@ fn a_vector_comes_back_to_its_only_holder() {
     assert_eq!(Flex::slice(&again), Flex::slice(&values));
     // A part of the values of a tensor.
     let rows = Tensor::<Flex, 2>::from_primitive(burn::tensor::TensorPrimitive::Float(tensor()));
-    assert_eq!(Flex::into_vec(rows.slice([0..1]).into_primitive().tensor()), None);
+    assert_eq!(Flex::into_vec(rows.narrow(0, 0, 1).into_primitive().tensor()), None);
 }
