@@ -1,5 +1,7 @@
 //! `qare embed`: features of images, for use elsewhere.
 
+use std::path::PathBuf;
+
 use qare_data::{DatasetName, ImageSet};
 use qare_lab::PrintablePath;
 use qare_lab::export::embedding::{UNKNOWN, embed};
@@ -14,6 +16,10 @@ use crate::backend::{NAME, Plain, device_for};
 use crate::cli::{EmbedArgs, Part};
 use crate::output::print_line;
 use crate::progress::show;
+
+fn canonical(dir: &Option<PathBuf>) -> Option<PathBuf> {
+    dir.as_ref().and_then(|dir| dir.canonicalize().ok())
+}
 
 /// Writes the features of a dataset's part, with labels and file names.
 pub fn embed_command(args: EmbedArgs) -> Result<()> {
@@ -63,8 +69,9 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         Some(stated) => stated.normalization(),
         None => normalization(dataset, trained_on),
     };
-    // The run's division is that of its own folder of images.
-    let of_run = || recipe.test_classes.clone().filter(|_| data_dir == recipe.data_dir);
+    // The run's division is that of its own folder of images, wherever that is now.
+    let own = |dir: &PathBuf| dir.canonicalize().is_err() || dir.canonicalize().ok() == canonical(&data_dir);
+    let of_run = || recipe.test_classes.clone().filter(|_| recipe.data_dir.as_ref().is_none_or(own));
     if let Some(classes) = args.test_classes.as_ref().filter(|_| dataset != DatasetName::Folder) {
         return Err(LabError::Usage(format!("--test-classes {classes}: only dataset folder can be divided by class")));
     }

@@ -15,7 +15,7 @@ fn alphabet(folder: &Path) {
         let folder = folder.join(format!("character{character:02}"));
         fs::create_dir_all(&folder).unwrap();
         for drawer in 1..=4u32 {
-            let stroke = |x: u32, y: u32| Luma([if (x * character + y) % 16 < 4 + drawer { 0 } else { 255 }]);
+            let stroke = move |x: u32, y: u32| Luma([if (x * character + y) % 16 < 4 + drawer { 0 } else { 255 }]);
             let drawing = GrayImage::from_fn(105, 105, stroke);
             drawing.save(folder.join(format!("{character:04}_{drawer:02}.png"))).unwrap();
         }
@@ -54,7 +54,7 @@ fn omniglot_is_trained_on_and_embedded() {
     let printed = succeeds(&mut pretrain("omniglot", data.path(), out.path()));
     assert!(printed.contains("alphabets of both splits, in training only: Greek"), "{printed}");
     let run = run_in(out.path());
-    let names = |alphabet: &str| (1..=3).map(|character| format!("{alphabet}/character{character:02}"));
+    let names = |alphabet: &'static str| (1..=3).map(move |character| format!("{alphabet}/character{character:02}"));
     assert_eq!(classes_of_embedding(&run, out.path(), "test"), names("Tagalog").collect::<Vec<_>>());
     assert_eq!(
         classes_of_embedding(&run, out.path(), "all"),
