@@ -214,6 +214,33 @@ pub enum DataError {
         images: usize,
     },
 
+    /// The numbers of cameras and images do not match.
+    #[error("{cameras} cameras for {images} images")]
+    CameraCount {
+        /// Number of cameras given.
+        cameras: usize,
+        /// Number of images in the set.
+        images: usize,
+    },
+
+    /// The numbers of roles in a retrieval test and images do not match.
+    #[error("{roles} roles (query or gallery) for {images} images")]
+    RoleCount {
+        /// Number of roles given.
+        roles: usize,
+        /// Number of images in the set.
+        images: usize,
+    },
+
+    /// The setting of the test classes is invalid, or does not fit the dataset's classes.
+    #[error("test_classes is {value}: {problem}")]
+    TestClasses {
+        /// The setting.
+        value: String,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
+
     /// The dataset does not support the size of images.
     #[error("dataset `{dataset}` cannot have images of {size}x{size}: expected {expected}")]
     ImageSize {

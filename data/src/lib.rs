@@ -34,13 +34,13 @@ pub mod transforms;
 pub use check::{CheckOptions, check, check_with, report};
 pub use datasets as dataset;
 pub use datasets::{
-    DEFAULT_MAX_PIXELS, DatasetName, LoadOptions, Progress, Splits, cifar10, cifar100, expect_folder, folder, load,
-    shapes, stl10, tiny,
+    DEFAULT_MAX_PIXELS, DatasetName, LoadOptions, Progress, Splits, TestClasses, cars196, cifar10, cifar100, cub200,
+    cuhk03, expect_folder, folder, load, market1501, omniglot, shapes, sop, stl10, tiny,
 };
 pub use decoding::is_decoding;
 pub use draw::{Draw, Purpose};
 pub use error::DataError;
-pub use images::{ImageItem, ImageSet};
+pub use images::{ImageItem, ImageSet, RetrievalRole};
 pub use loader::{AugmentOn, EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
 pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};

@@ -199,7 +199,8 @@ fn a_folder_without_datasets_is_not_sound() {
     let dir = tempdir().unwrap();
     let empty = report(dir.path());
     assert!(!empty.is_sound());
-    let looked_for = "no dataset found (looked for cifar10, cifar100, supercifar100, tiny, stl10, slim, folder)";
+    let looked_for = "no dataset found (looked for cifar10, cifar100, supercifar100, tiny, stl10, slim, omniglot, cub200, \
+                      cars196, sop, market1501, cuhk03, folder)";
     assert_says(&empty, &[looked_for, "\n  note: the folder is empty"]);
     File::create(dir.path().join("readme.txt")).unwrap();
     let found = report(dir.path());

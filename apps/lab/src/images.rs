@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::{DataError, DatasetName, ImageSet, LoadOptions, Splits};
+use qare_data::{DataError, DatasetName, ImageSet, LoadOptions, Splits, TestClasses};
 
 use log::info;
 
@@ -20,6 +20,8 @@ pub struct Source<'a> {
     pub data_dir: Option<&'a Path>,
     /// Height and width that images of a folder are brought to.
     pub image_size: Option<usize>,
+    /// The classes of the test split, which training does not have. Only `folder` has them.
+    pub test_classes: Option<&'a TestClasses>,
     /// Leave out what cannot be decoded.
     pub skip_broken: bool,
     /// The most pixels an image file may announce.
@@ -33,6 +35,7 @@ impl<'a> Source<'a> {
             dataset,
             data_dir: recipe.data_dir.as_deref(),
             image_size: recipe.image_size,
+            test_classes: recipe.test_classes.as_ref().filter(|_| dataset == DatasetName::Folder),
             skip_broken: recipe.skip_broken,
             max_pixels: recipe.max_pixels,
         }
@@ -48,6 +51,7 @@ impl<'a> Source<'a> {
         let mut options = LoadOptions {
             dir: self.data_dir,
             image_size: self.image_size,
+            test_classes: self.test_classes,
             progress: Some(&decoded),
             skip_broken: self.skip_broken,
             ..Default::default()
@@ -57,6 +61,7 @@ impl<'a> Source<'a> {
             DataError::NoSuchFolder { .. } => LabError::Usage(format!(
                 "{error}; --data-dir, or data_dir of the recipe, names the folder of the images"
             )),
+            error @ DataError::TestClasses { .. } => LabError::Usage(error.to_string()),
             error => error.into(),
         })?;
         for note in &splits.notes {
@@ -135,6 +140,8 @@ pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
         "its test images have no labels; `qare embed --split test` writes their features".to_string()
     } else if train.classes() < 2 {
         format!("all training images of {dataset} are of the one class {}", labels::listed(train.class_names()))
+    } else if train.class_names() != test.class_names() {
+        format!("the test images of {dataset} are of other classes than its training images")
     } else {
         return Ok(());
     };

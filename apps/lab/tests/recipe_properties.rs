@@ -5,12 +5,12 @@ mod cases;
 use std::path::{Path, PathBuf};
 
 use cases::cases;
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use qare::{SetTerm, SimilarityFloor};
-use qare_data::{AugmentOn, DatasetName};
+use qare_data::{AugmentOn, DatasetName, TestClasses};
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::{DeviceChoice, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
@@ -42,6 +42,15 @@ fn path() -> impl Strategy<Value = PathBuf> {
     text().prop_map(PathBuf::from)
 }
 
+fn test_classes() -> impl Strategy<Value = TestClasses> {
+    prop_oneof![
+        count().prop_map(|count| TestClasses::Last(count.max(1))),
+        (f64::MIN_POSITIVE..0.999).prop_map(TestClasses::Fraction),
+        btree_set(text().prop_filter("a name", |name| !name.is_empty()), 1..5)
+            .prop_map(|names| TestClasses::Names(names.into_iter().collect())),
+    ]
+}
+
 fn method() -> impl Strategy<Value = MethodName> {
     let own = "[a-z][a-z0-9_-]{0,20}".prop_filter_map("a name of this crate", |name| {
         name.parse::<Method>().is_err().then_some(MethodName::Custom(name))
@@ -64,7 +73,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         (count(), count(), count(), count(), count(), count(), of(count()), of(count()), of(count()), of(count()));
     let numbers = (number(), number(), number(), number(), number(), number());
     let devices = (of(device()), of(vec(device(), 0..4)), any::<bool>(), select(&AugmentOn::ALL[..]));
-    let files = (of(path()), of(path()), any::<bool>(), of(count()), path(), of(text()), any::<bool>());
+    let files =
+        (of(path()), of(path()), any::<bool>(), of(count()), path(), of(text()), any::<bool>(), of(test_classes()));
     let infomax =
         (number(), number(), number()).prop_map(|(local, global, prior)| InfoMaxRecipe { local, global, prior });
     let knn = (count(), number(), count(), count()).prop_map(|(neighbours, temperature, held_out, bank)| KnnRecipe {
@@ -103,6 +113,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             image_size: counts.7,
             train_images: counts.8,
             test_images: counts.9,
+            test_classes: files.7,
             alpha: numbers.0,
             beta: numbers.1,
             temperature: numbers.2,
@@ -244,7 +255,7 @@ proptest! {
             prop_assert_eq!(error.exit_code(), 2);
             let told = error.to_string();
             let names = toml::Table::try_from(Recipe { clusters: Some(2), ..recipe }).unwrap();
-            let more = ["image_size", "gpus", "seed", "train_images", "test_images", "checkpoint", "max_pixels", "id ", "a path"];
+            let more = ["image_size", "gpus", "seed", "train_images", "test_images", "test_classes", "checkpoint", "max_pixels", "id ", "a path"];
             prop_assert!(names.keys().map(String::as_str).chain(more).any(|name| told.contains(name)), "{}", told);
         }
     }

@@ -1,5 +1,6 @@
 //! Checks a folder: which datasets it contains, whether they are complete, and everything that is wrong with them.
 
+mod class_disjoint;
 mod image_files;
 mod options;
 pub mod report;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use qare_printable::printable;
 
+use super::class_disjoint::class_disjoint;
 use super::image_files::image_files;
 use super::options::CheckOptions;
 use super::report::{Finding, Report, SplitSummary};
@@ -33,9 +34,10 @@ pub fn check_with(dir: &Path, options: &CheckOptions) -> Result<Report, DataErro
     findings.extend(stl10::find(dir).map(stl10));
     findings.extend(tiny_images(dir).map(|root| tiny_imagenet(root, options)));
     findings.extend(slim_images(dir).map(|root| slim(root, options)));
+    findings.extend(class_disjoint(dir, options));
     let mut notes = Vec::new();
     if findings.is_empty() {
-        let catalog = class_folders::catalog(dir.to_path_buf());
+        let catalog = class_folders::catalog(dir.to_path_buf(), None);
         if catalog.train.is_empty() && catalog.problems.is_empty() {
             notes = without_dataset(dir, catalog.notes);
         } else {
@@ -142,7 +144,7 @@ fn slim_images(dir: &Path) -> Option<PathBuf> {
 }
 
 fn slim(root: PathBuf, options: &CheckOptions) -> Finding {
-    let catalog = class_folders::catalog(root.clone());
+    let catalog = class_folders::catalog(root.clone(), None);
     let (classes, images) = slim::WHOLE;
     let complete = catalog.class_names.len() == classes && catalog.train.len() + catalog.test.len() == classes * images;
     let finding = Finding::new(&[DatasetName::Slim], "image files", root.clone());

@@ -8,6 +8,7 @@ use qare_printable::printable;
 use super::tree::Folder;
 use crate::decoding::extension_of;
 use crate::error::{DataError, counted, listed};
+use crate::images::RetrievalRole;
 
 /// The name of the one class of images without labels.
 pub const UNLABELED: &str = "unlabeled";
@@ -18,11 +19,13 @@ pub(crate) struct Catalog {
     /// The dataset's folder; file names are relative to it.
     pub root: PathBuf,
     pub class_names: Vec<String>,
+    /// The classes of the test split, if they are others than `class_names`.
+    pub test_class_names: Option<Vec<String>>,
     pub train: Vec<Entry>,
     pub test: Vec<Entry>,
     /// Images for self-supervised training that are in no other split.
     pub unlabeled: Vec<Entry>,
-    /// Whether the labels of the training and the test split are indices into `class_names`.
+    /// Whether the labels of the training and the test split are indices into the names of their classes.
     pub train_labeled: bool,
     pub test_labeled: bool,
     /// Everything that is wrong. With problems, the catalog may be incomplete.
@@ -37,6 +40,16 @@ pub(crate) struct Entry {
     /// Path relative to the root, with `/` as the separator.
     pub name: String,
     pub label: u16,
+    /// The camera, if the dataset names the camera of every image.
+    pub camera: Option<u16>,
+    /// Whether it is a query or in the gallery, if the dataset divides its test images.
+    pub role: Option<RetrievalRole>,
+}
+
+impl Entry {
+    pub fn new(name: String, label: u16) -> Self {
+        Self { name, label, camera: None, role: None }
+    }
 }
 
 impl Catalog {
@@ -94,6 +107,11 @@ impl Catalog {
             }
             0
         })
+    }
+
+    /// The names of the classes of the test split.
+    pub fn test_class_names(&self) -> &[String] {
+        self.test_class_names.as_ref().unwrap_or(&self.class_names)
     }
 
     pub fn problem(&mut self, path: PathBuf, problem: String, expected: &'static str) {

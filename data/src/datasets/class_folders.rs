@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use qare_printable::printable;
 
 use super::catalog::{Catalog, Entry, UNLABELED};
+use super::class_disjoint;
 use super::image_files;
 use super::layout::{Doubt, Layout, decide};
 use super::options::LoadOptions;
 use super::splits::Splits;
+use super::test_classes::TestClasses;
 use super::tree::Folder;
-use crate::error::{DataError, listed};
+use crate::error::{DataError, counted, listed};
 
 /// Height and width of the images if [`LoadOptions::image_size`] is not set.
 pub const SIDE: usize = 64;
@@ -28,7 +30,7 @@ pub(super) fn load_from(
     advice: &'static str,
     options: &LoadOptions,
 ) -> Result<Splits, DataError> {
-    let catalog = if root.is_dir() { catalog(root) } else { Catalog::default() };
+    let catalog = if root.is_dir() { catalog(root, options.test_classes) } else { Catalog::default() };
     if catalog.problems.is_empty() && catalog.train.is_empty() {
         return Err(DataError::NotFound { dataset, dir: dir.to_path_buf(), expected: EXPECTED, advice });
     }
@@ -38,8 +40,8 @@ pub(super) fn load_from(
 /// The images of one split by class; all of them under [`UNLABELED`] if there are no class folders.
 type Classes = BTreeMap<String, Vec<String>>;
 
-/// The catalog of the images in a folder.
-pub(crate) fn catalog(root: PathBuf) -> Catalog {
+/// The catalog of the images in a folder. With `test_classes`, the splits divide the classes instead of the images of each class.
+pub(crate) fn catalog(root: PathBuf, test_classes: Option<&TestClasses>) -> Catalog {
     let mut tree = Folder::scan(&root);
     let mut catalog = Catalog::of(root);
     catalog.problems = tree.take_problems();
@@ -52,6 +54,10 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
             catalog.notes = decision.notes;
             match decision.layout {
                 Layout::Empty => {}
+                layout if let Some(test_classes) = test_classes => {
+                    let unlabeled = by_class(&mut catalog, decision.at, layout, test_classes);
+                    without_labels(&mut catalog, unlabeled);
+                }
                 Layout::Flat(folder) => split_up(&mut catalog, flat(folder)),
                 Layout::Classes { classes, unlabeled } => {
                     catalog.note_empty_classes(decision.at);
@@ -90,13 +96,71 @@ fn classes(catalog: &mut Catalog, split: &Folder) -> Classes {
     split.with_images().map(|class| (class.name.clone(), class.all_images())).collect()
 }
 
+/// Divides the classes of a layout into splits, and returns its folder of unlabelled images. The images of all splits with class
+/// folders are pooled.
+fn by_class<'a>(
+    catalog: &mut Catalog,
+    at: &Folder,
+    layout: Layout<'a>,
+    test_classes: &TestClasses,
+) -> Option<&'a Folder> {
+    let (splits, unlabeled) = match layout {
+        Layout::Classes { unlabeled, .. } => (Vec::new(), unlabeled),
+        Layout::Splits { train, test, unlabeled } => ([train].into_iter().chain(test).collect(), unlabeled),
+        Layout::Flat(_) | Layout::Empty => (Vec::new(), None),
+    };
+    let mut pooled = Classes::new();
+    let mut pool = |classes: Classes| {
+        classes.into_iter().for_each(|(class, images)| pooled.entry(class).or_default().extend(images));
+    };
+    match layout {
+        Layout::Classes { classes, .. } => {
+            catalog.note_empty_classes(at);
+            pool(classes.iter().map(|class| (class.name.clone(), class.all_images())).collect());
+        }
+        _ => {
+            let with_classes: Vec<&Folder> = splits.iter().filter(|split| split.has_folders()).copied().collect();
+            with_classes.iter().for_each(|split| pool(classes(catalog, split)));
+            for split in splits.iter().filter(|split| !split.has_folders() && !with_classes.is_empty()) {
+                let images = counted(split.count, "image");
+                catalog.notes.push(format!("{} has no class folders and is left out ({images})", split.shown()));
+            }
+            if let [first, second, ..] = with_classes[..] {
+                let (first, second) = (first.shown(), second.shown());
+                catalog
+                    .notes
+                    .push(format!("test_classes divides the images of {first} and {second} together, by class"));
+            }
+        }
+    }
+    if pooled.is_empty() {
+        let problem = "the images are in no class folders, and test_classes divides classes".to_owned();
+        catalog.problem(catalog.root.clone(), problem, "a folder for each class, or no test_classes");
+        return unlabeled;
+    }
+    let names: Vec<String> = pooled.keys().cloned().collect();
+    match test_classes.chosen(&names) {
+        Err(problem) => catalog.problems.push(problem),
+        Ok(tested) => {
+            let (mut train, mut test) = (class_disjoint::Classes::new(), class_disjoint::Classes::new());
+            for ((class, images), tested) in pooled.into_iter().zip(tested) {
+                let entries = images.into_iter().map(|name| Entry::new(name, 0)).collect();
+                if tested { &mut test } else { &mut train }.insert(class, entries);
+            }
+            class_disjoint::set(catalog, train, test);
+            catalog.notes.push(class_disjoint::said_of(catalog));
+        }
+    }
+    unlabeled
+}
+
 fn flat(folder: &Folder) -> Classes {
     [(UNLABELED.to_owned(), folder.all_images())].into()
 }
 
 fn without_labels(catalog: &mut Catalog, folder: Option<&Folder>) {
     let images = folder.map(Folder::all_images).unwrap_or_default();
-    catalog.unlabeled = images.into_iter().map(|name| Entry { name, label: 0 }).collect();
+    catalog.unlabeled = images.into_iter().map(|name| Entry::new(name, 0)).collect();
 }
 
 fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
@@ -106,13 +170,13 @@ fn with_test(catalog: &mut Catalog, folder: &Folder, train: Classes) {
     catalog.test_labeled = labeled;
     if !labeled {
         let images = test.remove(UNLABELED).unwrap_or_default();
-        catalog.test = images.into_iter().map(|name| Entry { name, label: 0 }).collect();
+        catalog.test = images.into_iter().map(|name| Entry::new(name, 0)).collect();
     }
     catalog.class_names = train.keys().cloned().collect();
     same_but_for_case(catalog);
     for (place, (class, images)) in train.into_iter().enumerate() {
         let label = catalog.label(place);
-        let entry = |name| Entry { name, label };
+        let entry = |name| Entry::new(name, label);
         catalog.train.extend(images.into_iter().map(entry));
         match test.remove(&class) {
             Some(images) => catalog.test.extend(images.into_iter().map(entry)),
@@ -147,7 +211,7 @@ fn split_up(catalog: &mut Catalog, classes: Classes) {
             small.push(class);
         }
         let held_out = if unlabeled { 0 } else { images.len() / HELD_OUT };
-        let mut entries: Vec<Entry> = images.into_iter().map(|name| Entry { name, label }).collect();
+        let mut entries: Vec<Entry> = images.into_iter().map(|name| Entry::new(name, label)).collect();
         catalog.test.extend(entries.drain(entries.len() - held_out..));
         catalog.train.extend(entries);
     }

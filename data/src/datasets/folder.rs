@@ -9,6 +9,9 @@
 //!   rounded down, is the test split.
 //! - Images without class folders. All of them are the training split, without labels, and the test split is empty.
 //!
+//! With [`LoadOptions::test_classes`], the images of all class folders are divided by class, those of a training and a test split
+//! together: the test split has all images of the test classes, and training those of the others.
+//!
 //! A folder `unlabeled` beside these is for self-supervised training. Everything may lie in a wrapper (`archive/train`,
 //! `images/train`). Folders that look like splits and match none of these forms are an error that says why.
 //! [`crate::Splits::notes`] says how the folders are interpreted; the report of [`crate::check()`] contains the same sentences.

@@ -24,16 +24,16 @@ pub(crate) fn load(
     }
     let counter = Counter::new(catalog.len(), options.progress);
     let how = Decoding { side, max_pixels: options.max_pixels };
-    let set = |split, entries: &[Entry], labeled: bool| {
+    let set = |split, entries: &[Entry], class_names: &[String], labeled: bool| {
         let decoder = SplitDecoder { root: &catalog.root, entries, how, skip: options.skip_broken, counter: &counter };
         let unlabeled = [UNLABELED.to_owned()];
-        let names = if labeled { &catalog.class_names[..] } else { &unlabeled };
+        let names = if labeled { class_names } else { &unlabeled };
         let (set, broken) = decoder.set(format!("{dataset}-{split}"), options.memory_limit, names)?;
         Ok::<_, DataError>((if labeled { set } else { set.with_labels_unknown() }, broken))
     };
-    let (train, mut broken) = set("train", &catalog.train, catalog.train_labeled)?;
-    let (test, in_test) = set("test", &catalog.test, catalog.test_labeled)?;
-    let (unlabeled, in_unlabeled) = set("unlabeled", &catalog.unlabeled, false)?;
+    let (train, mut broken) = set("train", &catalog.train, &catalog.class_names, catalog.train_labeled)?;
+    let (test, in_test) = set("test", &catalog.test, catalog.test_class_names(), catalog.test_labeled)?;
+    let (unlabeled, in_unlabeled) = set("unlabeled", &catalog.unlabeled, &[], false)?;
     broken.extend(in_test);
     broken.extend(in_unlabeled);
     if !broken.is_empty() && !options.skip_broken {

@@ -4,21 +4,22 @@ use super::dataset_folder::expect_folder;
 use super::name::DatasetName;
 use super::options::LoadOptions;
 use super::splits::Splits;
-use super::{cifar10, cifar100, folder, shapes, slim, stl10, tiny};
+use super::{cars196, cifar10, cifar100, cub200, cuhk03, folder, market1501, omniglot, shapes, slim, sop, stl10, tiny};
 use crate::error::DataError;
 
 /// Loads a dataset.
 ///
 /// # Errors
-/// If the folder does not exist, files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`].
+/// If the folder does not exist, files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`]
+/// or [`LoadOptions::test_classes`].
 pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
-    let side = match name {
-        DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Supercifar100 => Some(cifar10::SIDE),
-        DatasetName::Stl10 => Some(stl10::SIDE),
-        DatasetName::Shapes => Some(shapes::SIDE),
-        DatasetName::Tiny | DatasetName::Slim | DatasetName::Folder => None,
-    };
-    check_size(name, side, options.image_size)?;
+    check_size(name, name.side().filter(|_| !name.is_resizable()), options.image_size)?;
+    if let Some(classes) = options.test_classes.filter(|_| name != DatasetName::Folder) {
+        let problem = format!(
+            "the classes of dataset `{name}` are divided already; expected dataset `folder`, or no test_classes"
+        );
+        return Err(DataError::TestClasses { value: classes.to_string(), problem });
+    }
     if let Some(dir) = options.dir.filter(|_| name.needs_files()) {
         expect_folder(dir)?;
     }
@@ -29,6 +30,12 @@ pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataErro
         DatasetName::Tiny => tiny::load(options),
         DatasetName::Stl10 => stl10::load(options.dir),
         DatasetName::Slim => slim::load(options),
+        DatasetName::Omniglot => omniglot::load(options),
+        DatasetName::Cub200 => cub200::load(options),
+        DatasetName::Cars196 => cars196::load(options),
+        DatasetName::Sop => sop::load(options),
+        DatasetName::Market1501 => market1501::load(options),
+        DatasetName::Cuhk03 => cuhk03::load(options),
         DatasetName::Folder => folder::load(options),
         DatasetName::Shapes => Ok(shapes::draw()),
     }

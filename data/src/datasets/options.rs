@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::test_classes::TestClasses;
 use crate::decoding::DEFAULT_MAX_PIXELS;
 
 /// A callback that receives the number of decoded images and the total. Any thread may call it, and the calls may come out of
@@ -14,9 +15,12 @@ pub struct LoadOptions<'a> {
     /// The folder of the dataset: the one that its archive unpacks to, or the one that contains it. Datasets without files ignore
     /// it.
     pub dir: Option<&'a Path>,
-    /// Height and width of the images in pixels; `None` for the dataset's own. Only datasets of image files (`tiny`, `slim`,
-    /// `folder`) support other sizes.
+    /// Height and width of the images in pixels; `None` for the dataset's own. Only datasets of image files support other
+    /// sizes, see [`DatasetName::is_resizable`](super::DatasetName::is_resizable).
     pub image_size: Option<usize>,
+    /// The classes of the test split, which training does not have; `None` for splits with the same classes. Only `folder` supports
+    /// it.
+    pub test_classes: Option<&'a TestClasses>,
     /// Called after each decoded image file.
     pub progress: Option<Progress<'a>>,
     /// The most bytes of decoded pixels of a split that are kept in memory, 1 GiB by default. The pixels of a larger split go to
@@ -36,6 +40,7 @@ impl Default for LoadOptions<'_> {
         Self {
             dir: None,
             image_size: None,
+            test_classes: None,
             progress: None,
             memory_limit: 1 << 30,
             skip_broken: false,

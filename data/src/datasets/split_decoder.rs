@@ -60,15 +60,29 @@ impl SplitDecoder<'_> {
         });
         let problems: Vec<DataError> = problems.collect();
         if problems.is_empty() {
-            return Ok((images.with_file_names(names)?, problems));
+            return Ok((self.described(images.with_file_names(names)?)?, problems));
         }
         if !self.skip {
             return Ok((images.select(&[]), problems));
         }
-        let images = images.with_file_names(names)?;
+        let images = self.described(images.with_file_names(names)?)?;
         let broken: BTreeSet<usize> = broken.into_iter().map(|(image, _)| image).collect();
         let sound: Vec<usize> = (0..images.len()).filter(|image| !broken.contains(image)).collect();
         Ok((images.select(&sound), problems))
+    }
+
+    /// The set of all entries with their cameras and roles, if every entry has one.
+    fn described(&self, mut images: ImageSet) -> Result<ImageSet, DataError> {
+        if self.entries.is_empty() {
+            return Ok(images);
+        }
+        if let Some(cameras) = self.entries.iter().map(|entry| entry.camera).collect() {
+            images = images.with_cameras(cameras)?;
+        }
+        if let Some(roles) = self.entries.iter().map(|entry| entry.role).collect() {
+            images = images.with_roles(roles)?;
+        }
+        Ok(images)
     }
 
     /// The images in a file, and the broken ones; `None` if no file can be written. If there are broken images and `skip` is

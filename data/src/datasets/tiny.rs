@@ -76,7 +76,7 @@ pub(crate) fn catalog(root: PathBuf) -> Catalog {
     for (class, wnid) in wnids.iter().enumerate() {
         let label = catalog.label(class);
         let images = train_images(&mut catalog, &tree, wnid);
-        catalog.train.extend(images.into_iter().map(|name| Entry { name, label }));
+        catalog.train.extend(images.into_iter().map(|name| Entry::new(name, label)));
     }
     if wnids.is_empty() {
         let problem = "there are no class folders with images".to_owned();
@@ -219,7 +219,7 @@ fn annotated(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<&str, u16>
         let there = unnamed.remove(image);
         match labels.get(wnid) {
             None => others += usize::from(there),
-            Some(&label) if there => entries.push(Entry { name: format!("val/images/{image}"), label }),
+            Some(&label) if there => entries.push(Entry::new(format!("val/images/{image}"), label)),
             Some(_) if images.iter().any(|known| known == image) => {
                 let problem = format!("{} is listed before", printable(image));
                 let expected = "each image once";
@@ -247,7 +247,7 @@ fn sorted_into_folders(catalog: &mut Catalog, folder: &Folder, labels: &HashMap<
     for class in &folder.folders {
         let images = class.all_images();
         match labels.get(class.name.as_str()) {
-            Some(&label) => catalog.test.extend(images.into_iter().map(|name| Entry { name, label })),
+            Some(&label) => catalog.test.extend(images.into_iter().map(|name| Entry::new(name, label))),
             None => others += images.len(),
         }
     }

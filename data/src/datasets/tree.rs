@@ -43,6 +43,13 @@ impl Folder {
         Scan { root, real, followed: BTreeMap::new() }.folder(String::new(), String::new())
     }
 
+    /// Scans the folder at `path` in `root` and everything below. All paths are relative to `root`.
+    pub fn scan_part(root: &Path, path: &str) -> Self {
+        let real = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        Scan { root, real, followed: BTreeMap::new() }.folder(name, path.to_owned())
+    }
+
     /// The folder at a path below this one.
     pub fn at(&self, path: &str) -> Option<&Self> {
         path.split('/').try_fold(self, |folder, name| folder.folders.iter().find(|inner| inner.name == name))

@@ -53,6 +53,22 @@ fn otherwise(dataset: &str) -> Option<&'static str> {
              ImageNet's terms: download it in a browser from https://zenodo.org/record/3672132, which \
              https://github.com/AntreasAntoniou/FewShotContinualLearning names, and unpack it",
         ),
+        "omniglot" => Some(
+            "download images_background.zip and images_evaluation.zip from https://github.com/brendenlake/omniglot, and unpack them \
+             into one folder",
+        ),
+        "cub200" => Some("download CUB_200_2011.tgz from https://data.caltech.edu/records/65de6-vp158, and unpack it"),
+        "cars196" => Some("get a copy of Stanford Cars with a folder for each of its 196 classes"),
+        "sop" => Some(
+            "download Stanford_Online_Products.zip from https://cvgl.stanford.edu/projects/lifted_struct/, and unpack it",
+        ),
+        "market1501" => Some(
+            "its authors give out Market-1501-v15.09.15.zip at https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html: \
+             download and unpack it",
+        ),
+        "cuhk03" => Some(
+            "https://github.com/zhunzhong07/person-re-ranking says how to get cuhk03-np, the protocol with 767 people for training",
+        ),
         "folder" => Some("it is a folder of your own images: name it, one folder of images a class"),
         "shapes" => Some("it is drawn by the program itself and needs no download"),
         _ => None,

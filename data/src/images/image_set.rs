@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn_dataset::Dataset;
 
 use super::mapped::{MappedPixels, transposed};
+use super::retrieval_role::RetrievalRole;
 use crate::error::DataError;
 
 /// Square colour images of one size with their labels.
@@ -20,6 +21,8 @@ pub struct ImageSet {
     labels: Arc<Vec<u16>>,
     class_names: Arc<Vec<String>>,
     file_names: Option<Arc<Vec<String>>>,
+    cameras: Option<Arc<Vec<u16>>>,
+    roles: Option<Arc<Vec<RetrievalRole>>>,
     side: usize,
     labeled: bool,
 }
@@ -88,6 +91,8 @@ impl ImageSet {
             labels: Arc::new(labels),
             class_names: Arc::new(class_names),
             file_names: None,
+            cameras: None,
+            roles: None,
             side,
             labeled: true,
         })
@@ -102,6 +107,28 @@ impl ImageSet {
             return Err(DataError::FileNameCount { names: names.len(), images: self.len() });
         }
         Ok(Self { file_names: Some(Arc::new(names)), ..self })
+    }
+
+    /// The same set with the camera of each image, see [`cameras`](Self::cameras).
+    ///
+    /// # Errors
+    /// [`DataError::CameraCount`] if the number of cameras is not the number of images.
+    pub fn with_cameras(self, cameras: Vec<u16>) -> Result<Self, DataError> {
+        if cameras.len() != self.len() {
+            return Err(DataError::CameraCount { cameras: cameras.len(), images: self.len() });
+        }
+        Ok(Self { cameras: Some(Arc::new(cameras)), ..self })
+    }
+
+    /// The same set, divided into queries and gallery, see [`roles`](Self::roles).
+    ///
+    /// # Errors
+    /// [`DataError::RoleCount`] if the number of roles is not the number of images.
+    pub fn with_roles(self, roles: Vec<RetrievalRole>) -> Result<Self, DataError> {
+        if roles.len() != self.len() {
+            return Err(DataError::RoleCount { roles: roles.len(), images: self.len() });
+        }
+        Ok(Self { roles: Some(Arc::new(roles)), ..self })
     }
 
     /// The same set, marked as unlabelled: its labels have no meaning.
@@ -186,8 +213,20 @@ impl ImageSet {
         self.file_names.as_ref().map(|names| names[index].as_str())
     }
 
+    /// The camera of each image: the number of the device or the hand that made it, from the dataset's file names. Two images of one
+    /// identity from different cameras are different views of it. `None` if the dataset names no cameras.
+    pub fn cameras(&self) -> Option<&[u16]> {
+        self.cameras.as_ref().map(|cameras| &cameras[..])
+    }
+
+    /// Whether each image is a query or in the gallery of a retrieval test. `None` if the dataset's protocol does not divide the
+    /// images.
+    pub fn roles(&self) -> Option<&[RetrievalRole]> {
+        self.roles.as_ref().map(|roles| &roles[..])
+    }
+
     /// The set of the images at `indices`, in that order: image `i` of the result is image `indices[i]` of this set. Pixels in
-    /// memory are copied; pixels in a file are shared.
+    /// memory are copied; pixels in a file are shared. File names, cameras and roles go with their images.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -207,16 +246,20 @@ impl ImageSet {
         };
         Self {
             pixels,
-            labels: Arc::new(indices.iter().map(|&index| self.label(index)).collect()),
+            labels: at(&self.labels, indices),
             class_names: self.class_names.clone(),
-            file_names: self
-                .file_names
-                .as_ref()
-                .map(|names| Arc::new(indices.iter().map(|&index| names[index].clone()).collect())),
+            file_names: self.file_names.as_ref().map(|names| at(names, indices)),
+            cameras: self.cameras.as_ref().map(|cameras| at(cameras, indices)),
+            roles: self.roles.as_ref().map(|roles| at(roles, indices)),
             side: self.side,
             labeled: self.labeled,
         }
     }
+}
+
+/// The values at `indices`, in that order.
+fn at<T: Clone>(values: &[T], indices: &[usize]) -> Arc<Vec<T>> {
+    Arc::new(indices.iter().map(|&index| values[index].clone()).collect())
 }
 
 impl Dataset<ImageItem> for ImageSet {

@@ -29,7 +29,7 @@ pub struct CheckpointFlags {
     /// Backbone of the run or of the weights; only checked
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
+    /// Height and width to resize images to, on datasets of image files [default: 64; 28 on omniglot]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
     /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]

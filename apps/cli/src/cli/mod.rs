@@ -8,7 +8,7 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use qare_data::DatasetName;
+use qare_data::{DatasetName, TestClasses};
 use qare_models::BackboneName;
 use serde::Serialize;
 
@@ -225,6 +225,9 @@ pub struct EmbedArgs {
     /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]
     #[arg(long)]
     pub precision: Option<Precision>,
+    /// On dataset `folder`: the classes of the test split, as in training [default: those of the run]
+    #[arg(long, alias = "test_classes", value_name = "N|NAME,NAME", allow_negative_numbers = true)]
+    pub test_classes: Option<TestClasses>,
     /// Height and width to resize the images of a folder to [default: those of the training images]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,

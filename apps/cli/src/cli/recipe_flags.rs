@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use qare::SetTerm;
-use qare_data::{AugmentOn, DatasetName};
+use qare_data::{AugmentOn, DatasetName, TestClasses};
 use qare_models::BackboneName;
 use serde::Serialize;
 
@@ -20,7 +20,8 @@ use qare_lab::{LabError, Result};
 /// The settings of a run. A flag that is absent takes its value from the recipe file, or else the default.
 #[derive(Clone, Debug, Default, Args, Serialize)]
 pub struct RecipeFlags {
-    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, folder or shapes (needs no files) [default: cifar10]
+    /// cifar10, cifar100, supercifar100, tiny, stl10, slim, omniglot, cub200, cars196, sop, market1501, cuhk03, folder or shapes (needs
+    /// no files) [default: cifar10]
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
@@ -110,7 +111,12 @@ pub struct RecipeFlags {
     #[arg(help_heading = IMAGES, long, alias = "test_images", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
-    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
+    /// On dataset `folder`: test on classes that training does not have. The last N in order, a fraction such as 0.5, or their names
+    /// [default: the same classes in both splits]
+    #[arg(help_heading = IMAGES, long, alias = "test_classes", value_name = "N|NAME,NAME", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_classes: Option<TestClasses>,
+    /// Height and width to resize images to, on datasets of image files [default: 64; 28 on omniglot]
     #[arg(help_heading = IMAGES, long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,

@@ -1,6 +1,8 @@
 //! `qare embed`: features of images, for use elsewhere.
 
-use qare_data::ImageSet;
+use std::path::PathBuf;
+
+use qare_data::{DatasetName, ImageSet};
 use qare_lab::PrintablePath;
 use qare_lab::export::embedding::{UNKNOWN, embed};
 use qare_lab::export::{extension, is_another, trained_on, writable};
@@ -14,6 +16,10 @@ use crate::backend::{NAME, Plain, device_for};
 use crate::cli::{EmbedArgs, Part};
 use crate::output::print_line;
 use crate::progress::show;
+
+fn canonical(dir: &Option<PathBuf>) -> Option<PathBuf> {
+    dir.as_ref().and_then(|dir| dir.canonicalize().ok())
+}
 
 /// Writes the features of a dataset's part, with labels and file names.
 pub fn embed_command(args: EmbedArgs) -> Result<()> {
@@ -63,11 +69,19 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         Some(stated) => stated.normalization(),
         None => normalization(dataset, trained_on),
     };
+    // The run's division is that of its own folder of images, wherever that is now.
+    let own = |dir: &PathBuf| dir.canonicalize().is_err() || dir.canonicalize().ok() == canonical(&data_dir);
+    let of_run = || recipe.test_classes.clone().filter(|_| recipe.data_dir.as_ref().is_none_or(own));
+    if let Some(classes) = args.test_classes.as_ref().filter(|_| dataset != DatasetName::Folder) {
+        return Err(LabError::Usage(format!("--test-classes {classes}: only dataset folder can be divided by class")));
+    }
+    let test_classes = args.test_classes.or_else(of_run);
     let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());
     let splits = Source {
         dataset,
         data_dir: data_dir.as_deref(),
         image_size,
+        test_classes: test_classes.as_ref().filter(|_| dataset == DatasetName::Folder),
         skip_broken: args.machine.skip_broken || recipe.skip_broken,
         max_pixels: args.machine.max_pixels.or(recipe.max_pixels),
     }

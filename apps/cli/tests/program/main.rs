@@ -3,6 +3,7 @@
 mod agreeing;
 mod benching;
 mod cifar10_files;
+mod class_disjoint;
 mod committed_recipes;
 mod damaged_files;
 mod datasets;

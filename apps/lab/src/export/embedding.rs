@@ -29,7 +29,7 @@ pub struct Embedded<'a> {
     values: Vec<f32>,
     dim: usize,
     labels: Vec<i64>,
-    class_names: &'a [String],
+    class_names: Vec<&'a str>,
     file_names: Option<Vec<&'a str>>,
 }
 
@@ -48,15 +48,23 @@ pub fn embed<'a, B: Backend>(
     let backbone = checkpoint.backbone::<B>(device)?;
     let dim = backbone.feature_dim();
     let (mut values, mut labels) = (Vec::new(), Vec::new());
+    // Splits of disjoint classes number them anew; here, each class has one number.
+    let mut class_names: Vec<&str> = Vec::new();
+    let mut numbers: HashMap<&str, i64> = HashMap::new();
     for images in parts {
+        let labelled = images.class_names().iter().filter(|_| images.is_labeled());
+        for name in labelled.map(String::as_str) {
+            numbers.entry(name).or_insert_with(|| {
+                class_names.push(name);
+                class_names.len() as i64 - 1
+            });
+        }
         let more = features::extract(&backbone, images, normalization, precision, workers, device)?;
         values.extend(more.values);
-        let label = |label: &u16| if images.is_labeled() { i64::from(*label) } else { UNKNOWN };
+        let name = |label: &u16| images.class_names()[usize::from(*label)].as_str();
+        let label = |label: &u16| if images.is_labeled() { numbers[name(label)] } else { UNKNOWN };
         labels.extend(more.labels.iter().map(label));
     }
-    // Class names are taken from a set that has labels.
-    let labelled = parts.iter().find(|images| images.is_labeled()).or(parts.first());
-    let class_names = labelled.map_or(&[][..], |images| images.class_names());
     Ok(Embedded { values, dim, labels, class_names, file_names: file_names(parts) })
 }
 
@@ -120,7 +128,7 @@ impl Embedded<'_> {
         let line = |name: &str| name.replace(['\n', '\r'], "\u{fffd}");
         let lines = |names: Vec<&str>| (names.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n").into_bytes();
         let labels = self.known_labels().map(|labels| npy(&[rows], labels.iter().copied()));
-        let classes = labels.as_ref().map(|_| lines(self.class_names.iter().map(String::as_str).collect()));
+        let classes = labels.as_ref().map(|_| lines(self.class_names.clone()));
         let parts =
             [("labels.npy", labels), ("classes.txt", classes), ("files.txt", self.file_names.clone().map(lines))];
         let mut files = vec![(path.to_path_buf(), npy(&[rows, self.dim as u64], self.values.iter().copied()))];

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use qare::SetTerm;
-use qare_data::{AugmentOn, DatasetName, Normalization};
+use qare_data::{AugmentOn, DatasetName, Normalization, TestClasses};
 use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,10 @@ pub struct Recipe {
     /// Test on this number of images of the test split: a stratified sample, drawn with the seed. By default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
+    /// On dataset `folder`: the classes of the test split, which training does not have. A number takes the last classes in order, a
+    /// fraction that part of them, and a list those of these names. By default, both splits have the same classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_classes: Option<TestClasses>,
     /// Weights to start from: a run folder, or a weights file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
@@ -157,6 +161,7 @@ impl Default for Recipe {
             image_size: None,
             train_images: None,
             test_images: None,
+            test_classes: None,
             checkpoint: None,
             data_dir: None,
             skip_broken: false,

@@ -113,7 +113,7 @@ mod tests {
             ("[knn]\nx = 3", "line 2, `x = 3`: unknown setting `x`; known are neighbours, temperature, held_out, bank"),
             (
                 "dataset = \"cifar\"",
-                "line 1, `dataset = \"cifar\"`: unknown value `cifar`; did you mean `cifar10`? known are cifar10, cifar100, supercifar100, tiny, stl10, slim, folder, shapes",
+                "line 1, `dataset = \"cifar\"`: unknown value `cifar`; did you mean `cifar10`? known are cifar10, cifar100, supercifar100, tiny, stl10, slim, omniglot, cub200, cars196, sop, market1501, cuhk03, folder, shapes",
             ),
             (
                 "\nepochs = \"ten\"",

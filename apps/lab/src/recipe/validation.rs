@@ -138,10 +138,18 @@ impl Recipe {
         }
         if let (Some(size), Some(side)) = (self.image_size, self.dataset.side())
             && size != side
-            && !matches!(self.dataset, DatasetName::Tiny | DatasetName::Slim)
+            && !self.dataset.is_resizable()
         {
             return Err(LabError::Usage(format!(
                 "image_size is {size}: the images of {} are {side}×{side}",
+                self.dataset
+            )));
+        }
+        if let Some(classes) = &self.test_classes
+            && ![self.dataset, self.probed()].contains(&DatasetName::Folder)
+        {
+            return Err(LabError::Usage(format!(
+                "test_classes is {classes}: only dataset folder can be divided by class, and this is {}",
                 self.dataset
             )));
         }
@@ -202,5 +210,10 @@ mod tests {
             assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
         }
         Recipe::default().validate().unwrap();
+        let divided = |dataset: &str| Recipe::parse(&format!("test_classes = 2\n{dataset}")).unwrap().validate();
+        divided("dataset = \"folder\"").unwrap();
+        divided("probe.dataset = \"folder\"").unwrap();
+        let message = divided("dataset = \"tiny\"").unwrap_err().to_string();
+        assert_eq!(message, "test_classes is 2: only dataset folder can be divided by class, and this is tiny");
     }
 }
