@@ -2,12 +2,26 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use qare_data::printable;
 use qare_lab::{LabError, Result};
 
 /// The first error of writing to standard output, if there was one.
 static WRITE_ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Whether notes go to standard error, because standard output holds nothing but JSON.
+static NOTES_ON_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// Sends notes to standard error from now on, so that standard output is for JSON.
+pub fn notes_to_stderr() {
+    NOTES_ON_STDERR.store(true, Ordering::Relaxed);
+}
+
+/// Writes a note to standard output, or to standard error after [`notes_to_stderr`].
+pub fn print_note(note: impl std::fmt::Display) {
+    if NOTES_ON_STDERR.load(Ordering::Relaxed) { eprint_line(note) } else { print_line(note) }
+}
 
 /// Returns a text whose characters that act on a terminal are escaped, other than line breaks: file names may have any.
 fn for_terminal(text: impl std::fmt::Display) -> String {
@@ -62,7 +76,7 @@ impl log::Log for LabLogger {
             return;
         }
         match record.level() {
-            log::Level::Info => print_line(record.args()),
+            log::Level::Info => print_note(record.args()),
             _ => eprint_line(record.args()),
         }
     }

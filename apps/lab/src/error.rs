@@ -91,6 +91,12 @@ impl From<qare_data::DataError> for LabError {
     }
 }
 
+impl From<qare_retrieval::RetrievalError> for LabError {
+    fn from(error: qare_retrieval::RetrievalError) -> Self {
+        LabError::Failed(error.to_string())
+    }
+}
+
 impl From<qare_models::WeightsError> for LabError {
     fn from(error: qare_models::WeightsError) -> Self {
         use qare_models::WeightsError::*;

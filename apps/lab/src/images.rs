@@ -96,6 +96,19 @@ impl Images {
         Ok(images)
     }
 
+    /// Reads the images of a recipe whose test split is searched: see [`retrievable`].
+    ///
+    /// # Errors
+    /// If they cannot be read, or nothing can be retrieved among them.
+    pub fn for_retrieval(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
+        let images = Self::limited(recipe, Source::of(recipe, recipe.probed()).load(on_progress)?);
+        if let Some(part) = &images.part {
+            info!("note: {part}");
+        }
+        retrievable(recipe.probed(), &images.splits.test)?;
+        Ok(images)
+    }
+
     /// Limits the splits as the recipe says, by a stratified sample drawn with its seed.
     pub fn limited(recipe: &Recipe, mut splits: Splits) -> Self {
         let mut parts = Vec::new();
@@ -148,5 +161,35 @@ pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     Err(LabError::Usage(format!(
         "a probe needs labelled images of two classes or more, some to learn from and others to be tested on: {problem}; \
          `qare pretrain` needs no labels"
+    )))
+}
+
+/// Checks that images have others of their class to be found, and of other classes not to be found.
+///
+/// # Errors
+/// Says what is missing.
+pub fn retrievable(dataset: DatasetName, test: &ImageSet) -> Result<()> {
+    let mut counts = vec![0usize; test.classes()];
+    if test.is_labeled() {
+        test.labels().iter().for_each(|label| counts[usize::from(*label)] += 1);
+    }
+    let present = counts.iter().filter(|count| **count > 0).count();
+    let problem = if test.is_empty() {
+        format!("{dataset} has no test images")
+    } else if !test.is_labeled() {
+        "its test images have no labels; `qare embed --split test` writes their features".to_string()
+    } else if present < 2 {
+        let only = counts.iter().position(|count| *count > 0).unwrap_or(0);
+        format!(
+            "all test images of {dataset} are of the one class {}",
+            labels::listed(&test.class_names()[only..=only])
+        )
+    } else if counts.iter().all(|count| *count < 2) {
+        format!("each of the {present} test images of {dataset} is the only one of its class")
+    } else {
+        return Ok(());
+    };
+    Err(LabError::Usage(format!(
+        "retrieval needs labelled test images of two classes or more, and two images of a class: {problem}"
     )))
 }

@@ -5,7 +5,7 @@
 //! | [`recipe`] | the settings of a run: reading TOML, and validation |
 //! | [`methods`] | the trait [`Pretext`](methods::Pretext), and the built-in methods |
 //! | [`training`] | the training loop, its state, optimizers, training on several devices |
-//! | [`evaluation`] | frozen features, kNN, linear probe, fine-tuning, test |
+//! | [`evaluation`] | frozen features, kNN, linear probe, fine-tuning, test, retrieval |
 //! | [`runs`] | run folders: recipe, log, results, checkpoints, locks |
 //! | [`images`] | the images that a recipe names |
 //! | [`export`] | backbones and features for use in other programs |

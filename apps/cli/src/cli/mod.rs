@@ -3,6 +3,7 @@
 mod bench_flags;
 mod checkpoint_flags;
 mod recipe_flags;
+mod retrieve_flags;
 mod values;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
+pub use retrieve_flags::RetrieveArgs;
 
 use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
@@ -78,6 +80,7 @@ impl Cli {
             ("sweep", &["seed", "method", "inner_fs"][..]),
             ("test", &["no_tui", "batch_size"]),
             ("embed", &["no_tui"]),
+            ("retrieve", &["no_tui"]),
             ("bench", &["no_tui"]),
         ];
         let hide = |command: clap::Command, (name, flags): (&'static str, &'static [&'static str])| {
@@ -104,6 +107,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Stage 3: report loss and accuracy of the linear classifier on the unseen test split
     Test(TestArgs),
+    /// Report how well each test image finds the others of its class: Recall@k, R-precision, MAP@R, NMI
+    Retrieve(RetrieveArgs),
     /// Run all three stages from a recipe
     Run(RunArgs),
     /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
@@ -126,7 +131,15 @@ pub enum Command {
 impl Command {
     /// Whether the command's only result is its output: such a command fails if the output cannot be written.
     pub fn only_prints(&self) -> bool {
-        matches!(self, Self::List | Self::Devices | Self::Test(_) | Self::Bench(_) | Self::Data(DataCommand::Check(_)))
+        matches!(
+            self,
+            Self::List
+                | Self::Devices
+                | Self::Test(_)
+                | Self::Retrieve(_)
+                | Self::Bench(_)
+                | Self::Data(DataCommand::Check(_))
+        )
     }
 }
 

@@ -6,6 +6,7 @@ mod export;
 mod list;
 mod pretrain;
 mod probe;
+mod retrieve;
 mod run;
 mod sweep;
 mod test;
@@ -29,6 +30,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Test(args) => test::test_command(args),
         Command::Run(args) => run::run_command(args),
         Command::Sweep(args) => sweep::sweep_command(args),
+        Command::Retrieve(args) => retrieve::retrieve_command(args),
         Command::Embed(args) => embed::embed_command(args),
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),

@@ -30,6 +30,7 @@ mod probing;
 mod recipes;
 mod repeating;
 mod resuming;
+mod retrieving;
 mod several_devices;
 #[cfg(unix)]
 mod standstill;

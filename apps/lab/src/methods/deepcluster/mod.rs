@@ -2,7 +2,6 @@
 //!
 //! Source: Caron et al., "Deep Clustering for Unsupervised Learning of Visual Features" (2018).
 
-mod kmeans;
 mod whitening;
 
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use qare_models::{
 use super::pretext::accuracy;
 use super::{EpochStart, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
+use crate::evaluation::kmeans;
 use crate::precision::single;
 use crate::recipe::Recipe;
 

@@ -13,12 +13,15 @@ const CHUNK: usize = 8192;
 /// Settings of k-means.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Number of clusters.
     pub clusters: usize,
     /// Number of runs from different initial centres, of which the best is used.
     pub starts: usize,
     /// Maximum number of iterations of Lloyd's algorithm.
     pub iterations: usize,
+    /// Seed of the initial centres.
     pub seed: u64,
+    /// Epoch of the run; the initial centres differ between epochs.
     pub epoch: usize,
 }
 
