@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::features::{self, Features};
 use super::kmeans::{self, kmeans};
 use crate::error::{LabError, Result};
-use crate::precision::Precision;
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::checkpoint::Checkpoint;
