@@ -65,7 +65,7 @@ fn images_of_another_folder_are_searched() {
     let photos = out.path().join("photos");
     let colours: [&[[u8; 3]]; 4] =
         [&[[250, 0, 0], [240, 0, 0]], &[[0, 250, 0], [0, 240, 0]], &[[0, 0, 250]], &[[9, 9, 9]]];
-    write_images(&photos.join("train"), &[("red", colours[0]), ("green", colours[1])]);
+    write_images(&photos.join("train"), &[("red", colours[0]), ("green", colours[1]), ("blue", colours[2])]);
     write_images(&photos.join("test"), &[("red", colours[0]), ("green", colours[1]), ("blue", colours[2])]);
     let mut call =
         qare(&["retrieve", text(run.path()), "--dataset", "folder", "--data-dir", text(&photos), "--at", "1,3"]);
