@@ -55,6 +55,11 @@ pub fn retrieve_command(args: RetrieveArgs) -> Result<()> {
             print_note(format!("note: {} images are the only ones of their class, and no queries", summary.left_out));
         }
     }
+    if splits.test.roles().is_some() {
+        print_note(format!(
+            "note: all test images of {dataset} are queries and gallery; its own division and its rule about cameras are not used"
+        ));
+    }
     if let Some(note) = retrieved.record(&recipe.stage("retrieve"), &args.at)? {
         print_note(format!("note: {note}"));
     }
