@@ -101,6 +101,8 @@ impl Images {
     /// # Errors
     /// If they cannot be read, or nothing can be retrieved among them.
     pub fn for_retrieval(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
+        // Training images are not used.
+        let recipe = &Recipe { train_images: None, ..recipe.clone() };
         let images = Self::limited(recipe, Source::of(recipe, recipe.probed()).load(on_progress)?);
         if let Some(part) = &images.part {
             info!("note: {part}");
