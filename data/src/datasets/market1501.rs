@@ -3,7 +3,7 @@
 //! `bounding_box_train` is the training split (751 people). The test split has the other 750: `query` holds the queries, and
 //! `bounding_box_test` the gallery, see [`ImageSet::roles`](crate::ImageSet::roles). The identity and the camera are in the name of a
 //! file: `0002_c1s1_000451_03.jpg` is person 2 from camera 1. Junk images (-1) are left out. Distractors (0000) are a class of the
-//! gallery that no query has. Images are brought to squares as those of a [`folder`](super::folder): by their shorter side, cropped in
+//! gallery that no query has. Images are brought to squares as those of a [`folder`](mod@super::folder): by their shorter side, cropped in
 //! the middle.
 
 use std::path::{Path, PathBuf};
