@@ -94,6 +94,19 @@ pub(crate) fn check_labels<B: Backend>(
 }
 
 /// # Errors
+/// When rows and references are not of one dimension, or there are none.
+pub(crate) fn check_references<B: Backend>(
+    embeddings: &Tensor<B, 2>,
+    references: &Tensor<B, 2>,
+) -> Result<(), ObjectiveError> {
+    let (shape @ [rows, dim], of_references @ [count, reference_dim]) = (embeddings.dims(), references.dims());
+    match dim != reference_dim || rows == 0 || count == 0 {
+        true => Err(ObjectiveError::UnlikeReferences { embeddings: shape, references: of_references }),
+        false => Ok(()),
+    }
+}
+
+/// # Errors
 /// On a backend whose tensors are in the host's memory: when a row holds NaN or infinity, or is too short for its gradient.
 fn inspect<L: RowByRow, B: Backend>(
     loss: &L,
@@ -174,10 +187,8 @@ fn referenced<L: RowByRow, B: Backend>(
     reference_labels: Tensor<B, 1, Int>,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
     let [embeddings, references] = [embeddings, references].map(at_least_f32);
-    let (shape @ [rows, dim], of_references @ [count, reference_dim]) = (embeddings.dims(), references.dims());
-    if dim != reference_dim || rows == 0 || count == 0 {
-        return Err(ObjectiveError::UnlikeReferences { embeddings: shape, references: of_references });
-    }
+    check_references(&embeddings, &references)?;
+    let ([rows, _], [count, _]) = (embeddings.dims(), references.dims());
     check_labels(&labels, rows, "embeddings")?;
     check_labels(&reference_labels, count, "reference embeddings")?;
     loss.check(embeddings.dtype())?;

@@ -65,6 +65,7 @@ mod sparse_clr;
 mod sparsemax;
 mod spectrum;
 mod summation;
+mod temperature;
 mod term;
 mod views;
 

@@ -5,12 +5,12 @@ use qare_host::computes_on_host;
 
 use crate::gradient::with_gradient;
 use crate::host::UnitRows;
-use crate::inspection::{all_finite, gradients_in_range, in_range, numbers, overflow, row_label};
+use crate::inspection::{all_finite, gradients_in_range, in_range, numbers, row_label};
 use crate::rounding::at_least_f32;
 use crate::similarity::Similarities;
 use crate::summation::sum_rows;
 use crate::views::diagonal;
-use crate::{ObjectiveError, PairwiseTerm, Similarity, Views};
+use crate::{ObjectiveError, PairwiseTerm, Similarity, Views, temperature};
 
 /// How NT-Xent reduces the probabilities of its positives to one number.
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -47,14 +47,8 @@ impl NtXentConfig {
     /// # Errors
     /// When the temperature is not a positive number.
     pub fn init(&self) -> Result<NtXent, ObjectiveError> {
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Err(ObjectiveError::InvalidParameter {
-                parameter: "NT-Xent's temperature",
-                value: self.temperature,
-                expected: "positive and finite",
-            });
-        }
-        Ok(NtXent { temperature: self.temperature, similarity: self.similarity, reduction: self.reduction })
+        let temperature = temperature::check("NT-Xent's temperature", self.temperature)?;
+        Ok(NtXent { temperature, similarity: self.similarity, reduction: self.reduction })
     }
 }
 
@@ -249,11 +243,7 @@ impl NtXent {
     /// # Errors
     /// When exponents of similarities over the temperature leave the range of `dtype`.
     pub(crate) fn check_temperature(&self, dtype: DType) -> Result<(), ObjectiveError> {
-        let largest = if dtype == DType::F64 { f64::MAX } else { f32::MAX.into() };
-        match 2.0 / self.temperature <= largest {
-            true => Ok(()),
-            false => Err(overflow(format!("2/t at NT-Xent's temperature t = {:e}", self.temperature), dtype)),
-        }
+        temperature::fits("NT-Xent", self.temperature, dtype)
     }
 
     /// # Errors

@@ -78,10 +78,8 @@ impl NtXent {
             mean_of_logs: self.reduction == NtXentReduction::MeanOfLogs,
         };
         let [log_sums, excesses, derivatives] = run(Call::NtXentOfRows(call), &[&of.cosines, &of.norms]);
-        let inputs = [log_sums, excesses].map(primitive).into();
-        let outputs = run_if_registered::<B>(Call::NtXentOfAll(call), inputs).expect("the backend has kernels");
-        let [value, weights]: [_; 2] = outputs.try_into().expect("a call has a fixed number of outputs");
-        Ok(Some(of.attach(tensor(value), embeddings, &derivatives, Some(&tensor(weights)))))
+        let [value, weights] = run(Call::NtXentOfAll(call), &[&log_sums, &excesses]);
+        Ok(Some(of.attach(value.reshape([1]), embeddings, &derivatives, Some(&weights))))
     }
 }
 

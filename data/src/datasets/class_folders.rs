@@ -61,10 +61,7 @@ pub(crate) fn catalog(root: PathBuf, test_classes: Option<&TestClasses>) -> Cata
                 Layout::Flat(folder) => split_up(&mut catalog, flat(folder)),
                 Layout::Classes { classes, unlabeled } => {
                     catalog.note_empty_classes(decision.at);
-                    split_up(
-                        &mut catalog,
-                        classes.iter().map(|class| (class.name.clone(), class.all_images())).collect(),
-                    );
+                    split_up(&mut catalog, images_of(classes));
                     without_labels(&mut catalog, unlabeled);
                 }
                 Layout::Splits { train, test, unlabeled } => {
@@ -93,7 +90,12 @@ fn classes(catalog: &mut Catalog, split: &Folder) -> Classes {
     if !split.has_folders() {
         return flat(split);
     }
-    split.with_images().map(|class| (class.name.clone(), class.all_images())).collect()
+    images_of(split.with_images())
+}
+
+/// The images in class folders.
+fn images_of<'a>(classes: impl IntoIterator<Item = &'a Folder>) -> Classes {
+    classes.into_iter().map(|class| (class.name.clone(), class.all_images())).collect()
 }
 
 /// Divides the classes of a layout into splits, and returns its folder of unlabelled images. The images of all splits with class
@@ -116,7 +118,7 @@ fn by_class<'a>(
     match layout {
         Layout::Classes { classes, .. } => {
             catalog.note_empty_classes(at);
-            pool(classes.iter().map(|class| (class.name.clone(), class.all_images())).collect());
+            pool(images_of(classes));
         }
         _ => {
             let with_classes: Vec<&Folder> = splits.iter().filter(|split| split.has_folders()).copied().collect();

@@ -12,7 +12,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::sizes::{ConvParams, ConvSizes};
-use crate::vectors::{load, store, vectorize};
+use crate::vectors::{Tiles, load, store, vectorize};
 use crate::weights::{Weights, panel_width};
 
 /// Writes the convolutions of images `[N, H, W, C_in]`, `[N, H', W', C_out]`.
@@ -152,18 +152,12 @@ impl WithSimd for ConvolveImages<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let blocks = panel_width(self.windows.out_channels) / S::F32_LANES;
-        let many_registers = S::REGISTER_COUNT >= 32;
-        match (many_registers, blocks) {
-            (true, blocks) if S::F32_LANES == 4 && blocks.is_multiple_of(4) => self.tiles::<S, 4, 4>(simd),
-            (true, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 8, 2>(simd),
-            (false, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 4, 2>(simd),
-            _ => self.tiles::<S, 8, 1>(simd),
-        }
+        let panel = panel_width(self.windows.out_channels);
+        self.in_registers(simd, panel);
     }
 }
 
-impl ConvolveImages<'_> {
+impl Tiles for ConvolveImages<'_> {
     /// All output, P images × N vectors of channels at a time.
     #[inline(always)]
     fn tiles<S: Simd, const P: usize, const N: usize>(self, simd: S) {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use crate::sizes::{ConvParams, ConvSizes};
-use crate::vectors::{load, store, vectorize};
+use crate::vectors::{Tiles, load, store, vectorize};
 use crate::weights::panel_width;
 
 /// Writes a part of the gradient of the weights for images `[N, H, W, C_in]`, summed over them, given the gradients of their
@@ -52,18 +52,12 @@ impl WithSimd for WeightGradientRow<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let blocks = panel_width(self.sizes.params().c_out) / S::F32_LANES;
-        let many_registers = S::REGISTER_COUNT >= 32;
-        match (many_registers, blocks) {
-            (true, blocks) if S::F32_LANES == 4 && blocks.is_multiple_of(4) => self.tiles::<S, 4, 4>(simd),
-            (true, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 8, 2>(simd),
-            (false, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 4, 2>(simd),
-            _ => self.tiles::<S, 8, 1>(simd),
-        }
+        let panel = panel_width(self.sizes.params().c_out);
+        self.in_registers(simd, panel);
     }
 }
 
-impl WeightGradientRow<'_> {
+impl Tiles for WeightGradientRow<'_> {
     /// All weights, Q input channels × N vectors of output channels at a time. Q divides eight.
     #[inline(always)]
     fn tiles<S: Simd, const Q: usize, const N: usize>(self, simd: S) {

@@ -36,6 +36,25 @@ thread_local! {
     pub(crate) static MOST_LANES: std::cell::Cell<usize> = const { std::cell::Cell::new(16) };
 }
 
+/// An operation that computes tiles of rows × vectors of channels, which stay in registers.
+pub(crate) trait Tiles: Sized {
+    /// Computes everything in tiles of up to ROWS rows × N vectors.
+    fn tiles<S: Simd, const ROWS: usize, const N: usize>(self, simd: S);
+
+    /// Chooses tiles that fit into the registers for panels of so many channels, of which the lanes of a vector are a divisor. ROWS is 4 or 8.
+    #[inline(always)]
+    fn in_registers<S: Simd>(self, simd: S, channels: usize) {
+        let blocks = channels / S::F32_LANES;
+        let many_registers = S::REGISTER_COUNT >= 32;
+        match (many_registers, blocks) {
+            (true, blocks) if S::F32_LANES == 4 && blocks.is_multiple_of(4) => self.tiles::<S, 4, 4>(simd),
+            (true, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 8, 2>(simd),
+            (false, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 4, 2>(simd),
+            _ => self.tiles::<S, 8, 1>(simd),
+        }
+    }
+}
+
 /// Reads a vector.
 ///
 /// # Safety

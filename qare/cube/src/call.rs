@@ -27,7 +27,7 @@ pub enum Call {
     /// Cosines of N rows `[N, N]` and their norms `[N, 1]` → log Σ_P p, NaN where there is none `[N, 1]`; the mean of log p over P less that
     /// `[N, 1]`; t ∂L_i/∂s_ij `[N, N]`.
     NtXentOfRows(NtXent),
-    /// log Σ_P p `[N, 1]` and what the mean of log p is less that `[N, 1]` → the loss `[1]`, and the weights of the rows' derivatives `[N, 1]`.
+    /// log Σ_P p `[N, 1]` and what the mean of log p is less that `[N, 1]` → the loss `[1, 1]`, and the weights of the rows' derivatives `[N, 1]`.
     NtXentOfAll(NtXent),
     /// Cosines of N rows `[N, N]` and their norms `[N, 1]` → the losses of rows `[N, 1]`, and the derivatives of their mean `[N, N]`.
     SparseClr(SparseClr),
@@ -117,7 +117,7 @@ impl Call {
         match self {
             Call::Sparsemax { .. } | Call::UnitRows | Call::CosineGradient { .. } => return vec![all(), by_row()],
             Call::NtXentOfRows(_) => return vec![by_row(), by_row(), all()],
-            Call::NtXentOfAll(_) => return vec![(Shape::from([1]), dtype), by_row()],
+            Call::NtXentOfAll(_) => return vec![(Shape::from([1, 1]), dtype), by_row()],
             Call::SparseClr(_) => return vec![by_row(), all()],
             _ => (),
         }

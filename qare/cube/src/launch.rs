@@ -239,8 +239,6 @@ fn sparsemax<R: CubeRuntime>(rounds: u32, rows: &CubeTensor<R>, outputs: &[CubeT
         array(&outputs[0]),
         array(&outputs[1]),
         entries,
-        // Rows of one kind: not read.
-        PairsLaunch::new(1, 0.0),
         rounds,
         THREADS,
     );

@@ -4,10 +4,10 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::log_sum::LogOnePlusSum;
 use super::pairs::{PairLoss, Pairs, mean_or_zero, total};
-use super::temperature::{check, fits};
 use crate::ObjectiveError;
 use crate::gradient::with_gradient;
 use crate::summation::sum_rows;
+use crate::temperature::{check, fits};
 
 /// Configuration of [`InfoNce`].
 #[derive(Config, Debug)]

@@ -63,7 +63,6 @@ mod proxies;
 mod proxy_anchor;
 mod sparse_clr;
 mod sup_con;
-mod temperature;
 mod triplet_margin;
 
 pub use arc_face::{ArcFace, ArcFaceConfig};

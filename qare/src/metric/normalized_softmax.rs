@@ -4,9 +4,9 @@ use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::log_sum::LogOnePlusSum;
 use super::proxies::{ProxyPairs, drawn};
-use super::temperature::{check, fits};
 use crate::ObjectiveError;
 use crate::gradient::with_gradient;
+use crate::temperature::{check, fits};
 
 /// Configuration of [`NormalizedSoftmax`].
 #[derive(Config, Debug)]

@@ -4,9 +4,9 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::log_sum::LogOnePlusSum;
 use super::pairs::{PairLoss, Pairs, mean_or_zero, total};
-use super::temperature::{check, fits};
 use crate::ObjectiveError;
 use crate::gradient::with_gradient;
+use crate::temperature::{check, fits};
 
 /// Configuration of [`NtLogistic`].
 #[derive(Config, Debug)]

@@ -7,7 +7,7 @@ use crate::ObjectiveError;
 use crate::contrast::same_label;
 use crate::gradient::with_gradient;
 use crate::inspection::{finite_rows, in_range};
-use crate::labelled::check_labels;
+use crate::labelled::{check_labels, check_references};
 use crate::rounding::at_least_f32;
 use crate::similarity::unit_embeddings;
 use crate::views::diagonal;
@@ -24,8 +24,7 @@ pub(super) struct Pairs<B: Backend> {
     pub positives: Tensor<B, 2, Bool>,
     /// Pairs of two identities `[N, M]`.
     pub negatives: Tensor<B, 2, Bool>,
-    /// 0, or NaN where a row holds NaN or infinity `[1]`; none where that has been an error already.
-    poison: Option<Tensor<B, 1>>,
+    guard: Guard<B>,
 }
 
 impl<B: Backend> Pairs<B> {
@@ -35,11 +34,12 @@ impl<B: Backend> Pairs<B> {
     /// When there is no row or not one label for each. On a backend whose tensors are in the host's memory: when a row holds NaN or
     /// infinity.
     pub fn within(embeddings: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Result<Self, ObjectiveError> {
-        let Rows { unit: rows, poison } = Rows::new(embeddings, &labels, "embeddings")?;
+        let (rows, guard) = guarded(embeddings, &labels, "embeddings")?;
+        let rows = unit_rows(rows);
         let itself = diagonal::<B>(rows.dims()[0], &rows.device());
         let same = same_label(labels.clone(), labels);
         let negatives = same.clone().bool_not();
-        Ok(Self { rows, references: None, positives: same.bool_and(itself.bool_not()), negatives, poison })
+        Ok(Self { rows, references: None, positives: same.bool_and(itself.bool_not()), negatives, guard })
     }
 
     /// Of rows `[N, D]` with labels `[N]` and references `[M, D]` with labels `[M]`.
@@ -53,12 +53,12 @@ impl<B: Backend> Pairs<B> {
         reference_labels: Tensor<B, 1, Int>,
     ) -> Result<Self, ObjectiveError> {
         check_references(&embeddings, &references)?;
-        let rows = Rows::new(embeddings, &labels, "embeddings")?;
-        let others = Rows::new(references, &reference_labels, "reference embeddings")?;
+        let (rows, of_rows) = guarded(embeddings, &labels, "embeddings")?;
+        let (references, of_references) = guarded(references, &reference_labels, "reference embeddings")?;
+        let (rows, references, guard) = (unit_rows(rows), Some(unit_rows(references)), of_rows.and(of_references));
         let positives = same_label(labels, reference_labels);
         let negatives = positives.clone().bool_not();
-        let poison = rows.poison.zip(others.poison).map(|(of_rows, of_others)| of_rows + of_others);
-        Ok(Self { rows: rows.unit, references: Some(others.unit), positives, negatives, poison })
+        Ok(Self { rows, references, positives, negatives, guard })
     }
 
     /// û_i·v̂_j `[N, M]`, on the graph.
@@ -98,17 +98,19 @@ impl<B: Backend> Pairs<B> {
 
     /// What makes NaN of the `loss` of these pairs if they hold NaN.
     pub fn guard(&self) -> Guard<B> {
-        Guard(self.poison.clone())
+        self.guard.clone()
     }
 }
 
-/// Makes NaN of a loss whose input is not finite, where nothing is read back to find that out.
-pub(super) struct Guard<B: Backend>(Option<Tensor<B, 1>>);
+/// Makes NaN of a loss whose input is not finite, where nothing is read back to find that out: 0, or NaN where the input holds NaN or
+/// infinity `[1]`; none where that has been an error already.
+#[derive(Clone)]
+pub(super) struct Guard<B: Backend>(pub Option<Tensor<B, 1>>);
 
 impl<B: Backend> Guard<B> {
-    /// Given 0 or NaN `[1]`.
-    pub fn new(poison: Option<Tensor<B, 1>>) -> Self {
-        Self(poison)
+    /// Of two inputs on one backend.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.zip(other.0).map(|(one, other)| one + other))
     }
 
     /// # Errors
@@ -121,45 +123,32 @@ impl<B: Backend> Guard<B> {
     }
 }
 
-/// Rows of length one.
-pub(super) struct Rows<B: Backend> {
-    /// ẑ = z / max(‖z‖, 1e-12) `[N, D]`, on the graph, in f32 at least.
-    pub unit: Tensor<B, 2>,
-    /// 0, or NaN where a row holds NaN or infinity `[1]`; none where that is an error instead.
-    pub poison: Option<Tensor<B, 1>>,
-}
-
-impl<B: Backend> Rows<B> {
-    /// # Errors
-    /// As [`Pairs::within`].
-    pub fn new(rows: Tensor<B, 2>, labels: &Tensor<B, 1, Int>, quantity: &'static str) -> Result<Self, ObjectiveError> {
-        let shape @ [count, dim] = rows.dims();
-        if count == 0 || dim == 0 {
-            return Err(ObjectiveError::NoRows { shape, quantity });
-        }
-        check_labels(labels, count, quantity)?;
-        let rows = at_least_f32(rows);
-        let on_host = computes_on_host::<B>(&rows.device());
-        if on_host {
-            finite_rows(&rows, |row| format!("row {row} of the {quantity} (counted from 0)"))?;
-        }
-        let unit = unit_embeddings(rows.unsqueeze()).squeeze_dim::<2>(0);
-        let poison = (!on_host).then(|| unit.clone().detach().sum() * 0.0);
-        Ok(Self { unit, poison })
-    }
-}
-
+/// Rows in f32 at least, with the guard of losses of them.
+///
 /// # Errors
-/// When rows and references are not of one dimension, or there are none.
-pub(super) fn check_references<B: Backend>(
-    embeddings: &Tensor<B, 2>,
-    references: &Tensor<B, 2>,
-) -> Result<(), ObjectiveError> {
-    let (shape @ [rows, dim], of_references @ [count, reference_dim]) = (embeddings.dims(), references.dims());
-    match dim != reference_dim || rows == 0 || count == 0 {
-        true => Err(ObjectiveError::UnlikeReferences { embeddings: shape, references: of_references }),
-        false => Ok(()),
+/// As [`Pairs::within`].
+pub(super) fn guarded<B: Backend>(
+    rows: Tensor<B, 2>,
+    labels: &Tensor<B, 1, Int>,
+    quantity: &'static str,
+) -> Result<(Tensor<B, 2>, Guard<B>), ObjectiveError> {
+    let shape @ [count, dim] = rows.dims();
+    if count == 0 || dim == 0 {
+        return Err(ObjectiveError::NoRows { shape, quantity });
     }
+    check_labels(labels, count, quantity)?;
+    let rows = at_least_f32(rows);
+    let on_host = computes_on_host::<B>(&rows.device());
+    if on_host {
+        finite_rows(&rows, |row| format!("row {row} of the {quantity} (counted from 0)"))?;
+    }
+    let poison = (!on_host).then(|| (rows.clone().detach() * 0.0).sum());
+    Ok((rows, Guard(poison)))
+}
+
+/// ẑ = z / max(‖z‖, 1e-12) of each row `[N, D]`, on the graph.
+pub(super) fn unit_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    unit_embeddings(rows.unsqueeze()).squeeze_dim::<2>(0)
 }
 
 /// Σ of all entries `[1]`, row by row.
@@ -254,7 +243,7 @@ mod tests {
         let device = Default::default();
         for poison in [0.0, f64::NAN] {
             let z = Tensor::<B, 1>::from_floats([2.0, 5.0], &device).require_grad();
-            let guard = Guard::new(Some(Tensor::full([1], poison, &device)));
+            let guard = Guard(Some(Tensor::full([1], poison, &device)));
             let loss = guard.checked(z.clone().sum(), "a loss").unwrap();
             let found = [numbers(loss.clone()), numbers(z.grad(&loss.backward()).unwrap())].concat();
             assert!(

@@ -4,11 +4,10 @@ use burn::module::{Initializer, Param};
 use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 use qare_host::computes_on_host;
 
-use super::pairs::{Guard, Rows};
+use super::pairs::{Guard, guarded, unit_rows};
 use crate::ObjectiveError;
 use crate::inspection::finite_rows;
 use crate::rounding::at_least_f32;
-use crate::similarity::unit_embeddings;
 
 /// C proxies `[C, D]`, each entry drawn from a normal distribution with mean 0 and this standard deviation.
 ///
@@ -58,22 +57,23 @@ impl<B: Backend> ProxyPairs<B> {
         if dim != proxy_dim {
             return Err(ObjectiveError::UnlikeProxies { embeddings: embeddings.dims(), proxies: proxies.dims() });
         }
-        let Rows { unit: rows, poison } = Rows::new(embeddings, &labels, "embeddings")?;
+        let (rows, guard) = guarded(embeddings, &labels, "embeddings")?;
+        let rows = unit_rows(rows);
         if computes_on_host::<B>(&rows.device()) {
             finite_rows(&proxies, |row| format!("proxy {row} (counted from 0)"))?;
             labels_in_range(&labels, identities)?;
         }
-        let proxies = unit_embeddings(proxies.cast(rows.dtype()).unsqueeze()).squeeze_dim::<2>(0);
+        let proxies = unit_rows(proxies.cast(rows.dtype()));
         let shape @ [count, _] = [rows.dims()[0], identities];
         let numbers = Tensor::<B, 1, Int>::arange(0..identities as i64, &rows.device());
         let numbers = numbers.cast(labels.dtype()).reshape([1, identities]).expand(shape);
         let own = labels.clone().reshape([count, 1]).expand(shape).equal(numbers);
         // The logarithm of 0 labels is −∞, and 0 times that NaN.
-        let poison = poison.map(|poison| {
+        let poison = guard.0.map(|poison| {
             let found = own.clone().float().cast(rows.dtype()).sum_dim(1);
             poison + found.log().sum() * 0.0 + proxies.clone().detach().sum() * 0.0
         });
-        Ok(Self { rows, proxies, own, labels, guard: Guard::new(poison) })
+        Ok(Self { rows, proxies, own, labels, guard: Guard(poison) })
     }
 
     /// û_i·p̂_c `[N, C]`, on the graph.

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
-use super::pairs::{Guard, Rows, check_references, mean_or_zero};
+use super::pairs::{Guard, guarded, mean_or_zero};
 use crate::contrast::{Contrast, RowLosses};
 use crate::inspection::overflow;
-use crate::rounding::at_least_f32;
+use crate::labelled::check_references;
 use crate::{ObjectiveError, SparseClr};
 
 /// The loss `[1]`, as [`SparseClr::forward_labels`] has it; 0 where no row has a positive.
@@ -17,14 +17,13 @@ pub(super) fn labelled<B: Backend>(
     embeddings: Tensor<B, 2>,
     labels: Tensor<B, 1, Int>,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
-    let poison = Rows::new(embeddings.clone(), &labels, "embeddings")?.poison;
-    let embeddings = at_least_f32(embeddings);
+    let (embeddings, guard) = guarded(embeddings, &labels, "embeddings")?;
     let alone = embeddings.dims()[0] == 1;
     let similarity = loss.similarity.within(embeddings.unsqueeze()).matrix.squeeze_dim(0);
     if alone {
-        return Guard::new(poison).checked(similarity.sum() * 0.0, NAME);
+        return guard.checked(similarity.sum() * 0.0, NAME);
     }
-    reduce(loss, Contrast::within(similarity, labels), poison)
+    reduce(loss, Contrast::within(similarity, labels), guard)
 }
 
 /// The same of embeddings that are compared with references.
@@ -39,11 +38,10 @@ pub(super) fn referenced<B: Backend>(
     reference_labels: Tensor<B, 1, Int>,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
     check_references(&embeddings, &references)?;
-    let of_rows = Rows::new(embeddings.clone(), &labels, "embeddings")?.poison;
-    let of_references = Rows::new(references.clone(), &reference_labels, "reference embeddings")?.poison;
-    let poison = of_rows.zip(of_references).map(|(a, b)| a + b);
-    let similarity = loss.similarity.between(at_least_f32(embeddings), at_least_f32(references));
-    reduce(loss, Contrast::between(similarity, labels, reference_labels), poison)
+    let (embeddings, of_rows) = guarded(embeddings, &labels, "embeddings")?;
+    let (references, of_references) = guarded(references, &reference_labels, "reference embeddings")?;
+    let similarity = loss.similarity.between(embeddings, references);
+    reduce(loss, Contrast::between(similarity, labels, reference_labels), of_rows.and(of_references))
 }
 
 const NAME: &str = "SparseCLR's loss";
@@ -51,12 +49,12 @@ const NAME: &str = "SparseCLR's loss";
 fn reduce<B: Backend>(
     loss: &SparseClr,
     contrast: Contrast<B>,
-    poison: Option<Tensor<B, 1>>,
+    guard: Guard<B>,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
     let dtype = contrast.similarity.dtype();
     let RowLosses { losses, counted, is_number } = loss.row_losses(contrast);
     if !is_number {
         return Err(overflow(NAME, dtype));
     }
-    Guard::new(poison).checked(mean_or_zero(losses.sum(), counted.sum()), NAME)
+    guard.checked(mean_or_zero(losses.sum(), counted.sum()), NAME)
 }

@@ -3,8 +3,8 @@ use burn::module::{Content, DisplaySettings, Module, ModuleDisplay};
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::pairs::{PairLoss, Pairs, mean_or_zero};
-use super::temperature::{check, fits};
 use crate::contrast::{Contrast, RowLosses};
+use crate::temperature::{check, fits};
 use crate::{NtXent, NtXentReduction, ObjectiveError, Similarity};
 
 /// Configuration of [`SupCon`].

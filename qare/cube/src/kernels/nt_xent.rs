@@ -6,9 +6,8 @@ use burn_cubecl::cubecl::prelude::*;
 use super::cosine::similarity;
 use super::cube_reduction::{largest_of_cube, sum_of_cube};
 use super::pairs::{Pairs, is_positive};
+use super::sparsemax::LEAST;
 
-/// Below every similarity.
-const LEAST: f32 = -1.0e38;
 /// Rounding of a sum, relative to its terms.
 const NOISE: f32 = 8.0 * f32::EPSILON;
 
@@ -40,10 +39,12 @@ pub fn nt_xent_of_rows(
     let unit = UNIT_POS_X as usize;
     let first = row * rows;
 
+    // Similarities, exponentials and derivatives lie in one place after each other: each unit reads only what it has written.
     let mut most = f32::new(LEAST);
     let mut at = unit;
     while at < rows {
         let value = similarity(cosines[first + at], norms[row], norms[at]);
+        gradients[first + at] = value;
         if at != row && value > most {
             most = value;
         }
@@ -54,8 +55,10 @@ pub fn nt_xent_of_rows(
     let mut sum = f32::new(0.0);
     at = unit;
     while at < rows {
+        let exponential = f32::exp((gradients[first + at] - largest) / temperature);
+        gradients[first + at] = exponential;
         if !is_positive(row, at, pairs) {
-            sum += f32::exp((similarity(cosines[first + at], norms[row], norms[at]) - largest) / temperature);
+            sum += exponential;
         }
         at += threads as usize;
     }
@@ -100,14 +103,14 @@ pub fn nt_xent_of_rows(
 
     at = unit;
     while at < rows {
-        let exponent = (similarity(cosines[first + at], norms[row], norms[at]) - largest) / temperature;
-        let mut gradient = f32::exp(exponent);
+        let mut gradient = gradients[first + at];
         if at == row {
             gradient = itself;
         } else if is_positive(row, at, pairs) {
             if mean_of_logs {
                 gradient = (gradient - present * share) - others * share;
             } else {
+                let exponent = (similarity(cosines[first + at], norms[row], norms[at]) - largest) / temperature;
                 gradient = f32::new(0.0) - f32::exp(exponent - top) / total * others;
             }
         }

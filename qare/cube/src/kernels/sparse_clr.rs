@@ -3,9 +3,10 @@
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
+use super::cosine::similarity;
 use super::cube_reduction::sum_of_cube;
 use super::pairs::{Pairs, is_positive};
-use super::sparsemax::{entry, probability, threshold_of_row};
+use super::sparsemax::{LEAST, probability, threshold_of_row};
 
 /// The losses of N rows with these cosines and norms, ½ Σ_j p_j² + τ + ½ − mean of z over positives `[N]`, and the derivatives of their
 /// mean, (p_j − 1/(K − 1))/N for positives and p_j/N for others `[N, N]`. Here p and τ are sparsemax and threshold of the row of
@@ -26,14 +27,28 @@ pub fn sparse_clr_of_rows(
     if row >= rows {
         terminate!();
     }
-    let threshold = threshold_of_row(cosines, norms, row, rows, pairs, true, rounds, threads);
     let share = f32::new(1.0) / f32::cast_from(pairs.views - 1);
     let own = UNIT_POS_X as usize;
-    let mut squares = f32::new(0.0);
-    let mut positives = f32::new(0.0);
+    let first = row * rows;
+    // The entries of the row lie where the derivatives are to be: each unit reads only those that it has written.
     let mut at = own;
     while at < rows {
-        let z = entry(cosines, norms, row, at, rows, pairs, true);
+        let mut z = f32::new(LEAST);
+        if at != row {
+            z = similarity(cosines[first + at], norms[row], norms[at]);
+            if is_positive(row, at, pairs) {
+                z -= pairs.parameter;
+            }
+        }
+        gradients[first + at] = z;
+        at += threads as usize;
+    }
+    let threshold = threshold_of_row(gradients, row, rows, rounds, threads);
+    let mut squares = f32::new(0.0);
+    let mut positives = f32::new(0.0);
+    at = own;
+    while at < rows {
+        let z = gradients[first + at];
         let p = probability(z, &threshold);
         squares += p * p;
         let mut gradient = p;
@@ -41,7 +56,7 @@ pub fn sparse_clr_of_rows(
             positives += z;
             gradient -= share;
         }
-        gradients[row * rows + at] = gradient / f32::cast_from(rows);
+        gradients[first + at] = gradient / f32::cast_from(rows);
         at += threads as usize;
     }
     squares = sum_of_cube(squares, threads);

@@ -1,3 +1,5 @@
+//! The temperature of a loss.
+
 use burn::tensor::DType;
 
 use crate::ObjectiveError;
@@ -5,7 +7,7 @@ use crate::inspection::overflow;
 
 /// # Errors
 /// When the temperature, called `parameter`, is not a positive number.
-pub(super) fn check(parameter: &'static str, temperature: f64) -> Result<f64, ObjectiveError> {
+pub(crate) fn check(parameter: &'static str, temperature: f64) -> Result<f64, ObjectiveError> {
     match temperature > 0.0 && temperature.is_finite() {
         true => Ok(temperature),
         false => {
@@ -16,7 +18,7 @@ pub(super) fn check(parameter: &'static str, temperature: f64) -> Result<f64, Ob
 
 /// # Errors
 /// When similarities over the temperature of `loss` leave the range of `dtype`.
-pub(super) fn fits(loss: &str, temperature: f64, dtype: DType) -> Result<(), ObjectiveError> {
+pub(crate) fn fits(loss: &str, temperature: f64, dtype: DType) -> Result<(), ObjectiveError> {
     let largest = if dtype == DType::F64 { f64::MAX } else { f32::MAX.into() };
     match 2.0 / temperature <= largest {
         true => Ok(()),
