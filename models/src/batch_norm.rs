@@ -2,6 +2,7 @@ use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::replicas::Replica;
+use crate::running_statistics::RunningStatistics;
 
 /// Batch normalisation (Ioffe & Szegedy 2015) with PyTorch's semantics and names.
 ///
@@ -80,7 +81,7 @@ impl<B: Backend> BatchNorm<B> {
         // do fast.
         let dtype = input.dtype();
         let rows = input.reshape([layout.images, layout.row_len()]).cast(self.weight.val().dtype());
-        let output = match B::ad_enabled(&rows.device()) {
+        let output = match self.trains() {
             true => self.forward_train(rows, layout),
             false => self.forward_eval(rows, layout),
         };
@@ -88,10 +89,8 @@ impl<B: Backend> BatchNorm<B> {
     }
 
     fn forward_eval(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
-        let device = rows.device();
-        let mean = self.running_mean.value().to_device(&device);
-        let var = self.running_var.value().to_device(&device);
-        let scale = self.weight.val() / (var + self.epsilon).sqrt();
+        let RunningStatistics { mean, variance, .. } = self.running();
+        let scale = self.weight.val() / (variance + self.epsilon).sqrt();
 
         (rows - layout.spread(mean)) * layout.spread(scale) + layout.spread(self.bias.val())
     }
@@ -123,35 +122,42 @@ impl<B: Backend> BatchNorm<B> {
         let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
 
         let unbiased = const_var * (count / (count - 1.0));
-        self.update_running_stats(const_mean, unbiased);
+        self.set_running(self.running().after([const_mean, unbiased]));
 
         centred * layout.spread(scale) + layout.spread(shift)
     }
 
-    /// Mean and variance to normalise with in evaluation; `None` in training.
-    pub(crate) fn running_statistics(&self) -> Option<[Tensor<B, 1>; 2]> {
-        let device = self.weight.lazy_device();
-        let current = || [&self.running_mean, &self.running_var].map(|state| state.value().to_device(&device));
-        (!B::ad_enabled(&device)).then(current)
+    /// Whether the layer normalises with the statistics of the batch.
+    pub(crate) fn trains(&self) -> bool {
+        B::ad_enabled(&self.weight.lazy_device())
     }
 
     pub(crate) fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
-    /// Moves the running statistics towards mean and unbiased variance of a batch.
-    pub(crate) fn update_running_stats(&self, mean: Tensor<B, 1>, var: Tensor<B, 1>) {
-        if !Replica::is_first_or_only() {
-            return;
-        }
-        let device = mean.device();
-        let step = |state: &RunningState<Tensor<B, 1>>, batch: Tensor<B, 1>| {
-            let old = state.value_sync().to_device(&device);
-            set_now(state, old * (1.0 - self.momentum) + batch * self.momentum);
+    /// The running statistics, on the device of the parameters.
+    pub(crate) fn running(&self) -> RunningStatistics<B> {
+        let device = self.weight.lazy_device();
+        let current = |state: &RunningState<Tensor<B, 1>>| match self.trains() {
+            true => state.value_sync().to_device(&device),
+            false => state.value().to_device(&device),
         };
-        step(&self.running_mean, mean);
-        step(&self.running_var, var);
-        set_now(&self.num_batches_tracked, self.num_batches_tracked.value_sync() + 1.0);
+        RunningStatistics {
+            mean: current(&self.running_mean),
+            variance: current(&self.running_var),
+            batches: current(&self.num_batches_tracked),
+            momentum: self.momentum,
+        }
+    }
+
+    /// Sets the running statistics, unless another member of a group of replicas does.
+    pub(crate) fn set_running(&self, of: RunningStatistics<B>) {
+        if Replica::is_first_or_only() {
+            set_now(&self.running_mean, of.mean);
+            set_now(&self.running_var, of.variance);
+            set_now(&self.num_batches_tracked, of.batches);
+        }
     }
 }
 

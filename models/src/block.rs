@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::pool::Pool;
+use crate::running_statistics::RunningStatistics;
 
 /// The arguments of a convolution, its batch normalisation, and what follows them.
 pub(crate) struct Block<B: Backend> {
@@ -17,9 +18,8 @@ pub(crate) struct Block<B: Backend> {
     pub gamma: Tensor<B, 1>,
     /// `[C_out]`
     pub beta: Tensor<B, 1>,
-    /// Running mean and variance, `[C_out]`, to normalise with in evaluation. In training, on autodiff backends, there are none:
-    /// the block normalises with the statistics of the batch.
-    pub running: Option<[Tensor<B, 1>; 2]>,
+    /// What the block normalises with in evaluation. In training, on autodiff backends, it normalises with the statistics of the batch.
+    pub running: RunningStatistics<B>,
     pub epsilon: f64,
     /// Added before the ReLU, `[N, H', W', C_out]`.
     pub residual: Option<Tensor<B, 4>>,
@@ -32,6 +32,6 @@ pub(crate) struct Block<B: Backend> {
 pub(crate) struct BlockOutput<B: Backend> {
     /// `[N, H', W', C_out]`, after pooling.
     pub maps: Tensor<B, 4>,
-    /// In training, mean and unbiased variance of the batch, `[C_out]`.
-    pub statistics: Option<[Tensor<B, 1>; 2]>,
+    /// In training, those after the batch.
+    pub running: Option<RunningStatistics<B>>,
 }

@@ -54,7 +54,7 @@ impl<B: Backend> ProjectionHead<B> {
     fn hidden(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         const SLOPE: f64 = 0.01;
         let by_layers = |features| leaky_relu(self.bn1.forward(linear(&self.linear1, features)), SLOPE);
-        let trains = self.bn1.running_statistics().is_none() && Replica::with_whole_statistics().is_none();
+        let trains = self.bn1.trains() && Replica::with_whole_statistics().is_none();
         let Some(bias) = self.linear1.bias.as_ref().filter(|_| trains) else { return by_layers(features) };
         let block = LinearBlock {
             input: features,
@@ -63,12 +63,13 @@ impl<B: Backend> ProjectionHead<B> {
             gamma: self.bn1.weight.val(),
             beta: self.bn1.bias.val(),
             epsilon: self.bn1.epsilon(),
+            running: self.bn1.running(),
             slope: SLOPE,
         };
         match linear_block(block) {
             Err(block) => by_layers(block.input),
-            Ok(LinearOutput { rows, statistics: [mean, variance] }) => {
-                self.bn1.update_running_stats(mean, variance);
+            Ok(LinearOutput { rows, running }) => {
+                self.bn1.set_running(running);
                 rows
             }
         }

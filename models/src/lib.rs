@@ -44,6 +44,7 @@ mod maps;
 mod pool;
 mod relation_head;
 pub mod replicas;
+mod running_statistics;
 mod tensor_block;
 mod weights;
 

@@ -82,9 +82,8 @@ impl<B: Backend> Maps<B> {
         };
         let square = conv.stride[0] == conv.stride[1] && conv.kernel_size[0] == conv.kernel_size[1];
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
-        let running = norm.running_statistics();
         // The kernels compute the statistics of this device's share; those of a batch on several devices need an exchange.
-        let own_statistics = running.is_some() || Replica::with_whole_statistics().is_none();
+        let own_statistics = !norm.trains() || Replica::with_whole_statistics().is_none();
         let Some(padding) =
             padding.filter(|padding| own_statistics && square && plain && *padding < conv.kernel_size[0])
         else {
@@ -98,7 +97,7 @@ impl<B: Backend> Maps<B> {
             padding,
             gamma: norm.weight.val(),
             beta: norm.bias.val(),
-            running,
+            running: norm.running(),
             epsilon: norm.epsilon(),
             residual: epilogue.residual.clone().map(Self::interleaved),
             relu: epilogue.relu,
@@ -106,8 +105,8 @@ impl<B: Backend> Maps<B> {
         };
         match as_one_operation(block) {
             Ok(output) => {
-                if let Some([mean, variance]) = output.statistics {
-                    norm.update_running_stats(mean, variance);
+                if let Some(running) = output.running {
+                    norm.set_running(running);
                 }
                 Self { tensor: output.maps, interleaved: true }
             }
@@ -178,8 +177,8 @@ fn as_one_operation<B: Backend>(block: Block<B>) -> Result<BlockOutput<B>, Block
         Err(block) => block,
         done => return done,
     };
-    match block.running {
-        Some(_) => Err(block),
-        None => crate::tensor_block::block(block),
+    match B::ad_enabled(&block.weight.device()) {
+        true => crate::tensor_block::block(block),
+        false => Err(block),
     }
 }

@@ -46,6 +46,8 @@ mod host;
 #[cfg(not(feature = "host"))]
 #[path = "host_left_out.rs"]
 mod host;
+#[cfg(feature = "cubecl")]
+mod in_kernels;
 mod inspection;
 #[cfg(any(test, not(feature = "host")))]
 mod jacobi;
@@ -54,8 +56,6 @@ mod layouts;
 pub mod metric;
 mod nt_xent;
 mod objective;
-#[cfg(feature = "cubecl")]
-mod pairwise_kernels;
 mod qare;
 mod range;
 mod rounding;

@@ -188,7 +188,7 @@ impl ContrastiveObjective {
         let embeddings = at_least_f32(embeddings);
         let reads = self.qare.as_ref().is_some_and(|qare| qare.reads_embeddings(embeddings.dims()[0], views));
         let Some(rows) = UnitRows::of(&embeddings, views, reads)? else {
-            let qare = self.qare.as_ref().map(|qare| qare.forward_generic(embeddings.clone(), views)).transpose()?;
+            let qare = self.qare.as_ref().map(|qare| qare.forward(embeddings.clone(), views)).transpose()?;
             return self.output(self.pairwise.forward(embeddings, views)?, qare);
         };
         let differentiate = B::ad_enabled(&embeddings.device());

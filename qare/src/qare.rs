@@ -100,6 +100,10 @@ impl Qare {
         let embeddings = at_least_f32(embeddings);
         let reads = self.reads_embeddings(embeddings.dims()[0], views);
         let Some(rows) = UnitRows::of(&embeddings, views, reads)? else {
+            #[cfg(feature = "cubecl")]
+            if let Some(term) = self.in_kernels(&embeddings, views)? {
+                return Ok(term);
+            }
             return self.forward_generic(embeddings, views);
         };
         let differentiate = B::ad_enabled(&embeddings.device());

@@ -15,6 +15,7 @@ use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalizati
 use super::held::Held;
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
+use crate::running_statistics::RunningStatistics;
 
 /// A [`Block`] on host backends.
 pub(super) struct FusedBlock;
@@ -25,8 +26,7 @@ impl HostOperation for FusedBlock {
 
     fn plain<H: HostBackend>(block: Block<H>) -> BlockOutput<H> {
         let kernels = kernels(&block);
-        let running = block.running.expect("without autodiff there are running statistics");
-        let [mean, variance] = running.map(|tensor| values::<H, 1>(tensor));
+        let [mean, variance] = [block.running.mean, block.running.variance].map(|tensor| values::<H, 1>(tensor));
         let (input, weight) = (Held::<H>::new(primitive(block.input)), values::<H, 4>(block.weight));
         let [gamma, beta] = [block.gamma, block.beta].map(|tensor| values::<H, 1>(tensor));
         let residual = block.residual.map(|tensor| Held::<H>::new(primitive(tensor)));
@@ -36,7 +36,7 @@ impl HostOperation for FusedBlock {
         let normalization = Normalization::new(mean.to_vec(), variance, block.epsilon, gamma, beta);
         let images = input.slice();
         let out = kernels.infer(images, &weights, &normalization, residual);
-        BlockOutput { maps: tensor(H::tensor(out, shape(&kernels, images.len()))), statistics: None }
+        BlockOutput { maps: tensor(H::tensor(out, shape(&kernels, images.len()))), running: None }
     }
 
     fn with_autodiff<H: HostBackend>(block: Block<Autodiff<H>>) -> BlockOutput<Autodiff<H>> {
@@ -63,8 +63,9 @@ impl HostOperation for FusedBlock {
         let unbiased = unbiased(&of_batch.variance, of_batch.count);
         let statistics = [of_batch.mean.clone(), unbiased].map(|of| {
             let channels = of.len();
-            tensor(Autodiff::<H>::from_inner(H::tensor(of, [channels])))
+            tensor::<H, 1>(H::tensor(of, [channels]))
         });
+        let running = RunningStatistics::from_inner(block.running.inner().after(statistics));
         let normalization =
             Normalization::new(of_batch.mean, &of_batch.variance, block.epsilon, H::slice(&gamma), H::slice(&beta));
         let (out, activated) = kernels.normalize(&maps, &normalization, residual);
@@ -82,7 +83,7 @@ impl HostOperation for FusedBlock {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         };
-        BlockOutput { maps: tensor(maps), statistics: Some(statistics) }
+        BlockOutput { maps: tensor(maps), running: Some(running) }
     }
 }
 

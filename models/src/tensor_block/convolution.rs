@@ -17,6 +17,7 @@ use super::set_gradient;
 use super::weight_gradient::{Sizes, planar, weight_gradient};
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
+use crate::running_statistics::RunningStatistics;
 
 /// Computes a block and puts it on the graph.
 ///
@@ -50,7 +51,7 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
     assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
     let weight = weight.cast(dtype);
     let maps = conv2d(planar(input.clone()), weight.clone(), None, sizes.options()).permute([0, 2, 3, 1]);
-    let moments = K::moments(maps.clone());
+    let moments = K::moments(maps.clone(), block.running.inner());
     let normalization = Normalization {
         moments: moments.both,
         gamma: tensor(gamma),
@@ -64,14 +65,14 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
         },
     };
     let output = primitive(K::normalize(maps.clone(), &normalization, residual.clone()));
-    let statistics = moments.of_batch.map(Tensor::from_inner);
+    let running = RunningStatistics::from_inner(moments.running);
     let state = State { input, weight, maps, normalization, residual, sizes };
     let backward = BlockBackward::<K>(PhantomData);
     let output = match backward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(state, output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
-    BlockOutput { maps: tensor(output), statistics: Some(statistics) }
+    BlockOutput { maps: tensor(output), running: Some(running) }
 }
 
 #[derive(Debug)]

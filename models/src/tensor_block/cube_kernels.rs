@@ -7,16 +7,21 @@ use qare_host::{FloatPrimitive, primitive, tensor};
 
 use super::kernels::{BlockKernels, Moments, Normalization, Pass};
 use super::weight_gradient::Sizes;
+use crate::running_statistics::RunningStatistics;
 
 /// The kernels of `qare-cube`.
 #[derive(Clone, Debug)]
 pub(super) struct CubeKernels;
 
 impl<B: KernelBackend> BlockKernels<B> for CubeKernels {
-    fn moments(maps: Tensor<B, 4>) -> Moments<B> {
-        let outputs: [_; 3] = B::run(Call::Moments, vec![primitive(maps)]).try_into().expect("there are three outputs");
-        let [both, mean, unbiased] = outputs;
-        Moments { both: tensor(both), of_batch: [tensor(mean), tensor(unbiased)] }
+    fn moments(maps: Tensor<B, 4>, running: RunningStatistics<B>) -> Moments<B> {
+        let momentum = running.momentum;
+        let inputs =
+            vec![primitive(maps), primitive(running.mean), primitive(running.variance), primitive(running.batches)];
+        let outputs: [_; 4] = B::run(Call::Moments { momentum }, inputs).try_into().expect("there are four outputs");
+        let [both, mean, variance, batches] = outputs;
+        let [mean, variance, batches] = [mean, variance, batches].map(tensor);
+        Moments { both: tensor(both), running: RunningStatistics { mean, variance, batches, momentum } }
     }
 
     fn normalize(maps: Tensor<B, 4>, of: &Normalization<B>, residual: Option<Tensor<B, 4>>) -> Tensor<B, 4> {

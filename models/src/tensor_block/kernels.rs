@@ -5,12 +5,13 @@ use std::fmt::Debug;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::weight_gradient::Sizes;
+use crate::running_statistics::RunningStatistics;
 
 /// The steps of a block on a backend. Maps are `[N, H, W, C]` and of any float type; parameters and statistics are f32 (f64 if the maps
 /// are).
 pub(super) trait BlockKernels<B: Backend>: Clone + Debug + Send + 'static {
-    /// The statistics of each channel.
-    fn moments(maps: Tensor<B, 4>) -> Moments<B>;
+    /// The statistics of each channel, and the running ones after them.
+    fn moments(maps: Tensor<B, 4>, running: RunningStatistics<B>) -> Moments<B>;
 
     /// The maps normalised, activated and pooled.
     fn normalize(maps: Tensor<B, 4>, of: &Normalization<B>, residual: Option<Tensor<B, 4>>) -> Tensor<B, 4>;
@@ -35,8 +36,8 @@ pub(super) trait BlockKernels<B: Backend>: Clone + Debug + Send + 'static {
 pub(super) struct Moments<B: Backend> {
     /// Mean and biased variance, `[2, C]`.
     pub both: Tensor<B, 2>,
-    /// Mean and unbiased variance, each `[C]`.
-    pub of_batch: [Tensor<B, 1>; 2],
+    /// The running statistics after the batch.
+    pub running: RunningStatistics<B>,
 }
 
 /// How maps are normalised: y = mean over a window of activation((x − mean) / √(variance + ε) · γ + β (+ residual)).

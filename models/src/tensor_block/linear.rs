@@ -15,6 +15,7 @@ use qare_host::{primitive, tensor};
 use super::kernels::{BlockKernels, Normalization, Pass};
 use super::set_gradient;
 use crate::layers::for_sums;
+use crate::running_statistics::RunningStatistics;
 
 /// The arguments of a linear layer, its batch normalisation over rows, and leaky ReLU.
 pub(crate) struct LinearBlock<B: Backend> {
@@ -29,6 +30,7 @@ pub(crate) struct LinearBlock<B: Backend> {
     /// `[C]`
     pub beta: Tensor<B, 1>,
     pub epsilon: f64,
+    pub running: RunningStatistics<B>,
     /// Slope of the leaky ReLU below 0.
     pub slope: f64,
 }
@@ -37,8 +39,8 @@ pub(crate) struct LinearBlock<B: Backend> {
 pub(crate) struct LinearOutput<B: Backend> {
     /// `[N, C]`
     pub rows: Tensor<B, 2>,
-    /// Mean and unbiased variance of the batch, `[C]`.
-    pub statistics: [Tensor<B, 1>; 2],
+    /// Those after the batch.
+    pub running: RunningStatistics<B>,
 }
 
 /// Computes a block and puts it on the graph.
@@ -66,7 +68,7 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
     let bias = tensor::<B, 1>(bias).cast(dtype);
 
     let maps = as_maps(linear(input.clone(), weight.clone(), Some(bias)));
-    let moments = K::moments(maps.clone());
+    let moments = K::moments(maps.clone(), block.running.inner());
     let normalization = Normalization {
         moments: moments.both,
         gamma: tensor(gamma),
@@ -76,14 +78,14 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
         window: [1, 1],
     };
     let output = primitive(as_rows(K::normalize(maps.clone(), &normalization, None)));
-    let statistics = moments.of_batch.map(Tensor::from_inner);
+    let running = RunningStatistics::from_inner(moments.running);
     let state = State { input, weight, maps, normalization };
     let backward = BlockBackward::<K>(PhantomData);
     let output = match backward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(state, output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
-    LinearOutput { rows: tensor(output), statistics }
+    LinearOutput { rows: tensor(output), running }
 }
 
 #[derive(Debug)]

@@ -11,13 +11,14 @@ use qare_host::{primitive, tensor};
 use super::kernels::{BlockKernels, Moments, Normalization, Pass};
 use super::weight_gradient::Sizes;
 use crate::layers::for_sums;
+use crate::running_statistics::RunningStatistics;
 
 /// Tensor operations.
 #[derive(Clone, Debug)]
 pub(super) struct TensorKernels;
 
 impl<B: Backend> BlockKernels<B> for TensorKernels {
-    fn moments(maps: Tensor<B, 4>) -> Moments<B> {
+    fn moments(maps: Tensor<B, 4>, running: RunningStatistics<B>) -> Moments<B> {
         let [_, _, _, channels] = maps.dims();
         let maps = for_sums(rows(maps));
         let count = values_per_channel(&maps) as f64;
@@ -27,7 +28,7 @@ impl<B: Backend> BlockKernels<B> for TensorKernels {
         let of_batch = [mean.clone(), variance.clone() * (count / (count - 1.0))];
         Moments {
             both: Tensor::cat(vec![mean, variance], 1).squeeze_dim(0),
-            of_batch: of_batch.map(|moments| moments.reshape([channels])),
+            running: running.after(of_batch.map(|moments| moments.reshape([channels]))),
         }
     }
 

@@ -4,11 +4,18 @@ use burn::tensor::{DType, Shape};
 
 /// An operation on tensors, which are its inputs in the order given. Maps are `[N, H, W, C]`.
 ///
+/// Of rows z with norms n and cosines c, similarities are c_ij min(n_i n_j/1e-8, 1); or, `floored`, max(c_ij a_i a_j, 1e-8) with
+/// a = min(n/1e-12, 1).
+///
 /// `residual` in brackets is there if the call says so. Parameters and statistics are f32, maps and their gradients f32, f16 or bf16.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Call {
-    /// maps → mean and biased variance of each channel, `[2, C]`; the mean `[C]`; the unbiased variance `[C]`.
-    Moments,
+    /// maps, running mean `[C]` and unbiased variance `[C]`, number of batches `[1]` → mean and biased variance of each channel, `[2, C]`;
+    /// the three others after the batch.
+    Moments {
+        /// Weight of the batch in the running statistics.
+        momentum: f64,
+    },
     /// maps, moments, γ `[C]`, β `[C]` (, residual) → normalised, activated and pooled maps `[N, H', W', C]`.
     Normalize(Normalize),
     /// maps, moments, γ, β, gradient of the output of [`Normalize`](Call::Normalize) (, residual) → ∂β `[C]`, ∂γ `[C]`.
@@ -31,11 +38,17 @@ pub enum Call {
     NtXentOfAll(NtXent),
     /// Cosines of N rows `[N, N]` and their norms `[N, 1]` → the losses of rows `[N, 1]`, and the derivatives of their mean `[N, N]`.
     SparseClr(SparseClr),
-    /// Cosines `[N, N]`, norms `[N, 1]`, derivatives with respect to similarities `[N, N]` (, their weights `[N, 1]`) → M `[N, N]` and
-    /// R `[N, 1]`: the gradient with respect to the rows is M u − R u, with u the rows divided by their norms.
-    CosineGradient {
-        /// Whether each row of derivatives has a weight.
-        weighted: bool,
+    /// Cosines `[N, B]`, norms `[N, 1]`, derivatives with respect to similarities `[N, B]` (, their weights `[N, 1]`) → M `[N, B]` and
+    /// R `[N, 1]`: the gradient with respect to the rows is M u − R u, with u the rows divided by their norms. Sets of B rows each are
+    /// computed apart.
+    CosineGradient(CosineGradient),
+    /// Cosines of the rows of view sets of B `[N, B]` and their norms `[N, 1]` → Σ_j S_ij² `[N, 1]`, and S_ij where it has a gradient, else 0
+    /// `[N, B]`. S = 1 + floored similarities.
+    SquaresOfRows,
+    /// Σ_j S_ij² `[N, 1]` → the mean of ‖S_k‖‖S_l‖/(B(B−1)) over pairs of sets `[1, 1]`, and its derivative by S_ij over S_ij `[N, 1]`.
+    FrobeniusOfSets {
+        /// K: set k has the rows k·B .. (k + 1)·B.
+        sets: usize,
     },
 }
 
@@ -48,6 +61,8 @@ pub struct NtXent {
     pub temperature: f64,
     /// Whether L_i = −mean of log p over positives, and not −log Σ_P p.
     pub mean_of_logs: bool,
+    /// Which similarities.
+    pub floored: bool,
 }
 
 /// SparseCLR of rows.
@@ -59,6 +74,17 @@ pub struct SparseClr {
     pub margin: f64,
     /// Number of steps towards the threshold of sparsemax.
     pub rounds: u32,
+    /// Which similarities.
+    pub floored: bool,
+}
+
+/// The gradient of similarities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CosineGradient {
+    /// Whether each row of derivatives has a weight.
+    pub weighted: bool,
+    /// Which similarities.
+    pub floored: bool,
 }
 
 /// How maps are normalised: y = mean over a window of activation((x − mean) / √(variance + ε) · γ + β (+ residual)).
@@ -96,7 +122,7 @@ impl Call {
     /// A name for the stream of operations.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Call::Moments => "qare_moments",
+            Call::Moments { .. } => "qare_moments",
             Call::Normalize(_) => "qare_normalize",
             Call::ParameterGradients(_) => "qare_parameter_gradients",
             Call::MapsGradient(_) => "qare_maps_gradient",
@@ -106,7 +132,9 @@ impl Call {
             Call::NtXentOfRows(_) => "qare_nt_xent_of_rows",
             Call::NtXentOfAll(_) => "qare_nt_xent_of_all",
             Call::SparseClr(_) => "qare_sparse_clr",
-            Call::CosineGradient { .. } => "qare_cosine_gradient",
+            Call::CosineGradient(_) => "qare_cosine_gradient",
+            Call::SquaresOfRows => "qare_squares_of_rows",
+            Call::FrobeniusOfSets { .. } => "qare_frobenius_of_sets",
         }
     }
 
@@ -115,17 +143,17 @@ impl Call {
         let by_row = || (Shape::from([maps[0], 1]), dtype);
         let all = || (maps.clone(), dtype);
         match self {
-            Call::Sparsemax { .. } | Call::UnitRows | Call::CosineGradient { .. } => return vec![all(), by_row()],
+            Call::Sparsemax { .. } | Call::UnitRows | Call::CosineGradient(_) => return vec![all(), by_row()],
             Call::NtXentOfRows(_) => return vec![by_row(), by_row(), all()],
-            Call::NtXentOfAll(_) => return vec![(Shape::from([1, 1]), dtype), by_row()],
-            Call::SparseClr(_) => return vec![by_row(), all()],
+            Call::NtXentOfAll(_) | Call::FrobeniusOfSets { .. } => return vec![(Shape::from([1, 1]), dtype), by_row()],
+            Call::SparseClr(_) | Call::SquaresOfRows => return vec![by_row(), all()],
             _ => (),
         }
         let [images, height, width, channels] = maps.dims();
         match self {
-            Call::Moments => {
-                let by_channel = || (Shape::from([channels]), DType::F32);
-                vec![(Shape::from([2, channels]), DType::F32), by_channel(), by_channel()]
+            Call::Moments { .. } => {
+                let sizes = [vec![2, channels], vec![channels], vec![channels], vec![1]];
+                sizes.map(|sizes| (Shape::from(sizes), DType::F32)).into()
             }
             Call::Normalize(Normalize { window, .. }) => {
                 vec![(Shape::from([images, height / window[0], width / window[1], channels]), dtype)]

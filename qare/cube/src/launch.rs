@@ -8,16 +8,19 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::call::{Call, Normalize, NtXent, Patches, SparseClr};
+use crate::call::{Call, Normalize, Patches};
+use crate::kernels::moments;
 use crate::kernels::normalization::{self, NormalizationLaunch, SizesLaunch};
-use crate::kernels::pairs::PairsLaunch;
 use crate::kernels::patches::{self, ConvolutionLaunch};
-use crate::kernels::{cosine, moments, nt_xent, sparse_clr, sparsemax};
+use crate::launch_of_rows::{
+    cosine_gradient, frobenius_of_sets, nt_xent_of_all, nt_xent_of_rows, sparse_clr, sparsemax, squares_of_rows,
+    unit_rows,
+};
 
 /// Number of units that compute sums of groups of rows: enough for a large GPU.
 const UNITS: usize = 1 << 16;
-/// Number of units that add the sums of all groups for a channel.
-const THREADS: u32 = 256;
+/// Number of units of a cube that computes one channel or row.
+pub(crate) const THREADS: u32 = 256;
 
 /// Runs a call. See [`Call`] for its inputs.
 pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec<CubeTensor<R>> {
@@ -29,7 +32,7 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
         .map(|(shape, dtype)| empty(maps, shape, dtype))
         .collect();
     match call {
-        Call::Moments => moments(maps, &outputs),
+        Call::Moments { momentum } => moments(momentum, &inputs, &outputs),
         Call::Normalize(normalize) => self::normalize(normalize, &inputs, &outputs[0]),
         Call::ParameterGradients(normalize) => parameter_gradients(normalize, &inputs, &outputs),
         Call::MapsGradient(normalize) => maps_gradient(normalize, &inputs, &outputs),
@@ -39,7 +42,9 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
         Call::NtXentOfRows(call) => nt_xent_of_rows(call, &inputs, &outputs),
         Call::NtXentOfAll(call) => nt_xent_of_all(call, &inputs, &outputs),
         Call::SparseClr(call) => sparse_clr(call, &inputs, &outputs),
-        Call::CosineGradient { weighted } => cosine_gradient(weighted, &inputs, &outputs),
+        Call::CosineGradient(call) => cosine_gradient(call, &inputs, &outputs),
+        Call::SquaresOfRows => squares_of_rows(&inputs, &outputs),
+        Call::FrobeniusOfSets { sets } => frobenius_of_sets(sets, maps, &outputs),
     }
     outputs
 }
@@ -48,7 +53,7 @@ fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: Shape, dtype: DType) -> Cu
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, dtype)
 }
 
-fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
+pub(crate) fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
     tensor.clone().into_array_arg()
 }
 
@@ -86,7 +91,8 @@ impl<R: CubeRuntime> Groups<R> {
     }
 }
 
-fn moments<R: CubeRuntime>(maps: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
+fn moments<R: CubeRuntime>(momentum: f64, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
+    let maps = &inputs[0];
     let of = Groups::of(maps);
     let (count, dim) = of.units();
     let client = &maps.client;
@@ -106,9 +112,14 @@ fn moments<R: CubeRuntime>(maps: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
         count,
         dim,
         array(&of.results),
+        array(&inputs[1]),
+        array(&inputs[2]),
+        array(&inputs[3]),
         array(&outputs[0]),
         array(&outputs[1]),
         array(&outputs[2]),
+        array(&outputs[3]),
+        momentum as f32,
         of.channels,
         of.groups,
         of.rows,
@@ -218,109 +229,5 @@ fn patches<R: CubeRuntime>(call: Patches, maps: &CubeTensor<R>, output: &CubeTen
         array(output),
         ConvolutionLaunch::new(height, width, channels, out_height, out_width, kernel, stride, padding),
         maps.dtype.into(),
-    );
-}
-
-/// A cube for each row.
-fn rows_grid(rows: usize) -> (CubeCount, CubeDim) {
-    // The most cubes in a dimension of a grid that all APIs allow.
-    const MOST: usize = 65_535;
-    (CubeCount::Static(rows.min(MOST) as u32, rows.div_ceil(MOST) as u32, 1), CubeDim::new_1d(THREADS))
-}
-
-fn sparsemax<R: CubeRuntime>(rounds: u32, rows: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
-    let [rows_count, entries] = rows.meta.shape.dims();
-    let (count, dim) = rows_grid(rows_count);
-    sparsemax::sparsemax_of_rows::launch::<R>(
-        &rows.client,
-        count,
-        dim,
-        array(rows),
-        array(&outputs[0]),
-        array(&outputs[1]),
-        entries,
-        rounds,
-        THREADS,
-    );
-}
-
-fn unit_rows<R: CubeRuntime>(rows: &CubeTensor<R>, outputs: &[CubeTensor<R>]) {
-    let [number, width] = rows.meta.shape.dims();
-    let (count, dim) = rows_grid(number);
-    let [units, norms] = [&outputs[0], &outputs[1]].map(array);
-    cosine::unit_rows::launch::<R>(&rows.client, count, dim, array(rows), units, norms, number, width, THREADS);
-}
-
-fn nt_xent_of_rows<R: CubeRuntime>(call: NtXent, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
-    let [rows, _] = inputs[0].meta.shape.dims();
-    let (count, dim) = rows_grid(rows);
-    nt_xent::nt_xent_of_rows::launch::<R>(
-        &inputs[0].client,
-        count,
-        dim,
-        array(&inputs[0]),
-        array(&inputs[1]),
-        array(&outputs[0]),
-        array(&outputs[1]),
-        array(&outputs[2]),
-        rows,
-        PairsLaunch::new(call.views, call.temperature as f32),
-        call.mean_of_logs,
-        THREADS,
-    );
-}
-
-fn nt_xent_of_all<R: CubeRuntime>(call: NtXent, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
-    let [rows, _] = inputs[0].meta.shape.dims();
-    nt_xent::nt_xent_of_all::launch::<R>(
-        &inputs[0].client,
-        CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(THREADS),
-        array(&inputs[0]),
-        array(&inputs[1]),
-        array(&outputs[0]),
-        array(&outputs[1]),
-        rows,
-        PairsLaunch::new(call.views, call.temperature as f32),
-        call.mean_of_logs,
-        THREADS,
-    );
-}
-
-fn sparse_clr<R: CubeRuntime>(call: SparseClr, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
-    let [rows, _] = inputs[0].meta.shape.dims();
-    let (count, dim) = rows_grid(rows);
-    sparse_clr::sparse_clr_of_rows::launch::<R>(
-        &inputs[0].client,
-        count,
-        dim,
-        array(&inputs[0]),
-        array(&inputs[1]),
-        array(&outputs[0]),
-        array(&outputs[1]),
-        rows,
-        PairsLaunch::new(call.views, call.margin as f32),
-        call.rounds,
-        THREADS,
-    );
-}
-
-fn cosine_gradient<R: CubeRuntime>(weighted: bool, inputs: &[CubeTensor<R>], outputs: &[CubeTensor<R>]) {
-    let [rows, _] = inputs[0].meta.shape.dims();
-    let (count, dim) = rows_grid(rows);
-    cosine::cosine_gradient::launch::<R>(
-        &inputs[0].client,
-        count,
-        dim,
-        array(&inputs[0]),
-        array(&inputs[1]),
-        array(&inputs[2]),
-        // Not read without weights.
-        array(if weighted { &inputs[3] } else { &inputs[1] }),
-        array(&outputs[0]),
-        array(&outputs[1]),
-        rows,
-        weighted,
-        THREADS,
     );
 }

@@ -8,8 +8,9 @@ mod call;
 #[allow(missing_docs)]
 mod kernels;
 mod launch;
+mod launch_of_rows;
 mod registry;
 
 pub use backends::KernelBackend;
-pub use call::{Call, Normalize, NtXent, Patches, SparseClr};
+pub use call::{Call, CosineGradient, Normalize, NtXent, Patches, SparseClr};
 pub use registry::{is_registered, register, run_if_registered};

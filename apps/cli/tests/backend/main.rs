@@ -9,9 +9,9 @@ mod golden;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../models/tests/suite/golden_backbone.rs"]
 mod golden_backbone;
-#[cfg(feature = "gpu")]
-mod pairwise;
 mod same_seed;
+#[cfg(feature = "gpu")]
+mod terms;
 
 // Compiled for the backend already: see `src/backend/mod.rs`.
 #[cfg(feature = "gpu")]

@@ -1,24 +1,51 @@
-//! Cosine similarity of rows, s_ij = z_i·z_j / max(‖z_i‖‖z_j‖, 1e-8), and its gradient.
+//! Cosine similarity of rows, s_ij = z_i·z_j / max(‖z_i‖‖z_j‖, 1e-8), or floored, max(ẑ_i·ẑ_j, 1e-8) with ẑ = z / max(‖z‖, 1e-12), and
+//! their gradients.
 //!
-//! With n = ‖z‖ and c_ij the cosine of two rows, s_ij = c_ij · min(n_i n_j / 1e-8, 1).
+//! With n = ‖z‖ and c_ij the cosine of two rows, s_ij = c_ij · min(n_i n_j / 1e-8, 1), or max(c_ij a_i a_j, 1e-8) with
+//! a = min(n / 1e-12, 1).
 
 use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::cube_reduction::{largest_of_cube, sum_of_cube};
 
-/// The least product of norms.
+/// The least product of norms, and the least similarity.
 const FLOOR: f32 = 1.0e-8;
+/// The least norm of floored similarities.
+pub const NORM_FLOOR: f32 = 1.0e-12;
 
 /// s_ij from c_ij and the norms of the two rows.
 #[cube]
-pub fn similarity(cosine: f32, one: f32, other: f32) -> f32 {
-    let product = one * other;
+pub fn similarity(cosine: f32, one: f32, other: f32, #[comptime] floored: bool) -> f32 {
     let mut similarity = cosine;
-    if product < f32::new(FLOOR) {
-        similarity = cosine * (product / f32::new(FLOOR));
+    if floored {
+        similarity = cosine * share(one) * share(other);
+        if similarity < f32::new(FLOOR) {
+            similarity = f32::new(FLOOR);
+        }
+    } else {
+        let product = one * other;
+        if product < f32::new(FLOOR) {
+            similarity = cosine * (product / f32::new(FLOOR));
+        }
     }
     similarity
+}
+
+/// a = min(n / 1e-12, 1), the length of ẑ.
+#[cube]
+fn share(norm: f32) -> f32 {
+    let mut share = f32::new(1.0);
+    if norm < f32::new(NORM_FLOOR) {
+        share = norm / f32::new(NORM_FLOOR);
+    }
+    share
+}
+
+/// Whether a floored similarity changes with the cosine.
+#[cube]
+pub fn is_above_floor(cosine: f32, one: f32, other: f32) -> bool {
+    cosine * share(one) * share(other) > f32::new(FLOOR)
 }
 
 /// Rows `[N, D]` divided by their norms, and the norms `[N]`. A zero row stays zero. The norm is computed from the row divided by its
@@ -73,13 +100,16 @@ pub fn unit_rows(
     }
 }
 
-/// From the derivatives G_ij = w_i ∂L/∂s_ij `[N, N]`, the factors M `[N, N]` and R `[N]` of the gradient M u − R u at z, with u the unit
-/// rows and H_ij = w_i G_ij + w_j G_ji:
+/// From the derivatives G_ij = ∂L/∂s_ij/w_i `[N, B]` of sets of B = `width` rows, the factors M `[N, B]` and R `[N]` of the gradient
+/// M u − R u at z, with u the unit rows and H_ij = w_i G_ij + w_j G_ji:
 ///
 /// M_ij = H_ij min(n_j/1e-8, 1/n_i),  R_i = Σ_j H_ij c_ij / n_i over j with n_i n_j ≥ 1e-8.
 ///
-/// A pair below the floor has s_ij = z_i·z_j/1e-8, with no radial part to take off. Without `weighted`, all w are 1. One cube of
-/// `threads` units computes one row.
+/// A pair below the floor has s_ij = z_i·z_j/1e-8, with no radial part to take off. `floored`:
+///
+/// M_ij = H_ij a_j / max(n_i, 1e-12),  R_i = Σ_j H_ij a_j c_ij / n_i if n_i ≥ 1e-12, else 0, over j with c_ij a_i a_j > 1e-8.
+///
+/// Without `weighted`, all w are 1. One cube of `threads` units computes one row.
 #[cube(launch)]
 #[allow(clippy::too_many_arguments)]
 pub fn cosine_gradient(
@@ -90,7 +120,9 @@ pub fn cosine_gradient(
     factors: &mut Array<f32>,
     radial: &mut Array<f32>,
     rows: usize,
+    width: usize,
     #[comptime] weighted: bool,
+    #[comptime] floored: bool,
     #[comptime] threads: u32,
 ) {
     let row = CUBE_POS;
@@ -98,24 +130,37 @@ pub fn cosine_gradient(
         terminate!();
     }
     let own = UNIT_POS_X as usize;
+    let set = row / width * width;
     let norm = norms[row];
     let mut sum = f32::new(0.0);
     let mut at = own;
-    while at < rows {
-        let mut change = derivatives[row * rows + at];
-        let mut mirrored = derivatives[at * rows + row];
+    while at < width {
+        let cosine = cosines[row * width + at];
+        let other = norms[set + at];
+        let mut change = derivatives[row * width + at];
+        let mut mirrored = derivatives[(set + at) * width + (row - set)];
         if weighted {
             change *= weights[row];
-            mirrored *= weights[at];
+            mirrored *= weights[set + at];
         }
         change += mirrored;
         let mut factor = f32::new(1.0) / norm;
-        if norm * norms[at] < f32::new(FLOOR) {
-            factor = norms[at] / f32::new(FLOOR);
+        if floored {
+            if norm < f32::new(NORM_FLOOR) {
+                factor = f32::new(1.0) / f32::new(NORM_FLOOR);
+            }
+            factor *= share(other);
+            if !is_above_floor(cosine, norm, other) {
+                factor = f32::new(0.0);
+            } else if norm >= f32::new(NORM_FLOOR) {
+                sum += change * share(other) * cosine;
+            }
+        } else if norm * other < f32::new(FLOOR) {
+            factor = other / f32::new(FLOOR);
         } else {
-            sum += change * cosines[row * rows + at];
+            sum += change * cosine;
         }
-        factors[row * rows + at] = change * factor;
+        factors[row * width + at] = change * factor;
         at += threads as usize;
     }
     sum = sum_of_cube(sum, threads);

@@ -2,6 +2,7 @@
 
 pub mod cosine;
 mod cube_reduction;
+pub mod frobenius;
 pub mod moments;
 pub mod normalization;
 pub mod nt_xent;

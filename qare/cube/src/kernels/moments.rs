@@ -42,16 +42,23 @@ pub fn moments_of_groups<E: Float>(
     moments[step + unit] = distances;
 }
 
-/// Mean and biased variance of each channel, `[2, C]`, from those of groups of the `rows` rows; and mean and unbiased variance apart.
+/// Mean and biased variance of each channel, `[2, C]`, from those of groups of the `rows` rows; and the running statistics after
+/// them: mean and unbiased variance move by `momentum` towards those of the batch, and one batch more is counted.
 ///
 /// One cube of `threads` units computes one channel. With M_g the mean of a group of n_g rows and Q_g its squared distances, the
 /// squared distances of all rows are Σ Q_g + n_g (M_g − mean)² (Chan, Golub, LeVeque 1983).
 #[cube(launch)]
+#[allow(clippy::too_many_arguments)]
 pub fn moments_of_channels(
     of_groups: &Array<f32>,
+    running_mean: &Array<f32>,
+    running_variance: &Array<f32>,
+    batches: &Array<f32>,
     moments: &mut Array<f32>,
-    means: &mut Array<f32>,
-    unbiased: &mut Array<f32>,
+    new_mean: &mut Array<f32>,
+    new_variance: &mut Array<f32>,
+    new_batches: &mut Array<f32>,
+    momentum: f32,
     channels: usize,
     groups: usize,
     rows: usize,
@@ -80,8 +87,13 @@ pub fn moments_of_channels(
     if UNIT_POS_X == 0 {
         moments[channel] = mean;
         moments[channels + channel] = variance;
-        means[channel] = mean;
-        unbiased[channel] = variance * count / (count - f32::new(1.0));
+        let kept = f32::new(1.0) - momentum;
+        let unbiased = variance * count / (count - f32::new(1.0));
+        new_mean[channel] = running_mean[channel] * kept + mean * momentum;
+        new_variance[channel] = running_variance[channel] * kept + unbiased * momentum;
+        if channel == 0 {
+            new_batches[0] = batches[0] + f32::new(1.0);
+        }
     }
 }
 

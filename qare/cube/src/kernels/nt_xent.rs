@@ -29,6 +29,7 @@ pub fn nt_xent_of_rows(
     rows: usize,
     pairs: &Pairs,
     #[comptime] mean_of_logs: bool,
+    #[comptime] floored: bool,
     #[comptime] threads: u32,
 ) {
     let row = CUBE_POS;
@@ -43,7 +44,7 @@ pub fn nt_xent_of_rows(
     let mut most = f32::new(LEAST);
     let mut at = unit;
     while at < rows {
-        let value = similarity(cosines[first + at], norms[row], norms[at]);
+        let value = similarity(cosines[first + at], norms[row], norms[at], floored);
         gradients[first + at] = value;
         if at != row && value > most {
             most = value;
@@ -65,7 +66,7 @@ pub fn nt_xent_of_rows(
     sum = sum_of_cube(sum, threads);
     let mut itself = f32::new(0.0);
     let mut full = f32::new(0.0);
-    let own = similarity(f32::new(1.0), norms[row], norms[row]);
+    let own = similarity(f32::new(1.0), norms[row], norms[row], floored);
     if own < f32::new(1.0) {
         itself = f32::exp((own - largest) / temperature);
         full = f32::exp((f32::new(1.0) - largest) / temperature);
@@ -80,7 +81,8 @@ pub fn nt_xent_of_rows(
     for view in 0..pairs.views {
         if image + view != row {
             let other = image + view;
-            let exponent = (similarity(cosines[first + other], norms[row], norms[other]) - largest) / temperature;
+            let exponent =
+                (similarity(cosines[first + other], norms[row], norms[other], floored) - largest) / temperature;
             present += f32::exp(exponent);
             exponents += exponent;
             if exponent > top {
@@ -92,7 +94,8 @@ pub fn nt_xent_of_rows(
     for view in 0..pairs.views {
         if image + view != row {
             let other = image + view;
-            let exponent = (similarity(cosines[first + other], norms[row], norms[other]) - largest) / temperature;
+            let exponent =
+                (similarity(cosines[first + other], norms[row], norms[other], floored) - largest) / temperature;
             total += f32::exp(exponent - top);
         }
     }
@@ -110,7 +113,8 @@ pub fn nt_xent_of_rows(
             if mean_of_logs {
                 gradient = (gradient - present * share) - others * share;
             } else {
-                let exponent = (similarity(cosines[first + at], norms[row], norms[at]) - largest) / temperature;
+                let exponent =
+                    (similarity(cosines[first + at], norms[row], norms[at], floored) - largest) / temperature;
                 gradient = f32::new(0.0) - f32::exp(exponent - top) / total * others;
             }
         }

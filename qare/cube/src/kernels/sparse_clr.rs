@@ -21,6 +21,7 @@ pub fn sparse_clr_of_rows(
     rows: usize,
     pairs: &Pairs,
     #[comptime] rounds: u32,
+    #[comptime] floored: bool,
     #[comptime] threads: u32,
 ) {
     let row = CUBE_POS;
@@ -35,7 +36,7 @@ pub fn sparse_clr_of_rows(
     while at < rows {
         let mut z = f32::new(LEAST);
         if at != row {
-            z = similarity(cosines[first + at], norms[row], norms[at]);
+            z = similarity(cosines[first + at], norms[row], norms[at], floored);
             if is_positive(row, at, pairs) {
                 z -= pairs.parameter;
             }
