@@ -1,4 +1,4 @@
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::replicas::Replica;
@@ -139,10 +139,7 @@ impl<B: Backend> BatchNorm<B> {
     /// The running statistics, on the device of the parameters.
     pub(crate) fn running(&self) -> RunningStatistics<B> {
         let device = self.weight.lazy_device();
-        let current = |state: &RunningState<Tensor<B, 1>>| match self.trains() {
-            true => state.value_sync().to_device(&device),
-            false => state.value().to_device(&device),
-        };
+        let current = |state: &RunningState<Tensor<B, 1>>| state.value().to_device(&device);
         RunningStatistics {
             mean: current(&self.running_mean),
             variance: current(&self.running_var),
@@ -161,11 +158,11 @@ impl<B: Backend> BatchNorm<B> {
     }
 }
 
-/// Sets a running state so that `value()` and visitors see it at once: `update` alone queues it until the next `value_sync` on
-/// this thread.
+/// Sets a running state, for all clones and at once, as a record does. `RunningState::update` waits for a later call, and divides by
+/// the number of threads that have called it.
 fn set_now<B: Backend>(state: &RunningState<Tensor<B, 1>>, value: Tensor<B, 1>) {
-    state.update(value.detach());
-    state.value_sync();
+    let record = Param::initialized(ParamId::new(), value.detach());
+    state.clone().load_record(record);
 }
 
 /// An input `[N, C, …]` as rows `[N, C·P]`, with P places per channel.

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod attachment;
 mod backends;
 mod call;
 // The macros of CubeCL write functions and types without docs.
@@ -13,4 +14,4 @@ mod registry;
 
 pub use backends::KernelBackend;
 pub use call::{Call, CosineGradient, Normalize, NtXent, Patches, SparseClr};
-pub use registry::{is_registered, register, run_if_registered};
+pub use registry::{attach_if_registered, is_registered, register, run_if_registered};
