@@ -232,6 +232,9 @@ pub struct EmbedArgs {
     /// Part of the dataset to embed
     #[arg(long, value_enum, default_value = "all")]
     pub split: Part,
+    /// Write the features of the backbone, also if the run trained an embedding
+    #[arg(long)]
+    pub features: bool,
     /// Backbone of the weights, if the file does not say
     #[arg(long)]
     pub backbone: Option<BackboneName>,

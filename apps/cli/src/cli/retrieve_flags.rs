@@ -30,6 +30,9 @@ pub struct RetrieveArgs {
     /// Seed of the clusters for NMI [default: the run's seed]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Compare the features of the backbone, also if the run trained an embedding
+    #[arg(long)]
+    pub features: bool,
     /// Print the figures as JSON, and notes on standard error
     #[arg(long)]
     pub json: bool,

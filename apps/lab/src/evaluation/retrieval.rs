@@ -1,11 +1,12 @@
-//! Retrieval: each image of a set searches the others for images of its class, by the cosine of frozen features.
+//! Retrieval: each image of a set searches the others for images of its class, by the cosine of frozen embeddings or features.
 
 use burn::tensor::backend::Backend;
 use qare_data::ImageSet;
 use qare_retrieval::{LabelledRows, Summary, normalized_mutual_information, rank_among_others};
 use serde_json::{Map, Value, json};
 
-use super::features::{self, Features};
+use super::embedder::Space;
+use super::features::Features;
 use super::kmeans::{self, kmeans};
 use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
@@ -54,14 +55,18 @@ pub fn figures<B: Backend>(features: &Features, seed: u64, device: &B::Device) -
 pub struct Retrieved<'a> {
     /// The figures.
     pub figures: Figures,
-    /// Number of features of an image.
+    /// Number of dimensions of what was compared.
     pub dim: usize,
+    /// What was compared: "embedding" or "features".
+    pub what: &'static str,
+    /// Whether features were compared although there is an embedding.
+    other_space: bool,
     /// The error that prevents recording, if any.
     unwritable: Option<std::io::Error>,
     checkpoint: &'a Checkpoint,
 }
 
-/// Computes the figures of a checkpoint's backbone on images, which [`retrievable`](crate::images::retrievable) accepts. The recipe says how to
+/// Computes the figures of a checkpoint's embeddings of images, or of its features, which [`retrievable`](crate::images::retrievable) accepts. The recipe says how to
 /// normalise images, and has the seed of k-means.
 ///
 /// # Errors
@@ -70,17 +75,19 @@ pub fn retrieve<'a, B: Backend>(
     checkpoint: &'a Checkpoint,
     images: &ImageSet,
     recipe: &Recipe,
+    space: Space,
     device: &B::Device,
 ) -> Result<Retrieved<'a>> {
-    let backbone = checkpoint.backbone::<B>(device)?;
+    let embedder = checkpoint.embedder::<B>(space, device)?;
     let unwritable = files::check_writable(&checkpoint.results_file()).err();
     let Recipe { precision, num_workers, .. } = *recipe;
-    let features = features::extract(&backbone, images, recipe.probe_normalization(), precision, num_workers, device)?;
+    let features = embedder.extract(images, recipe.probe_normalization(), precision, num_workers, device)?;
     let figures = figures::<B>(&features, recipe.probe_seed(), device).map_err(|error| match error {
         LabError::Failed(reason) => LabError::Failed(format!("{}: {reason}", checkpoint.file.printable())),
         error => error,
     })?;
-    Ok(Retrieved { figures, dim: features.dim, unwritable, checkpoint })
+    let other_space = space == Space::Features && checkpoint.has_embedding();
+    Ok(Retrieved { figures, dim: features.dim, what: embedder.what(), other_space, unwritable, checkpoint })
 }
 
 impl Retrieved<'_> {
@@ -98,21 +105,23 @@ impl Retrieved<'_> {
             "queries": summary.queries,
             "left_out": summary.left_out,
             "classes": classes,
+            "of": self.what,
             "dim": self.dim,
             "epoch": self.checkpoint.epoch,
         })
     }
 
-    /// Records the figures under the name of a stage. A folder that is not writable is not an error: the reason is returned as a note.
+    /// Records the figures under the name of the stage `retrieve`, or `retrieve_features` for features of a run with an embedding. A folder that is not writable is not an error: the reason is returned as a note.
     ///
     /// # Errors
     /// If the results file is damaged.
-    pub fn record(&self, stage: &str, ks: &[usize]) -> Result<Option<String>> {
+    pub fn record(&self, recipe: &Recipe, ks: &[usize]) -> Result<Option<String>> {
+        let stage = recipe.stage(if self.other_space { "retrieve_features" } else { "retrieve" });
         let results = self.checkpoint.results_file();
         if let Some(error) = &self.unwritable {
             return Ok(Some(format!("the figures are not recorded in {}: {error}", results.printable())));
         }
-        records::record(&results, [(self.checkpoint.stage(stage)?, self.json(ks))])?;
+        records::record(&results, [(self.checkpoint.stage(&stage)?, self.json(ks))])?;
         Ok(None)
     }
 }
