@@ -99,7 +99,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Stage 1: train a backbone without labels [also: train_unsupervised]
+    /// Stage 1: train a backbone, without labels or by metric learning [also: train_unsupervised]
     #[command(aliases = ["train_unsupervised", "train-unsupervised"])]
     Pretrain(PretrainArgs),
     /// Stage 2: train a linear classifier on the frozen features of a run, or fine-tune it [also: train_linear_evaluation]
@@ -109,11 +109,11 @@ pub enum Command {
     Test(TestArgs),
     /// Report how well each test image finds the others of its class: Recall@k, R-precision, MAP@R, NMI
     Retrieve(RetrieveArgs),
-    /// Run all three stages from a recipe
+    /// Run all three stages from a recipe; for metric learning, train and retrieve
     Run(RunArgs),
     /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
     Sweep(SweepArgs),
-    /// Write the features of a dataset or an image folder, as .npy or .safetensors
+    /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
     Export(ExportArgs),

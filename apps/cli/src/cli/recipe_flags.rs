@@ -148,6 +148,11 @@ pub struct RecipeFlags {
     #[arg(value_parser = parse_bool, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_batch_norm: Option<bool>,
+    /// Keep batch normalisation as it is in the weights that training starts from [default: false]
+    #[arg(help_heading = TRAINING, long, alias = "freeze_batch_norm", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(value_parser = parse_bool, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_batch_norm: Option<bool>,
     /// A flag of the paper's repository; --resume replaces it
     #[arg(long, alias = "epoch_start", hide = true)]
     #[serde(skip)]

@@ -23,6 +23,7 @@ mod labels;
 mod launches;
 mod locking;
 mod methods;
+mod metric_learning;
 mod official_files;
 mod precision;
 mod pretraining;

@@ -98,6 +98,8 @@ pub struct Recipe {
     pub gpus: Option<Vec<DeviceChoice>>,
     /// On several devices, compute the statistics of batch normalisation over each device's share of the batch.
     pub local_batch_norm: bool,
+    /// Keep batch normalisation of the backbone as it is in the weights that training starts from: its statistics, weights and biases.
+    pub freeze_batch_norm: bool,
     /// Height and width to which the images of a folder are resized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -174,6 +176,7 @@ impl Default for Recipe {
             device: None,
             gpus: None,
             local_batch_norm: false,
+            freeze_batch_norm: false,
             image_size: None,
             train_images: None,
             test_images: None,

@@ -139,6 +139,12 @@ impl Recipe {
                 self.validation_share
             )));
         }
+        if self.freeze_batch_norm && self.checkpoint.is_none() {
+            return Err(LabError::Usage(
+                "freeze_batch_norm keeps the statistics of the weights that training starts from: name them with --checkpoint"
+                    .into(),
+            ));
+        }
         let of_each = self.images_per_identity;
         if self.is_metric() && (self.batch_size % of_each != 0 || self.batch_size < 2 * of_each) {
             return Err(LabError::Usage(format!(

@@ -159,6 +159,7 @@ where
     let facts = Facts { images: images.len(), classes };
     let networks = P::new(recipe, &facts, device)?;
     let backbone = options.backbone.unwrap_or_else(|| recipe.backbone.init::<B>(recipe.seed, device));
+    let backbone = if recipe.freeze_batch_norm { backbone.with_frozen_batch_norm() } else { backbone };
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
         let classes = plan.labelled.then(|| images.class_names());

@@ -259,3 +259,6 @@ impl<B: Backend> Pretext<B> for MetricLearning<B> {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests;
