@@ -11,15 +11,19 @@ use tempfile::tempdir;
 
 use crate::driving::{EXACT, RunFolder, fails, qare, succeeds, tensors, text};
 
-/// Drawings of `count` characters of an alphabet by eight people. A character is bars of its own width and slope, and each person shifts it.
+/// Drawings of `count` characters of an alphabet by eight people. A character is bars of its own distance and slope. Each person shifts the
+/// bars, has a pen of another width, and makes dots of another pattern.
 fn alphabet(folder: &Path, count: u32, first: u32) {
     for character in first..first + count {
         let folder = folder.join(format!("character{character:02}"));
         fs::create_dir_all(&folder).unwrap();
         for drawer in 1..=8u32 {
             let (period, slope) = (12 + 3 * (character % 7), character % 5);
-            let stroke =
-                move |x: u32, y: u32| Luma([if (x + slope * y / 2 + 5 * drawer) % period < 5 { 0 } else { 255 }]);
+            let stroke = move |x: u32, y: u32| {
+                let is_bar = (x + slope * y / 2 + 5 * drawer) % period < 5 + drawer % 4;
+                let is_dot = (7 * x + 13 * y + 29 * drawer) % (8 + drawer) < 2;
+                Luma([if is_bar == is_dot { 255 } else { 0 }])
+            };
             let drawing = GrayImage::from_fn(48, 48, stroke);
             drawing.save(folder.join(format!("{character:04}_{drawer:02}.png"))).unwrap();
         }
@@ -99,7 +103,8 @@ fn a_few_epochs_beat_the_untrained_backbone() {
     let untrained: f64 = untrained.split(' ').next().unwrap().parse().unwrap();
     let run = run_in(out.path());
     let trained = recall(&run.results(), "retrieve");
-    assert!(trained > untrained + 5.0, "{trained} after {untrained}");
+    // Of three seeds, the least gain was 28.
+    assert!(trained > untrained + 15.0, "{trained} after {untrained}");
     assert!(run.results().get("probe").is_none());
 }
 
