@@ -146,7 +146,7 @@ impl Recipe {
             ));
         }
         let of_each = self.images_per_identity;
-        if self.is_metric() && (self.batch_size % of_each != 0 || self.batch_size < 2 * of_each) {
+        if self.is_metric() && (!self.batch_size.is_multiple_of(of_each) || self.batch_size < 2 * of_each) {
             return Err(LabError::Usage(format!(
                 "{BATCH_SIZE} is {}: {} needs a multiple of images_per_identity, {of_each}, and at least {}, two classes",
                 self.batch_size,
