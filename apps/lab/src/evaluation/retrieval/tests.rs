@@ -69,7 +69,7 @@ fn the_protocol_decides_what_is_searched() {
     assert_eq!(nearest_to_first(&seen), [(2, false), (3, true), (4, false)]);
     assert_eq!(first(&seen), Some(2));
 
-    // Only the gallery is searched. The second query's one image in the gallery is from its own camera.
+    // Only the gallery is searched.
     let divided = seen.clone().with_roles(vec![Query, Gallery, Gallery, Gallery, Query]).unwrap();
     assert_eq!(Protocol::of(&divided), Protocol::QueriesAndGallery);
     assert_eq!(nearest_to_first(&divided), [(2, false), (3, true)]);
@@ -78,8 +78,15 @@ fn the_protocol_decides_what_is_searched() {
     assert_eq!(search.nearest(&[1], 1).unwrap(), [[(3, false)]]);
     let found = figures::<Plain>(&features, &search, 1, &any_device()).unwrap();
     assert_eq!((found.summary.queries, found.summary.left_out, found.nmi), (2, 0, None));
-    assert_eq!([1, 2, 3].map(|k| found.summary.recall_at(k)), [0.0, 0.5, 1.0]);
-    assert!((found.summary.map - (1.0 / 2.0 + 1.0 / 3.0) / 2.0).abs() < 1e-12);
+    assert_eq!([1, 2].map(|k| found.summary.recall_at(k)), [0.0, 1.0]);
+    assert_eq!(found.summary.map, 0.5);
+
+    // The one image that the second query could find is from its own camera.
+    let own_camera = divided.with_cameras(vec![1, 1, 2, 2, 2]).unwrap();
+    let search = Search::of(&features, &own_camera).unwrap();
+    assert_eq!(search.nearest(&[1], 3).unwrap(), [[(3, false), (1, false)]]);
+    let found = figures::<Plain>(&features, &search, 1, &any_device()).unwrap();
+    assert_eq!((found.summary.queries, found.summary.left_out, found.summary.map), (1, 1, 0.5));
 
     // Without cameras, the whole gallery counts.
     let without = images.with_roles(vec![Query, Gallery, Gallery, Gallery, Query]).unwrap();
