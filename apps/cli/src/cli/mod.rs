@@ -107,7 +107,7 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Stage 3: report loss and accuracy of the linear classifier on the unseen test split
     Test(TestArgs),
-    /// Report how well each test image finds the others of its class: Recall@k, R-precision, MAP@R, NMI
+    /// Report how well test images find others of their class: Recall@k, R-precision, MAP@R, NMI; CMC and mAP for re-identification
     Retrieve(RetrieveArgs),
     /// Run all three stages from a recipe; for metric learning, train and retrieve
     Run(RunArgs),

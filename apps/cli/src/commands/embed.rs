@@ -31,10 +31,10 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
             args.output.printable()
         )));
     }
-    writable(&args.output)?;
+    writable("--output", &args.output)?;
     let stated = Stated { dataset: args.trained_on.or(args.dataset), method: None, backbone: args.backbone };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
-    is_another(&args.output, &checkpoint)?;
+    is_another("--output", &args.output, &checkpoint)?;
     let recipe = &checkpoint.recipe;
     if let Some(size) = args.image_size.filter(|size| !SIZES.contains(size)) {
         let (least, most) = SIZES.into_inner();

@@ -4,6 +4,7 @@ use qare_data::Splits;
 use qare_lab::Result;
 use qare_lab::evaluation::embedder::Embedder;
 use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, evaluate_backbone};
+use qare_lab::evaluation::retrieval::Search;
 use qare_lab::evaluation::{finetune, retrieval};
 use qare_lab::images::{Images, probeable, retrievable};
 use qare_lab::recipe::Recipe;
@@ -72,7 +73,8 @@ fn evaluate_by_retrieval(recipe: &Recipe, checkpoint: &Checkpoint, splits: &Spli
         let Recipe { precision, num_workers, .. } = *recipe;
         let embedder = Embedder::new(backbone, None);
         let features = embedder.extract(&splits.test, recipe.probe_normalization(), precision, num_workers, device)?;
-        let untrained = retrieval::figures::<Plain>(&features, recipe.probe_seed(), device)?;
+        let search = Search::of(&features, &splits.test)?;
+        let untrained = retrieval::figures::<Plain>(&features, &search, recipe.probe_seed(), device)?;
         let (recall, map) = (100.0 * untrained.summary.recall_at(1), 100.0 * untrained.summary.map);
         print_line(format!("untrained {}: Recall@1 {recall:.2} %, mAP {map:.2} %", recipe.backbone));
     }

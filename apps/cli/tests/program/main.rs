@@ -29,6 +29,7 @@ mod precision;
 mod pretraining;
 mod probing;
 mod recipes;
+mod reidentification;
 mod repeating;
 mod resuming;
 mod retrieving;
