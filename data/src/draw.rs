@@ -25,6 +25,10 @@ pub enum Purpose {
     Clusters = 7,
     /// The images of a subset.
     Part = 8,
+    /// The identities and the images in the batches of an epoch.
+    Identities = 9,
+    /// The identities that are held out of a training set.
+    HeldOutIdentities = 10,
 }
 
 /// A stream of random numbers that is a function of (seed, purpose, epoch, image index, view).

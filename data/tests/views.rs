@@ -1,19 +1,21 @@
 //! `write_view` for every augmentation: the values that it writes, and the names of the augmentations.
 
-use qare_data::crop::CropBox;
-use qare_data::geometric_views::{AffineView, CropView, FlipView};
+use qare_data::crop::{CropBox, RandomCrop};
+use qare_data::geometric_views::{AffineView, CropView, FlipView, ResizedCropView};
 use qare_data::views::ContrastiveView;
 use qare_data::{Augmentation, Draw, Normalization, Purpose, RandomErasing, Scratch, write_view};
 
 const NORMALIZATION: Normalization = Normalization { mean: [0.5, 0.4, 0.3], std: [0.25, 0.5, 0.2] };
 
-const ALL: [Augmentation; 6] = [
+const ALL: [Augmentation; 8] = [
     Augmentation::None,
     Augmentation::Contrastive,
     Augmentation::Crop,
     Augmentation::Flip,
     Augmentation::Affine { erase: None },
     Augmentation::Affine { erase: Some(RandomErasing::STL10) },
+    Augmentation::ResizedCrop { crop: RandomCrop::PHOTOGRAPH, flip: true },
+    Augmentation::ResizedCrop { crop: RandomCrop::CHARACTER, flip: false },
 ];
 
 fn image(side: usize) -> Vec<u8> {
@@ -71,10 +73,41 @@ fn views_are_their_choices_applied() {
                 Augmentation::Affine { erase } => {
                     AffineView::draw(side, erase, &mut draw).apply(&image, side, &NORMALIZATION, new, &mut out);
                 }
+                Augmentation::ResizedCrop { crop, flip } => {
+                    let view = ResizedCropView::draw(side, crop, flip, &mut draw);
+                    view.apply(&image, side, &NORMALIZATION, new, &mut out);
+                }
             }
             assert_eq!(view(augmentation, side, index, &mut scratch), out, "{augmentation:?}");
         }
     }
+}
+
+/// Without changes of colour, a contrastive view is a resized crop.
+#[test]
+fn resized_crops_are_those_of_contrastive_views() {
+    let (side, scratch) = (32, &mut Scratch::default());
+    let image = image(side);
+    let mut flips = 0;
+    for index in 0..200 {
+        let crop = RandomCrop { scale: (0.3, 0.7), ..RandomCrop::PHOTOGRAPH };
+        let view = ResizedCropView::draw(side, crop, true, &mut draw(index));
+        flips += usize::from(view.flip);
+        let CropBox { height, width, .. } = view.crop;
+        // Sides are rounded to whole pixels, so the area is off by less than half a pixel on each.
+        let (least, most) =
+            ((height as f64 - 0.5) * (width as f64 - 0.5), (height as f64 + 0.5) * (width as f64 + 0.5));
+        let area = (side * side) as f64;
+        assert!(most >= 0.3 * area && least <= 0.7 * area, "{view:?}");
+        assert!(!ResizedCropView::draw(side, crop, false, &mut draw(index)).flip);
+        let of_contrast = ContrastiveView { crop: view.crop, flip: view.flip, jitter: None, grayscale: false };
+        let (mut one, mut other) = (vec![f32::NAN; image.len()], vec![f32::NAN; image.len()]);
+        view.apply(&image, side, &NORMALIZATION, scratch, &mut one);
+        of_contrast.apply(&image, side, &NORMALIZATION, scratch, &mut other);
+        assert_eq!(one, other);
+    }
+    // Five standard deviations of 200 coins.
+    assert!(flips.abs_diff(100) < 36, "{flips} flips");
 }
 
 /// Later versions of this crate must repeat a run.
@@ -98,6 +131,8 @@ fn names_in_files() {
     let json = |augmentation| serde_json::to_string(&augmentation).unwrap();
     assert_eq!(ALL.map(json)[..4], ["\"none\"", "\"contrastive\"", "\"crop\"", "\"flip\""]);
     assert_eq!(json(ALL[5]), r#"{"affine":{"erase":0.111}}"#);
+    let character = r#"{"resizedcrop":{"crop":{"scale":[0.6,1.0],"ratio":[0.75,1.3333333333333333]},"flip":false}}"#;
+    assert_eq!(json(ALL[7]), character);
     for augmentation in ALL {
         assert_eq!(serde_json::from_str::<Augmentation>(&json(augmentation)).unwrap(), augmentation);
     }

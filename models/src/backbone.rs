@@ -181,6 +181,16 @@ impl<B: Backend> Backbone<B> {
         }
     }
 
+    /// The backbone with fixed batch normalisation, as metric learning often fine-tunes pretrained weights: in training, every
+    /// [`BatchNorm`](crate::BatchNorm) computes what it computes in evaluation, and its statistics, weight and bias do not change.
+    pub fn with_frozen_batch_norm(self) -> Self {
+        match self {
+            Self::Conv4(net) => Self::Conv4(net.with_frozen_batch_norm()),
+            Self::ResNet(net) => Self::ResNet(net.with_frozen_batch_norm()),
+            Self::ImageNet(net) => Self::ImageNet(net.with_frozen_batch_norm()),
+        }
+    }
+
     /// Number of features F.
     pub fn feature_dim(&self) -> usize {
         match self {

@@ -29,6 +29,12 @@ impl<B: Backend> BasicBlock<B> {
         Self { conv1, bn1: BatchNorm::new(c_out, device), conv2, bn2: BatchNorm::new(c_out, device), downsample }
     }
 
+    /// The block with [frozen](BatchNorm::frozen) batch normalisation.
+    pub(crate) fn with_frozen_batch_norm(self) -> Self {
+        let downsample = self.downsample.map(|(conv, bn)| (conv, bn.frozen()));
+        Self { bn1: self.bn1.frozen(), bn2: self.bn2.frozen(), downsample, ..self }
+    }
+
     /// The output maps, globally average pooled after the last block.
     pub(crate) fn forward(&self, x: Maps<B>, last: bool) -> Maps<B> {
         let shortcut = match &self.downsample {
@@ -67,6 +73,11 @@ pub(crate) fn stage<B: Backend>(
             _ => BasicBlock::new(c_out, c_out, 1, weights, device),
         })
         .collect()
+}
+
+/// The blocks with [frozen](BatchNorm::frozen) batch normalisation.
+pub(crate) fn with_frozen_batch_norm<B: Backend>(stage: Vec<BasicBlock<B>>) -> Vec<BasicBlock<B>> {
+    stage.into_iter().map(BasicBlock::with_frozen_batch_norm).collect()
 }
 
 /// A k×k convolution without bias, padded by ⌊k/2⌋: with stride 1 and odd k it keeps the resolution.

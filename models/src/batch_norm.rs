@@ -14,6 +14,7 @@ use crate::running_statistics::RunningStatistics;
 /// - **Training on several devices** (a [group](crate::replicas) of threads): mean and variance of the whole batch, or of each
 ///   device's [share](crate::replicas::BatchStatistics::Share) if the group says so. The first member updates the running
 ///   statistics.
+/// - **Training of a [frozen](Self::frozen) layer**: the running statistics, as in evaluation. Neither they nor weight and bias change.
 /// - **Evaluation** (any other backend, so a module after
 ///   [`valid`](burn::module::AutodiffModule::valid)): the running statistics.
 ///
@@ -41,6 +42,7 @@ pub struct BatchNorm<B: Backend> {
     pub num_batches_tracked: RunningState<Tensor<B, 1>>,
     epsilon: f64,
     momentum: f64,
+    frozen: bool,
 }
 
 impl<B: Backend> BatchNorm<B> {
@@ -54,7 +56,18 @@ impl<B: Backend> BatchNorm<B> {
             num_batches_tracked: RunningState::new(Tensor::zeros([1], device)),
             epsilon: 1e-5,
             momentum: 0.1,
+            frozen: false,
         }
+    }
+
+    /// The layer with fixed statistics, weight and bias: in training it computes what it computes in evaluation, and they get no gradient.
+    pub fn frozen(self) -> Self {
+        Self { frozen: true, ..self }
+    }
+
+    /// Whether gradients flow through a [frozen](Self::frozen) layer.
+    pub(crate) fn is_frozen_in_training(&self) -> bool {
+        self.frozen && B::ad_enabled(&self.weight.lazy_device())
     }
 
     /// Normalises `input`.
@@ -90,9 +103,13 @@ impl<B: Backend> BatchNorm<B> {
 
     fn forward_eval(&self, rows: Tensor<B, 2>, layout: Rows) -> Tensor<B, 2> {
         let RunningStatistics { mean, variance, .. } = self.running();
-        let scale = self.weight.val() / (variance + self.epsilon).sqrt();
+        let (weight, bias) = match self.frozen {
+            true => (self.weight.val().detach(), self.bias.val().detach()),
+            false => (self.weight.val(), self.bias.val()),
+        };
+        let scale = weight / (variance + self.epsilon).sqrt();
 
-        (rows - layout.spread(mean)) * layout.spread(scale) + layout.spread(self.bias.val())
+        (rows - layout.spread(mean)) * layout.spread(scale) + layout.spread(bias)
     }
 
     /// Normalises with the statistics of the batch. Three terms have the usual values and gradients, but need fewer passes of
@@ -129,7 +146,7 @@ impl<B: Backend> BatchNorm<B> {
 
     /// Whether the layer normalises with the statistics of the batch.
     pub(crate) fn trains(&self) -> bool {
-        B::ad_enabled(&self.weight.lazy_device())
+        B::ad_enabled(&self.weight.lazy_device()) && !self.frozen
     }
 
     pub(crate) fn epsilon(&self) -> f64 {

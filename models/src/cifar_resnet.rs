@@ -3,7 +3,7 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, conv, features, stage};
+use crate::basic_block::{BasicBlock, conv, features, stage, with_frozen_batch_norm};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::linear;
@@ -46,6 +46,17 @@ impl<B: Backend> CifarResNet<B> {
         let fc = weights.linear(64, Self::FEATURES, device);
 
         Self { conv1, bn1: BatchNorm::new(16, device), layer1, layer2, layer3, fc }
+    }
+
+    /// The network with [frozen](BatchNorm::frozen) batch normalisation.
+    pub(crate) fn with_frozen_batch_norm(self) -> Self {
+        Self {
+            bn1: self.bn1.frozen(),
+            layer1: with_frozen_batch_norm(self.layer1),
+            layer2: with_frozen_batch_norm(self.layer2),
+            layer3: with_frozen_batch_norm(self.layer3),
+            ..self
+        }
     }
 
     /// Features of normalised images.

@@ -34,6 +34,17 @@ impl<B: Backend> Conv4<B> {
         }
     }
 
+    /// The network with [frozen](BatchNorm::frozen) batch normalisation.
+    pub(crate) fn with_frozen_batch_norm(self) -> Self {
+        let frozen = |block: ConvBlock<B>| ConvBlock { bn: block.bn.frozen(), ..block };
+        Self {
+            layer1: frozen(self.layer1),
+            layer2: frozen(self.layer2),
+            layer3: frozen(self.layer3),
+            layer4: frozen(self.layer4),
+        }
+    }
+
     /// Features of normalised images. H and W are at least 8.
     ///
     /// # Shapes

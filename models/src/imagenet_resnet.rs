@@ -3,7 +3,7 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, features, stage};
+use crate::basic_block::{BasicBlock, features, stage, with_frozen_batch_norm};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::maps::{Epilogue, Maps};
@@ -49,6 +49,18 @@ impl<B: Backend> ImageNetResNet<B> {
             layer2: stage(blocks[1], 64, 128, 2, &mut weights, device),
             layer3: stage(blocks[2], 128, 256, 2, &mut weights, device),
             layer4: stage(blocks[3], 256, Self::FEATURES, 2, &mut weights, device),
+        }
+    }
+
+    /// The network with [frozen](BatchNorm::frozen) batch normalisation.
+    pub(crate) fn with_frozen_batch_norm(self) -> Self {
+        Self {
+            bn1: self.bn1.frozen(),
+            layer1: with_frozen_batch_norm(self.layer1),
+            layer2: with_frozen_batch_norm(self.layer2),
+            layer3: with_frozen_batch_norm(self.layer3),
+            layer4: with_frozen_batch_norm(self.layer4),
+            ..self
         }
     }
 

@@ -23,6 +23,10 @@ pub enum WeightStream {
     Discriminators = 6,
     /// Weights of the layer that classifies clusters, drawn anew each epoch.
     Clusters = 7,
+    /// Weights of an embedding head.
+    Embedding = 8,
+    /// Proxies of identities.
+    Proxies = 9,
 }
 
 /// Draws initial weights on the host. They are a function of seed, purpose and order of the draws alone: the same f32 values, bit
@@ -71,6 +75,16 @@ impl InitialWeights {
         conv.weight = parameter(weight, [c_out, c_in, k1, k2], device);
         conv.bias = Some(parameter(bias, [c_out], device));
         conv
+    }
+
+    /// A matrix from N(0, `std`).
+    pub fn normal_matrix<B: Backend>(
+        &mut self,
+        [rows, columns]: [usize; 2],
+        std: f64,
+        device: &B::Device,
+    ) -> Param<Tensor<B, 2>> {
+        parameter(self.draw(rows * columns, |rng| std * rng.normal()), [rows, columns], device)
     }
 
     /// A linear layer with weights from N(0, `std`) and bias 0.

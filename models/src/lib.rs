@@ -36,6 +36,7 @@ mod conv4;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod cpu;
 mod discriminators;
+mod embedding_head;
 mod head;
 mod imagenet_resnet;
 mod initial_weights;
@@ -57,6 +58,7 @@ pub use conv4::{Conv4, ConvBlock};
 pub use discriminators::{
     Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
 };
+pub use embedding_head::{EmbeddingHead, EmbeddingHeadConfig};
 pub use head::{ProjectionHead, ProjectionHeadConfig};
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};

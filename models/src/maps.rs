@@ -84,6 +84,8 @@ impl<B: Backend> Maps<B> {
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
         // The kernels compute the statistics of this device's share; those of a batch on several devices need an exchange.
         let own_statistics = !norm.trains() || Replica::with_whole_statistics().is_none();
+        // Kernels that compute gradients normalise with the statistics of the batch.
+        let own_statistics = own_statistics && !norm.is_frozen_in_training();
         let Some(padding) =
             padding.filter(|padding| own_statistics && square && plain && *padding < conv.kernel_size[0])
         else {

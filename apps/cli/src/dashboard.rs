@@ -15,7 +15,7 @@ use burn_train::{Interrupter, LearnerSummary};
 
 #[cfg(unix)]
 use crate::terminal::{SavedSettings, restore_on_signal};
-use qare_lab::training::metrics::KNN_ACCURACY;
+use qare_lab::training::metrics::{KNN_ACCURACY, RECALL_AT_1};
 
 /// The user killed the training from the dashboard's menu.
 pub struct Killed;
@@ -64,7 +64,7 @@ impl MetricsRenderer for Dashboard {
     fn register_metric(&mut self, definition: MetricDefinition) {
         let (id, name) = (definition.metric_id.clone(), definition.name.clone());
         self.inner.register_metric(definition);
-        if name == KNN_ACCURACY {
+        if [KNN_ACCURACY, RECALL_AT_1].contains(&name.as_str()) {
             // The dashboard orders metrics by their first value, and a small terminal shows only two of them. A text value
             // now puts the accuracy first.
             let text = "after the first epoch".to_string();

@@ -8,6 +8,7 @@ use log::info;
 
 use crate::error::{LabError, Result};
 use crate::evaluation::labels;
+use crate::evaluation::retrieval::missing_across_cameras;
 use crate::progress::{OnProgress, Progress, Work};
 use crate::recipe::Recipe;
 
@@ -166,7 +167,8 @@ pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     )))
 }
 
-/// Checks that images have others of their class to be found, and of other classes not to be found.
+/// Checks that images have others of their class to be found, from another camera if the dataset names cameras, and of other classes not to be
+/// found.
 ///
 /// # Errors
 /// Says what is missing.
@@ -188,6 +190,10 @@ pub fn retrievable(dataset: DatasetName, test: &ImageSet) -> Result<()> {
         )
     } else if counts.iter().all(|count| *count < 2) {
         format!("each of the {present} test images of {dataset} is the only one of its class")
+    } else if let Some(missing) = missing_across_cameras(test) {
+        return Err(LabError::Usage(format!(
+            "retrieval on {dataset} needs a query with an image of its class from another camera to be found: {missing}"
+        )));
     } else {
         return Ok(());
     };

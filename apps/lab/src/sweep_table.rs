@@ -10,43 +10,81 @@ use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::run_folder::RunFolder;
 
-/// The figures of a run, in the order of the columns.
-const FIGURES: [Figure; 3] = [
-    Figure {
-        name: "linear probe",
-        always: true,
-        read: |results, recipe| results[recipe.stage("probe")]["test_accuracy"].as_f64(),
-    },
-    Figure { name: "kNN", always: true, read: |results, recipe| results[recipe.stage("knn")]["accuracy"].as_f64() },
-    Figure {
-        name: "seconds an epoch",
-        always: false,
-        read: |results, _| results["pretrain"]["seconds_per_epoch"].as_f64(),
-    },
+/// How the runs of a sweep are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluation {
+    /// By a linear probe and kNN.
+    Probe,
+    /// By retrieval among the test images.
+    Retrieval,
+}
+
+impl Evaluation {
+    /// Returns the evaluation of runs: retrieval, if it is that of one of them.
+    pub fn of(recipes: &[Recipe]) -> Self {
+        if recipes.iter().any(Recipe::is_evaluated_by_retrieval) { Self::Retrieval } else { Self::Probe }
+    }
+
+    /// Returns the figures, in the order of the columns.
+    fn figures(self) -> &'static [Figure] {
+        match self {
+            Self::Probe => &OF_PROBE,
+            Self::Retrieval => &OF_RETRIEVAL,
+        }
+    }
+}
+
+const OF_PROBE: [Figure; 3] = [
+    Figure::accuracy("linear probe", |results, recipe| results[recipe.stage("probe")]["test_accuracy"].as_f64()),
+    Figure::accuracy("kNN", |results, recipe| results[recipe.stage("knn")]["accuracy"].as_f64()),
+    SECONDS,
 ];
+
+const OF_RETRIEVAL: [Figure; 4] = [
+    Figure::accuracy("Recall@1", |results, recipe| at_1(&results[recipe.stage("retrieve")])),
+    Figure::accuracy("mAP", |results, recipe| results[recipe.stage("retrieve")]["map"].as_f64()),
+    Figure::accuracy("MAP@R", |results, recipe| results[recipe.stage("retrieve")]["map_at_r"].as_f64()),
+    SECONDS,
+];
+
+/// Recall@1, or CMC@1 of re-identification.
+fn at_1(retrieved: &Value) -> Option<f64> {
+    retrieved["recall"]["1"].as_f64().or(retrieved["cmc"]["1"].as_f64())
+}
+
+const SECONDS: Figure = Figure {
+    name: "seconds an epoch",
+    always: false,
+    read: |results, _| results["pretrain"]["seconds_per_epoch"].as_f64(),
+};
 
 /// Minimum number of seeds for a standard deviation.
 const MIN_SEEDS: usize = 3;
 
 struct Figure {
     name: &'static str,
-    /// Whether every run has the figure. An untrained backbone has no seconds per epoch.
+    /// Whether every run has the figure, which is then in percent. An untrained backbone has no seconds per epoch.
     always: bool,
     read: fn(&Value, &Recipe) -> Option<f64>,
 }
 
 impl Figure {
+    /// A figure in percent, which every run has.
+    const fn accuracy(name: &'static str, read: fn(&Value, &Recipe) -> Option<f64>) -> Self {
+        Self { name, always: true, read }
+    }
+
     fn column(&self) -> String {
-        self.name.to_lowercase().replace(' ', "_")
+        self.name.to_lowercase().replace([' ', '@'], "_")
     }
 }
 
 /// Settings and figures of one run.
-pub struct Run {
+struct Run {
     /// Method, dataset, backbone, batch size and epochs as text, see [`SETTINGS`].
     settings: [String; 5],
     seed: u64,
-    figures: [Option<f64>; FIGURES.len()],
+    figures: Vec<Option<f64>>,
 }
 
 const SETTINGS: [&str; 5] = ["method", "dataset", "backbone", "batch", "epochs"];
@@ -56,10 +94,10 @@ impl Run {
     ///
     /// # Errors
     /// If a figure that every run has is missing.
-    pub fn of(recipe: &Recipe, results: &Value) -> Result<Self> {
-        let figures = FIGURES.map(|figure| (figure.read)(results, recipe));
-        if let Some((figure, _)) = FIGURES.iter().zip(figures).find(|(figure, value)| figure.always && value.is_none())
-        {
+    fn of(evaluation: Evaluation, recipe: &Recipe, results: &Value) -> Result<Self> {
+        let of_run = |figure: &Figure| (figure.read)(results, recipe);
+        let figures: Vec<Option<f64>> = evaluation.figures().iter().map(of_run).collect();
+        if let Some(figure) = evaluation.figures().iter().find(|figure| figure.always && of_run(figure).is_none()) {
             let folder = RunFolder::of(recipe);
             return Err(LabError::Failed(format!("{} has no {}", folder.path().printable(), figure.name)));
         }
@@ -91,13 +129,36 @@ impl Run {
 }
 
 /// The table of a sweep.
-#[derive(Default)]
 pub struct SweepTable {
+    evaluation: Evaluation,
     /// The runs. Runs that differ only in their seed are adjacent.
-    pub runs: Vec<Run>,
+    runs: Vec<Run>,
 }
 
 impl SweepTable {
+    /// A table without runs.
+    pub fn new(evaluation: Evaluation) -> Self {
+        Self { evaluation, runs: Vec::new() }
+    }
+
+    /// Adds the run of a recipe, given its results. Runs that differ only in their seed follow each other.
+    ///
+    /// # Errors
+    /// If a figure that every run has is missing.
+    pub fn push(&mut self, recipe: &Recipe, results: &Value) -> Result<()> {
+        self.runs.push(Run::of(self.evaluation, recipe, results)?);
+        Ok(())
+    }
+
+    /// Whether there are no runs.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        self.evaluation.figures()
+    }
+
     /// Groups the runs that differ only in their seed.
     fn groups(&self) -> impl Iterator<Item = &[Run]> {
         self.runs.chunk_by(|one, next| one.settings == next.settings)
@@ -105,33 +166,39 @@ impl SweepTable {
 
     /// Returns two Markdown tables: means and standard deviations over the seeds, and the figures of each run.
     pub fn markdown(&self) -> String {
-        let names: Vec<&str> = SETTINGS.into_iter().chain(FIGURES.iter().map(|figure| figure.name)).collect();
+        let names: Vec<&str> = SETTINGS.into_iter().chain(self.figures().iter().map(|figure| figure.name)).collect();
         let mut text = format!("| {} | seeds |\n|{}---|\n", names.join(" | "), "---|".repeat(names.len()));
         for runs in self.groups() {
             let [method, others @ ..] = &runs[0].settings;
-            let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
+            let cells = each_summary(runs, |mean, deviation| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("{mean:.2} ± {deviation:.2}"),
                 (Some(mean), None) => format!("{mean:.2}"),
                 (None, _) => "–".to_string(),
             });
             text += &format!("| `{method}` | {} | {} | {} |\n", others.join(" | "), cells.join(" | "), seeds(runs));
         }
-        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+        let names: Vec<&str> = self.figures().iter().map(|figure| figure.name).collect();
         text += &format!("\n| run | seed | {} |\n|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
         for run in &self.runs {
-            let cells = run.figures.map(|value| value.map_or("–".to_string(), |value| format!("{value:.2}")));
+            let cell = |value: &Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.2}"));
+            let cells: Vec<String> = run.figures.iter().map(cell).collect();
             text += &format!("| `{}` | {} | {} |\n", run.settings[0], run.seed, cells.join(" | "));
         }
         text
     }
 
+    /// Returns the columns of all figures, each as `column` writes it.
+    fn columns(&self, column: impl Fn(String) -> String) -> String {
+        self.figures().iter().map(|figure| column(figure.column())).collect::<Vec<_>>().join(",")
+    }
+
     /// Returns CSV with means and standard deviations over the seeds.
     pub fn csv(&self) -> String {
-        let columns = FIGURES.map(|figure| format!("{0}_mean,{0}_std", figure.column())).join(",");
+        let columns = self.columns(|column| format!("{column}_mean,{column}_std"));
         let mut text = format!("method,seeds,{columns},{}\n", SETTINGS[1..].join(","));
         for runs in self.groups() {
             let [method, others @ ..] = &runs[0].settings;
-            let cells = summaries(runs).map(|(mean, deviation)| format!("{},{}", number(mean), number(deviation)));
+            let cells = each_summary(runs, |mean, deviation| format!("{},{}", number(mean), number(deviation)));
             text += &format!("{method},{},{},{}\n", runs.len(), cells.join(","), others.join(","));
         }
         text
@@ -139,23 +206,28 @@ impl SweepTable {
 
     /// Returns CSV with a row for each run.
     pub fn csv_of_runs(&self) -> String {
-        let mut text = format!("{},seed,{}\n", SETTINGS.join(","), FIGURES.map(|figure| figure.column()).join(","));
+        let mut text = format!("{},seed,{}\n", SETTINGS.join(","), self.columns(|column| column));
         for run in &self.runs {
-            text += &format!("{},{},{}\n", run.settings.join(","), run.seed, run.figures.map(number).join(","));
+            text += &format!(
+                "{},{},{}\n",
+                run.settings.join(","),
+                run.seed,
+                run.figures.iter().copied().map(number).collect::<Vec<_>>().join(",")
+            );
         }
         text
     }
 
     /// Returns a LaTeX table with means and standard deviations of the accuracies. It needs the package booktabs.
     pub fn latex(&self) -> String {
-        let accuracies = &FIGURES[..2];
+        let accuracies: Vec<&Figure> = self.figures().iter().filter(|figure| figure.always).collect();
         let names = SETTINGS.into_iter().chain(accuracies.iter().map(|figure| figure.name)).collect::<Vec<_>>();
         let mut text = String::from("% \\usepackage{booktabs}\n");
         text += &format!("\\begin{{tabular}}{{lllrr{}}}\n\\toprule\n", "c".repeat(accuracies.len()));
         text += &format!("{} \\\\\n\\midrule\n", names.join(" & "));
         for runs in self.groups() {
             let settings = runs[0].settings.clone().map(|text| escape_latex(&text));
-            let cells = summaries(runs).map(|(mean, deviation)| match (mean, deviation) {
+            let cells = each_summary(runs, |mean, deviation| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("${mean:.2} \\pm {deviation:.2}$"),
                 (Some(mean), None) => format!("${mean:.2}$"),
                 (None, _) => "--".to_string(),
@@ -187,12 +259,15 @@ fn number(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| format!("{value:.4}"))
 }
 
-/// Returns mean and standard deviation of each figure.
-fn summaries(runs: &[Run]) -> [(Option<f64>, Option<f64>); FIGURES.len()] {
-    std::array::from_fn(|figure| {
+/// Returns mean and standard deviation of each figure, as `cell` writes them.
+fn each_summary(runs: &[Run], cell: impl Fn(Option<f64>, Option<f64>) -> String) -> Vec<String> {
+    let figures = 0..runs[0].figures.len();
+    let of = |figure: usize| {
         let values: Vec<f64> = runs.iter().filter_map(|run| run.figures[figure]).collect();
-        summary(&values)
-    })
+        let (mean, deviation) = summary(&values);
+        cell(mean, deviation)
+    };
+    figures.map(of).collect()
 }
 
 /// Returns the mean, and the standard deviation (with divisor n − 1) of at least [`MIN_SEEDS`] values.
@@ -209,7 +284,7 @@ mod tests {
 
     fn run(method: &str, seed: u64, probe: f64, seconds: Option<f64>) -> Run {
         let settings = [method, "cifar10", "conv4", "128", "200"].map(str::to_string);
-        Run { settings, seed, figures: [Some(probe), Some(40.0), seconds] }
+        Run { settings, seed, figures: vec![Some(probe), Some(40.0), seconds] }
     }
 
     fn table() -> SweepTable {
@@ -217,7 +292,7 @@ mod tests {
             [(1, 47.0), (2, 48.0), (3, 52.0)].map(|(seed, probe)| run("simclr_qare", seed, probe, Some(8.0)));
         let others =
             [run("simclr", 1, 45.0, Some(8.0)), run("simclr", 2, 47.0, Some(8.0)), run("randomweights", 1, 30.5, None)];
-        SweepTable { runs: of_three.into_iter().chain(others).collect() }
+        SweepTable { evaluation: Evaluation::Probe, runs: of_three.into_iter().chain(others).collect() }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use qare::{SetTerm, SimilarityFloor};
 use qare_data::{AugmentOn, DatasetName, TestClasses};
+use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::{DeviceChoice, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
@@ -93,8 +94,9 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             finetune,
             augment,
         });
-    (names, choices, counts, numbers, devices, files, infomax, knn, probe).prop_map(
-        |(names, choices, counts, numbers, devices, files, infomax, knn, probe)| Recipe {
+    let metric = (count(), select(&TripletChoice::ALL[..]), of(number()), number(), any::<bool>());
+    (names, choices, counts, numbers, devices, files, infomax, knn, probe, metric).prop_map(
+        |(names, choices, counts, numbers, devices, files, infomax, knn, probe, metric)| Recipe {
             base: None,
             dataset: names.0,
             method: names.1,
@@ -131,6 +133,11 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             out: files.4,
             id: files.5,
             compare_untrained: files.6,
+            images_per_identity: metric.0,
+            triplets: metric.1,
+            proxy_rate: metric.2,
+            validation_share: metric.3,
+            freeze_batch_norm: metric.4,
             infomax,
             knn,
             probe,

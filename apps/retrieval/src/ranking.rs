@@ -1,7 +1,6 @@
-use std::collections::HashMap;
-
 use rayon::prelude::*;
 
+use crate::candidates::Candidates;
 use crate::error::RetrievalError;
 use crate::figures::QueryFigures;
 use crate::labelled_rows::LabelledRows;
@@ -39,13 +38,33 @@ pub fn rank_across_cameras(
     queries: &LabelledRows,
     gallery: &LabelledRows,
 ) -> Result<Vec<Option<QueryFigures>>, RetrievalError> {
-    same_dimensions(queries, gallery)?;
-    let of_queries = queries.cameras.as_ref().ok_or(RetrievalError::NoCameras("queries"))?;
-    let of_gallery = gallery.cameras.as_ref().ok_or(RetrievalError::NoCameras("gallery images"))?;
-    Ok(figures(queries, gallery, |query, image| of_queries[query] == of_gallery[image]))
+    let cameras = Cameras::of(queries, gallery)?;
+    Ok(figures(queries, gallery, |query, image| cameras.are_one(query, image)))
 }
 
-fn same_dimensions(queries: &LabelledRows, references: &LabelledRows) -> Result<(), RetrievalError> {
+/// The cameras of queries and gallery.
+pub(crate) struct Cameras<'a> {
+    queries: &'a [u32],
+    gallery: &'a [u32],
+}
+
+impl<'a> Cameras<'a> {
+    /// Takes the cameras of two sets that can be compared.
+    pub(crate) fn of(queries: &'a LabelledRows, gallery: &'a LabelledRows) -> Result<Self, RetrievalError> {
+        same_dimensions(queries, gallery)?;
+        Ok(Self {
+            queries: queries.cameras.as_deref().ok_or(RetrievalError::NoCameras("queries"))?,
+            gallery: gallery.cameras.as_deref().ok_or(RetrievalError::NoCameras("gallery images"))?,
+        })
+    }
+
+    /// Whether a query and an image of the gallery are from the same camera.
+    pub(crate) fn are_one(&self, query: usize, image: usize) -> bool {
+        self.queries[query] == self.gallery[image]
+    }
+}
+
+pub(crate) fn same_dimensions(queries: &LabelledRows, references: &LabelledRows) -> Result<(), RetrievalError> {
     let (queries, references) = (queries.unit.dim(), references.unit.dim());
     if queries == references { Ok(()) } else { Err(RetrievalError::Dimensions { queries, references }) }
 }
@@ -58,15 +77,7 @@ fn figures(
     references: &LabelledRows,
     left_out: impl Fn(usize, usize) -> bool + Sync,
 ) -> Vec<Option<QueryFigures>> {
-    let mut of_label: HashMap<u32, Vec<u32>> = HashMap::new();
-    let (mut junk, width) = (Vec::new(), references.unit.padded());
-    for (row, label) in references.labels.iter().enumerate() {
-        if references.is_junk(row) {
-            junk.push(row);
-        } else {
-            of_label.entry(*label).or_default().push(row as u32);
-        }
-    }
+    let (candidates, width) = (Candidates::of(references), references.unit.padded());
     let mut all = vec![None; queries.len()];
     // One block after the other for each thread, so that as few rows of similarities as possible are in memory.
     let blocks = all.par_chunks_mut(QUERIES).enumerate().with_max_len(1);
@@ -76,15 +87,7 @@ fn figures(
         queries.unit.similarities(first, &references.unit, similarities);
         for ((query, figures), row) in (first..).zip(figures).zip(similarities.chunks_exact_mut(width)) {
             let row = &mut row[..references.len()];
-            junk.iter().for_each(|image| row[*image] = f32::NEG_INFINITY);
-            relevant.clear();
-            for reference in of_label.get(&queries.labels[query]).into_iter().flatten() {
-                if left_out(query, *reference as usize) {
-                    row[*reference as usize] = f32::NEG_INFINITY;
-                } else {
-                    relevant.push(*reference);
-                }
-            }
+            candidates.keep(queries.labels[query], |reference| left_out(query, reference), row, relevant);
             if !relevant.is_empty() && !queries.is_junk(query) {
                 ranks(row, relevant, found);
                 *figures = Some(QueryFigures::of_ranks(found));

@@ -41,7 +41,7 @@ fn searched(similarities: &[f32], relevant: &[u32], ranks: &mut Vec<u32>) {
 }
 
 /// A number that is smaller for a nearer reference, and for the first of two that are equally near.
-fn key(similarity: f32, index: u32) -> u64 {
+pub(crate) fn key(similarity: f32, index: u32) -> u64 {
     // The sum makes −0 equal to 0.
     let bits = (similarity + 0.0).to_bits();
     // Ascending in the order of the numbers: all bits of negative ones are flipped, and the sign of the others.

@@ -49,6 +49,14 @@ impl UnitRows {
         &self.values[..self.rows * self.dim]
     }
 
+    /// Rows at places, in that order.
+    pub(crate) fn select(&self, places: &[usize]) -> Self {
+        let mut values = Vec::with_capacity(padded(places.len()) * self.dim);
+        places.iter().for_each(|row| values.extend_from_slice(&self.values()[row * self.dim..(row + 1) * self.dim]));
+        values.resize(padded(places.len()) * self.dim, 0.0);
+        Self { values, rows: places.len(), dim: self.dim }
+    }
+
     /// The number of numbers in a row.
     pub(crate) fn dim(&self) -> usize {
         self.dim

@@ -123,6 +123,12 @@ impl DatasetName {
         }
     }
 
+    /// Whether the test split has other classes than the training split, as for retrieval. A `folder` may be divided like this, and does not say so
+    /// here.
+    pub fn tests_on_other_classes(self) -> bool {
+        matches!(self, Self::Omniglot | Self::Cub200 | Self::Cars196 | Self::Sop | Self::Market1501 | Self::Cuhk03)
+    }
+
     /// Height and width of the images in pixels; `None` if the dataset does not fix them.
     pub fn side(self) -> Option<usize> {
         match self {

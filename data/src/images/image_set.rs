@@ -136,6 +136,21 @@ impl ImageSet {
         Self { labeled: false, ..self }
     }
 
+    /// The same images, without the classes that have none. The others keep their order.
+    pub fn without_empty_classes(self) -> Self {
+        let mut numbers = vec![None; self.classes()];
+        self.labels.iter().for_each(|label| numbers[usize::from(*label)] = Some(0));
+        let mut names = Vec::new();
+        for (number, name) in numbers.iter_mut().zip(self.class_names.iter()) {
+            if let Some(number) = number {
+                *number = names.len() as u16;
+                names.push(name.clone());
+            }
+        }
+        let number = |label: &u16| numbers[usize::from(*label)].expect("the class has an image");
+        Self { labels: Arc::new(self.labels.iter().map(number).collect()), class_names: Arc::new(names), ..self }
+    }
+
     /// Whether the labels are the classes of the images. In an unlabelled set that this crate loads they are all 0.
     pub fn is_labeled(&self) -> bool {
         self.labeled

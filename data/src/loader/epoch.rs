@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::augment_on::AugmentOn;
 use super::config::LoaderConfig;
+use super::identity_batches::IdentityBatches;
 use super::shard::{Shard, Share};
 use crate::draw::{Draw, Purpose};
 use crate::images::ImageSet;
@@ -31,6 +32,15 @@ pub(crate) enum PreparedViews {
     Table(ContrastiveTable),
 }
 
+/// An image in the order of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The index of the image in its set.
+    pub image: usize,
+    /// How many times the image is in the same batch before, if a batch repeats images. Each time has other views.
+    pub repeat: usize,
+}
+
 /// The batches of one epoch. Each can be computed independently of the others.
 #[derive(Debug)]
 pub(crate) struct Epoch {
@@ -38,7 +48,7 @@ pub(crate) struct Epoch {
     config: LoaderConfig,
     augment_on: AugmentOn,
     number: u64,
-    order: Vec<usize>,
+    order: Vec<Place>,
     /// The shard whose images of each batch are prepared.
     shard: Shard,
 }
@@ -48,18 +58,25 @@ thread_local! {
 }
 
 impl Epoch {
-    /// Epoch `number`, restricted to `places` of its order.
+    /// Epoch `number`, restricted to `places` of its order, which is that of `identities` if there are any.
     pub fn new(
         images: ImageSet,
         (config, augment_on): (LoaderConfig, AugmentOn),
+        identities: Option<&IdentityBatches>,
         number: u64,
         places: Range<usize>,
         shard: Shard,
     ) -> Self {
-        let mut order: Vec<usize> = (0..images.len()).collect();
-        if config.shuffle {
-            Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);
-        }
+        let mut order = match identities {
+            Some(identities) => identities.order(&images, config.seed, number),
+            None => {
+                let mut order: Vec<Place> = (0..images.len()).map(|image| Place { image, repeat: 0 }).collect();
+                if config.shuffle {
+                    Draw::new(config.seed, Purpose::Shuffle, number, 0, 0).shuffle(&mut order);
+                }
+                order
+            }
+        };
         order.truncate(places.end);
         order.drain(..places.start.min(places.end));
         Self { images, config, augment_on, number, order, shard }
@@ -80,50 +97,50 @@ impl Epoch {
         Share::of(self.shard, self.config.batch_size.min(self.order.len() - batch * self.config.batch_size))
     }
 
-    fn indices(&self, batch: usize) -> &[usize] {
+    fn places(&self, batch: usize) -> &[Place] {
         let Share { offset, images, .. } = self.share(batch);
         &self.order[batch * self.config.batch_size + offset..][..images]
     }
 
     /// Computes a batch on the calling thread. Returns `None` once `stop` returns true.
     pub fn prepare(&self, batch: usize, stop: impl Fn() -> bool) -> Option<PreparedBatch> {
-        let indices = self.indices(batch);
+        let places = self.places(batch);
         let views = match self.augment_on {
             AugmentOn::Host => {
-                let mut values = vec![0.0; indices.len() * self.views_size()];
-                for (&index, values) in indices.iter().zip(values.chunks_exact_mut(self.views_size())) {
+                let mut values = vec![0.0; places.len() * self.views_size()];
+                for (&place, values) in places.iter().zip(values.chunks_exact_mut(self.views_size())) {
                     if stop() {
                         return None;
                     }
-                    self.write_views(index, values);
+                    self.write_views(place, values);
                 }
                 PreparedViews::Values(values)
             }
-            AugmentOn::Device => PreparedViews::Table(self.table(indices, stop)?),
+            AugmentOn::Device => PreparedViews::Table(self.table(places, stop)?),
         };
         Some(self.prepared(batch, views))
     }
 
     /// Computes the same batch on rayon's threads.
     pub fn prepare_in_parallel(&self, batch: usize) -> PreparedBatch {
-        let indices = self.indices(batch);
+        let places = self.places(batch);
         let views = match self.augment_on {
             AugmentOn::Host => {
-                let mut values = vec![0.0; indices.len() * self.views_size()];
+                let mut values = vec![0.0; places.len() * self.views_size()];
                 values
                     .par_chunks_exact_mut(self.views_size())
-                    .zip(indices)
-                    .for_each(|(values, &index)| self.write_views(index, values));
+                    .zip(places)
+                    .for_each(|(values, &place)| self.write_views(place, values));
                 PreparedViews::Values(values)
             }
             // Threads would take longer to wake up than the table takes to fill.
-            AugmentOn::Device => PreparedViews::Table(self.table(indices, || false).expect("it does not stop")),
+            AugmentOn::Device => PreparedViews::Table(self.table(places, || false).expect("it does not stop")),
         };
         self.prepared(batch, views)
     }
 
     fn prepared(&self, batch: usize, views: PreparedViews) -> PreparedBatch {
-        let indices = self.indices(batch).to_vec();
+        let indices: Vec<usize> = self.places(batch).iter().map(|place| place.image).collect();
         PreparedBatch { views, labels: indices.iter().map(|&index| self.images.label(index)).collect(), indices }
     }
 
@@ -131,37 +148,38 @@ impl Epoch {
         self.config.views * 3 * self.images.side() * self.images.side()
     }
 
-    fn write_views(&self, index: usize, values: &mut [f32]) {
+    fn write_views(&self, place: Place, values: &mut [f32]) {
         let side = self.images.side();
-        let image = self.images.pixels(index);
+        let image = self.images.pixels(place.image);
         SCRATCH.with_borrow_mut(|scratch| {
             for (view, out) in values.chunks_exact_mut(3 * side * side).enumerate() {
-                let mut draw = self.draw(index, view);
+                let mut draw = self.draw(place, view);
                 write_view(self.config.augmentation, &image, side, &mut draw, &self.config.normalization, scratch, out);
             }
         });
     }
 
     /// The images and the choices of their views. Returns `None` once `stop` returns true.
-    fn table(&self, indices: &[usize], stop: impl Fn() -> bool) -> Option<ContrastiveTable> {
+    fn table(&self, places: &[Place], stop: impl Fn() -> bool) -> Option<ContrastiveTable> {
         let side = self.images.side();
-        let mut table = ContrastiveTable::new(indices.len(), self.config.views, (side, side));
+        let mut table = ContrastiveTable::new(places.len(), self.config.views, (side, side));
         SCRATCH.with_borrow_mut(|scratch| {
-            for (place, &index) in indices.iter().enumerate() {
+            for (row, &place) in places.iter().enumerate() {
                 if stop() {
                     return None;
                 }
                 let views = 0..self.config.views;
                 let choices: Vec<_> =
-                    views.map(|view| ContrastiveView::draw(side, &mut self.draw(index, view))).collect();
-                table.set_image(place, &self.images.pixels(index), &choices, &mut scratch.resizer);
+                    views.map(|view| ContrastiveView::draw(side, &mut self.draw(place, view))).collect();
+                table.set_image(row, &self.images.pixels(place.image), &choices, &mut scratch.resizer);
             }
             Some(table)
         })
     }
 
     /// The random numbers of a view.
-    fn draw(&self, index: usize, view: usize) -> Draw {
-        Draw::new(self.config.seed, Purpose::View, self.number, index as u64, view as u64)
+    fn draw(&self, place: Place, view: usize) -> Draw {
+        let view = place.repeat * self.config.views + view;
+        Draw::new(self.config.seed, Purpose::View, self.number, place.image as u64, view as u64)
     }
 }

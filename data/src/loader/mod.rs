@@ -4,6 +4,7 @@ mod augment_on;
 mod config;
 mod cursor;
 mod epoch;
+mod identity_batches;
 mod prefetch;
 mod shard;
 mod view_loader;

@@ -10,6 +10,7 @@ use super::augment_on::AugmentOn;
 use super::config::LoaderConfig;
 use super::cursor::EpochCursor;
 use super::epoch::{Epoch, PreparedBatch, PreparedViews};
+use super::identity_batches::IdentityBatches;
 use super::prefetch::Prefetch;
 use super::shard::{Shard, Share};
 use crate::error::DataError;
@@ -34,7 +35,7 @@ pub struct ViewBatch<B: Backend> {
 
 /// Loads views of an [`ImageSet`] in batches.
 ///
-/// Each iteration is one epoch and visits every image once. Its batches are a function of the images, the configuration and the
+/// Each iteration is one epoch and visits every image once, or, [by identity](Self::by_identity), as many as such batches have. Its batches are a function of the images, the configuration and the
 /// epoch of the [`EpochCursor`] at the start of the iteration; the number of workers and earlier iterations have no influence.
 ///
 /// [`slice`](DataLoader::slice) refers to the order of the epoch, after shuffling: the slices `0..n` and `n..num_items` together
@@ -44,6 +45,8 @@ pub struct ViewLoader<B: Backend> {
     images: ImageSet,
     config: LoaderConfig,
     augment_on: AugmentOn,
+    /// The batches, if they are of several images of each identity.
+    identities: Option<Arc<IdentityBatches>>,
     epoch: EpochCursor,
     start: usize,
     end: usize,
@@ -82,7 +85,29 @@ impl<B: Backend> ViewLoader<B> {
         }
         let end = images.len();
         let (shard, augment_on, device) = (Shard::WHOLE, AugmentOn::default(), device.clone());
-        Ok(Self { images, config, augment_on, epoch, start: 0, end, shard, device }.without_rest())
+        Ok(Self { images, config, augment_on, identities: None, epoch, start: 0, end, shard, device }.without_rest())
+    }
+
+    /// A loader of batches with `images_per_identity` images of each identity, which is a class: for metric learning.
+    ///
+    /// - A batch has P = `batch_size` / M different identities, in random order, and M = `images_per_identity` images of each, one after
+    ///   the other.
+    /// - An epoch has an image once at most. Identities with fewer than M images are the exception: they are in the epoch once, with
+    ///   each of their images, which repeat with other views until there are M.
+    /// - In a set with [cameras](ImageSet::cameras), images of one camera are in as many different batches as possible: if there are
+    ///   enough cameras, the images of an identity in a batch are of M different ones.
+    /// - An epoch has as many batches as there can be, the same number in each. If no identity has much more images than the others, that
+    ///   is about the number of images divided by the batch size. Where it has, its images wait for partners: each batch has P identities.
+    /// - Images that remain, such as the last of five with M = 4, are others in each epoch.
+    ///
+    /// Order and images are drawn anew in each epoch, also without `shuffle`, and are a function of images, seed and epoch. Call it before
+    /// [`shard`](Self::shard) and `slice`. `drop_last` has no effect, because all batches are complete.
+    ///
+    /// # Errors
+    /// [`DataError::Setting`] if the images have no labels, M does not divide the batch size, or there are fewer identities than a batch has.
+    pub fn by_identity(self, images_per_identity: usize) -> Result<Self, DataError> {
+        let batches = IdentityBatches::new(&self.images, self.config.batch_size, images_per_identity)?;
+        Ok(Self { start: 0, end: batches.len(), identities: Some(Arc::new(batches)), ..self })
     }
 
     /// A loader of one shard of each batch, for one of several devices. Order, batches and views are those of the loader without
@@ -152,9 +177,9 @@ impl<B: Backend> ViewLoader<B> {
 impl<B: Backend> ViewLoader<B> {
     /// The batches of epoch `number`, regardless of the [`EpochCursor`].
     pub fn epoch<'a>(&'a self, number: u64) -> Box<dyn DataLoaderIterator<ViewBatch<B>> + 'a> {
-        let places = self.start..self.end;
+        let (places, settings) = (self.start..self.end, (self.config, self.augment_on));
         let epoch =
-            Arc::new(Epoch::new(self.images.clone(), (self.config, self.augment_on), number, places, self.shard));
+            Arc::new(Epoch::new(self.images.clone(), settings, self.identities.as_deref(), number, places, self.shard));
         let prefetch = (self.config.workers > 0).then(|| {
             let epoch = epoch.clone();
             Prefetch::start(epoch.batches(), self.config.workers, move |batch, stop| epoch.prepare(batch, stop))

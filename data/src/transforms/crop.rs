@@ -1,5 +1,7 @@
 //! The random resized crop of a contrastive view.
 
+use serde::{Deserialize, Serialize};
+
 use crate::draw::Draw;
 
 /// A rectangle of an image, in pixels.
@@ -17,7 +19,8 @@ pub struct CropBox {
 
 /// The distribution of crops, as in torchvision's `RandomResizedCrop`: a uniform fraction of the image's area, and an aspect
 /// ratio whose logarithm is uniform.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomCrop {
     /// Smallest and largest fraction of the area.
     pub scale: (f64, f64),
@@ -28,6 +31,11 @@ pub struct RandomCrop {
 impl RandomCrop {
     /// 8 % to 100 % of the area, aspect ratio 3:4 to 4:3.
     pub const CONTRASTIVE: Self = Self { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0) };
+
+    /// 16 % to 100 % of the area, aspect ratio 3:4 to 4:3: photographs in metric learning (Musgrave, Belongie & Lim 2020).
+    pub const PHOTOGRAPH: Self = Self { scale: (0.16, 1.0), ..Self::CONTRASTIVE };
+    /// 60 % to 100 % of the area, aspect ratio 3:4 to 4:3: a handwritten character stays whole enough to be read.
+    pub const CHARACTER: Self = Self { scale: (0.6, 1.0), ..Self::CONTRASTIVE };
 
     /// Draws up to ten rectangles and returns the first that fits into the image. If none fits, returns the largest central
     /// rectangle whose aspect ratio is within the bounds.

@@ -1,7 +1,7 @@
 //! Views that move pixels and leave colours alone.
 
 use super::affine::{Affine, RandomAffine};
-use super::crop::CropBox;
+use super::crop::{CropBox, RandomCrop};
 use super::erasing::{RandomErasing, erase};
 use super::normalize::Normalization;
 use super::padded_crop::PaddedCrop;
@@ -21,6 +21,15 @@ pub struct CropView {
     /// The crop of the image padded with black by an eighth of its side.
     pub crop: PaddedCrop,
     /// Whether the view is flipped left to right, with probability 1/2.
+    pub flip: bool,
+}
+
+/// The random choices of one view: crop and resize, then horizontal flip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResizedCropView {
+    /// The crop, which is resized to the size of the image.
+    pub crop: CropBox,
+    /// Whether the view is flipped left to right.
     pub flip: bool,
 }
 
@@ -78,6 +87,31 @@ impl CropView {
         let Scratch { pixels, normalizer, .. } = scratch;
         pixels.resize(image.len(), 0);
         self.crop.cut(image, (side, side), pixels);
+        normalizer.write(normalization, pixels, side, self.flip, out);
+    }
+}
+
+impl ResizedCropView {
+    /// Draws the choices for a square image. With `flip`, every second view is flipped.
+    pub fn draw(side: usize, crop: RandomCrop, flip: bool, draw: &mut Draw) -> Self {
+        Self { crop: crop.draw(side, side, draw), flip: flip && draw.chance(0.5) }
+    }
+
+    /// Writes the normalised view to `out`; lengths as in [`write_view`](crate::write_view).
+    ///
+    /// # Panics
+    /// If the length of `image` or `out` is not `3 * side * side`, or the crop is empty or exceeds the image.
+    pub fn apply(
+        &self,
+        image: &[u8],
+        side: usize,
+        normalization: &Normalization,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        let Scratch { resizer, pixels, normalizer, .. } = scratch;
+        pixels.resize(image.len(), 0);
+        resizer.resized_crop(image, (side, side), &self.crop, (side, side), pixels);
         normalizer.write(normalization, pixels, side, self.flip, out);
     }
 }

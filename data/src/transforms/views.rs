@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::color;
 use super::crop::{CropBox, RandomCrop};
 use super::erasing::RandomErasing;
-use super::geometric_views::{AffineView, CropView, FlipView};
+use super::geometric_views::{AffineView, CropView, FlipView, ResizedCropView};
 use super::normalize::Normalization;
 use super::scratch::Scratch;
 use crate::draw::Draw;
@@ -25,6 +25,13 @@ pub enum Augmentation {
     Crop,
     /// A [`FlipView`], for Deep InfoMax.
     Flip,
+    /// A [`ResizedCropView`], for metric learning.
+    ResizedCrop {
+        /// The crops.
+        crop: RandomCrop,
+        /// Whether views are flipped left to right, with probability 1/2.
+        flip: bool,
+    },
     /// An [`AffineView`], for supervised training on STL-10 and for fine-tuning.
     Affine {
         /// The erased squares; `None` erases nothing.
@@ -105,6 +112,9 @@ pub fn write_view(
         }
         Augmentation::Crop => CropView::draw(side, draw).apply(image, side, normalization, scratch, out),
         Augmentation::Flip => FlipView::draw(draw).apply(image, side, normalization, scratch, out),
+        Augmentation::ResizedCrop { crop, flip } => {
+            ResizedCropView::draw(side, crop, flip, draw).apply(image, side, normalization, scratch, out);
+        }
         Augmentation::Affine { erase } => {
             AffineView::draw(side, erase, draw).apply(image, side, normalization, scratch, out);
         }

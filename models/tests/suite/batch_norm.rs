@@ -1,11 +1,13 @@
 //! Batch normalisation against PyTorch's rule written out.
 
 use burn::backend::Autodiff;
-use burn::module::{AutodiffModule, Param};
+use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
-use qare_models::{BatchNorm, named_tensors};
+use qare_models::{BackboneName, BatchNorm, named_tensors};
 
 use crate::numbers::{assert_close, noise, tensor, values};
 
@@ -122,4 +124,53 @@ fn a_clone_shares_statistics_and_valid_does_not() {
     layer.clone().forward(tensor::<_, 2>(&noise(8, 5), [4, 2]));
     assert_ne!(named_tensors(&layer, ""), before);
     assert_eq!(named_tensors(&evaluated, ""), before);
+}
+
+/// A frozen backbone computes in training what it computes in evaluation, keeps its statistics, and differentiates everything but batch
+/// normalisation.
+#[test]
+fn a_frozen_backbone_trains_without_batch_normalisation() {
+    type B = Autodiff<Flex>;
+    for name in [BackboneName::Conv4, BackboneName::Resnet8, BackboneName::Resnet18] {
+        let device = Default::default();
+        let images = || tensor::<B, 4>(&noise(4 * 3 * 32 * 32, 1), [4, 3, 32, 32]);
+        let backbone = name.init::<B>(3, &device);
+        // Statistics other than the initial ones.
+        backbone.forward(images());
+        let expected = values(backbone.valid().forward(images().inner()));
+        let frozen = backbone.clone().with_frozen_batch_norm();
+        let before = named_tensors(&frozen, "");
+        let features = frozen.forward(images());
+        assert_close(&values(features.clone()), &expected, 1e-5, "features");
+        assert_eq!(named_tensors(&frozen, ""), before, "{name}: statistics change");
+        assert_close(&values(frozen.valid().forward(images().inner())), &expected, 1e-5, "features in evaluation");
+
+        let gradients = GradientsParams::from_grads(features.powf_scalar(2.0).sum().backward(), &frozen);
+        let mut counted = Counted { gradients: &gradients, of_vectors: 0, of_kernels: 0, kernels: 0 };
+        frozen.visit(&mut counted);
+        assert_eq!(counted.of_kernels, counted.kernels, "{name}: a convolution has no gradient");
+        // The last layer of a CIFAR ResNet is linear, with a bias.
+        assert_eq!(counted.of_vectors, usize::from(name == BackboneName::Resnet8), "{name}");
+    }
+}
+
+/// Counts parameters with gradients: vectors, which are those of batch normalisation and biases, and kernels.
+struct Counted<'a> {
+    gradients: &'a GradientsParams,
+    of_vectors: usize,
+    of_kernels: usize,
+    kernels: usize,
+}
+
+impl ModuleVisitor<Autodiff<Flex>> for Counted<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Autodiff<Flex>, D>>) {
+        let has_gradient = self.gradients.get::<Flex, D>(param.id).is_some();
+        match D {
+            1 => self.of_vectors += usize::from(has_gradient),
+            _ => {
+                self.kernels += 1;
+                self.of_kernels += usize::from(has_gradient);
+            }
+        }
+    }
 }

@@ -99,7 +99,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Stage 1: train a backbone without labels [also: train_unsupervised]
+    /// Stage 1: train a backbone, without labels or by metric learning [also: train_unsupervised]
     #[command(aliases = ["train_unsupervised", "train-unsupervised"])]
     Pretrain(PretrainArgs),
     /// Stage 2: train a linear classifier on the frozen features of a run, or fine-tune it [also: train_linear_evaluation]
@@ -107,13 +107,13 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Stage 3: report loss and accuracy of the linear classifier on the unseen test split
     Test(TestArgs),
-    /// Report how well each test image finds the others of its class: Recall@k, R-precision, MAP@R, NMI
+    /// Report how well test images find others of their class: Recall@k, R-precision, MAP@R, NMI; CMC and mAP for re-identification
     Retrieve(RetrieveArgs),
-    /// Run all three stages from a recipe
+    /// Run all three stages from a recipe; for metric learning, train and retrieve
     Run(RunArgs),
     /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
     Sweep(SweepArgs),
-    /// Write the features of a dataset or an image folder, as .npy or .safetensors
+    /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
     Export(ExportArgs),
@@ -232,6 +232,9 @@ pub struct EmbedArgs {
     /// Part of the dataset to embed
     #[arg(long, value_enum, default_value = "all")]
     pub split: Part,
+    /// Write the features of the backbone, also if the run trained an embedding
+    #[arg(long)]
+    pub features: bool,
     /// Backbone of the weights, if the file does not say
     #[arg(long)]
     pub backbone: Option<BackboneName>,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::values::parse_bool;
 use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING};
 use qare_lab::PrintablePath;
+use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::DeviceChoice;
@@ -25,8 +26,9 @@ pub struct RecipeFlags {
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
-    /// simclr, simclr_qare, sparseclr, sparseclr_qare, rotationnet, deepinfomax, deepcluster, relationnet, standard or
-    /// randomweights [default: sparseclr_qare]
+    /// simclr, simclr_qare, sparseclr, sparseclr_qare, rotationnet, deepinfomax, deepcluster, relationnet, standard, randomweights; metric
+    /// learning: triplet, contrastive, infonce, supcon, ntlogistic, multisimilarity, sparseclr_labels, proxyanchor, normsoftmax or arcface,
+    /// with the set term triplet_qare and so on [default: sparseclr_qare]
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
@@ -58,11 +60,11 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// Temperature of NT-Xent [default: 0.5]
+    /// Temperature of NT-Xent; in metric learning, that of the loss [default: 0.5, or that of the loss]
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Margin of SparseCLR [default: 1]
+    /// Margin of SparseCLR; in metric learning, that of the loss, in degrees for arcface [default: 1, or that of the loss]
     #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
@@ -79,6 +81,23 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<Aggregation>,
+    /// Metric learning: images of each class in a batch; the batch size divided by it is the number of classes [default: 4]
+    #[arg(help_heading = OBJECTIVE, long, alias = "images_per_identity", value_name = "M")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_per_identity: Option<usize>,
+    /// Triplets that triplet counts: all, hard or semihard [default: all]
+    #[arg(help_heading = OBJECTIVE, long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub triplets: Option<TripletChoice>,
+    /// Metric learning: learning rate of proxies relative to that of the networks [default: 100 for proxyanchor, 10 for normsoftmax and
+    /// arcface]
+    #[arg(help_heading = OBJECTIVE, long, alias = "proxy_rate", value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_rate: Option<f64>,
+    /// Metric learning: part of the training classes to hold out for the Recall@1 after each epoch; 0 for none [default: 0.1]
+    #[arg(help_heading = IMAGES, long, alias = "validation_share", value_name = "SHARE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_share: Option<f64>,
     /// Number of clusters of deepcluster [default: 10 for each class]
     #[arg(help_heading = OBJECTIVE, long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +110,8 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, visible_alias = "inner_fs", value_name = "F")]
     #[serde(skip)]
     pub inner_fs: Option<usize>,
-    /// Dimensions of the head's embeddings [default: 64]
-    #[arg(help_heading = OBJECTIVE, long, visible_alias = "outter_fs", value_name = "D")]
+    /// Dimensions of the head's embeddings; in metric learning, 0 takes the features for embeddings [default: 64]
+    #[arg(help_heading = OBJECTIVE, long, visible_aliases = ["outter_fs", "embedding-size"], value_name = "D")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outter_fs: Option<usize>,
     /// Precision that networks compute in: f32, f16 or bf16; weights and losses stay in f32 [default: f32]
@@ -129,6 +148,11 @@ pub struct RecipeFlags {
     #[arg(value_parser = parse_bool, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_batch_norm: Option<bool>,
+    /// Keep batch normalisation as it is in the weights that training starts from [default: false]
+    #[arg(help_heading = TRAINING, long, alias = "freeze_batch_norm", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(value_parser = parse_bool, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_batch_norm: Option<bool>,
     /// A flag of the paper's repository; --resume replaces it
     #[arg(long, alias = "epoch_start", hide = true)]
     #[serde(skip)]

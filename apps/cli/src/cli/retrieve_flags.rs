@@ -13,6 +13,7 @@ use super::{CheckpointFlags, MachineFlags};
 #[command(after_help = "Examples:
   qare retrieve checkpoint/RUN
   qare retrieve checkpoint/RUN --dataset folder --data-dir photos --at 1,10,100 --json
+  qare retrieve checkpoint/RUN --picture neighbours.png --queries 10
   qare retrieve resnet18.pth --dataset folder --data-dir photos --image-size 224")]
 pub struct RetrieveArgs {
     /// Run folder, or a weights file of this program or of PyTorch
@@ -24,19 +25,28 @@ pub struct RetrieveArgs {
     /// Dataset whose test images are searched [default: the run's dataset]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
-    /// Numbers k of nearest images for Recall@k
-    #[arg(long, value_name = "K,…", value_delimiter = ',', default_value = "1,2,4,8")]
+    /// Numbers k of nearest images for Recall@k or CMC@k [default: 1,10,100,1000 on sop; 1,5,10 for re-identification; else 1,2,4,8]
+    #[arg(long, value_name = "K,…", value_delimiter = ',')]
     pub at: Vec<usize>,
-    /// Seed of the clusters for NMI [default: the run's seed]
+    /// File to draw queries and their nearest images in, FILE.png: right ones in green frames, wrong ones in dashed red frames
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    /// With --picture: number of random queries, and of the worst queries
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "picture")]
+    pub queries: usize,
+    /// Seed of the clusters for NMI, and of the random queries of --picture [default: the run's seed]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Compare the features of the backbone, also if the run trained an embedding
+    #[arg(long)]
+    pub features: bool,
     /// Print the figures as JSON, and notes on standard error
     #[arg(long)]
     pub json: bool,
     /// Backbone of the run or of the weights; only checked
     #[arg(long)]
     pub backbone: Option<BackboneName>,
-    /// Height and width to resize the images of dataset `folder` or `slim` to [default: 64]
+    /// Height and width to resize images to, on datasets of image files [default: 64; 28 on omniglot]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
     /// Precision that the backbone computes in: f32, f16 or bf16 [default: the run's]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use qare_data::{DatasetName, ImageSet};
 use qare_lab::PrintablePath;
+use qare_lab::evaluation::embedder::Space;
 use qare_lab::export::embedding::{UNKNOWN, embed};
 use qare_lab::export::{extension, is_another, trained_on, writable};
 use qare_lab::images::Source;
@@ -30,10 +31,10 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
             args.output.printable()
         )));
     }
-    writable(&args.output)?;
+    writable("--output", &args.output)?;
     let stated = Stated { dataset: args.trained_on.or(args.dataset), method: None, backbone: args.backbone };
     let checkpoint = Checkpoint::of_run_or_file(&args.checkpoint, &stated)?;
-    is_another(&args.output, &checkpoint)?;
+    is_another("--output", &args.output, &checkpoint)?;
     let recipe = &checkpoint.recipe;
     if let Some(size) = args.image_size.filter(|size| !SIZES.contains(size)) {
         let (least, most) = SIZES.into_inner();
@@ -104,7 +105,10 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     }
 
     let workers = args.machine.num_workers.unwrap_or(recipe.num_workers);
-    let embedded = embed::<Plain>(&checkpoint, &parts, normalization, precision, workers, &device)?;
+    let embedded = {
+        let space = if args.features { Space::Features } else { Space::Embedding };
+        embed::<Plain>(&checkpoint, &parts, normalization, (space, precision), workers, &device)?
+    };
     match embedded.unlabelled() {
         0 => {}
         all if all == embedded.rows() => print_line("note: the images have no labels, and none are written"),
@@ -117,7 +121,8 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         _ => embedded.write_safetensors(&args.output)?,
     }
     print_line(format!(
-        "features of {} images ({} dimensions) saved as {}",
+        "{} of {} images ({} dimensions) saved as {}",
+        if embedded.what() == "embedding" { "embeddings" } else { "features" },
         embedded.rows(),
         embedded.dim(),
         args.output.printable()

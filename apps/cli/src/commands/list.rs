@@ -13,15 +13,15 @@ use qare_lab::{PrintablePath, Result};
 pub fn list() -> Result<()> {
     print_line("methods");
     for method in Method::ALL {
-        print_line(format!("  {method:<16}{}", method.about()));
+        print_line(format!("  {method:<24}{}", method.about()));
     }
     print_line("\nbackbones");
     for backbone in BackboneName::ALL {
-        print_line(format!("  {backbone:<16}{} features", backbone.feature_dim()));
+        print_line(format!("  {backbone:<24}{} features", backbone.feature_dim()));
     }
     print_line("\ndatasets");
     for dataset in DatasetName::ALL {
-        print_line(format!("  {:<16}{}", dataset.to_string(), dataset.about()));
+        print_line(format!("  {:<24}{}", dataset.to_string(), dataset.about()));
     }
     print_line(format!("\nbackend\n  {}", NAME));
     Ok(())

@@ -5,6 +5,7 @@ use burn_train::renderer::MetricsRenderer;
 use qare_data::Splits;
 use qare_lab::PrintablePath;
 use qare_lab::images::Images;
+use qare_lab::methods::{Plan, Validating};
 use qare_lab::progress::duration;
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
@@ -56,6 +57,9 @@ impl Prepared {
         let recipe = &self.run.recipe;
         let images = recipe.method.images(recipe, &self.images.splits).len();
         let training = match recipe.method.plan(recipe) {
+            Some(Plan { images_per_identity: Some(images), .. }) => {
+                format!("{} of {} classes × {images} images", count_epochs(recipe.epochs), recipe.batch_size / images)
+            }
             Some(plan) => format!("{} of {} × {} views", count_epochs(recipe.epochs), recipe.batch_size, plan.views),
             None => "untrained".to_string(),
         };
@@ -95,7 +99,8 @@ pub fn train(run: &OpenRun, splits: &Splits, devices: &[Device], no_tui: bool) -
     })?;
     print_summary(&trained, recipe);
     let folder = trained.folder;
-    let has_classifier = recipe.method.plan(recipe).is_some_and(|plan| plan.labelled);
+    let has_classifier =
+        recipe.method.plan(recipe).is_some_and(|plan| plan.labelled && plan.validating == Validating::Neighbours);
     if has_classifier && !splits.test.is_empty() && splits.test.is_labeled() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
         test_and_record(&checkpoint, SUPERVISED, splits, recipe, &devices[0])?;

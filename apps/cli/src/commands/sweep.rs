@@ -5,7 +5,7 @@ use std::path::Path;
 use qare_data::{DataError, DatasetName, Splits};
 use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
-use qare_lab::images::{Images, Source, probeable};
+use qare_lab::images::{Images, Source, probeable, retrievable};
 use qare_lab::methods::Method;
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
@@ -14,12 +14,13 @@ use qare_lab::runs::open_run::{Existing, OpenRun};
 use qare_lab::runs::records::{self, results_file};
 use qare_lab::runs::run_folder::images_of;
 use qare_lab::runs::run_record::RunRecord;
-use qare_lab::sweep_table::{Run, SweepTable};
+use qare_lab::sweep_table::{Evaluation, SweepTable};
 use qare_lab::{LabError, Result};
 use serde_json::Value;
 
 use super::pretrain::train;
 use super::probe::probe_and_save;
+use super::retrieve::{Wanted, retrieve_and_record};
 use crate::backend::{NAME, devices_of};
 use crate::cli::SweepArgs;
 use crate::output::{eprint_line, print_line};
@@ -41,6 +42,7 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
         .flat_map(|method| seeds.iter().map(move |seed| (*method, *seed)))
         .map(|(method, seed)| run_recipe(&args, method, seed))
         .collect::<Result<_>>()?;
+    let evaluation = Evaluation::of(&recipes);
     // All folders are locked and all devices checked before the first run, which may take hours.
     let mut runs = Vec::with_capacity(recipes.len());
     for recipe in &recipes {
@@ -50,13 +52,13 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
 
     let no_tui = args.flags.machine.no_tui;
     let mut datasets = Datasets::default();
-    let mut table = SweepTable::default();
+    let mut table = SweepTable::new(evaluation);
     let mut failed = Vec::new();
     let count = runs.len();
     for (number, run) in runs.iter().enumerate() {
         let name = format!("{}, seed {}", run.recipe.method, run.recipe.seed);
-        match complete_run(run, &format!("[{}/{count}] {name}", number + 1), &mut datasets, no_tui) {
-            Ok(results) => table.runs.push(Run::of(&run.recipe, &results)?),
+        match complete_run(run, &format!("[{}/{count}] {name}", number + 1), evaluation, &mut datasets, no_tui) {
+            Ok(results) => table.push(&run.recipe, &results)?,
             Err(interrupted @ LabError::Interrupted(_)) => return Err(interrupted),
             // A failed run does not stop the remaining ones.
             Err(error) => {
@@ -66,7 +68,7 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
         }
     }
 
-    if table.runs.is_empty() {
+    if table.is_empty() {
         return Err(LabError::Failed(format!("all {count} runs failed: {}", failed.join("; "))));
     }
     let name = table_name(&args, &recipes[0]);
@@ -79,8 +81,12 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
         write_whole(&file(end), text.as_bytes())?;
     }
     print_line(format!(
-        "test accuracies in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv and \
+        "{} in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv and \
          .tex beside it",
+        match evaluation {
+            Evaluation::Probe => "test accuracies",
+            Evaluation::Retrieval => "retrieval among the test images",
+        },
         file(".md").printable()
     ));
     if failed.is_empty() {
@@ -157,15 +163,24 @@ fn clone_splits(splits: &Splits) -> Splits {
     }
 }
 
-/// Trains and probes a run unless that is already done, and returns its results.
-fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: bool) -> Result<Value> {
+/// Trains and evaluates a run unless that is already done, and returns its results.
+fn complete_run(
+    run: &OpenRun,
+    title: &str,
+    evaluation: Evaluation,
+    datasets: &mut Datasets,
+    no_tui: bool,
+) -> Result<Value> {
     let OpenRun { recipe, folder, .. } = run;
     let results = || records::results(&results_file(folder.path())).map(Value::Object);
     let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
     let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs);
-    let is_probed = |results: &Value| {
-        let probe = &results[recipe.stage("probe")];
-        probe["epoch"] == epochs && probe["settings"] == settings(recipe)
+    let is_evaluated = |results: &Value| match evaluation {
+        Evaluation::Probe => {
+            let probe = &results[recipe.stage("probe")];
+            probe["epoch"] == epochs && probe["settings"] == settings(recipe)
+        }
+        Evaluation::Retrieval => results[recipe.stage("retrieve")]["epoch"] == epochs,
     };
     if recipe.dataset == DatasetName::Folder && folder.exists() {
         // The folder of images may have changed since the run was trained.
@@ -176,7 +191,7 @@ fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: boo
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;
         }
     }
-    if folder.exists() && trained && is_probed(&results()?) {
+    if folder.exists() && trained && is_evaluated(&results()?) {
         print_line(format!("{title}: already complete, in {}", folder.path().printable()));
         return results();
     }
@@ -191,13 +206,22 @@ fn complete_run(run: &OpenRun, title: &str, datasets: &mut Datasets, no_tui: boo
     }
     let probing = if probes_other { &datasets.probing } else { &datasets.training };
     let probing = probing.as_ref().expect("the dataset is loaded");
-    probeable(recipe.probed(), probing)?;
+    match evaluation {
+        Evaluation::Probe => probeable(recipe.probed(), probing)?,
+        Evaluation::Retrieval => retrievable(recipe.probed(), &probing.test)?,
+    }
     if let Some(splits) = datasets.training.as_ref().filter(|_| !trained) {
         train(run, &Images::limited(recipe, clone_splits(splits)).splits, &devices_of(recipe)?, no_tui)?;
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
-    let target = ProbeTarget::of(&checkpoint, recipe, None)?;
     let splits = Images::limited(recipe, clone_splits(probing)).splits;
-    probe_and_save(&checkpoint, recipe, &splits, &devices_of(recipe)?, &target, no_tui)?;
+    let devices = devices_of(recipe)?;
+    match evaluation {
+        Evaluation::Probe => {
+            let target = ProbeTarget::of(&checkpoint, recipe, None)?;
+            probe_and_save(&checkpoint, recipe, &splits, &devices, &target, no_tui)?;
+        }
+        Evaluation::Retrieval => retrieve_and_record(&checkpoint, &splits.test, recipe, Wanted::USUAL, &devices[0])?,
+    }
     results()
 }

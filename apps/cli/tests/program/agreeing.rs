@@ -11,7 +11,7 @@ use crate::driving::{RunFolder, qare, succeeds, text};
 /// Relative tolerance of a figure. Backends sum in different orders, and eight steps of training amplify the rounding errors.
 const TOLERANCE: f64 = if cfg!(feature = "flex") { 1e-4 } else { 1e-3 };
 
-const METHODS: [(&str, &[&str]); 9] = [
+const METHODS: [(&str, &[&str]); 11] = [
     ("simclr", &[]),
     ("simclr_qare", &[]),
     ("sparseclr", &[]),
@@ -21,6 +21,8 @@ const METHODS: [(&str, &[&str]); 9] = [
     ("deepcluster", &["--clusters", "4"]),
     ("relationnet", &["--K", "3"]),
     ("standard", &["--learning-rate", "0.01"]),
+    ("triplet_qare", &["--images-per-identity", "2"]),
+    ("proxyanchor", &["--images-per-identity", "2"]),
 ];
 
 /// The loss and the method's figures after an epoch of eight steps: the columns of the log before the learning rate, without
@@ -102,7 +104,9 @@ mod a_few_steps_of {
         };
     }
 
-    methods!(simclr simclr_qare sparseclr sparseclr_qare rotationnet deepinfomax deepcluster relationnet standard);
+    methods!(
+        simclr simclr_qare sparseclr sparseclr_qare rotationnet deepinfomax deepcluster relationnet standard triplet_qare proxyanchor
+    );
 }
 
 /// Tolerance of an accuracy in percentage points: six of the 400 test images.

@@ -15,7 +15,7 @@ struct Case {
     tensor: (&'static str, &'static str),
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         method: "simclr",
         flags: &["--K", "3"],
@@ -42,6 +42,18 @@ const CASES: [Case; 6] = [
         tensor: ("relation.linear1.weight", "F32[256, 64]"),
     },
     Case { method: "standard", flags: &[], columns: "accuracy", tensor: ("classifier.weight", "F32[10, 64]") },
+    Case {
+        method: "triplet_qare",
+        flags: &["--images-per-identity", "2"],
+        columns: "pairwise,qare",
+        tensor: ("embedding.weight", "F32[64, 64]"),
+    },
+    Case {
+        method: "proxyanchor",
+        flags: &["--images-per-identity", "2", "--train-images", "60"],
+        columns: "pairwise",
+        tensor: ("loss_fn.proxies", "F32[10, 64]"),
+    },
 ];
 
 fn trained(case: &Case, out: &Path, epochs: usize) -> RunFolder {

@@ -99,9 +99,58 @@ fn what_cannot_be_searched_is_said() {
         fails(&mut qare(&["retrieve", text(run.path()), "--dataset", "folder", "--data-dir", text(folder)]), 2, &words);
     }
     fails(&mut qare(&["retrieve", text(run.path()), "--at", "1,0"]), 2, &["--at 0"]);
+    let picture = |file: &str, queries: &str| {
+        let file = out.path().join(file);
+        qare(&["retrieve", text(run.path()), "--picture", text(&file), "--queries", queries])
+    };
+    fails(&mut picture("neighbours.jpg", "4"), 2, &["neighbours.jpg", ".png"]);
+    fails(&mut picture("missing/neighbours.png", "4"), 2, &["--picture", "folder that exists"]);
+    fails(&mut picture("neighbours.png", "0"), 2, &["--queries 0", "from 1 to 100"]);
+    fails(&mut picture("neighbours.png", "101"), 2, &["--queries 101"]);
+    fails(&mut qare(&["retrieve", text(run.path()), "--queries", "3"]), 2, &["--picture"]);
     fails(&mut qare(&["retrieve", text(run.path()), "--backbone", "resnet8"]), 2, &["--backbone resnet8"]);
     let missing = out.path().join("missing");
     fails(&mut qare(&["retrieve", text(&missing)]), 2, &[text(&missing), "run folder"]);
     fails(&mut qare(&["retrieve"]), 2, &["RUN_OR_FILE"]);
     before.assert_unchanged(out.path());
+}
+
+/// How many framed images of a colour lie in the row of pixels through the middle of a row of images.
+fn edges(picture: &image::RgbImage, y: u32, colour: [u8; 3]) -> usize {
+    let line: Vec<bool> = (0..picture.width()).map(|x| picture.get_pixel(x, y).0 == colour).collect();
+    line.windows(2).filter(|pair| pair[0] && !pair[1]).count()
+}
+
+#[test]
+fn queries_and_their_nearest_images_are_drawn() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let file = out.path().join("neighbours.png");
+    let draw = |flags: &[&str]| {
+        let mut call = qare(&["retrieve", text(run.path()), "--picture", text(&file), "--at", "1"]);
+        let printed = succeeds(call.args(flags));
+        (printed, fs::read(&file).unwrap())
+    };
+    let (printed, bytes) = draw(&["--queries", "3"]);
+    assert!(printed.contains("picture of 3 random queries and, below the line, the 3 worst saved as "), "{printed}");
+    let picture = image::load_from_memory(&bytes).unwrap().to_rgb8();
+    // Frames of 4, images of 96, gaps of 8 and 24: a query and 10 others, in 6 rows.
+    assert_eq!(picture.dimensions(), (8 + 104 + 24 + 10 * 112, 8 + 6 * 112 + 16));
+    let middle = |row: u32| 8 + row * 112 + 52 + if row >= 3 { 16 } else { 0 };
+    for row in 0..6 {
+        // A dash of the wrong ones lies in the middle of an edge.
+        let (right, wrong) = (edges(&picture, middle(row), [0, 140, 60]), edges(&picture, middle(row), [215, 25, 28]));
+        assert_eq!(right % 2 + wrong % 2, 0, "row {row}");
+        assert!(right + wrong >= 18, "row {row}: {right} + {wrong}");
+        assert!(row < 3 || right == 0, "the nearest ten of the worst queries are wrong: row {row}, {right}");
+    }
+    assert_eq!(bytes, draw(&["--queries", "3"]).1);
+    assert_ne!(bytes, draw(&["--queries", "3", "--seed", "5"]).1);
+    assert_eq!(image::load_from_memory(&draw(&[]).1).unwrap().height(), 8 + 16 * 112 + 16);
+    // Notes are not on standard output beside JSON.
+    let json: Value = serde_json::from_str(&draw(&["--json"]).0).expect("JSON");
+    assert!(json["recall"]["1"].is_number());
+    // A file of the run is not overwritten.
+    let call = ["retrieve", text(run.path()), "--picture"];
+    fails(qare(&call).arg(run.file("recipe.toml")), 2, &[".png"]);
 }

@@ -14,7 +14,12 @@ fn times(count: usize) -> String {
 /// Trains with steps of 8, 8 and 4 images, so that the shares of three devices differ in size.
 fn trained(method: &str, out: &Path, flags: &[&str]) -> RunFolder {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "20", "--data-size", "8", "--no-tui"]);
-    succeeds(call.args(["--method", method, "--clusters", "4", "--out", text(out)]).args(flags));
+    // Batches of four classes, of which each has images enough.
+    let of_method: &[&str] = match method {
+        "triplet_qare" | "arcface" => &["--images-per-identity", "2", "--train-images", "60"],
+        _ => &[],
+    };
+    succeeds(call.args(["--method", method, "--clusters", "4", "--out", text(out)]).args(of_method).args(flags));
     folder(method, out)
 }
 
@@ -64,6 +69,8 @@ fn every_method_trains_on_several_devices() {
         ("deepcluster", false),
         ("relationnet", true),
         ("standard", false),
+        ("triplet_qare", false),
+        ("arcface", false),
     ] {
         for gpus in [times(2), times(3)] {
             let out = tempdir().unwrap();
@@ -131,6 +138,16 @@ mod weights_are_those_of_one_device {
     #[test]
     fn standard() {
         assert_as_one_device("standard");
+    }
+
+    #[test]
+    fn triplet_qare() {
+        assert_as_one_device("triplet_qare");
+    }
+
+    #[test]
+    fn arcface() {
+        assert_as_one_device("arcface");
     }
 }
 

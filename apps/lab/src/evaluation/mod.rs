@@ -1,5 +1,6 @@
 //! Evaluation of a backbone: frozen features, kNN, linear probe, fine-tuning, test, retrieval.
 
+pub mod embedder;
 pub mod features;
 pub mod finetune;
 pub mod kmeans;

@@ -153,8 +153,8 @@ impl ProbeTarget {
                 )));
             }
             Some(output) => {
-                writable(output)?;
-                is_another(output, checkpoint)?;
+                writable("--output", output)?;
+                is_another("--output", output, checkpoint)?;
                 Self { weights: output.to_path_buf(), results: output.with_extension("results.json") }
             }
             None if has_other_images(checkpoint, recipe) => {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::npy::npy;
 use crate::error::Result;
-use crate::evaluation::features;
+use crate::evaluation::embedder::Space;
 use crate::precision::Precision;
 use crate::runs::checkpoint::Checkpoint;
 use crate::runs::files::{write_together, write_whole};
@@ -23,17 +23,19 @@ fn file_names<'a>(parts: &[&'a ImageSet]) -> Option<Vec<&'a str>> {
 /// The label of an image without a known class.
 pub const UNKNOWN: i64 = -1;
 
-/// Frozen features of images, with labels, class names and file names.
+/// Frozen embeddings or features of images, with labels, class names and file names.
 pub struct Embedded<'a> {
-    /// The features `[N, F]`, row by row.
+    /// The embeddings or features `[N, F]`, row by row.
     values: Vec<f32>,
     dim: usize,
+    /// "embedding" or "features".
+    what: &'static str,
     labels: Vec<i64>,
     class_names: Vec<&'a str>,
     file_names: Option<Vec<&'a str>>,
 }
 
-/// Computes the frozen features of several sets of images and concatenates them.
+/// Computes the frozen embeddings or features of several sets of images and concatenates them.
 ///
 /// # Errors
 /// If images cannot be loaded in batches.
@@ -41,12 +43,11 @@ pub fn embed<'a, B: Backend>(
     checkpoint: &Checkpoint,
     parts: &[&'a ImageSet],
     normalization: Normalization,
-    precision: Precision,
+    (space, precision): (Space, Precision),
     workers: usize,
     device: &B::Device,
 ) -> Result<Embedded<'a>> {
-    let backbone = checkpoint.backbone::<B>(device)?;
-    let dim = backbone.feature_dim();
+    let embedder = checkpoint.embedder::<B>(space, device)?;
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     // Splits of disjoint classes number them anew; here, each class has one number.
     let mut class_names: Vec<&str> = Vec::new();
@@ -59,13 +60,20 @@ pub fn embed<'a, B: Backend>(
                 class_names.len() as i64 - 1
             });
         }
-        let more = features::extract(&backbone, images, normalization, precision, workers, device)?;
+        let more = embedder.extract(images, normalization, precision, workers, device)?;
         values.extend(more.values);
         let name = |label: &u16| images.class_names()[usize::from(*label)].as_str();
         let label = |label: &u16| if images.is_labeled() { numbers[name(label)] } else { UNKNOWN };
         labels.extend(more.labels.iter().map(label));
     }
-    Ok(Embedded { values, dim, labels, class_names, file_names: file_names(parts) })
+    Ok(Embedded {
+        values,
+        dim: embedder.dim(),
+        what: embedder.what(),
+        labels,
+        class_names,
+        file_names: file_names(parts),
+    })
 }
 
 impl Embedded<'_> {
@@ -77,6 +85,11 @@ impl Embedded<'_> {
     /// Returns the number of features of an image, F.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// Returns "embedding" or "features".
+    pub fn what(&self) -> &'static str {
+        self.what
     }
 
     /// Returns the number of images without a label.
@@ -105,7 +118,7 @@ impl Embedded<'_> {
             self.known_labels().map(|labels| labels.iter().flat_map(|label| label.to_le_bytes()).collect());
         let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).expect("the shape fits");
         let mut tensors = vec![("features", view(Dtype::F32, vec![self.rows(), self.dim], &values[..]))];
-        let mut metadata = HashMap::new();
+        let mut metadata = HashMap::from([("of".to_string(), self.what.to_string())]);
         if let Some(labels) = &labels {
             tensors.push(("labels", view(Dtype::I64, vec![self.rows()], labels)));
             metadata.insert("class_names".to_string(), json!(self.class_names).to_string());

@@ -57,13 +57,13 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
             output.printable()
         )));
     }
-    writable(output)?;
+    writable("--output", output)?;
     let readme = readme_of(output);
     check_replaceable(&readme)?;
     // Reading weights of another program needs a dataset, but any will do for the backbone.
     let stated = Stated { dataset: trained_on.or(Some(DatasetName::Cifar10)), ..Default::default() };
     let checkpoint = Checkpoint::of_run_or_file(options.checkpoint, &stated)?;
-    is_another(output, &checkpoint)?;
+    is_another("--output", output, &checkpoint)?;
     let facts = Facts::of(&checkpoint, trained_on, image_size)?;
     let backbone = checkpoint.backbone::<B>(device)?;
     let name = output.file_name().unwrap_or_default().to_string_lossy();
@@ -98,41 +98,41 @@ fn check_replaceable(readme: &Path) -> Result<()> {
     }
 }
 
-/// Checks that an output file can be written, before any work is done for it.
+/// Checks that an output file can be written, before any work is done for it. `flag` names it in messages.
 ///
 /// # Errors
 /// If `output` is a folder, its folder is missing or not writable, or the file belongs to a run.
-pub fn writable(output: &Path) -> Result<()> {
+pub fn writable(flag: &str, output: &Path) -> Result<()> {
     let folder = folder_of(output);
     let written = output.as_os_str().as_encoded_bytes();
     if written.ends_with(b"/") || written.ends_with(b"/.") || output.is_dir() || !folder.is_dir() {
         return Err(LabError::Usage(format!(
-            "--output {}: expected the name of a file in a folder that exists",
+            "{flag} {}: expected the name of a file in a folder that exists",
             output.printable()
         )));
     }
     check_file(output)?;
     if is_of_run(output) {
         return Err(LabError::Usage(format!(
-            "--output {}: this file belongs to a run and is not overwritten: choose another name",
+            "{flag} {}: this file belongs to a run and is not overwritten: choose another name",
             output.printable()
         )));
     }
     // The longest name of a part of the output.
     let longest = output.with_extension("classes.txt");
     check_writable(&longest).map_err(|error| {
-        LabError::Usage(format!("--output {}: no file can be written there: {error}", output.printable()))
+        LabError::Usage(format!("{flag} {}: no file can be written there: {error}", output.printable()))
     })
 }
 
-/// Checks that the output file is not the weights file that is read.
+/// Checks that the output file is not the weights file that is read. `flag` names it in messages.
 ///
 /// # Errors
 /// If both are the same file.
-pub fn is_another(output: &Path, checkpoint: &Checkpoint) -> Result<()> {
+pub fn is_another(flag: &str, output: &Path, checkpoint: &Checkpoint) -> Result<()> {
     match (output.canonicalize(), checkpoint.file.canonicalize()) {
         (Ok(output), Ok(read)) if output == read => Err(LabError::Usage(format!(
-            "--output {}: these are the weights that are read, and they are not overwritten: choose another name",
+            "{flag} {}: these are the weights that are read, and they are not overwritten: choose another name",
             output.printable()
         ))),
         _ => Ok(()),

@@ -7,6 +7,7 @@ mod contrastive;
 mod deepcluster;
 mod deepinfomax;
 mod floor;
+pub mod metric;
 mod name;
 mod pretext;
 mod relationnet;
@@ -16,16 +17,19 @@ mod standard;
 use std::fmt;
 use std::str::FromStr;
 
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ParamId};
 use burn::tensor::backend::Backend;
+use burn::tensor::{Device, Tensor};
 use qare_data::ViewBatch;
 use qare_models::{Backbone, NamedTensor, StateDict, WeightsError};
 use serde::{Deserialize, Serialize};
 
 pub use floor::Floor;
+pub use metric::MetricMethod;
 pub use name::MethodName;
-pub use pretext::{EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, accuracy};
+pub use pretext::{
+    EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, Validating, accuracy,
+};
 pub use relationnet::Aggregation;
 pub(crate) use standard::Standard;
 
@@ -42,18 +46,22 @@ macro_rules! methods {
         #[serde(try_from = "String", into = "String")]
         pub enum Method {
             $(#[doc = $about] $variant,)*
+            /// Metric learning, with one of several losses.
+            Metric(MetricMethod),
             /// The lower bound: an untrained backbone.
             Randomweights,
         }
 
         impl Method {
             /// All built-in methods.
-            pub const ALL: &[Method] = &[$(Method::$variant,)* Method::Randomweights];
+            pub const ALL: &[Method] = &Self::all();
+            const SINGLE: &[Method] = &[$(Method::$variant),*];
 
             /// Returns the name in recipes and flags.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Method::$variant => $name,)*
+                    Method::Metric(method) => method.as_str(),
                     Method::Randomweights => "randomweights",
                 }
             }
@@ -62,6 +70,7 @@ macro_rules! methods {
             pub fn about(self) -> &'static str {
                 match self {
                     $(Method::$variant => $about,)*
+                    Method::Metric(method) => method.about(),
                     Method::Randomweights => "lower bound: an untrained backbone",
                 }
             }
@@ -70,6 +79,7 @@ macro_rules! methods {
             pub fn set_defaults(self, recipe: &mut Recipe) {
                 match self {
                     $(Method::$variant => $file::set_defaults(recipe),)*
+                    Method::Metric(method) => method.set_defaults(recipe),
                     Method::Randomweights => {}
                 }
             }
@@ -78,6 +88,7 @@ macro_rules! methods {
             pub fn plan(self, recipe: &Recipe) -> Option<Plan> {
                 match self {
                     $(Method::$variant => Some($file::plan(recipe)),)*
+                    Method::Metric(method) => Some(method.plan(recipe)),
                     Method::Randomweights => None,
                 }
             }
@@ -87,6 +98,8 @@ macro_rules! methods {
         #[derive(Module, Debug)]
         pub enum Networks<B: Backend> {
             $(#[doc = $about] $variant($file::$networks<B>),)*
+            /// Metric learning.
+            Metric(metric::MetricLearning<B>),
         }
 
         impl<B: Backend> Pretext<B> for Networks<B> {
@@ -101,6 +114,7 @@ macro_rules! methods {
             fn new(recipe: &Recipe, facts: &Facts, device: &Device<B>) -> Result<Self> {
                 match recipe.method.built_in()? {
                     $(Method::$variant => Ok(Self::$variant(Pretext::<B>::new(recipe, facts, device)?)),)*
+                    Method::Metric(_) => Ok(Self::Metric(Pretext::<B>::new(recipe, facts, device)?)),
                     Method::Randomweights => Err(LabError::Usage("randomweights trains nothing".into())),
                 }
             }
@@ -108,24 +122,42 @@ macro_rules! methods {
             fn begin_epoch(self, start: &mut EpochStart<'_, B>) -> Result<Self> {
                 Ok(match self {
                     $(Self::$variant(networks) => Self::$variant(networks.begin_epoch(start)?),)*
+                    Self::Metric(networks) => Self::Metric(networks.begin_epoch(start)?),
                 })
+            }
+
+            fn rates(&self) -> Vec<(ParamId, f64)> {
+                match self {
+                    $(Self::$variant(networks) => Pretext::<B>::rates(networks),)*
+                    Self::Metric(networks) => networks.rates(),
+                }
+            }
+
+            fn embed(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+                match self {
+                    $(Self::$variant(networks) => networks.embed(features),)*
+                    Self::Metric(networks) => networks.embed(features),
+                }
             }
 
             fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
                 match self {
                     $(Self::$variant(networks) => networks.forward(backbone, batch),)*
+                    Self::Metric(networks) => networks.forward(backbone, batch),
                 }
             }
 
             fn weights(&self) -> Vec<NamedTensor> {
                 match self {
                     $(Self::$variant(networks) => networks.weights(),)*
+                    Self::Metric(networks) => networks.weights(),
                 }
             }
 
             fn load(self, weights: &StateDict) -> std::result::Result<Self, WeightsError> {
                 Ok(match self {
                     $(Self::$variant(networks) => Self::$variant(networks.load(weights)?),)*
+                    Self::Metric(networks) => Self::Metric(networks.load(weights)?),
                 })
             }
         }
@@ -142,6 +174,28 @@ methods! {
     Deepcluster   "deepcluster"    deepcluster::DeepCluster  "k-means clusters as labels (Caron et al. 2018)";
     Relationnet   "relationnet"    relationnet::RelationNet  "whether two views are of one image (Patacchiola & Storkey 2020)";
     Standard      "standard"       standard::Standard        "upper bound: supervised, with the labels";
+}
+
+impl Method {
+    /// Lists the single methods, those of metric learning, and `randomweights`.
+    const fn all() -> [Method; Method::SINGLE.len() + MetricMethod::ALL.len() + 1] {
+        let mut all = [Method::Randomweights; Method::SINGLE.len() + MetricMethod::ALL.len() + 1];
+        let mut at = 0;
+        while at < Method::SINGLE.len() {
+            all[at] = Method::SINGLE[at];
+            at += 1;
+        }
+        while at < Method::SINGLE.len() + MetricMethod::ALL.len() {
+            all[at] = Method::Metric(MetricMethod::ALL[at - Method::SINGLE.len()]);
+            at += 1;
+        }
+        all
+    }
+
+    /// Whether the method is one of metric learning, which retrieval evaluates.
+    pub fn is_metric(self) -> bool {
+        matches!(self, Method::Metric(_))
+    }
 }
 
 impl fmt::Display for Method {

@@ -1,6 +1,6 @@
 //! The trait that a method implements for the training loop, and the types of its interface.
 
-use burn::module::{AutodiffModule, Module, ModuleDisplay};
+use burn::module::{AutodiffModule, Module, ModuleDisplay, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Device, Int, Tensor};
 use qare_data::{Augmentation, ImageSet, Splits, ViewBatch};
@@ -35,6 +35,16 @@ pub trait Pretext<B: Backend>: Module<B> + ModuleDisplay {
         Ok(self)
     }
 
+    /// Returns the parameters that have a learning rate of their own, and that rate relative to the others'.
+    fn rates(&self) -> Vec<(ParamId, f64)> {
+        Vec::new()
+    }
+
+    /// Computes the embeddings `[N, D]` that validation by [`Validating::Recall`] compares, given features `[N, F]`. By default the features.
+    fn embed(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        features
+    }
+
     /// Computes the loss of a batch of views `[B, K, 3, H, W]`, or of one device's share of it, and the figures listed in the plan.
     ///
     /// # Errors
@@ -52,10 +62,13 @@ pub trait Pretext<B: Backend>: Module<B> + ModuleDisplay {
 }
 
 /// A [`Pretext`] on an autodiff backend. Every `Pretext` that derives [`Module`] implements this trait.
-pub trait Trainable<B: AutodiffBackend>: Pretext<B> + AutodiffModule<B, InnerModule: ModuleDisplay> + 'static {}
+pub trait Trainable<B: AutodiffBackend>:
+    Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + 'static
+{
+}
 
 impl<B: AutodiffBackend, P> Trainable<B> for P where
-    P: Pretext<B> + AutodiffModule<B, InnerModule: ModuleDisplay> + 'static
+    P: Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + 'static
 {
 }
 
@@ -68,6 +81,11 @@ pub struct Plan {
     pub views: usize,
     /// Whether the method needs labels. Such a method trains on labelled images only.
     pub labelled: bool,
+    /// Number of images of each class in a batch, for batches of several images of each class: see
+    /// [`ViewLoader::by_identity`](qare_data::ViewLoader::by_identity). `None` for batches of any images.
+    pub images_per_identity: Option<usize>,
+    /// What the score after each epoch is.
+    pub validating: Validating,
     /// Handling of an incomplete last batch.
     pub last_batch: LastBatch,
     /// Whether each of several devices takes negatives only from its own share of the batch. A share then needs two images.
@@ -89,6 +107,8 @@ impl Plan {
             augmentation,
             views,
             labelled: false,
+            images_per_identity: None,
+            validating: Validating::Neighbours,
             last_batch: LastBatch::IfEnough,
             local_negatives: false,
             rule: Rule::ADAM,
@@ -107,6 +127,15 @@ impl Plan {
     pub fn images<'a>(&self, splits: &'a Splits) -> &'a ImageSet {
         if self.labelled { &splits.train } else { splits.pretraining() }
     }
+}
+
+/// What the score after each epoch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validating {
+    /// The kNN accuracy of features of training images.
+    Neighbours,
+    /// Recall@1 of embeddings of images that are held out of the training.
+    Recall,
 }
 
 /// Handling of an incomplete last batch.

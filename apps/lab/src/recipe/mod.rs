@@ -23,7 +23,8 @@ pub use validation::SIZES;
 
 use self::tables::table;
 use crate::error::{LabError, Result};
-use crate::methods::{Aggregation, Floor, Method, MethodName};
+use crate::methods::metric::{MetricLossName, TripletChoice};
+use crate::methods::{Aggregation, Floor, Method, MethodName, MetricMethod};
 use crate::precision::Precision;
 
 /// All settings of a run. The defaults are the protocol of the paper's repository.
@@ -63,6 +64,17 @@ pub struct Recipe {
     pub set_term: SetTerm,
     /// Aggregation of the features of two views in `relationnet`.
     pub aggregation: Aggregation,
+    /// Number of images of each class in a batch, in metric learning.
+    pub images_per_identity: usize,
+    /// Which triplets count in `triplet`: "all", "hard" or "semihard".
+    pub triplets: TripletChoice,
+    /// Learning rate of the proxies relative to that of the networks, in metric learning; by default 100 for `proxyanchor`, as its authors
+    /// have it, and 10 for `normsoftmax` and `arcface`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_rate: Option<f64>,
+    /// The part of the training classes that metric learning holds out for its validation, or of the images of each class if the test split
+    /// has the same classes. With 0, training uses all images, and there is no validation.
+    pub validation_share: f64,
     /// Number of clusters of `deepcluster`; by default ten for each class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<usize>,
@@ -70,7 +82,7 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// Momentum of SGD, the optimizer of `standard`.
     pub momentum: f64,
-    /// Number of dimensions of an embedding, the output of the projection head.
+    /// Number of dimensions of an embedding, the output of the head. In metric learning, 0 takes the features for embeddings.
     pub outter_fs: usize,
     /// Number type of convolutions and linear layers: "f32", "f16" or "bf16".
     pub precision: Precision,
@@ -86,6 +98,8 @@ pub struct Recipe {
     pub gpus: Option<Vec<DeviceChoice>>,
     /// On several devices, compute the statistics of batch normalisation over each device's share of the batch.
     pub local_batch_norm: bool,
+    /// Keep batch normalisation of the backbone as it is in the weights that training starts from: its statistics, weights and biases.
+    pub freeze_batch_norm: bool,
     /// Height and width to which the images of a folder are resized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -147,6 +161,10 @@ impl Default for Recipe {
             similarity_floor: Floor::default(),
             set_term: SetTerm::default(),
             aggregation: Aggregation::default(),
+            images_per_identity: 4,
+            triplets: TripletChoice::default(),
+            proxy_rate: None,
+            validation_share: 0.1,
             clusters: None,
             learning_rate: 1e-3,
             momentum: 0.9,
@@ -158,6 +176,7 @@ impl Default for Recipe {
             device: None,
             gpus: None,
             local_batch_norm: false,
+            freeze_batch_norm: false,
             image_size: None,
             train_images: None,
             test_images: None,
@@ -223,6 +242,32 @@ impl Recipe {
     pub fn least_batch(&self) -> usize {
         let devices = self.devices().len();
         2.max(if self.sees_shares() { 2 * devices } else { devices })
+    }
+
+    /// Returns the number of dimensions of the embeddings of metric learning.
+    pub fn embedding_dim(&self) -> usize {
+        if self.outter_fs == 0 { self.backbone.feature_dim() } else { self.outter_fs }
+    }
+
+    /// Returns the learning rate of proxies, relative to that of the networks.
+    pub fn proxy_rate(&self) -> f64 {
+        let anchors = matches!(
+            self.method,
+            MethodName::BuiltIn(Method::Metric(MetricMethod { loss: MetricLossName::ProxyAnchor, .. }))
+        );
+        self.proxy_rate.unwrap_or(if anchors { 100.0 } else { 10.0 })
+    }
+
+    /// Whether the method is one of metric learning.
+    pub fn is_metric(&self) -> bool {
+        self.method.built_in().is_ok_and(Method::is_metric)
+    }
+
+    /// Whether `run` and `sweep` evaluate by retrieval, and not by a probe: the methods of metric learning, and all methods on datasets whose test
+    /// split has other classes.
+    pub fn is_evaluated_by_retrieval(&self) -> bool {
+        let is_divided = self.probed() == DatasetName::Folder && self.test_classes.is_some();
+        self.is_metric() || is_divided || self.probed().tests_on_other_classes()
     }
 
     /// Returns the dataset that a probe is trained and tested on.

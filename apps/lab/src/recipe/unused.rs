@@ -4,13 +4,19 @@ use super::Recipe;
 use crate::methods::{Method, MethodName};
 
 /// Settings that only some built-in methods use, and these methods.
-const USED_BY: [(&str, &[Method]); 11] = [
+///
+/// The methods of metric learning list theirs themselves, in `MetricMethod::settings`.
+const USED_BY: [(&str, &[Method]); 15] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
     ("set_term", &[Method::SimclrQare, Method::SparseclrQare]),
     ("temperature", &[Method::Simclr, Method::SimclrQare]),
     ("margin", &[Method::Sparseclr, Method::SparseclrQare]),
+    ("images_per_identity", &[]),
+    ("triplets", &[]),
+    ("proxy_rate", &[]),
+    ("validation_share", &[]),
     ("aggregation", &[Method::Relationnet]),
     ("clusters", &[Method::Deepcluster]),
     ("momentum", &[Method::Standard]),
@@ -25,7 +31,12 @@ impl Recipe {
     /// Returns the settings that the recipe's method does not use. For a method of another crate the list is empty.
     pub fn unused(&self) -> Vec<&'static str> {
         let MethodName::BuiltIn(method) = &self.method else { return Vec::new() };
-        USED_BY.iter().filter(|(_, users)| !users.contains(method)).map(|(name, _)| *name).collect()
+        let of_metric = match method {
+            Method::Metric(method) => method.settings(),
+            _ => Vec::new(),
+        };
+        let is_used = |name: &str, users: &[Method]| users.contains(method) || of_metric.contains(&name);
+        USED_BY.iter().filter(|(name, users)| !is_used(name, users)).map(|(name, _)| *name).collect()
     }
 }
 
@@ -46,7 +57,8 @@ mod tests {
 
     #[test]
     fn every_listed_setting_exists() {
-        let table = toml::Table::try_from(Recipe { clusters: Some(3), ..Recipe::default() }).unwrap();
+        let table =
+            toml::Table::try_from(Recipe { clusters: Some(3), proxy_rate: Some(2.0), ..Recipe::default() }).unwrap();
         for (name, _) in USED_BY {
             assert!(table.contains_key(name), "{name}");
         }

@@ -30,7 +30,8 @@ impl Recipe {
             ("image_size", self.image_size.unwrap_or(8), *SIZES.start()),
             ("test_images", self.test_images.unwrap_or(1), 1),
             ("epochs", self.epochs, 1),
-            ("outter_fs", self.outter_fs, 1),
+            ("outter_fs", self.outter_fs, if self.is_metric() { 0 } else { 1 }),
+            ("images_per_identity", self.images_per_identity, 2),
             ("knn.neighbours", self.knn.neighbours, 1),
             ("knn.held_out", self.knn.held_out, 1),
             ("knn.bank", self.knn.bank, 1),
@@ -52,6 +53,7 @@ impl Recipe {
             ("clusters", self.clusters.unwrap_or(2), 1 << 24),
             ("image_size", self.image_size.unwrap_or(8), *SIZES.end()),
             ("outter_fs", self.outter_fs, 1 << 16),
+            ("images_per_identity", self.images_per_identity, 1024),
             ("the number of gpus", self.devices().len(), 256),
             ("num_workers", self.num_workers, 1024),
             (PROBE_BATCH_SIZE, self.probe.batch_size, 1 << 30),
@@ -102,6 +104,7 @@ impl Recipe {
         let positive = [
             ("temperature", self.temperature),
             ("learning_rate", self.learning_rate),
+            ("proxy_rate", self.proxy_rate()),
             ("knn.temperature", self.knn.temperature),
             ("probe.learning_rate", self.probe.learning_rate),
         ];
@@ -129,6 +132,27 @@ impl Recipe {
             && self.beta == 0.0
         {
             return Err(LabError::Usage("alpha and beta are both 0: the loss would be zero".into()));
+        }
+        if !(0.0..=0.9).contains(&self.validation_share) {
+            return Err(LabError::Usage(format!(
+                "validation_share is {}: it must be from 0, which leaves the validation out, to 0.9",
+                self.validation_share
+            )));
+        }
+        if self.freeze_batch_norm && self.checkpoint.is_none() {
+            return Err(LabError::Usage(
+                "freeze_batch_norm keeps the statistics of the weights that training starts from: name them with --checkpoint"
+                    .into(),
+            ));
+        }
+        let of_each = self.images_per_identity;
+        if self.is_metric() && (!self.batch_size.is_multiple_of(of_each) || self.batch_size < 2 * of_each) {
+            return Err(LabError::Usage(format!(
+                "{BATCH_SIZE} is {}: {} needs a multiple of images_per_identity, {of_each}, and at least {}, two classes",
+                self.batch_size,
+                self.method,
+                2 * of_each
+            )));
         }
         if self.probe.augment && !self.probe.finetune {
             return Err(LabError::Usage(

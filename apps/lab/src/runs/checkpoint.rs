@@ -6,12 +6,15 @@ use burn::tensor::backend::Backend;
 use log::info;
 use qare_data::DatasetName;
 use qare_models::{
-    Backbone, BackboneName, FoundBackbone, LinearClassifier, LinearClassifierConfig, NamedTensor, StateDict,
+    Backbone, BackboneName, EmbeddingHeadConfig, FoundBackbone, LinearClassifier, LinearClassifierConfig, NamedTensor,
+    StateDict,
 };
 
 use super::origin::{Origin, origin, read_file, write_with_origin};
 use crate::error::{LabError, Result};
+use crate::evaluation::embedder::{Embedder, Space};
 use crate::evaluation::probe::name_of_probed;
+use crate::methods::metric::EMBEDDING;
 use crate::methods::{Method, MethodName};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
@@ -146,6 +149,25 @@ impl Checkpoint {
     /// Loads the backbone on a device.
     pub fn backbone<B: Backend>(&self, device: &B::Device) -> Result<Backbone<B>> {
         Ok(self.backbone.init(device))
+    }
+
+    /// Whether a head was trained on the backbone whose output is the embedding of an image: that of metric learning.
+    pub fn has_embedding(&self) -> bool {
+        !self.foreign && self.weights.has_prefix(EMBEDDING)
+    }
+
+    /// Loads the backbone on a device, and the embedding head if that is wanted and there is one.
+    ///
+    /// # Errors
+    /// If the tensors of the head are damaged.
+    pub fn embedder<B: Backend>(&self, space: Space, device: &B::Device) -> Result<Embedder<B>> {
+        let backbone = self.backbone::<B>(device)?;
+        if space == Space::Features || !self.has_embedding() {
+            return Ok(Embedder::new(backbone, None));
+        }
+        let output = self.weights.shape(&format!("{EMBEDDING}.bias")).map_or(1, |shape| shape.iter().product());
+        let head = EmbeddingHeadConfig::new(backbone.feature_dim(), output).init::<B>(0, device);
+        Ok(Embedder::new(backbone, Some(self.weights.load_into(head, EMBEDDING)?)))
     }
 
     /// Loads the classifier on a device.

@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use qare_data::{EpochCursor, ImageSet, LoaderConfig, Shard, ViewLoader};
 
-use crate::error::Result;
+use crate::error::{LabError, Result};
 use crate::methods::{LastBatch, Plan};
 use crate::recipe::Recipe;
 
@@ -24,6 +24,8 @@ pub fn training_loaders<B: Backend>(
         workers: recipe.num_workers.div_ceil(devices.len()),
         shuffle: true,
         drop_last: match plan.last_batch {
+            // All batches by identity are complete, and images repeat where there are fewer than in a batch.
+            _ if plan.images_per_identity.is_some() => false,
             LastBatch::IfEnough => (1..recipe.least_batch()).contains(&(images.len() % recipe.batch_size)),
             LastBatch::Dropped => true,
         },
@@ -32,6 +34,10 @@ pub fn training_loaders<B: Backend>(
     };
     let loader = |(rank, device)| {
         let loader = ViewLoader::new(images.clone(), config, EpochCursor::default(), device)?;
+        let loader = match plan.images_per_identity {
+            Some(images) => loader.by_identity(images).map_err(|error| LabError::Usage(error.to_string()))?,
+            None => loader,
+        };
         let loader = loader.augment_on(recipe.augment_on)?;
         Ok(loader.shard(Shard { rank, count: devices.len() })?)
     };

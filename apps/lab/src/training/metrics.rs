@@ -7,7 +7,7 @@ use burn_train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry, SerializedEntry,
 };
 
-use crate::methods::Figure;
+use crate::methods::{Figure, Validating};
 use crate::training::step::{StepFigures, ValidationOutput};
 
 /// A metric that reads one number from the figures of each step, and its mean over the epoch.
@@ -39,8 +39,10 @@ pub const LOSS: &str = "Loss";
 pub const VIEWS_PER_SECOND: &str = "Views/s";
 /// Name of Burn's metric of the learning rate.
 pub const LEARNING_RATE: &str = "Learning Rate";
-/// Name of the metric of the validation.
+/// Name of the metric of the validation, except in metric learning.
 pub const KNN_ACCURACY: &str = "kNN accuracy";
+/// Name of the metric of the validation in metric learning.
+pub const RECALL_AT_1: &str = "Recall@1";
 
 /// Returns the metric of the loss.
 pub fn loss() -> FigureMetric<StepFigures> {
@@ -59,9 +61,13 @@ pub fn views_per_second() -> FigureMetric<StepFigures> {
     FigureMetric::new(VIEWS_PER_SECOND, 0, true, |figures: &StepFigures| figures.views_per_second)
 }
 
-/// Returns the metric of the kNN accuracy of the held-out images.
-pub fn knn_accuracy() -> FigureMetric<ValidationOutput> {
-    let metric = FigureMetric::new(KNN_ACCURACY, 2, true, |output: &ValidationOutput| output.knn_accuracy);
+/// Returns the metric of the score of the held-out images.
+pub fn score(kind: Validating) -> FigureMetric<ValidationOutput> {
+    let name = match kind {
+        Validating::Neighbours => KNN_ACCURACY,
+        Validating::Recall => RECALL_AT_1,
+    };
+    let metric = FigureMetric::new(name, 2, true, |output: &ValidationOutput| output.score);
     FigureMetric { unit: Some("%"), ..metric }
 }
 

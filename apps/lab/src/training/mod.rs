@@ -5,6 +5,7 @@
 
 mod bias_correction;
 mod conditional_steps;
+mod held_out;
 mod late_figures;
 mod loaders;
 pub mod loss_scale;
@@ -46,8 +47,9 @@ use self::strategy::{LoopCell, LoopState, Outcome, PretrainStrategy};
 use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
-use crate::methods::{Facts, Networks, Plan, Trainable};
+use crate::methods::{Facts, Networks, Plan, Trainable, Validating};
 use crate::printable_path::PrintablePath;
+use crate::recipe::Recipe;
 use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::EpochLog;
 use crate::runs::files;
@@ -149,12 +151,15 @@ where
         return Ok(Trained { folder: folder.clone(), epochs: TrainedEpochs::Complete });
     }
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
-    let images = training_images(run, &plan, splits)?;
+    let (images, held_out) = divided(run, &plan, splits)?;
+    let images = &images;
     let record = run_record(run, splits, images.len(), epochs_done, options.backend)?;
     let checkpoints = CheckpointWriter::new(folder, recipe, record);
-    let facts = Facts { images: images.len(), classes: splits.train.classes() };
+    let classes = if plan.validating == Validating::Recall { images.classes() } else { splits.train.classes() };
+    let facts = Facts { images: images.len(), classes };
     let networks = P::new(recipe, &facts, device)?;
     let backbone = options.backbone.unwrap_or_else(|| recipe.backbone.init::<B>(recipe.seed, device));
+    let backbone = if recipe.freeze_batch_norm { backbone.with_frozen_batch_norm() } else { backbone };
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
     if let (Some(path), None) = (&recipe.checkpoint, &latest) {
         let classes = plan.labelled.then(|| images.class_names());
@@ -167,11 +172,12 @@ where
 
     let loaders = training_loaders::<B>(recipe, &plan, images, devices)?;
     let steps = loaders[0].num_batches();
-    let (held_out, validation) = Validation::draw(recipe, &splits.train);
+    let (held_out, validation) = match plan.validating {
+        Validating::Neighbours => Validation::draw(recipe, &splits.train),
+        Validating::Recall => Validation::of_held_out(recipe, held_out, images),
+    };
     if validation.is_none() {
-        let labeled = splits.train.is_labeled();
-        let why = if labeled { "all labelled images are of one class" } else { "the images have no labels" };
-        info!("note: no kNN accuracy is computed: {why}");
+        info!("note: {}", reason_for_no_score(recipe, &plan, splits));
     }
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(held_out, normalization, recipe.num_workers, device)?;
@@ -200,7 +206,7 @@ where
     let learner = Learner::new(state.model.clone(), state.optimizer.adaptor(), schedule.clone());
     let cell = Arc::new(Mutex::new(LoopCell::Ready(Box::new(LoopState { state, schedule, log }))));
     let train = Arc::new(loaders[0].clone());
-    let has_score = validation.is_some();
+    let score = validation.as_ref().map(Validation::kind);
     let strategy = PretrainStrategy {
         cell: cell.clone(),
         images: images.clone(),
@@ -224,8 +230,8 @@ where
     }
     training =
         training.metric_train_numeric(LearningRateMetric::new()).metric_train_numeric(metrics::views_per_second());
-    if has_score {
-        training = training.metric_valid_numeric(metrics::knn_accuracy());
+    if let Some(score) = score {
+        training = training.metric_valid_numeric(metrics::score(score));
     }
     if epochs_done > 0 {
         training = training.checkpoint(epochs_done);
@@ -344,6 +350,40 @@ fn training_images<'a>(run: &OpenRun, plan: &Plan, splits: &'a Splits) -> Result
         return Err(LabError::Usage(format!("{} learns from labels, but {} {problem}", recipe.method, recipe.dataset)));
     }
     Ok(images)
+}
+
+/// Returns the images that the method trains on, and those that are held out for its validation.
+///
+/// # Errors
+/// The errors of [`training_images`].
+fn divided(run: &OpenRun, plan: &Plan, splits: &Splits) -> Result<(ImageSet, Option<ImageSet>)> {
+    let (recipe, images) = (&run.recipe, training_images(run, plan, splits)?);
+    if plan.validating == Validating::Neighbours {
+        return Ok((images.clone(), None));
+    }
+    let (train, held_out) = held_out::hold_out(images, &splits.test, recipe.validation_share, recipe.seed);
+    if let Some(held_out) = &held_out {
+        let what = if images.class_names() == splits.test.class_names() {
+            format!("{} of {} training images", held_out.len(), images.len())
+        } else {
+            let classes = held_out.classes();
+            format!("{classes} of {} training classes, {} images", classes + train.classes(), held_out.len())
+        };
+        info!("note: {what}, are held out for the validation; --validation-share 0 trains on all");
+    }
+    Ok((train, held_out))
+}
+
+/// Returns why there is no score after each epoch.
+fn reason_for_no_score(recipe: &Recipe, plan: &Plan, splits: &Splits) -> &'static str {
+    match plan.validating {
+        Validating::Recall if recipe.validation_share == 0.0 => "no Recall@1 is computed: validation_share is 0",
+        Validating::Recall => "no Recall@1 is computed: there are too few images to hold some out",
+        Validating::Neighbours if splits.train.is_labeled() => {
+            "no kNN accuracy is computed: all labelled images are of one class"
+        }
+        Validating::Neighbours => "no kNN accuracy is computed: the images have no labels",
+    }
 }
 
 /// Returns notes on how training on several devices differs from training on one.

@@ -134,6 +134,6 @@ impl<B: Backend, P: Module<B>> InferenceStep for PretextModel<B, P> {
     /// Computes the frozen features of a batch of single views.
     fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
         let features = features::of_batch(&self.backbone, batch.images, self.precision);
-        ValidationOutput { features, knn_accuracy: 0.0 }
+        ValidationOutput { features, score: 0.0 }
     }
 }

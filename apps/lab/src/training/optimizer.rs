@@ -196,18 +196,31 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
 
 /// Removes the gradients of a part of a model from `all` and returns them.
 pub fn take_gradients<B: AutodiffBackend, M: Module<B>>(part: &M, all: &mut GradientsParams) -> GradientsParams {
-    struct Collector<'a> {
+    take_gradients_where::<B, M>(part, |_| true, all)
+}
+
+/// Removes the gradients of those parameters of a part of a model that `is_wanted` names from `all` and returns them.
+pub fn take_gradients_where<B: AutodiffBackend, M: Module<B>>(
+    part: &M,
+    is_wanted: impl Fn(ParamId) -> bool,
+    all: &mut GradientsParams,
+) -> GradientsParams {
+    struct Collector<'a, F> {
+        is_wanted: F,
         all: &'a mut GradientsParams,
         collected: GradientsParams,
     }
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector<'_> {
+    impl<B: AutodiffBackend, F: Fn(ParamId) -> bool> ModuleVisitor<B> for Collector<'_, F> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if !(self.is_wanted)(param.id) {
+                return;
+            }
             if let Some(gradient) = self.all.remove::<B::InnerBackend, D>(param.id) {
                 self.collected.register(param.id, gradient);
             }
         }
     }
-    let mut collector = Collector { all, collected: GradientsParams::new() };
+    let mut collector = Collector { is_wanted, all, collected: GradientsParams::new() };
     part.visit(&mut collector);
     collector.collected
 }

@@ -9,7 +9,7 @@ use qare_models::StateDict;
 
 use super::loss_scale::{DynamicLossScale, LossScale};
 use super::model::PretextModel;
-use super::optimizer::{ModelOptimizer, take_gradients};
+use super::optimizer::{ModelOptimizer, take_gradients, take_gradients_where};
 use super::step::Step;
 use crate::error::{LabError, Result};
 use crate::methods::{EpochStart, Plan, Trainable};
@@ -125,6 +125,10 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         if self.backbone_rate != 1.0 {
             let backbone_gradients = take_gradients(&model.backbone, &mut gradients);
             model = step(rate * self.backbone_rate, model, backbone_gradients);
+        }
+        for (id, own_rate) in model.networks.rates() {
+            let own_gradients = take_gradients_where::<B, P>(&model.networks, |other| other == id, &mut gradients);
+            model = step(rate * own_rate, model, own_gradients);
         }
         let model = step(rate, model, gradients);
         Self { model, ..self }

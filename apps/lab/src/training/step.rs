@@ -135,13 +135,13 @@ impl Adaptor<StepFigures> for StepOutput {
     }
 }
 
-/// The output of a validation: the features of a batch, or the accuracy over all batches.
+/// The output of a validation: the features of a batch, or the score over all batches.
 #[derive(Clone, Debug, Default)]
 pub struct ValidationOutput {
     /// Features of the images of a batch, row by row.
     pub features: Vec<f32>,
-    /// kNN accuracy of the held-out images in percent.
-    pub knn_accuracy: f64,
+    /// Score of the held-out images in percent: see [`Validating`](crate::methods::Validating).
+    pub score: f64,
 }
 
 impl ItemLazy for ValidationOutput {

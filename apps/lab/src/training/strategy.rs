@@ -26,7 +26,7 @@ use super::validation::Validation;
 use super::workers::Workers;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
-use crate::methods::{EpochStart, Trainable};
+use crate::methods::{EpochStart, Pretext, Trainable, Validating};
 use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::{EpochLog, EpochRow};
@@ -185,7 +185,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             };
             state = trained;
             state.epoch = epoch;
-            let score = self.validate(&state.model, valid, &mut context);
+            let score = self.validate(&state.model, valid, &mut context)?;
             let row = EpochRow {
                 epoch,
                 loss: means.loss,
@@ -283,13 +283,13 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
         Ok(())
     }
 
-    /// Computes the kNN accuracy of the held-out images in percent, if there is a validation.
+    /// Computes the score of the held-out images in percent, if there is a validation.
     fn validate<LC>(
         &self,
         model: &PretextModel<B, P>,
         valid: &ValidLoader<LC>,
         context: &mut EpochContext<'_, LC>,
-    ) -> Option<f64>
+    ) -> Result<Option<f64>>
     where
         LC: LearningComponentsTypes<
                 Backend = B,
@@ -298,17 +298,22 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             >,
     {
         let mut batches = valid.iter();
-        let knn_accuracy = self.validation.as_ref().map(|validation| {
+        let score = self.validation.as_ref().map(|validation| {
             let (backbone, precision) = (model.backbone.valid(), self.checkpoints.recipe.precision);
-            let step = |batch: ViewBatch<_>| features::of_batch(&backbone, batch.images, precision);
-            validation.accuracy(&mut *batches, step, &self.devices[0])
+            let (networks, of_embeddings) = (model.networks.valid(), validation.kind() == Validating::Recall);
+            let step = |batch: ViewBatch<_>| {
+                let features = backbone.forward(precision.of(batch.images).squeeze_dim(1)); // [N, F]
+                features::values(if of_embeddings { networks.embed(features) } else { features })
+            };
+            validation.score(&mut *batches, step, &self.devices[0])
         });
-        // Renderers need the end of the validation epoch even without an accuracy.
-        let output = ValidationOutput { features: Vec::new(), knn_accuracy: knn_accuracy.unwrap_or(f64::NAN) };
+        let score = score.transpose()?;
+        // Renderers need the end of the validation epoch even without a score.
+        let output = ValidationOutput { features: Vec::new(), score: score.unwrap_or(f64::NAN) };
         let item = TrainingItem::new(output, batches.progress(), context.progress.clone(), None, None);
         context.events.process_valid(LearnerEvent::ProcessedItem(item));
         context.events.process_valid(LearnerEvent::EndEpoch(context.progress.items_processed));
-        knn_accuracy
+        Ok(score)
     }
 
     /// Saves the figures and the state of an epoch. The checkpoint is written last, because it marks the epoch as finished.
@@ -324,7 +329,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             "seconds_per_epoch": log.total_seconds() / row.epoch as f64,
         });
         if let Some(score) = row.score {
-            figures["held_out_knn_accuracy"] = json!(score);
+            let of_embeddings = self.validation.as_ref().is_some_and(|by| by.kind() == Validating::Recall);
+            figures[if of_embeddings { "held_out_recall_at_1" } else { "held_out_knn_accuracy" }] = json!(score);
         }
         if self.devices.len() > 1 {
             figures["devices"] = json!(recipe.devices());

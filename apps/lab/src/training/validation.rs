@@ -1,20 +1,29 @@
-//! The kNN accuracy after each epoch, on images held out of the training split.
+//! The score after each epoch: a kNN accuracy, or Recall@1.
 
 use burn::data::dataloader::DataLoaderIterator;
 use burn::tensor::backend::Backend;
 use qare_data::{Draw, ImageSet, Purpose, ViewBatch};
+use qare_retrieval::{LabelledRows, Summary, rank_among_others};
 
+use crate::error::Result;
 use crate::evaluation::features::{self, Features};
 use crate::evaluation::{knn, labels};
+use crate::methods::Validating;
 use crate::recipe::{KnnRecipe, Recipe};
 
-/// The labels and settings of the validation. Its images are the bank, followed by the held-out queries.
+/// The labels and settings of the validation.
 pub struct Validation {
     labels: Vec<u16>,
-    /// Number of images in the bank.
-    bank: usize,
-    feature_dim: usize,
-    recipe: KnnRecipe,
+    dim: usize,
+    score: Score,
+}
+
+/// What is computed.
+enum Score {
+    /// The kNN accuracy. The images are the bank, of this size, followed by the held-out queries.
+    Neighbours { bank: usize, recipe: KnnRecipe },
+    /// Recall@1: each image is a query among all others.
+    Recall,
 }
 
 impl Validation {
@@ -33,20 +42,51 @@ impl Validation {
         let chosen: Vec<usize> = others[..bank].iter().chain(held_out).copied().collect();
         let images = images.select(&chosen);
         let labels = images.labels().to_vec();
-        let validation = Self { labels, bank, feature_dim: recipe.backbone.feature_dim(), recipe: recipe.knn.clone() };
-        (images, Some(validation))
+        let score = Score::Neighbours { bank, recipe: recipe.knn.clone() };
+        (images, Some(Self { labels, dim: recipe.backbone.feature_dim(), score }))
     }
 
-    /// Computes the kNN accuracy in percent. `step` computes the features of a batch.
-    pub fn accuracy<B: Backend>(
+    /// Validates by Recall@1 among images that training does not have. Returns them and the validation.
+    ///
+    /// Without two classes and two images of a class there is no validation, and the images are a single one of `others`.
+    pub fn of_held_out(recipe: &Recipe, held_out: Option<ImageSet>, others: &ImageSet) -> (ImageSet, Option<Self>) {
+        let some =
+            held_out.filter(|images| labels::have_several_classes(images) && labels::present(images) < images.len());
+        let Some(images) = some else { return (others.select(&[0]), None) };
+        let labels = images.labels().to_vec();
+        (images, Some(Self { labels, dim: recipe.embedding_dim(), score: Score::Recall }))
+    }
+
+    /// Returns what the score is.
+    pub fn kind(&self) -> Validating {
+        match self.score {
+            Score::Neighbours { .. } => Validating::Neighbours,
+            Score::Recall => Validating::Recall,
+        }
+    }
+
+    /// Computes the score in percent. `step` computes the features of a batch, or for Recall@1 its embeddings.
+    ///
+    /// # Errors
+    /// If an embedding is not finite.
+    pub fn score<B: Backend>(
         &self,
         batches: &mut dyn DataLoaderIterator<ViewBatch<B>>,
         step: impl Fn(ViewBatch<B>) -> Vec<f32> + Sync,
         device: &B::Device,
-    ) -> f64 {
-        let Self { labels, bank, feature_dim: dim, recipe } = self;
+    ) -> Result<f64> {
+        let Self { labels, dim, score } = self;
         let values = features::of_batches(batches, step, labels.len() * dim, device);
-        let (queries, bank) = Features { values, dim: *dim, labels: labels.clone() }.split(*bank);
-        knn::accuracy::<B>(&bank, &queries, recipe, device)
+        match score {
+            Score::Neighbours { bank, recipe } => {
+                let (queries, bank) = Features { values, dim: *dim, labels: labels.clone() }.split(*bank);
+                Ok(knn::accuracy::<B>(&bank, &queries, recipe, device))
+            }
+            Score::Recall => {
+                let labels: Vec<u32> = labels.iter().map(|label| u32::from(*label)).collect();
+                let rows = LabelledRows::new(&values, *dim, &labels)?;
+                Ok(100.0 * Summary::of(&rank_among_others(&rows))?.recall_at(1))
+            }
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! A slow computation of everything from its definition, in f64.
 
-use qare_retrieval::{LabelledRows, QueryFigures, rank, rank_across_cameras, rank_among_others};
+use qare_retrieval::{
+    LabelledRows, Neighbour, QueryFigures, nearest, nearest_across_cameras, nearest_others, rank, rank_across_cameras,
+    rank_among_others,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -31,15 +34,24 @@ impl Set {
     }
 }
 
-/// Ranks references by a full sort of their similarities, which are whole numbers here, and applies the definitions.
-fn literal(queries: &Set, references: &Set, kept: impl Fn(usize, usize) -> bool) -> Vec<Option<QueryFigures>> {
+/// The references that count for a query, nearest first, by a full sort of their similarities, which are whole numbers here.
+fn order(queries: &Set, references: &Set, kept: impl Fn(usize, usize) -> bool, query: usize) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..references.labels.len()).filter(|index| !references.junk[*index] && kept(query, *index)).collect();
+    order.sort_by_cached_key(|index| (-product(queries, references, query, *index), *index));
+    order
+}
+
+/// The product of a query and a reference, a whole number.
+fn product(queries: &Set, references: &Set, query: usize, reference: usize) -> i64 {
     let row = |set: &Set, index: usize| set.values[index * set.dim..(index + 1) * set.dim].to_vec();
+    row(references, reference).iter().zip(row(queries, query)).map(|(a, b)| a * b).sum::<f32>() as i64
+}
+
+/// Applies the definitions.
+fn literal(queries: &Set, references: &Set, kept: impl Fn(usize, usize) -> bool) -> Vec<Option<QueryFigures>> {
     let of_query = |query: usize| {
-        let own = row(queries, query);
-        let similarity = |index: usize| row(references, index).iter().zip(&own).map(|(a, b)| a * b).sum::<f32>() as i64;
-        let mut order: Vec<usize> =
-            (0..references.labels.len()).filter(|index| !references.junk[*index] && kept(query, *index)).collect();
-        order.sort_by_cached_key(|index| (-similarity(*index), *index));
+        let order = order(queries, references, &kept, query);
         let relevant: Vec<bool> =
             order.iter().map(|index| references.labels[*index] == queries.labels[query]).collect();
         let total = relevant.iter().filter(|relevant| **relevant).count();
@@ -102,6 +114,44 @@ fn figures_equal_their_definitions() {
         compare(&found, &literal(&queries, &references, kept), &format!("across cameras, {labels} labels"));
         let found = rank_among_others(&references.rows());
         compare(&found, &literal(&references, &references, |a, b| a != b), &format!("one set, {labels} labels"));
+    }
+}
+
+#[test]
+fn the_nearest_are_the_first_of_a_full_sort() {
+    let mut draw = ChaCha8Rng::seed_from_u64(6);
+    for (queries, references, labels) in [(5, 9, 2), (150, 1100, 30), (90, 2100, 8)] {
+        let (queries, references) =
+            (Set::draw(queries, 16, labels, &mut draw), Set::draw(references, 16, labels, &mut draw));
+        // In any order, more than a block of queries, and twice the same.
+        let chosen: Vec<usize> = (0..100).map(|_| draw.random_range(0..queries.labels.len())).collect();
+        let expected = |queries: &Set, count: usize, kept: &dyn Fn(usize, usize) -> bool| -> Vec<Vec<Neighbour>> {
+            let of_query = |query: &usize| {
+                let neighbour = |row: usize| Neighbour {
+                    row,
+                    similarity: product(queries, &references, *query, row) as f32 / 16.0,
+                    relevant: references.labels[row] == queries.labels[*query],
+                };
+                order(queries, &references, kept, *query).into_iter().take(count).map(neighbour).collect()
+            };
+            chosen.iter().map(of_query).collect()
+        };
+        let (of_queries, of_references) = (queries.rows(), references.rows());
+        for count in [0, 1, 7, 5000] {
+            let found = nearest(&of_queries, &of_references, &chosen, count).unwrap();
+            assert_eq!(found, expected(&queries, count, &|_, _| true), "{count} of {} references", of_references.len());
+            let other_camera = |query: usize, image: usize| {
+                queries.labels[query] != references.labels[image] || queries.cameras[query] != references.cameras[image]
+            };
+            let found = nearest_across_cameras(&of_queries, &of_references, &chosen, count).unwrap();
+            assert_eq!(found, expected(&queries, count, &other_camera), "{count} across cameras");
+            let chosen: Vec<usize> = chosen.iter().map(|row| row % references.labels.len()).collect();
+            for (query, found) in chosen.iter().zip(nearest_others(&of_references, &chosen, count)) {
+                let others = order(&references, &references, |query, row| query != row, *query);
+                let found: Vec<usize> = found.iter().map(|neighbour| neighbour.row).collect();
+                assert_eq!(found, others[..count.min(others.len())], "{count} others of {query}");
+            }
+        }
     }
 }
 
