@@ -60,7 +60,7 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// Temperature of NT-Xent; in metric learning, that of the loss [default: 0.5, or that of the loss]
+    /// Temperature of NT-Xent [default: 0.5], or of the loss of metric learning [default: its own]
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
