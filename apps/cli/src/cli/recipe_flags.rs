@@ -64,7 +64,7 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Margin of SparseCLR; in metric learning, that of the loss, in degrees for arcface [default: 1, or that of the loss]
+    /// Margin of SparseCLR [default: 1], or of the loss of metric learning, for arcface in degrees [default: its own]
     #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
