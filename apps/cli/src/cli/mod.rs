@@ -4,6 +4,7 @@ mod bench_flags;
 mod checkpoint_flags;
 mod recipe_flags;
 mod retrieve_flags;
+mod runs_flags;
 mod values;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use bench_flags::BenchArgs;
 pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
 pub use retrieve_flags::RetrieveArgs;
+pub use runs_flags::{RunOrder, RunsArgs};
 
 use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
@@ -113,6 +115,8 @@ pub enum Command {
     Run(RunArgs),
     /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
     Sweep(SweepArgs),
+    /// List the runs in a folder: method, dataset, epochs, state, accuracy
+    Runs(RunsArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
@@ -135,6 +139,7 @@ impl Command {
             self,
             Self::List
                 | Self::Devices
+                | Self::Runs(_)
                 | Self::Test(_)
                 | Self::Retrieve(_)
                 | Self::Bench(_)

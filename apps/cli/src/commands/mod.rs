@@ -8,6 +8,7 @@ mod pretrain;
 mod probe;
 mod retrieve;
 mod run;
+mod runs;
 mod sweep;
 mod test;
 
@@ -31,6 +32,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run_command(args),
         Command::Sweep(args) => sweep::sweep_command(args),
         Command::Retrieve(args) => retrieve::retrieve_command(args),
+        Command::Runs(args) => runs::runs_command(args),
         Command::Embed(args) => embed::embed_command(args),
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),

@@ -33,6 +33,7 @@ mod reidentification;
 mod repeating;
 mod resuming;
 mod retrieving;
+mod runs;
 mod several_devices;
 #[cfg(unix)]
 mod standstill;
