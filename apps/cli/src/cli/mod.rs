@@ -3,6 +3,7 @@
 mod bench_flags;
 mod checkpoint_flags;
 mod recipe_flags;
+mod report_flags;
 mod retrieve_flags;
 mod runs_flags;
 mod values;
@@ -17,6 +18,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
+pub use report_flags::{MapKind, ReportArgs};
 pub use retrieve_flags::RetrieveArgs;
 pub use runs_flags::{RunOrder, RunsArgs};
 
@@ -82,6 +84,7 @@ impl Cli {
             ("sweep", &["seed", "method", "inner_fs"][..]),
             ("test", &["no_tui", "batch_size"]),
             ("embed", &["no_tui"]),
+            ("report", &["no_tui"]),
             ("retrieve", &["no_tui"]),
             ("bench", &["no_tui"]),
         ];
@@ -117,6 +120,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// List the runs in a folder: method, dataset, epochs, state, accuracy
     Runs(RunsArgs),
+    /// Write one HTML page on runs: curves, results, maps, neighbours, confusion, spectra
+    Report(ReportArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)

@@ -6,6 +6,7 @@ mod export;
 mod list;
 mod pretrain;
 mod probe;
+mod report;
 mod retrieve;
 mod run;
 mod runs;
@@ -33,6 +34,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Sweep(args) => sweep::sweep_command(args),
         Command::Retrieve(args) => retrieve::retrieve_command(args),
         Command::Runs(args) => runs::runs_command(args),
+        Command::Report(args) => report::report_command(args),
         Command::Embed(args) => embed::embed_command(args),
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),

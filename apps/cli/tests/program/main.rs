@@ -31,6 +31,7 @@ mod probing;
 mod recipes;
 mod reidentification;
 mod repeating;
+mod reporting;
 mod resuming;
 mod retrieving;
 mod runs;

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod analysis;
+mod error;
+mod escape;
+mod groups;
+mod html;
+mod number;
+mod picture;
+#[cfg(test)]
+mod random;
+mod report;
+mod svg;
+
+pub use error::{ReportError, Result};
+pub use picture::{Pictures, interleaved, png};
+pub use report::{Detail, MapOfImages, Query, Report, Run};
+pub use svg::Plot;
