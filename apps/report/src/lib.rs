@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+mod contact_sheet;
 mod error;
 mod escape;
 mod groups;
@@ -14,6 +15,7 @@ mod random;
 mod report;
 mod svg;
 
+pub use contact_sheet::{ContactSheet, Shown};
 pub use error::{ReportError, Result};
 pub use picture::{Pictures, interleaved, png};
 pub use report::{Detail, MapOfImages, Query, Report, Run};

@@ -6,6 +6,7 @@ mod recipe_flags;
 mod report_flags;
 mod retrieve_flags;
 mod runs_flags;
+mod show_flags;
 mod values;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use recipe_flags::RecipeFlags;
 pub use report_flags::{MapKind, ReportArgs};
 pub use retrieve_flags::RetrieveArgs;
 pub use runs_flags::{RunOrder, RunsArgs};
+pub use show_flags::{ShowArgs, Split};
 
 use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
@@ -94,6 +96,13 @@ impl Cli {
             })
         };
         let command = unused.into_iter().fold(<Self as CommandFactory>::command(), hide);
+        let command = command.mut_subcommand("data", |data| {
+            data.mut_subcommand("show", |show| {
+                ["no_tui", "device", "num_workers"]
+                    .into_iter()
+                    .fold(show, |show, flag| show.mut_arg(flag, |argument| argument.hide(true)))
+            })
+        });
         let command = command.mut_subcommand("test", |test| {
             test.mut_arg("dataset", |argument| argument.help("Dataset of the classifier [default: the run's dataset]"))
                 .mut_arg("finetune", |argument| argument.help("Test the classifier of `probe --finetune`"))
@@ -126,7 +135,7 @@ pub enum Command {
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
     Export(ExportArgs),
-    /// Download or check a dataset
+    /// Download, check or show a dataset
     #[command(subcommand)]
     Data(DataCommand),
     /// Measure views, loader, objectives, training steps, probe and epoch on this machine, or compare results
@@ -159,6 +168,8 @@ pub enum DataCommand {
     Fetch(FetchArgs),
     /// Report which datasets a folder holds and what is wrong with them
     Check(CheckArgs),
+    /// Write a contact sheet: images of each class, and views of some with their parameters
+    Show(ShowArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The subcommands, one file each: they turn flags into library calls and print the results.
 
 mod data;
+mod data_show;
 mod embed;
 mod export;
 mod list;
@@ -39,6 +40,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),
         Command::Data(DataCommand::Check(args)) => data::check(args),
+        Command::Data(DataCommand::Show(args)) => data_show::show_command(args),
         Command::Bench(args) => bench::bench(args),
         Command::List => list::list(),
         Command::Devices => list::list_devices(),

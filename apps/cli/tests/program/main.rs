@@ -36,6 +36,7 @@ mod resuming;
 mod retrieving;
 mod runs;
 mod several_devices;
+mod showing;
 #[cfg(unix)]
 mod standstill;
 mod sweeping;
