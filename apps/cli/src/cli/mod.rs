@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
-pub use report_flags::{MapKind, ReportArgs};
+pub use report_flags::{CardArgs, MapKind, ReportArgs};
 pub use retrieve_flags::RetrieveArgs;
 pub use runs_flags::{RunOrder, RunsArgs};
 pub use show_flags::{ShowArgs, Split};
@@ -131,6 +131,8 @@ pub enum Command {
     Runs(RunsArgs),
     /// Write one HTML page on runs: curves, results, maps, neighbours, confusion, spectra
     Report(ReportArgs),
+    /// Write the model card of a run, as Markdown
+    Card(CardArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
@@ -158,6 +160,7 @@ impl Command {
                 | Self::Retrieve(_)
                 | Self::Bench(_)
                 | Self::Data(DataCommand::Check(_))
+                | Self::Card(CardArgs { out: None, .. })
         )
     }
 }

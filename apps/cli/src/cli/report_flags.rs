@@ -46,3 +46,14 @@ pub enum MapKind {
     Tsne,
     Pca,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  qare card checkpoint/RUN\n  qare card checkpoint/RUN --out MODEL_CARD.md")]
+pub struct CardArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE.md")]
+    pub out: Option<PathBuf>,
+}

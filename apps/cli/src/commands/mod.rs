@@ -1,5 +1,6 @@
 //! The subcommands, one file each: they turn flags into library calls and print the results.
 
+mod card;
 mod data;
 mod data_show;
 mod embed;
@@ -36,6 +37,7 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Retrieve(args) => retrieve::retrieve_command(args),
         Command::Runs(args) => runs::runs_command(args),
         Command::Report(args) => report::report_command(args),
+        Command::Card(args) => card::card_command(args),
         Command::Embed(args) => embed::embed_command(args),
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),

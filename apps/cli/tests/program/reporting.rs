@@ -1,4 +1,4 @@
-//! `qare report` writes one page on runs.
+//! `qare report` writes one page on runs, and `qare card` a model card.
 
 use std::fs;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn runs_of_other_seeds_are_one_row_and_one_line() {
 }
 
 #[test]
-fn wrong_calls_of_report_write_nothing() {
+fn wrong_calls_of_report_and_card_write_nothing() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
     let before = Snapshot::of(out.path());
@@ -110,10 +110,26 @@ fn wrong_calls_of_report_write_nothing() {
     fails(&mut call(&[text(run.path()), "--out", text(&page), "--points", "0"]), 2, &["--points"]);
     let folder = run.file("recipe.toml");
     fails(&mut call(&[text(&folder), "--out", text(&page)]), 2, &["there is no folder"]);
+    fails(&mut qare(&["card", text(&out)]), 2, &["is not a run folder"]);
     before.assert_unchanged(out.path());
     fs::write(run.file("log.csv"), "epoch,loss\n1,x\n").unwrap();
     fails(&mut call(&[text(run.path()), "--out", text(&page), "--no-images"]), 1, &["log.csv is damaged", "line 2"]);
     assert!(!page.exists());
+}
+
+#[test]
+fn a_card_is_printed_or_written() {
+    let out = tempdir().unwrap();
+    let run = tiny_run(out.path(), 1);
+    let printed = succeeds(&mut qare(&["card", text(run.path())]));
+    for part in ["# sparseclr_qare_shapes_conv4_8", "[licence]", "| training images | 16 |", "qare pretrain", "```toml"]
+    {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    let file = out.path().join("CARD.md");
+    succeeds(&mut qare(&["card", text(run.path()), "--out", text(&file)]));
+    assert_eq!(fs::read_to_string(&file).unwrap(), printed);
+    fails(&mut qare(&["card", text(run.path()), "--out", text(&run.file("recipe.toml"))]), 2, &["belongs to a run"]);
 }
 
 /// The page computes the set term and its bound in f64 from plain numbers.
