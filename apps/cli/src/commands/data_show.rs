@@ -58,7 +58,7 @@ pub fn show_command(args: ShowArgs) -> Result<()> {
     }
     let bytes = sheet.below(below).png().map_err(|error| LabError::Failed(error.to_string()))?;
     write_whole(&args.out, &bytes)?;
-    print_line(format!("{}", splits.describe()));
+    print_line(splits.describe());
     print_line(format!("contact sheet saved as {}", args.out.printable()));
     Ok(())
 }
