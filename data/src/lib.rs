@@ -45,8 +45,8 @@ pub use loader::{AugmentOn, EpochCursor, LoaderConfig, Shard, Share, ViewBatch, 
 pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};
 pub use transforms::{
-    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, erasing, geometric_views, hue, on_device,
-    padded_crop, resize, views, write_view,
+    Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, describe_view, erasing, geometric_views,
+    hue, on_device, padded_crop, resize, views, write_view,
 };
 
 /// The README's example is compiled.

@@ -7,6 +7,7 @@
 //! | [`training`] | the training loop, its state, optimizers, training on several devices |
 //! | [`evaluation`] | frozen features, kNN, linear probe, fine-tuning, test, retrieval |
 //! | [`runs`] | run folders: recipe, log, results, checkpoints, locks |
+//! | [`card`](mod@card) | the model card of a run |
 //! | [`images`] | the images that a recipe names |
 //! | [`export`] | backbones and features for use in other programs |
 //!
@@ -15,6 +16,7 @@
 
 #![warn(missing_docs)]
 
+pub mod card;
 pub mod error;
 pub mod evaluation;
 pub mod export;

@@ -5,6 +5,7 @@ pub mod affine;
 pub mod color;
 mod color_jitter;
 pub mod crop;
+mod describe;
 pub mod erasing;
 mod flip;
 pub mod geometric_views;
@@ -16,6 +17,7 @@ pub mod resize;
 mod scratch;
 pub mod views;
 
+pub use describe::describe_view;
 pub use erasing::RandomErasing;
 pub use normalize::Normalization;
 pub use scratch::Scratch;

@@ -3,7 +3,10 @@
 mod bench_flags;
 mod checkpoint_flags;
 mod recipe_flags;
+mod report_flags;
 mod retrieve_flags;
+mod runs_flags;
+mod show_flags;
 mod values;
 
 use std::path::PathBuf;
@@ -16,7 +19,10 @@ use serde::Serialize;
 pub use bench_flags::BenchArgs;
 pub use checkpoint_flags::{CheckpointFlags, ProbeArgs, TestArgs};
 pub use recipe_flags::RecipeFlags;
+pub use report_flags::{CardArgs, MapKind, ReportArgs};
 pub use retrieve_flags::RetrieveArgs;
+pub use runs_flags::{RunOrder, RunsArgs};
+pub use show_flags::{ShowArgs, Split};
 
 use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
@@ -80,6 +86,7 @@ impl Cli {
             ("sweep", &["seed", "method", "inner_fs"][..]),
             ("test", &["no_tui", "batch_size"]),
             ("embed", &["no_tui"]),
+            ("report", &["no_tui"]),
             ("retrieve", &["no_tui"]),
             ("bench", &["no_tui"]),
         ];
@@ -89,6 +96,13 @@ impl Cli {
             })
         };
         let command = unused.into_iter().fold(<Self as CommandFactory>::command(), hide);
+        let command = command.mut_subcommand("data", |data| {
+            data.mut_subcommand("show", |show| {
+                ["no_tui", "device", "num_workers"]
+                    .into_iter()
+                    .fold(show, |show, flag| show.mut_arg(flag, |argument| argument.hide(true)))
+            })
+        });
         let command = command.mut_subcommand("test", |test| {
             test.mut_arg("dataset", |argument| argument.help("Dataset of the classifier [default: the run's dataset]"))
                 .mut_arg("finetune", |argument| argument.help("Test the classifier of `probe --finetune`"))
@@ -113,11 +127,17 @@ pub enum Command {
     Run(RunArgs),
     /// Run a recipe with several seeds and methods, and tabulate mean ± standard deviation
     Sweep(SweepArgs),
+    /// List the runs in a folder: method, dataset, epochs, state, accuracy
+    Runs(RunsArgs),
+    /// Write one HTML page on runs: curves, results, maps, neighbours, confusion, spectra
+    Report(ReportArgs),
+    /// Write the model card of a run, as Markdown
+    Card(CardArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
     /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
     Export(ExportArgs),
-    /// Download or check a dataset
+    /// Download, check or show a dataset
     #[command(subcommand)]
     Data(DataCommand),
     /// Measure views, loader, objectives, training steps, probe and epoch on this machine, or compare results
@@ -135,10 +155,12 @@ impl Command {
             self,
             Self::List
                 | Self::Devices
+                | Self::Runs(_)
                 | Self::Test(_)
                 | Self::Retrieve(_)
                 | Self::Bench(_)
                 | Self::Data(DataCommand::Check(_))
+                | Self::Card(CardArgs { out: None, .. })
         )
     }
 }
@@ -149,6 +171,8 @@ pub enum DataCommand {
     Fetch(FetchArgs),
     /// Report which datasets a folder holds and what is wrong with them
     Check(CheckArgs),
+    /// Write a contact sheet: images of each class, and views of some with their parameters
+    Show(ShowArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,17 @@
 //! The subcommands, one file each: they turn flags into library calls and print the results.
 
+mod card;
 mod data;
+mod data_show;
 mod embed;
 mod export;
 mod list;
 mod pretrain;
 mod probe;
+mod report;
 mod retrieve;
 mod run;
+mod runs;
 mod sweep;
 mod test;
 
@@ -31,10 +35,14 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run_command(args),
         Command::Sweep(args) => sweep::sweep_command(args),
         Command::Retrieve(args) => retrieve::retrieve_command(args),
+        Command::Runs(args) => runs::runs_command(args),
+        Command::Report(args) => report::report_command(args),
+        Command::Card(args) => card::card_command(args),
         Command::Embed(args) => embed::embed_command(args),
         Command::Export(args) => export::export_command(args),
         Command::Data(DataCommand::Fetch(args)) => data::fetch(args),
         Command::Data(DataCommand::Check(args)) => data::check(args),
+        Command::Data(DataCommand::Show(args)) => data_show::show_command(args),
         Command::Bench(args) => bench::bench(args),
         Command::List => list::list(),
         Command::Devices => list::list_devices(),

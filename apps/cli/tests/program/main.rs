@@ -31,9 +31,12 @@ mod probing;
 mod recipes;
 mod reidentification;
 mod repeating;
+mod reporting;
 mod resuming;
 mod retrieving;
+mod runs;
 mod several_devices;
+mod showing;
 #[cfg(unix)]
 mod standstill;
 mod sweeping;

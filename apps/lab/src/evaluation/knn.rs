@@ -11,13 +11,25 @@ use crate::recipe::KnnRecipe;
 const QUERIES: usize = 512;
 const ROWS: usize = 1024;
 
-/// Computes the kNN accuracy in percent.
+/// Computes the kNN accuracy in percent: the share of [`predictions`] that are right.
+pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRecipe, device: &B::Device) -> f64 {
+    let found = predictions::<B>(bank, queries, recipe, device);
+    let correct = found.iter().zip(&queries.labels).filter(|(found, label)| found == label).count();
+    100.0 * correct as f64 / queries.len() as f64
+}
+
+/// Predicts the class of each query.
 ///
 /// A query is assigned the class with the largest sum of exp(cosine/τ) over its k nearest neighbours in the bank, up to a common
 /// factor. k is at most the size of the bank. Ties between neighbours and between classes go to the first one.
 ///
 /// Source: Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (2018), section 3.4.
-pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRecipe, device: &B::Device) -> f64 {
+pub fn predictions<B: Backend>(
+    bank: &Features,
+    queries: &Features,
+    recipe: &KnnRecipe,
+    device: &B::Device,
+) -> Vec<u16> {
     let neighbours = recipe.neighbours.min(bank.len());
     let classes = bank.labels.iter().copied().max().map_or(0, |last| last as usize + 1);
     let unit = |features: Tensor<B, 2>| {
@@ -25,7 +37,7 @@ pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRec
         features / norms
     };
     let all = unit(bank.tensor::<B>(device)); // [N, F]
-    let mut correct = 0;
+    let mut predicted = Vec::with_capacity(queries.len());
     for (chunk, labels) in queries.values.chunks(QUERIES * queries.dim).zip(queries.labels.chunks(QUERIES)) {
         let rows = TensorData::new(chunk.to_vec(), [labels.len(), queries.dim]);
         let rows = unit(Tensor::<B, 2>::from_data(rows, device)); // [Q, F]
@@ -38,14 +50,13 @@ pub fn accuracy<B: Backend>(bank: &Features, queries: &Features, recipe: &KnnRec
             let rows = similarities.par_chunks_exact(end - start);
             nearest.par_iter_mut().zip(rows).for_each(|(nearest, row)| nearest.update(row, start));
         }
-        correct += nearest
-            .into_par_iter()
-            .zip(labels)
-            .map(|(nearest, label)| (vote(&nearest.into_sorted(), &bank.labels, recipe.temperature, classes), label))
-            .filter(|(winner, label)| *winner == usize::from(**label))
-            .count();
+        predicted.par_extend(
+            nearest
+                .into_par_iter()
+                .map(|nearest| vote(&nearest.into_sorted(), &bank.labels, recipe.temperature, classes) as u16),
+        );
     }
-    100.0 * correct as f64 / queries.len() as f64
+    predicted
 }
 
 /// The `count` nearest of the rows seen so far: those with the largest similarities, and the first of equal ones.

@@ -7,6 +7,7 @@ pub mod kmeans;
 pub mod knn;
 pub mod labels;
 pub mod probe;
+pub mod representation;
 pub mod retrieval;
 pub mod softmax_regression;
 pub mod test;

@@ -63,6 +63,18 @@ impl Lock {
         }
     }
 
+    /// Returns a description of the process that holds the lock of a run folder, or `None` if none does. Writes nothing.
+    ///
+    /// The test is a shared lock for a moment. A training that starts in this moment finds the folder locked and says so.
+    pub fn holder_of_run(folder: &Path) -> Option<String> {
+        let name = folder.file_name()?.to_string_lossy();
+        let mut file = File::open(folder_of(folder).join(format!(".{name}.lock"))).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+            _ => None,
+        }
+    }
+
     /// Locks a file for a short read and write. Waits while another process holds the lock.
     ///
     /// # Errors
@@ -159,6 +171,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("new/run");
         let lock = Lock::of_run(&run, "wait").unwrap();
+        assert!(Lock::holder_of_run(&run).unwrap().contains(&format!("process {}", std::process::id())));
         let error = Lock::of_run(&run, "wait").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
@@ -171,6 +184,7 @@ mod tests {
     fn a_lock_file_of_a_killed_process_is_free() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".run.lock"), "1\nqare pretrain\n").unwrap();
+        assert_eq!(Lock::holder_of_run(&dir.path().join("run")), None);
         Lock::of_run(&dir.path().join("run"), "wait").unwrap();
     }
 
