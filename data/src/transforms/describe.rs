@@ -81,7 +81,7 @@ mod tests {
                 match words.as_str() {
                     "as it is" | "no flip" | "move +0 +0" | "crop 12x12+0+0" => assert_eq!(out, image, "{words}"),
                     "flip" | "move +0 +0, flip" | "crop 12x12+0+0, flip" => assert_eq!(out, mirrored, "{words}"),
-                    words => {
+                    _ => {
                         moved += usize::from(out != image && out != mirrored);
                         described += 1;
                     }

@@ -4,7 +4,7 @@ use qare_lab::Result;
 use qare_lab::card::card;
 use qare_lab::export::writable;
 use qare_lab::runs::files::write_whole;
-use qare_lab::{LabError, PrintablePath};
+use qare_lab::PrintablePath;
 
 use crate::cli::CardArgs;
 use crate::output::print_line;
@@ -12,7 +12,7 @@ use crate::output::print_line;
 /// Prints the card, or writes it to a file.
 pub fn card_command(args: CardArgs) -> Result<()> {
     if let Some(out) = &args.out {
-        writable(out).map_err(|error| LabError::Usage(error.to_string().replacen("--output", "--out", 1)))?;
+        writable("--out", out)?;
     }
     let text = card(&args.run)?;
     match &args.out {

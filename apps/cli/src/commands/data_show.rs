@@ -22,7 +22,7 @@ pub fn show_command(args: ShowArgs) -> Result<()> {
     if extension(&args.out) != "png" {
         return Err(LabError::Usage(format!("--out {}: expected a name that ends in .png", args.out.printable())));
     }
-    writable(&args.out).map_err(|error| LabError::Usage(error.to_string().replacen("--output", "--out", 1)))?;
+    writable("--out", &args.out)?;
     if let Some(size) = args.image_size.filter(|size| !SIZES.contains(size)) {
         let (least, most) = SIZES.into_inner();
         return Err(LabError::Usage(format!("--image-size {size}: it has to be from {least} to {most}")));

@@ -25,7 +25,7 @@ pub fn report_command(args: ReportArgs) -> Result<()> {
     if !matches!(extension(&args.out).as_str(), "html" | "htm") {
         return Err(LabError::Usage(format!("--out {}: expected a name that ends in .html", args.out.printable())));
     }
-    writable(&args.out).map_err(|error| LabError::Usage(error.to_string().replacen("--output", "--out", 1)))?;
+    writable("--out", &args.out)?;
     if let Some(dir) = args.pictures.as_deref().filter(|dir| dir.exists() && !dir.is_dir()) {
         return Err(LabError::Usage(format!("--pictures {}: expected a folder", dir.printable())));
     }
