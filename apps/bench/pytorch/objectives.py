@@ -84,8 +84,10 @@ def frobenius_term_without_floor(z, views):
 
 
 def objective(method):
-    """Returns the loss of a method as a function of embeddings and number of views, with α = β = 1."""
+    """Returns the loss of a method, with the set term after its name, as a function of embeddings and number of views, with α = β = 1."""
     pairwise = nt_xent if method.startswith("simclr") else sparse_clr
+    if method.endswith("_qare_frobenius"):
+        return lambda z, views: pairwise(floored_cosine(z), views) + frobenius_term(z, views)
     if method.endswith("_qare"):
         return lambda z, views: pairwise(floored_cosine(z), views) + set_term(z, views)
     return lambda z, views: pairwise(cosine(z), views)

@@ -127,15 +127,17 @@ class Bench:
 
     def step_of(self, backbone, batch):
         views = torch.randn(2 * batch, 3, 32, 32, device=self.device)
-        methods = ["simclr", "sparseclr", "sparseclr_qare"]
+        methods = ["simclr", "sparseclr", "sparseclr_qare", "sparseclr_qare_frobenius"]
         steps = [self.stepper(backbone, batch, method)[1] for method in methods]
         runs = self.clock.measure_in_turn([lambda step=step: step(views) for step in steps])
         for method, times in zip(methods, runs):
             key = f"step.{backbone}.B{batch}.{method}"
             self.figures.seconds(key, f"step of {method}, {backbone}, B = {batch}", times, 1, "steps")
-        # Pairs of consecutive runs, so that the machine's drift cancels.
-        share = 100 * statistics.median((whole - without) / whole for without, whole in zip(*runs[1:]))
-        self.figures.number(f"step.{backbone}.B{batch}.qare_share", f"share of QARe, {backbone}, B = {batch}", "%", share)
+        for name, term, times in [("qare", "QARe", runs[2]), ("frobenius", "QARe by Frobenius norms", runs[3])]:
+            # Runs that follow each other, so that the machine's drift cancels.
+            share = 100 * statistics.median((whole - without) / whole for without, whole in zip(runs[1], times))
+            key, label = f"step.{backbone}.B{batch}.{name}_share", f"share of {term}, {backbone}, B = {batch}"
+            self.figures.number(key, label, "%", share)
 
     # probe
 

@@ -1,36 +1,48 @@
 //! Training steps on ready-made views: forward, objective, backward, Adam.
 
-use super::Bench;
-use super::figure::{Unit, median};
-use super::trainer::Trainer;
+use qare::SetTerm;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 
-/// NT-Xent, and SparseCLR without and with the set term.
-const METHODS: [Method; 3] = [Method::Simclr, Method::Sparseclr, Method::SparseclrQare];
+use super::Bench;
+use super::figure::{Unit, median};
+use super::trainer::Trainer;
+
+/// NT-Xent, and SparseCLR without and with set terms.
+const TRAININGS: [(&str, Method, SetTerm); 4] = [
+    ("simclr", Method::Simclr, SetTerm::Spectral),
+    ("sparseclr", Method::Sparseclr, SetTerm::Spectral),
+    ("sparseclr_qare", Method::SparseclrQare, SetTerm::Spectral),
+    ("sparseclr_qare_frobenius", Method::SparseclrQare, SetTerm::Frobenius),
+];
+/// The place of SparseCLR without a set term, and the figures of the shares that the set terms after it have in a step.
+const WITHOUT: usize = 1;
+const SHARES: [(&str, &str); 2] = [("qare_share", "QARe"), ("frobenius_share", "QARe by Frobenius norms")];
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
     for backbone in bench.options.backbones.clone() {
         let (precision, network) = (bench.options.precision, bench.options.network(backbone));
         for images in bench.options.batches.clone() {
-            let mut trainers = METHODS
-                .into_iter()
-                .map(|method| Trainer::new(method, backbone, images, precision, &bench.clock.device))
-                .collect::<Result<Vec<_>>>()?;
+            let trainer = |(_, method, set_term)| {
+                Trainer::new(method, set_term, backbone, images, precision, &bench.clock.device)
+            };
+            let mut trainers = TRAININGS.into_iter().map(trainer).collect::<Result<Vec<_>>>()?;
             let mut steps: Vec<_> = trainers.iter_mut().map(|trainer| || trainer.step()).collect();
             let mut steps: Vec<&mut dyn FnMut() -> Result<()>> =
                 steps.iter_mut().map(|step| step as &mut dyn FnMut() -> Result<()>).collect();
             let runs = bench.clock.measure_in_turn(&mut steps)?;
 
             let key = |name: &str| format!("step.{network}.B{images}.{name}");
-            for (method, runs) in METHODS.iter().zip(&runs) {
-                let label = format!("step of {method}, {network}, B = {images}");
-                bench.figures.seconds(key(method.as_str()), label, runs, 1, Some("steps"));
+            for ((name, ..), runs) in TRAININGS.iter().zip(&runs) {
+                let label = format!("step of {name}, {network}, B = {images}");
+                bench.figures.seconds(key(name), label, runs, 1, Some("steps"));
             }
-            // Pairs of consecutive runs, so that the machine's drift cancels.
-            let shares = runs[1].iter().zip(&runs[2]).map(|(without, with)| 100.0 * (with - without) / with);
-            let label = format!("share of QARe in a step, {network}, B = {images}");
-            bench.figures.number(key("qare_share"), label, Unit::Percent, median(shares.collect()));
+            for ((name, term), with) in SHARES.iter().zip(&runs[WITHOUT + 1..]) {
+                // Runs that follow each other, so that the machine's drift cancels.
+                let shares = runs[WITHOUT].iter().zip(with).map(|(without, with)| 100.0 * (with - without) / with);
+                let label = format!("share of {term} in a step, {network}, B = {images}");
+                bench.figures.number(key(name), label, Unit::Percent, median(shares.collect()));
+            }
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! A model that takes training steps as `pretrain` does, on one fixed batch of views.
 
 use burn::tensor::{Distribution, Int, Tensor};
+use qare::SetTerm;
 use qare_data::{Share, ViewBatch};
 use qare_lab::Result;
 use qare_lab::methods::{Facts, Method, Networks, Pretext};
@@ -27,12 +28,14 @@ impl Trainer {
     /// A trainer on views of `images` CIFAR-sized images of noise.
     pub fn new(
         method: Method,
+        set_term: SetTerm,
         backbone: BackboneName,
         images: usize,
         precision: Precision,
         device: &Device,
     ) -> Result<Self> {
-        let recipe = Recipe { method: method.into(), backbone, batch_size: images, precision, ..Recipe::default() };
+        let protocol = Recipe::default();
+        let recipe = Recipe { method: method.into(), set_term, backbone, batch_size: images, precision, ..protocol };
         let facts = Facts { images, classes: 10 };
         let plan = method.plan(&recipe).expect("the measured methods train");
         let networks = Networks::new(&recipe, &facts, device)?;

@@ -1,10 +1,10 @@
 //! `qare card`: the model card of a run.
 
+use qare_lab::PrintablePath;
 use qare_lab::Result;
 use qare_lab::card::card;
 use qare_lab::export::writable;
 use qare_lab::runs::files::write_whole;
-use qare_lab::PrintablePath;
 
 use crate::cli::CardArgs;
 use crate::output::print_line;

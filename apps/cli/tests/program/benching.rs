@@ -44,6 +44,7 @@ fn every_part_has_its_figures() {
         "objectives.qare.B64.K4",
         "step.conv4.B4.sparseclr",
         "step.conv4.B4.sparseclr_qare",
+        "step.conv4.B4.sparseclr_qare_frobenius",
         "probe.features.conv4.N48",
         "probe.classifier.N48.E10",
         "probe.total.conv4.N48.E10",
@@ -54,7 +55,7 @@ fn every_part_has_its_figures() {
         assert!(found.is_some_and(|(_, median)| *median > 0.0), "{key}: {found:?}");
     }
     let has = |key: &str| medians.iter().any(|(name, median)| name == key && median.is_finite());
-    assert!(has("step.conv4.B4.qare_share"));
+    assert!(has("step.conv4.B4.qare_share") && has("step.conv4.B4.frobenius_share"));
     if cfg!(target_os = "linux") {
         assert!(has("memory.conv4.B4.steps2.growth") && has("epoch.conv4.B256.sparseclr_qare.N48.memory"));
     }
