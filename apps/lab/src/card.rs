@@ -119,12 +119,13 @@ fn data(recipe: &Recipe, record: Option<&RunRecord>) -> String {
 }
 
 fn training(run: &ListedRun, recipe: &Recipe, found: &Value) -> String {
+    let views = recipe.method.plan(recipe).map_or(recipe.views, |plan| plan.views);
     let mut rows = vec![
         ("method".to_string(), format!("`{}`", recipe.method)),
         ("backbone".into(), recipe.backbone.to_string()),
         ("epochs".into(), format!("{} of {}", run.epochs_done, run.epochs)),
         ("images in a batch".into(), recipe.batch_size.to_string()),
-        ("views of an image".into(), recipe.views.to_string()),
+        ("views of an image".into(), views.to_string()),
         ("learning rate".into(), recipe.learning_rate.to_string()),
         ("seed".into(), recipe.seed.to_string()),
         ("precision".into(), recipe.precision.to_string()),

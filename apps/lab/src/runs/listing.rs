@@ -46,12 +46,12 @@ impl RunState {
     }
 }
 
-/// A test accuracy of a run, or, before there is one, its latest validation score.
+/// A test accuracy or Recall@1 of a run, or, before there is one, its latest validation score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
     /// In percent.
     pub percent: f64,
-    /// Where it is from: `probe`, `knn`, another stage of `results.json`, or `score` of the log.
+    /// Where it is from: `probe`, `knn`, `retrieve`, another stage of `results.json`, or `score` of the log.
     pub stage: String,
 }
 
@@ -173,11 +173,20 @@ fn read_into(run: &mut ListedRun) -> Result<()> {
     Ok(())
 }
 
-/// Returns the accuracy of the first of these stages that the results have: test of the classifier, probe, kNN.
+/// Returns the accuracy of the first of these stages that the results have: test of the classifier, probe, kNN, and retrieval with Recall@1 or
+/// CMC@1.
 fn accuracy(recipe: &Recipe, results: &Value) -> Option<Accuracy> {
-    [("test", "accuracy"), ("probe", "test_accuracy"), ("knn", "accuracy")].into_iter().find_map(|(name, figure)| {
+    let figures = [
+        ("test", "/accuracy"),
+        ("probe", "/test_accuracy"),
+        ("knn", "/accuracy"),
+        ("retrieve", "/recall/1"),
+        ("retrieve", "/cmc/1"),
+    ];
+    figures.into_iter().find_map(|(name, figure)| {
         let stage = recipe.stage(name);
-        results[&stage][figure].as_f64().map(|percent| Accuracy { percent, stage })
+        let percent = results[&stage].pointer(figure)?.as_f64()?;
+        Some(Accuracy { percent, stage })
     })
 }
 
@@ -253,12 +262,13 @@ mod tests {
     fn accuracies_of_tests_come_before_those_of_neighbours() {
         let dir = tempfile::tempdir().unwrap();
         let folder = run(dir.path(), "a", 1, 1);
-        let mut stages = vec![("knn", json!({ "accuracy": 30.0 }))];
-        for (stage, percent) in [("knn", 30.0), ("probe", 40.0), ("test", 50.0)] {
+        let mut stages = vec![("retrieve", json!({ "recall": { "1": 20.0 } }))];
+        for (stage, percent) in [("retrieve", 20.0), ("knn", 30.0), ("probe", 40.0), ("test", 50.0)] {
             let file = results_file(folder.path());
             records::record(&file, stages.drain(..).map(|(name, value)| (name.to_string(), value))).unwrap();
             assert_eq!(describe(folder.path()).accuracy, Some(Accuracy { percent, stage: stage.into() }));
             stages = match stage {
+                "retrieve" => vec![("knn", json!({ "accuracy": 30.0 }))],
                 "knn" => vec![("probe", json!({ "test_accuracy": 40.0 }))],
                 _ => vec![("test", json!({ "accuracy": 50.0 }))],
             };

@@ -32,7 +32,7 @@ pub fn run(listed: &ListedRun) -> Result<Run> {
         ("test", stage("test", "accuracy")),
         ("Recall@1", found[recipe.stage("retrieve")]["recall"]["1"].as_f64()),
         ("MAP@R", stage("retrieve", "map_at_r")),
-        ("validation kNN", log.last("score")),
+        ("validation", log.last("score")),
     ];
     Ok(Run {
         name: listed.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -60,7 +60,7 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) 
 /// The title of a column of the log.
 fn titled(column: &str) -> String {
     match column {
-        "score" => "kNN accuracy of held-out training images (%)".into(),
+        "score" => "accuracy or Recall@1 of held-out training images (%)".into(),
         "views_per_second" => "views per second".into(),
         "seconds" => "seconds an epoch".into(),
         "qare" => "set term (qare)".into(),
