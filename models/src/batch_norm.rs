@@ -65,11 +65,6 @@ impl<B: Backend> BatchNorm<B> {
         Self { frozen: true, ..self }
     }
 
-    /// Whether gradients flow through a [frozen](Self::frozen) layer.
-    pub(crate) fn is_frozen_in_training(&self) -> bool {
-        self.frozen && B::ad_enabled(&self.weight.lazy_device())
-    }
-
     /// Normalises `input`.
     ///
     /// # Shapes
@@ -139,7 +134,7 @@ impl<B: Backend> BatchNorm<B> {
         let shift = self.bias.val() - (mean - const_mean.clone()) * scale.clone().detach();
 
         let unbiased = const_var * (count / (count - 1.0));
-        self.set_running(self.running().after([const_mean, unbiased]));
+        self.set_running(|| self.running().after([const_mean, unbiased]));
 
         centred * layout.spread(scale) + layout.spread(shift)
     }
@@ -166,8 +161,9 @@ impl<B: Backend> BatchNorm<B> {
     }
 
     /// Sets the running statistics, unless another member of a group of replicas does.
-    pub(crate) fn set_running(&self, of: RunningStatistics<B>) {
+    pub(crate) fn set_running(&self, of: impl FnOnce() -> RunningStatistics<B>) {
         if Replica::is_first_or_only() {
+            let of = of();
             set_now(&self.running_mean, of.mean);
             set_now(&self.running_var, of.variance);
             set_now(&self.num_batches_tracked, of.batches);

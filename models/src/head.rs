@@ -69,7 +69,7 @@ impl<B: Backend> ProjectionHead<B> {
         match linear_block(block) {
             Err(block) => by_layers(block.input),
             Ok(LinearOutput { rows, running }) => {
-                self.bn1.set_running(running);
+                self.bn1.set_running(|| running);
                 rows
             }
         }

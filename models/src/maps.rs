@@ -82,10 +82,12 @@ impl<B: Backend> Maps<B> {
         };
         let square = conv.stride[0] == conv.stride[1] && conv.kernel_size[0] == conv.kernel_size[1];
         let plain = conv.dilation == [1, 1] && conv.groups == 1 && conv.bias.is_none();
-        // The kernels compute the statistics of this device's share; those of a batch on several devices need an exchange.
-        let own_statistics = !norm.trains() || Replica::with_whole_statistics().is_none();
-        // Kernels that compute gradients normalise with the statistics of the batch.
-        let own_statistics = own_statistics && !norm.is_frozen_in_training();
+        // Kernels that compute gradients normalise with the statistics of this device's share: those of a batch on several devices need an
+        // exchange, and a frozen layer has others.
+        let own_statistics = match norm.trains() {
+            true => Replica::with_whole_statistics().is_none(),
+            false => !B::ad_enabled(&self.tensor.device()),
+        };
         let Some(padding) =
             padding.filter(|padding| own_statistics && square && plain && *padding < conv.kernel_size[0])
         else {
@@ -108,7 +110,7 @@ impl<B: Backend> Maps<B> {
         match as_one_operation(block) {
             Ok(output) => {
                 if let Some(running) = output.running {
-                    norm.set_running(running);
+                    norm.set_running(|| running);
                 }
                 Self { tensor: output.maps, interleaved: true }
             }

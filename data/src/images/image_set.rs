@@ -219,6 +219,15 @@ impl ImageSet {
         &self.labels
     }
 
+    /// The images of each class, in their order; images without labels are one class.
+    pub fn of_each_class(&self) -> Vec<Vec<usize>> {
+        let mut of_class = vec![Vec::new(); if self.labeled { self.classes() } else { 1 }];
+        for (image, label) in self.labels.iter().enumerate() {
+            of_class[if self.labeled { usize::from(*label) } else { 0 }].push(image);
+        }
+        of_class
+    }
+
     /// The file of one image: its path relative to the dataset's folder, with `/` as the separator. `None` if the images have no
     /// files of their own.
     ///

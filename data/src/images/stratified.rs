@@ -13,10 +13,7 @@ impl ImageSet {
         if count >= self.len() {
             return self.clone();
         }
-        let mut members = vec![Vec::new(); self.classes().max(1)];
-        for (index, label) in self.labels().iter().enumerate() {
-            members[if self.is_labeled() { usize::from(*label) } else { 0 }].push(index);
-        }
+        let mut members = self.of_each_class();
         members.retain(|members| !members.is_empty());
         let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
         let shares = shares(&sizes, count, &mut draw(seed, 0));

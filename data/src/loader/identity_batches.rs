@@ -40,9 +40,8 @@ impl IdentityBatches {
             let expected = format!("a number that divides the batch size, {batch_size}");
             return refused("images_per_identity", images, expected);
         }
-        let mut of_identity = vec![Vec::new(); set.classes()];
-        set.labels().iter().enumerate().for_each(|(image, label)| of_identity[usize::from(*label)].push(image));
-        of_identity.retain(|images: &Vec<usize>| !images.is_empty());
+        let mut of_identity = set.of_each_class();
+        of_identity.retain(|images| !images.is_empty());
         let identities = batch_size / images;
         if of_identity.len() < identities {
             let (found, most) = (of_identity.len(), of_identity.len() * images);

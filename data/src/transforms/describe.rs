@@ -1,5 +1,6 @@
 //! The random choices of a view in words.
 
+use super::crop::CropBox;
 use super::geometric_views::{AffineView, CropView, FlipView, ResizedCropView};
 use super::views::{Augmentation, ColorChange, ContrastiveView};
 use crate::draw::Draw;
@@ -7,11 +8,12 @@ use crate::draw::Draw;
 /// Describes the choices of the view that [`write_view`](super::write_view) makes with the same `draw`, a few words in each line.
 pub fn describe_view(augmentation: Augmentation, side: usize, draw: &mut Draw) -> Vec<String> {
     let flipped = |flip: bool| flip.then(|| "flip".to_string());
+    let cropped = |crop: CropBox| format!("crop {}x{}+{}+{}", crop.width, crop.height, crop.left, crop.top);
     match augmentation {
         Augmentation::None => vec!["as it is".into()],
         Augmentation::Contrastive => {
             let ContrastiveView { crop, flip, jitter, grayscale } = ContrastiveView::draw(side, draw);
-            let mut lines = vec![format!("crop {}x{}+{}+{}", crop.width, crop.height, crop.left, crop.top)];
+            let mut lines = vec![cropped(crop)];
             lines.extend(flipped(flip));
             if let Some(jitter) = jitter {
                 let change = |change: ColorChange| match change {
@@ -33,8 +35,7 @@ pub fn describe_view(augmentation: Augmentation, side: usize, draw: &mut Draw) -
         }
         Augmentation::ResizedCrop { crop, flip } => {
             let ResizedCropView { crop, flip } = ResizedCropView::draw(side, crop, flip, draw);
-            let crop = format!("crop {}x{}+{}+{}", crop.width, crop.height, crop.left, crop.top);
-            std::iter::once(crop).chain(flipped(flip)).collect()
+            std::iter::once(cropped(crop)).chain(flipped(flip)).collect()
         }
         Augmentation::Flip => vec![flipped(FlipView::draw(draw).flip).unwrap_or("no flip".into())],
         Augmentation::Affine { erase } => {

@@ -109,9 +109,8 @@ impl ResizedCropView {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) {
-        let Scratch { resizer, pixels, normalizer, .. } = scratch;
-        pixels.resize(image.len(), 0);
-        resizer.resized_crop(image, (side, side), &self.crop, (side, side), pixels);
+        scratch.resized_crop(image, side, &self.crop);
+        let Scratch { pixels, normalizer, .. } = scratch;
         normalizer.write(normalization, pixels, side, self.flip, out);
     }
 }

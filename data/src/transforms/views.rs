@@ -76,9 +76,8 @@ impl ContrastiveView {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) {
-        let Scratch { resizer, pixels, normalizer, .. } = scratch;
-        pixels.resize(image.len(), 0);
-        resizer.resized_crop(image, (side, side), &self.crop, (side, side), pixels);
+        scratch.resized_crop(image, side, &self.crop);
+        let Scratch { pixels, normalizer, .. } = scratch;
         if let Some(jitter) = &self.jitter {
             jitter.apply(pixels);
         }

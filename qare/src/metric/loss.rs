@@ -1,5 +1,5 @@
 use burn::config::Config;
-use burn::module::{Content, Module, ModuleDisplay};
+use burn::module::{Content, Module, ModuleDisplay, Param};
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use super::{
@@ -103,6 +103,16 @@ impl<B: Backend> MetricLoss<B> {
             Self::ProxyAnchor(loss) => content.add("loss", loss),
             Self::NormalizedSoftmax(loss) => content.add("loss", loss),
             Self::ArcFace(loss) => content.add("loss", loss),
+        }
+    }
+
+    /// The proxies `[C, D]`, if the loss learns any.
+    pub fn proxies(&self) -> Option<&Param<Tensor<B, 2>>> {
+        match self {
+            Self::ProxyAnchor(loss) => Some(&loss.proxies),
+            Self::NormalizedSoftmax(loss) => Some(&loss.proxies),
+            Self::ArcFace(loss) => Some(&loss.proxies),
+            _ => None,
         }
     }
 

@@ -66,10 +66,7 @@ pub fn show_command(args: ShowArgs) -> Result<()> {
 /// A row of random images for each class, headed by its name and size.
 fn by_class(sheet: &mut ContactSheet, images: &ImageSet, args: &ShowArgs) {
     let draw = |class: u64| Draw::new(args.seed, Purpose::Part, 0, 0, class);
-    let mut members = vec![Vec::new(); if images.is_labeled() { images.classes() } else { 1 }];
-    for index in 0..images.len() {
-        members[if images.is_labeled() { usize::from(images.label(index)) } else { 0 }].push(index);
-    }
+    let members = images.of_each_class();
     let classes = members.len();
     for (class, mut members) in members.into_iter().enumerate().take(args.classes as usize) {
         let count = members.len();

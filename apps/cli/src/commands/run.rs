@@ -2,10 +2,9 @@
 
 use qare_data::Splits;
 use qare_lab::Result;
-use qare_lab::evaluation::embedder::Embedder;
 use qare_lab::evaluation::probe::{ProbeOptions, ProbeResult, ProbeTarget, evaluate_backbone};
 use qare_lab::evaluation::retrieval::Search;
-use qare_lab::evaluation::{finetune, retrieval};
+use qare_lab::evaluation::{features, finetune};
 use qare_lab::images::{Images, probeable, retrievable};
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
@@ -71,11 +70,10 @@ fn evaluate_by_retrieval(recipe: &Recipe, checkpoint: &Checkpoint, splits: &Spli
     if recipe.compare_untrained {
         let backbone = recipe.backbone.init::<Plain>(recipe.seed, device);
         let Recipe { precision, num_workers, .. } = *recipe;
-        let embedder = Embedder::new(backbone, None);
-        let features = embedder.extract(&splits.test, recipe.probe_normalization(), precision, num_workers, device)?;
-        let search = Search::of(&features, &splits.test)?;
-        let untrained = retrieval::figures::<Plain>(&features, &search, recipe.probe_seed(), device)?;
-        let (recall, map) = (100.0 * untrained.summary.recall_at(1), 100.0 * untrained.summary.map);
+        let normalization = recipe.probe_normalization();
+        let features = features::extract(&backbone, &splits.test, normalization, precision, num_workers, device)?;
+        let untrained = Search::of(&features, &splits.test)?.summary()?;
+        let (recall, map) = (100.0 * untrained.recall_at(1), 100.0 * untrained.map);
         print_line(format!("untrained {}: Recall@1 {recall:.2} %, mAP {map:.2} %", recipe.backbone));
     }
     retrieve_and_record(checkpoint, &splits.test, recipe, Wanted::USUAL, device)

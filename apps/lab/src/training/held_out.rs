@@ -11,9 +11,8 @@ const LEAST: usize = 2;
 /// does not have either. Otherwise it is of the images of each class. At least two are held out, and none if fewer than two would remain, or if
 /// the share is 0. Classes without images are left out of both parts.
 pub fn hold_out(images: &ImageSet, test: &ImageSet, share: f64, seed: u64) -> (ImageSet, Option<ImageSet>) {
-    let mut of_class = vec![Vec::new(); images.classes()];
-    images.labels().iter().enumerate().for_each(|(image, label)| of_class[usize::from(*label)].push(image));
-    of_class.retain(|images: &Vec<usize>| !images.is_empty());
+    let mut of_class = images.of_each_class();
+    of_class.retain(|images| !images.is_empty());
     let draw = |stream: u64| Draw::new(seed, Purpose::HeldOutIdentities, 0, stream, 0);
     let mut is_held_out = vec![false; images.len()];
     if images.class_names() == test.class_names() {
@@ -27,12 +26,14 @@ pub fn hold_out(images: &ImageSet, test: &ImageSet, share: f64, seed: u64) -> (I
         let count = number(of_class.len(), share);
         of_class[..count].iter().flatten().for_each(|image| is_held_out[*image] = true);
     }
+    if !is_held_out.contains(&true) {
+        return (images.clone().without_empty_classes(), None);
+    }
     let part = |held_out: bool| {
         let chosen: Vec<usize> = (0..images.len()).filter(|image| is_held_out[*image] == held_out).collect();
         images.select(&chosen).without_empty_classes()
     };
-    let held_out = is_held_out.contains(&true).then(|| part(true));
-    (part(false), held_out)
+    (part(false), Some(part(true)))
 }
 
 /// Returns how many of `count` are held out.

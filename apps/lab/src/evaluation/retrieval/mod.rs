@@ -45,7 +45,7 @@ pub struct Figures {
 /// # Errors
 /// If no query has an image of its class to be found.
 pub fn figures<B: Backend>(features: &Features, search: &Search, seed: u64, device: &B::Device) -> Result<Figures> {
-    let summary = Summary::of(&search.figures)?;
+    let summary = search.summary()?;
     let mut present: Vec<u32> = features.labels.iter().map(|label| u32::from(*label)).collect();
     let labels = present.clone();
     present.sort_unstable();
@@ -54,7 +54,8 @@ pub fn figures<B: Backend>(features: &Features, search: &Search, seed: u64, devi
     if search.protocol == Protocol::QueriesAndGallery {
         return Ok(Figures { summary, nmi: None, classes });
     }
-    let unit = Features { values: search.queries.rows.unit_rows().to_vec(), ..features.clone() };
+    let values = search.queries.rows.unit_rows().to_vec();
+    let unit = Features { values, dim: features.dim, labels: features.labels.clone() };
     let settings =
         kmeans::Settings { clusters: classes, starts: 1, iterations: ITERATIONS, ..kmeans::Settings::of(seed, 0) };
     let clusters = kmeans::<B>(&unit, &settings, device);

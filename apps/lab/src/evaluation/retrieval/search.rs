@@ -2,8 +2,8 @@
 
 use qare_data::ImageSet;
 use qare_retrieval::{
-    LabelledRows, Neighbour, QueryFigures, nearest, nearest_across_cameras, nearest_others, rank, rank_across_cameras,
-    rank_among_others,
+    LabelledRows, Neighbour, QueryFigures, Summary, nearest, nearest_across_cameras, nearest_others, rank,
+    rank_across_cameras, rank_among_others,
 };
 
 use super::protocol::{Protocol, divided};
@@ -64,6 +64,14 @@ impl Search {
             _ => rank_among_others(&queries.rows),
         };
         Ok(Self { protocol, queries, gallery, has_cameras, figures })
+    }
+
+    /// Returns the figures of all queries together.
+    ///
+    /// # Errors
+    /// If no query has an image of its class to be found.
+    pub fn summary(&self) -> Result<Summary> {
+        Ok(Summary::of(&self.figures)?)
     }
 
     /// Returns the number of images that are searched.

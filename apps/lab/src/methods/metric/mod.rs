@@ -178,12 +178,7 @@ fn gathered<B: Backend>(replica: &Replica, labels: Tensor<B, 1, Int>) -> Result<
 impl<B: Backend> MetricLearning<B> {
     /// Returns the proxies, if the loss has any.
     fn proxies(&self) -> Option<ParamId> {
-        match &self.objective.loss {
-            MetricLoss::ProxyAnchor(loss) => Some(loss.proxies.id),
-            MetricLoss::NormalizedSoftmax(loss) => Some(loss.proxies.id),
-            MetricLoss::ArcFace(loss) => Some(loss.proxies.id),
-            _ => None,
-        }
+        self.objective.loss.proxies().map(|proxies| proxies.id)
     }
 }
 

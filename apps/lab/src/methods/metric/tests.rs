@@ -123,12 +123,7 @@ fn proxies_depend_on_the_seed_and_have_their_own_rate() {
         assert_eq!(bytes("seed = 3"), bytes("seed = 3"));
         assert_ne!(bytes("seed = 3"), bytes("seed = 4"));
         let of_proxies = |networks: &MetricLearning<Training>| {
-            let proxies = match &networks.objective.loss {
-                MetricLoss::ProxyAnchor(loss) => &loss.proxies,
-                MetricLoss::NormalizedSoftmax(loss) => &loss.proxies,
-                MetricLoss::ArcFace(loss) => &loss.proxies,
-                other => panic!("{other:?} has no proxies"),
-            };
+            let proxies = networks.objective.loss.proxies().expect("the loss has proxies");
             values(proxies.val().inner())
         };
         let recipe = recipe(name, "");
