@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
+use crate::export::without_paths;
 use crate::printable_path::PrintablePath;
 use crate::recipe::{Recipe, normalization};
 use crate::runs::listing::{ListedRun, RunState, describe};
@@ -68,7 +69,7 @@ fn document(run: &ListedRun, recipe: &Recipe, record: Option<&RunRecord>, found:
         figures(recipe, found),
         commands(run, record),
         recipe.probed(),
-        recipe.to_toml(),
+        without_paths(recipe),
     )
 }
 
@@ -209,5 +210,7 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("> The run is"), "{text}");
+        // A card is published.
+        assert!(!text.contains("\nout = "), "{text}");
     }
 }

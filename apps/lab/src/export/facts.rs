@@ -160,7 +160,7 @@ fn resize_rule() -> serde_json::Value {
 }
 
 /// Returns the settings as TOML without paths. A comment in the first line names the settings left out.
-fn without_paths(recipe: &Recipe) -> String {
+pub(crate) fn without_paths(recipe: &Recipe) -> String {
     let table = toml::Table::try_from(recipe).expect("a recipe is plain TOML");
     let (table, left_out) = split_off_paths(table, "");
     let text = toml::to_string(&table).expect("a recipe is plain TOML");

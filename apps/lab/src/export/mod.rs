@@ -13,6 +13,7 @@ use qare_data::DatasetName;
 use qare_models::{named_tensors, record_bytes, safetensors_bytes};
 
 pub use facts::trained_on;
+pub(crate) use facts::without_paths;
 
 use self::facts::Facts;
 use crate::error::{LabError, Result};
