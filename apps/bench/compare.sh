@@ -4,10 +4,11 @@
 #   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
 #                         [--program FILE] [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
 #
-# Parts: views loader objectives step probe epoch memory (default: all). PYTHON names a Python with torch and torchvision
-# (apps/bench/pytorch/requirements.txt). --device cuda builds the program with the feature cuda and measures PyTorch twice,
-# eager and with torch.compile. --program FILE measures a program that is built already. --out DIR receives the figures as JSON,
-# ratios.md and times.svg; --add keeps the figures of other parts that it already holds.
+# Parts: views loader objectives step backbones methods probe epoch memory (default: all). PYTHON names a Python with torch and
+# torchvision (apps/bench/pytorch/requirements.txt). PyTorch runs in eager mode, its steps with channels_last too, and with
+# --compile by torch.compile; its views by PIL and by torchvision's v2. A ratio is to the fastest of them. --device cuda builds the
+# program with the feature cuda and implies --compile. --program FILE measures a program that is built already. --out DIR receives
+# the figures as JSON, ratios.md and times.svg; --add keeps the figures of other parts that it already holds.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -17,7 +18,7 @@ usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
-all=(views loader objectives step probe epoch memory)
+all=(views loader objectives step backbones methods probe epoch memory)
 parts=() both=() compile=no add=no device=cpu features= program= out=target/bench-compare
 threads=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 python=${PYTHON:-python3}
@@ -57,24 +58,32 @@ esac
 
 export RAYON_NUM_THREADS=$threads
 mkdir -p "$out"
-[[ $add == yes ]] || rm -f "$out"/{qare,pytorch-eager,pytorch-compile}.json
+[[ $add == yes ]] || rm -f "$out"/{qare,pytorch-eager,pytorch-channels-last,pytorch-compile,pytorch-v2}.json
 qare=$program
 if [[ -z $qare ]]; then
     cargo build --release --locked --package qare-cli --no-default-features --features "$features"
     qare=${CARGO_TARGET_DIR:-target}/release/qare
 fi
 
-files=("$out/qare.json" "$out/pytorch-eager.json")
 pytorch() { "$python" -B apps/bench/pytorch/bench.py --device "$device" --threads "$threads" --add "$@"; }
 for part in "${parts[@]}"; do
     printf '\n== %s\n' "$part"
     "$qare" bench "$part" ${both[@]+"${both[@]}"} --json "$out/qare.json" --add
     pytorch "$part" ${both[@]+"${both[@]}"} --json "$out/pytorch-eager.json"
-    if [[ $compile == yes && " objectives step epoch memory " == *" $part "* ]]; then
+    if [[ " step backbones methods " == *" $part "* ]]; then
+        pytorch "$part" ${both[@]+"${both[@]}"} --channels-last --json "$out/pytorch-channels-last.json"
+    fi
+    if [[ $compile == yes && " objectives step backbones methods epoch memory " == *" $part "* ]]; then
         pytorch "$part" ${both[@]+"${both[@]}"} --compile --json "$out/pytorch-compile.json"
     fi
+    if [[ $part == views ]]; then
+        pytorch "$part" ${both[@]+"${both[@]}"} --transforms v2 --json "$out/pytorch-v2.json"
+    fi
 done
-[[ -f $out/pytorch-compile.json ]] && files+=("$out/pytorch-compile.json")
+files=("$out/qare.json")
+for mode in eager channels-last compile v2; do
+    [[ ! -f $out/pytorch-$mode.json ]] || files+=("$out/pytorch-$mode.json")
+done
 
 printf '\n== ratios\n'
 plot=()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the work of `qare bench` in PyTorch and torchvision: python bench.py [PARTS] --json FILE
 
-Parts: views loader objectives step probe epoch memory all. `qare bench --compare QARE.json FILE` prints the ratios.
+Parts: views loader objectives step backbones methods probe epoch memory all. `qare bench --compare QARE.json FILE` prints the ratios.
 """
 
 import argparse
@@ -27,6 +27,11 @@ def options():
     parser.add_argument("--data-dir", metavar="DIR", help="folder that holds cifar-10-batches-bin")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="apply torch.compile to objectives and steps")
+    parser.add_argument("--channels-last", action="store_true", help="keep images and maps of steps channels last")
+    parser.add_argument("--transforms", default="pil", choices=["pil", "v2"], help="views by PIL, or by torchvision's v2 on tensors")
+    parser.add_argument("--methods", default=None, help="methods of the part methods")
+    parser.add_argument("--sizes", default=None, help="pixels of an image's side in the parts backbones and methods, such as 32,96")
+    parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--num-workers", type=int, default=None, help="workers of the DataLoader (default: --threads)")
     parser.add_argument("--backbones", default=None, help="backbones of the steps, such as conv4,resnet8")
@@ -38,6 +43,10 @@ def options():
     parser.add_argument("--seconds", type=float, default=None, help="seconds to spend on the runs of each figure")
     chosen = parser.parse_args()
     quick = chosen.quick
+    listed = lambda text: text.split(",") if text else None
+    chosen.methods, chosen.chosen_backbones = listed(chosen.methods), listed(chosen.backbones)
+    chosen.sizes = [int(size) for size in listed(chosen.sizes) or []]
+    chosen.chosen_batches = [int(batch) for batch in listed(chosen.batches) or []]
     defaults = {
         "num_workers": chosen.threads,
         "backbones": "conv4" if quick else "conv4,resnet8,resnet32",
@@ -70,11 +79,17 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def mode(chosen):
+    if chosen.transforms == "v2":
+        return "transforms v2"
+    return "torch.compile" if chosen.compile else "channels_last" if chosen.channels_last else "eager"
+
+
 def head(chosen):
     cuda = chosen.device.startswith("cuda")
     return {
         "program": f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}",
-        "backend": f"{chosen.device}, {'torch.compile' if chosen.compile else 'eager'}",
+        "backend": f"{chosen.device}, {mode(chosen)}",
         "date": datetime.date.today().isoformat(),
         "machine": {
             "cpu": processor(),

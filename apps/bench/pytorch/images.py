@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.transforms import v2
 
 MEAN, STD = [0.491, 0.482, 0.447], [0.247, 0.243, 0.262]
 
@@ -21,6 +22,21 @@ def contrastive(side):
             transforms.RandomGrayscale(p=0.2),
             transforms.ToTensor(),
             transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def contrastive_v2(side):
+    """The same on tensors [3, H, W] of bytes, by torchvision's second generation of transforms."""
+    jitter = v2.ColorJitter(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2)
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(side, scale=(0.08, 1.0), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([jitter], p=0.8),
+            v2.RandomGrayscale(p=0.2),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
         ]
     )
 

@@ -1,12 +1,13 @@
-"""The networks of the protocol: conv4, the CIFAR ResNets, and the projection head."""
+"""The networks of the protocol: conv4, the CIFAR ResNets, torchvision's ResNets, and the projection head."""
 
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
 
 class Conv4(nn.Module):
-    features = 64
+    features, map_channels = 64, 8
 
     def __init__(self):
         super().__init__()
@@ -20,6 +21,11 @@ class Conv4(nn.Module):
 
     def forward(self, x):
         return self.layers(x).flatten(1)
+
+    def forward_with_maps(self, x):
+        """Features, and the maps before the first pooling."""
+        maps = self.layers[:3](x)
+        return maps, self.layers[3:](maps).flatten(1)
 
 
 class Block(nn.Module):
@@ -36,7 +42,7 @@ class Block(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    features = 64
+    features, map_channels = 64, 16
 
     def __init__(self, blocks):
         super().__init__()
@@ -53,11 +59,26 @@ class CifarResNet(nn.Module):
         return self.last(self.blocks(self.stem(x)).mean((2, 3)))
 
 
+class ImageNetResNet(nn.Module):
+    features = 512
+
+    def __init__(self, name):
+        super().__init__()
+        self.network = getattr(torchvision.models, name)(weights=None)
+        self.network.fc = nn.Identity()
+
+    def forward(self, x):
+        return self.network(x)
+
+
 BLOCKS = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
-BACKBONES = ["conv4", *BLOCKS]
+IMAGENET = ["resnet18", "resnet34"]
+BACKBONES = ["conv4", *BLOCKS, *IMAGENET]
 
 
 def backbone(name):
+    if name in IMAGENET:
+        return ImageNetResNet(name)
     return Conv4() if name == "conv4" else CifarResNet(BLOCKS[name])
 
 

@@ -1,7 +1,11 @@
 """The parts of the benchmark. They do the same work as `qare bench`, under the same keys."""
 
+import json
+import os
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -11,6 +15,7 @@ from torch import nn
 import images
 import networks
 import objectives
+import pretexts
 
 
 class Bench:
@@ -36,6 +41,9 @@ class Bench:
             pixels, _ = images.random_pixels(64, side)
             pictures = [images.Image.fromarray(picture) for picture in pixels]
             transform = images.contrastive(side)
+            if self.options.transforms == "v2":
+                pictures = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pixels]
+                transform = images.contrastive_v2(side)
 
             def work():
                 for picture in pictures:
@@ -107,6 +115,8 @@ class Bench:
 
     def stepper(self, backbone, batch, method):
         encoder = networks.Encoder(backbone).to(self.device)
+        if self.options.channels_last:
+            encoder = encoder.to(memory_format=torch.channels_last)
         loss_of = objectives.objective(method)
         optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
         loss_of_views = self.compiled(lambda views: loss_of(encoder(views), 2))
@@ -127,6 +137,8 @@ class Bench:
 
     def step_of(self, backbone, batch):
         views = torch.randn(2 * batch, 3, 32, 32, device=self.device)
+        if self.options.channels_last:
+            views = views.contiguous(memory_format=torch.channels_last)
         methods = ["simclr", "sparseclr", "sparseclr_qare", "sparseclr_qare_frobenius"]
         steps = [self.stepper(backbone, batch, method)[1] for method in methods]
         runs = self.clock.measure_in_turn([lambda step=step: step(views) for step in steps])
@@ -138,6 +150,87 @@ class Bench:
             share = 100 * statistics.median((whole - without) / whole for without, whole in zip(runs[1], times))
             key, label = f"step.{backbone}.B{batch}.{name}_share", f"share of {term}, {backbone}, B = {batch}"
             self.figures.number(key, label, "%", share)
+
+    # backbones and methods, each row in a process of its own
+
+    def backbones(self):
+        """The sizes of `qare bench backbones`."""
+        sizes = {32: 64, 64: 32, 96: 16, 224: 8}
+        quick = [("conv4", 32), ("resnet8", 32), ("resnet18", 32), ("resnet18", 96)]
+        everywhere, small = ["conv4", *networks.IMAGENET], ["resnet32"]
+        chosen = self.options.chosen_backbones
+        for name in chosen or networks.BACKBONES:
+            for side in self.options.sizes or sizes:
+                known = (name, side) in quick if self.options.quick else name in everywhere or side <= 64 and name in small or side == 32
+                if not (chosen and self.options.sizes or known):
+                    continue
+                least = max((size for size in sizes if size <= side), default=32)
+                for images in self.options.chosen_batches or [sizes[least]]:
+                    self.row("backbones", f"{name}.{side}px.B{images}", f"{name}, {side}×{side}", "simclr", name, images, side, True)
+
+    def methods(self):
+        quick = ["sparseclr_qare", "rotationnet", "relationnet"]
+        side = (self.options.sizes or [32])[0]
+        for name in self.options.chosen_backbones or ["conv4"]:
+            for images in self.options.chosen_batches or [128]:
+                for method in self.options.methods or (quick if self.options.quick else pretexts.METHODS):
+                    label = f"{method}, {name}, B = {images}"
+                    self.row("methods", f"{name}.B{images}.{method}", label, method, name, images, side, False)
+
+    def row(self, part, key, label, method, backbone, images, side, embedding):
+        if not self.options.row:
+            return self.row_apart(part, key, label, method, backbone, images, side)
+        module = pretexts.pretext(method, backbone, images).to(self.device)
+        views, labels = pretexts.batch(method, module, images, side, self.device)
+        if self.options.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+            views = views.contiguous(memory_format=torch.channels_last_3d)
+        optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+        loss_of = self.compiled(module)
+
+        def step():
+            optimizer.zero_grad()
+            loss = loss_of(views, labels)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        count = images * module.views
+        runs = self.clock.measure(step)
+        self.figures.seconds(f"{part}.{key}.step", f"{label}: step on {count} views", runs, 1, "steps")
+        if embedding:
+            encoder = module.encoder.backbone.eval()
+            features, flat = self.compiled(encoder), views.flatten(0, 1)
+            if self.options.channels_last:
+                flat = flat.contiguous(memory_format=torch.channels_last)
+
+            def embed():
+                with torch.inference_mode():
+                    features(flat)
+
+            runs = self.clock.measure(embed)
+            self.figures.seconds(f"{part}.{key}.features", f"{label}: features of {count} images", runs)
+
+    def row_apart(self, part, key, label, method, backbone, images, side):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "row.json")
+            call = [sys.executable, "-B", sys.argv[0], part, "--row", "--json", file, "--device", self.options.device]
+            call += ["--methods", method, "--backbones", backbone, "--batches", str(images), "--sizes", str(side)]
+            call += ["--seconds", str(self.options.seconds), "--threads", str(self.options.threads)]
+            flags = {"--quick": self.options.quick, "--compile": self.options.compile, "--channels-last": self.options.channels_last}
+            call += [flag for flag, given in flags.items() if given]
+            child = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            message = child.stderr.read().decode(errors="replace")
+            _, status, used = os.wait4(child.pid, 0)
+            if status != 0:
+                print(f"{label}: failed: {message.strip().splitlines()[-1:]}")
+                return
+            with open(file, encoding="utf-8") as handle:
+                for figure in json.load(handle)["figures"]:
+                    if figure["key"].startswith(part + "."):
+                        self.figures.add(figure)
+            if self.device.type == "cpu":
+                self.figures.number(f"{part}.{key}.memory", f"{label}: peak memory", "bytes", used.ru_maxrss * 1024)
 
     # probe
 
@@ -251,4 +344,4 @@ class Bench:
             return int(file.read().split()[1]) * resource.getpagesize()
 
 
-PARTS = ["views", "loader", "objectives", "step", "probe", "epoch", "memory"]
+PARTS = ["views", "loader", "objectives", "step", "backbones", "methods", "probe", "epoch", "memory"]

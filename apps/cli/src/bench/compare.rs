@@ -10,8 +10,8 @@ use crate::output::print_line;
 use qare_lab::Result;
 use qare_lab::runs::files::write_whole;
 
-const NOTE: &str =
-    "Medians. A ratio is the first program's time (or memory) divided by the other's: below 1, the first needs less.";
+const NOTE: &str = "Medians. A ratio is the first program's time (or memory) divided by the least of the others': below 1, the \
+                    first needs less; ▲ marks those above 1.";
 
 /// Prints the figures of all files, with the ratios of the first file's to the others'.
 pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFile>) -> Result<()> {
@@ -61,51 +61,59 @@ fn loader_shares(report: &Report) -> Vec<Figure> {
 /// One table per part, with one row per figure. Figures of the first report come first.
 fn ratios(reports: &[Report]) -> Vec<(String, Table)> {
     let (ours, others) = reports.split_first().expect("clap requires two files");
-    let mut heading = vec![String::new(), ours.short_name()];
-    heading.extend(others.iter().flat_map(|other| [other.short_name(), "ratio".to_string(), "of minima".to_string()]));
     let mut known: Vec<&Figure> = Vec::new();
     for figure in reports.iter().flat_map(|report| &report.figures) {
         if known.iter().all(|one| one.key != figure.key) {
             known.push(figure);
         }
     }
-    let mut tables: Vec<(String, Table)> = Vec::new();
-    for figure in known {
-        let part = figure.key.split('.').next().unwrap_or_default();
-        let first = ours.figure(&figure.key);
-        let mut row = vec![figure.label.clone(), cell(first)];
-        for other in others {
-            let second = other.figure(&figure.key);
-            row.push(cell(second));
-            row.extend(
-                [|figure: &Figure| figure.median, |figure: &Figure| figure.min]
-                    .map(|value| ratio(first, second, value)),
-            );
-        }
-        match tables.iter_mut().find(|(name, _)| name == part) {
-            Some((_, table)) => table.rows.push(row),
-            None => tables.push((part.to_string(), Table { heading: heading.clone(), rows: vec![row] })),
+    let mut parts: Vec<&str> = Vec::new();
+    for part in known.iter().map(|figure| figure.part()) {
+        if !parts.contains(&part) {
+            parts.push(part);
         }
     }
     // The load by other processes comes last.
-    tables.sort_by_key(|(part, _)| part == "others");
-    tables
+    parts.sort_by_key(|part| *part == "others");
+    let table = |part: &&str| {
+        let rows: Vec<&Figure> = known.iter().copied().filter(|figure| figure.part() == *part).collect();
+        let measures = |other: &&Report| rows.iter().any(|row| other.figure(&row.key).is_some());
+        (part.to_string(), table(&rows, ours, &others.iter().filter(measures).collect::<Vec<_>>()))
+    };
+    parts.iter().map(table).collect()
+}
+
+/// A table with these rows, and a column for each program.
+fn table(rows: &[&Figure], ours: &Report, others: &[&Report]) -> Table {
+    let names = std::iter::once(ours).chain(others.iter().copied()).map(Report::short_name);
+    let heading = std::iter::once(String::new()).chain(names).chain(["ratio".into(), "of minima".into()]);
+    let row = |figure: &&Figure| {
+        let first = ours.figure(&figure.key);
+        let seconds: Vec<_> = others.iter().map(|other| other.figure(&figure.key)).collect();
+        let cells = std::iter::once(first).chain(seconds.iter().copied()).map(cell);
+        let values: [fn(&Figure) -> f64; 2] = [|figure| figure.median, |figure| figure.min];
+        let ratios = values.map(|value| ratio(first, &seconds, value));
+        std::iter::once(figure.label.clone()).chain(cells).chain(ratios).collect()
+    };
+    Table { heading: heading.collect(), rows: rows.iter().map(row).collect() }
 }
 
 fn cell(figure: Option<&Figure>) -> String {
     figure.map_or("–".to_string(), |figure| figure.unit.format(figure.median))
 }
 
-/// The ratio of two times or two sizes; empty for other units.
-fn ratio(first: Option<&Figure>, second: Option<&Figure>, value: impl Fn(&Figure) -> f64) -> String {
-    let (Some(first), Some(second)) = (first, second) else { return String::new() };
-    let comparable = first.unit == second.unit && matches!(first.unit, Unit::Seconds | Unit::Bytes);
-    let ratio = value(first) / value(second);
-    if !(comparable && ratio.is_finite() && ratio > 0.0) {
-        String::new()
-    } else if ratio < 0.1 {
-        format!("{ratio:.3}")
-    } else {
-        format!("{ratio:.2}")
+/// The ratio of a time or size to the least of others; empty for other units.
+fn ratio(first: Option<&Figure>, others: &[Option<&Figure>], value: impl Fn(&Figure) -> f64) -> String {
+    let Some(first) = first.filter(|first| matches!(first.unit, Unit::Seconds | Unit::Bytes)) else {
+        return String::new();
+    };
+    let least = others.iter().flatten().filter(|other| other.unit == first.unit).map(|other| value(other));
+    let ratio = value(first) / least.fold(f64::INFINITY, f64::min);
+    match ratio {
+        ratio if !(ratio.is_finite() && ratio > 0.0) => String::new(),
+        ratio if ratio < 0.1 => format!("{ratio:.3}"),
+        // Two decimal places say no more than 1.00 there.
+        ratio if ratio < 1.005 => format!("{ratio:.2}"),
+        ratio => format!("▲ {ratio:.2}"),
     }
 }

@@ -1,14 +1,12 @@
 //! One epoch on CIFAR-10 from end to end: runs `qare pretrain` as a child process and measures it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
 use qare_models::BackboneName;
 
 use super::Bench;
+use super::child::{Scratch, run, this_program};
 use super::figure::Unit;
-use super::memory::peak_of;
 use super::probe::cifar10;
 use crate::output::print_line;
 use qare_lab::PrintablePath;
@@ -27,7 +25,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let available = cifar10(&dir)?.len();
     let count = available.min(bench.options.images);
     let scratch = Scratch::new()?;
-    let mut call = Command::new(std::env::current_exe().map_err(|error| start_failed(&error))?);
+    let mut call = this_program()?;
     call.args(["pretrain", "--no-tui", "--dataset", "cifar10", "--method", METHOD, "--backbone", BACKBONE.as_str()])
         .args(["--epochs", "1", "--data-size", &IMAGES.to_string(), "--train-images", &count.to_string()])
         .args(["--precision", bench.options.precision.as_str()])
@@ -39,8 +37,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     if let Some(device) = bench.options.device {
         call.args(["--device", &device.to_string()]);
     }
-    let peak = run(&mut call)?;
-    let EpochTimes { training, whole } = scratch.epoch_times(count)?;
+    let peak = run(&mut call, "epoch")?;
+    let EpochTimes { training, whole } = epoch_times(&scratch.0, count)?;
 
     let network = bench.options.network(BACKBONE);
     let key = |name: &str| format!("epoch.{network}.B{IMAGES}.{METHOD}.N{count}.{name}");
@@ -53,32 +51,6 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Runs the program to its end and returns its peak memory in bytes, if the system reports it.
-fn run(call: &mut Command) -> Result<Option<f64>> {
-    let mut child = call
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| start_failed(&error))?;
-    let mut peak = None;
-    while child.try_wait().map_err(|error| start_failed(&error))?.is_none() {
-        peak = peak_of(child.id()).or(peak);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = child.wait_with_output().map_err(|error| start_failed(&error))?;
-    if output.status.success() {
-        Ok(peak)
-    } else {
-        let message = String::from_utf8_lossy(&output.stderr);
-        Err(LabError::Failed(format!("the epoch failed: {}", message.trim().trim_start_matches("error: "))))
-    }
-}
-
-fn start_failed(error: &std::io::Error) -> LabError {
-    LabError::Failed(format!("the program cannot start itself: {error}"))
-}
-
 /// Seconds of an epoch.
 struct EpochTimes {
     /// Training steps and loader.
@@ -87,29 +59,12 @@ struct EpochTimes {
     whole: f64,
 }
 
-/// A temporary folder for the run, deleted on drop.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("qare-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path).map_err(|error| LabError::io("make the folder", &path, error))?;
-        Ok(Self(path))
-    }
-
-    /// The times in the run's log of an epoch over `count` images with two views each.
-    fn epoch_times(&self, count: usize) -> Result<EpochTimes> {
-        let folder = std::fs::read_dir(&self.0).map_err(|error| LabError::io("read", &self.0, error))?;
-        let run = folder.flatten().map(|entry| entry.path()).find(|path| path.is_dir()).unwrap_or_default();
-        let log = run.join("log.csv");
-        parse_times(&log, &read_text(&log)?, count)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The times in the run's log of an epoch over `count` images with two views each.
+fn epoch_times(out: &Path, count: usize) -> Result<EpochTimes> {
+    let folder = std::fs::read_dir(out).map_err(|error| LabError::io("read", out, error))?;
+    let run = folder.flatten().map(|entry| entry.path()).find(|path| path.is_dir()).unwrap_or_default();
+    let log = run.join("log.csv");
+    parse_times(&log, &read_text(&log)?, count)
 }
 
 fn parse_times(path: &Path, log: &str, count: usize) -> Result<EpochTimes> {

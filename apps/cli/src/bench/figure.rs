@@ -47,6 +47,11 @@ impl Unit {
 }
 
 impl Figure {
+    /// The part of the benchmark that the figure belongs to.
+    pub fn part(&self) -> &str {
+        self.key.split('.').next().unwrap_or_default()
+    }
+
     /// Formats the units of work a second, if the figure has such a unit.
     pub fn rate(&self) -> Option<String> {
         let per = self.per.as_ref().filter(|_| self.median > 0.0)?;
@@ -74,7 +79,8 @@ impl Figures {
         self.add(Figure { key, label, unit, min: value, median: value, runs: 1, per: None });
     }
 
-    fn add(&mut self, figure: Figure) {
+    /// Adds a figure.
+    pub fn add(&mut self, figure: Figure) {
         let Figure { label, unit, min, median, runs, .. } = &figure;
         let rate = figure.rate().unwrap_or_default();
         let spread = match unit {

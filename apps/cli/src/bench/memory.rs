@@ -4,10 +4,9 @@ use qare_models::BackboneName;
 
 use super::Bench;
 use super::figure::Unit;
-use super::trainer::Trainer;
+use super::trainer::{Trainer, Work};
 use crate::backend::{Device, HOST, device_memory};
 use crate::output::print_line;
-use qare::SetTerm;
 use qare_lab::Result;
 use qare_lab::methods::Method;
 
@@ -16,14 +15,8 @@ const BACKBONE: BackboneName = BackboneName::Conv4;
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let (steps, images) = (bench.options.steps, bench.options.batches[0]);
     let network = bench.options.network(BACKBONE);
-    let mut trainer = Trainer::new(
-        Method::SparseclrQare,
-        SetTerm::Spectral,
-        BACKBONE,
-        images,
-        bench.options.precision,
-        &bench.clock.device,
-    )?;
+    let work = Work::new(Method::SparseclrQare, BACKBONE, images, bench.options.precision);
+    let mut trainer = Trainer::new(&work, &bench.clock.device)?;
     // Warms up pools and caches.
     for _ in 0..(steps / 10).max(10) {
         trainer.step()?;

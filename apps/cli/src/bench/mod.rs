@@ -1,5 +1,7 @@
 //! `qare bench`: measures views, batches, objectives, training steps, probes and epochs on this machine.
 
+mod backbones;
+mod child;
 mod clock;
 mod compare;
 mod epoch;
@@ -7,12 +9,14 @@ mod figure;
 mod loader;
 mod machine;
 mod memory;
+mod methods;
 mod objectives;
 mod options;
 mod other_processes;
 mod plot;
 mod probe;
 mod report;
+mod row;
 mod step;
 mod table;
 mod trainer;
@@ -41,6 +45,10 @@ pub enum Part {
     Objectives,
     /// Training steps over backbones and batch sizes, and the share of QARe in them
     Step,
+    /// A training step and the features of every backbone on images of 32 to 224 pixels, with peak memory
+    Backbones,
+    /// A training step of every method, with peak memory
+    Methods,
     /// Feature extraction and the classifier's training
     Probe,
     /// One epoch on CIFAR-10 as `pretrain` runs it, with its peak memory
@@ -52,8 +60,17 @@ pub enum Part {
 }
 
 impl Part {
-    const MEASURED: [Part; 7] =
-        [Part::Views, Part::Loader, Part::Objectives, Part::Step, Part::Probe, Part::Epoch, Part::Memory];
+    const MEASURED: [Part; 9] = [
+        Part::Views,
+        Part::Loader,
+        Part::Objectives,
+        Part::Step,
+        Part::Backbones,
+        Part::Methods,
+        Part::Probe,
+        Part::Epoch,
+        Part::Memory,
+    ];
 
     /// Measures the part and records the processor time that other processes took meanwhile.
     fn measure_with_load(self, bench: &mut Bench) -> Result<()> {
@@ -76,6 +93,8 @@ impl Part {
             Part::Loader => loader::measure(bench),
             Part::Objectives => objectives::measure(bench),
             Part::Step => step::measure(bench),
+            Part::Backbones => backbones::measure(bench),
+            Part::Methods => methods::measure(bench),
             Part::Probe => probe::measure(bench),
             Part::Epoch => epoch::measure(bench),
             Part::Memory => memory::measure(bench),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use qare_models::BackboneName;
 
 use crate::cli::BenchArgs;
+use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
 use qare_lab::recipe::DeviceChoice;
 use qare_lab::recipe::Recipe;
@@ -14,6 +15,15 @@ use qare_lab::{LabError, Result};
 #[derive(Clone, Debug)]
 pub struct Options {
     pub quick: bool,
+    /// Whether this process measures one row for another.
+    pub row: bool,
+    /// Methods of the part `methods`, if chosen.
+    pub methods: Vec<Method>,
+    /// Pixels of an image's side in the parts `backbones` and `methods`, if chosen.
+    pub sizes: Vec<usize>,
+    /// Backbones and batch sizes, if chosen.
+    pub chosen_backbones: Option<Vec<BackboneName>>,
+    pub chosen_batches: Option<Vec<usize>>,
     pub backbones: Vec<BackboneName>,
     pub batches: Vec<usize>,
     pub max_batch: usize,
@@ -46,6 +56,11 @@ impl Options {
         };
         let options = Self {
             quick,
+            row: args.row,
+            methods: args.methods.clone(),
+            sizes: args.sizes.clone(),
+            chosen_backbones: Some(args.backbones.clone()).filter(|chosen| !chosen.is_empty()),
+            chosen_batches: Some(args.batches.clone()).filter(|chosen| !chosen.is_empty()),
             backbones,
             batches: sizes(&args.batches, &[128], &[128, 256]),
             max_batch: size(args.max_batch, 512, 4096),
@@ -69,6 +84,7 @@ impl Options {
             ("--max-views", self.max_views, 2),
             ("--images", self.images, 2),
             ("--steps", self.steps, 1),
+            ("--sizes", self.sizes.iter().copied().min().unwrap_or(32), 16),
         ];
         if let Some((flag, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
             return Err(LabError::Usage(format!("{flag} {value}: must be at least {least}")));

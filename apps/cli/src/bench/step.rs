@@ -6,7 +6,7 @@ use qare_lab::methods::Method;
 
 use super::Bench;
 use super::figure::{Unit, median};
-use super::trainer::Trainer;
+use super::trainer::{Trainer, Work};
 
 /// NT-Xent, and SparseCLR without and with set terms.
 const TRAININGS: [(&str, Method, SetTerm); 4] = [
@@ -24,7 +24,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         let (precision, network) = (bench.options.precision, bench.options.network(backbone));
         for images in bench.options.batches.clone() {
             let trainer = |(_, method, set_term)| {
-                Trainer::new(method, set_term, backbone, images, precision, &bench.clock.device)
+                Trainer::new(&Work { set_term, ..Work::new(method, backbone, images, precision) }, &bench.clock.device)
             };
             let mut trainers = TRAININGS.into_iter().map(trainer).collect::<Result<Vec<_>>>()?;
             let mut steps: Vec<_> = trainers.iter_mut().map(|trainer| || trainer.step()).collect();

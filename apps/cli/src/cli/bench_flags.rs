@@ -7,11 +7,13 @@ use qare_models::BackboneName;
 
 use super::MachineFlags;
 use crate::bench::Part;
+use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
 
 const EXAMPLES: &str = "Examples:
   qare bench --quick
   qare bench step --backbones conv4,resnet32 --batches 256
+  qare bench backbones --backbones resnet18 --sizes 32,96
   qare bench objectives --json ours.json --plot times.svg
   qare bench --compare ours.json pytorch.json --markdown table.md --plot both.svg
 apps/bench/compare.sh measures this program and PyTorch side by side.";
@@ -40,12 +42,22 @@ pub struct BenchArgs {
     /// With --compare: write the table to this file, as Markdown
     #[arg(long, value_name = "FILE", requires = "compare")]
     pub markdown: Option<PathBuf>,
-    /// Backbones of the training steps [default: conv4,resnet8,resnet32; conv4 with --quick]
+    /// Backbones of the training steps [default: conv4,resnet8,resnet32 for the part step, conv4 for methods, all for backbones;
+    /// fewer with --quick]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub backbones: Vec<BackboneName>,
-    /// Batch sizes of the loader and the training steps [default: 128,256; 128 with --quick]
+    /// Batch sizes of the loader and the training steps [default: 128,256, 128 with --quick; fewer images in the part backbones]
     #[arg(long, value_delimiter = ',', value_name = "SIZES")]
     pub batches: Vec<usize>,
+    /// Methods of the part methods [default: all; three with --quick]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub methods: Vec<Method>,
+    /// Pixels of an image's side in the part backbones [default: 32,64,96,224] and in the part methods [default: 32]
+    #[arg(long, value_delimiter = ',', value_name = "PIXELS")]
+    pub sizes: Vec<usize>,
+    /// Measure one row in this process, for another process
+    #[arg(long, hide = true, requires = "json")]
+    pub row: bool,
     /// Precision that backbones compute in: f32, f16 or bf16
     #[arg(long, default_value_t)]
     pub precision: Precision,

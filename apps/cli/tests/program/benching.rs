@@ -45,6 +45,11 @@ fn every_part_has_its_figures() {
         "step.conv4.B4.sparseclr",
         "step.conv4.B4.sparseclr_qare",
         "step.conv4.B4.sparseclr_qare_frobenius",
+        "backbones.conv4.32px.B4.step",
+        "backbones.conv4.32px.B4.features",
+        "methods.conv4.B4.sparseclr_qare.step",
+        "methods.conv4.B4.rotationnet.step",
+        "methods.conv4.B4.relationnet.step",
         "probe.features.conv4.N48",
         "probe.classifier.N48.E10",
         "probe.total.conv4.N48.E10",
@@ -57,6 +62,7 @@ fn every_part_has_its_figures() {
     let has = |key: &str| medians.iter().any(|(name, median)| name == key && median.is_finite());
     assert!(has("step.conv4.B4.qare_share") && has("step.conv4.B4.frobenius_share"));
     if cfg!(target_os = "linux") {
+        assert!(has("backbones.conv4.32px.B4.memory") && has("methods.conv4.B4.rotationnet.memory"));
         assert!(has("memory.conv4.B4.steps2.growth") && has("epoch.conv4.B256.sparseclr_qare.N48.memory"));
     }
     for figure in read(&json)["figures"].as_array().unwrap() {
@@ -133,12 +139,54 @@ fn two_files_give_ratios() {
 }
 
 #[test]
+fn every_method_and_any_size_has_a_row() {
+    let out = tempdir().unwrap();
+    let json = out.path().join("figures.json");
+    let all = qare_lab::methods::Method::ALL.iter().filter(|method| method.as_str() != "randomweights");
+    // Deep cluster's 100 clusters need as many images.
+    let mut call = qare(&["bench", "methods", "--seconds", "0.001", "--batches", "100", "--json", text(&json)]);
+    succeeds(&mut call);
+    let found = medians(&json);
+    for method in all {
+        let key = format!("methods.conv4.B100.{method}.step");
+        assert!(found.iter().any(|(name, median)| *name == key && *median > 0.0), "{key}");
+    }
+    let mut call =
+        qare(&["bench", "backbones", "--seconds", "0.001", "--backbones", "resnet8,resnet18", "--sizes", "16,40"]);
+    succeeds(call.args(["--batches", "2", "--json", text(&json)]));
+    let found = medians(&json);
+    for key in ["resnet8.16px", "resnet8.40px", "resnet18.16px", "resnet18.40px"] {
+        assert!(found.iter().any(|(name, _)| *name == format!("backbones.{key}.B2.features")), "{key}");
+    }
+    fails(&mut qare(&["bench", "backbones", "--sizes", "8"]), 2, &["--sizes 8", "at least 16"]);
+    fails(&mut qare(&["bench", "methods", "--methods", "simsiam"]), 2, &["simsiam"]);
+    // What goes wrong in a row is said.
+    fails(
+        &mut qare(&["bench", "methods", "--methods", "deepcluster", "--batches", "4"]),
+        1,
+        &["deepcluster", "100 clusters"],
+    );
+}
+
+#[test]
+fn the_fastest_of_several_is_compared_with() {
+    let out = tempdir().unwrap();
+    let files =
+        [("ours", 0.004), ("slow", 0.008), ("fast", 0.002)].map(|(name, seconds)| file(out.path(), name, seconds));
+    let mut call = qare(&["bench", "--compare"]);
+    let printed = succeeds(call.args(&files));
+    let row = printed.lines().find(|line| line.starts_with("objectives.sparseclr_qare.B64.K2")).unwrap();
+    let cells: Vec<_> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).skip(1).collect();
+    assert_eq!(cells, ["4.00 ms", "8.00 ms", "2.00 ms", "▲ 2.00", "▲ 2.00"]);
+}
+
+#[test]
 fn wrong_calls_are_refused() {
     let out = tempdir().unwrap();
     fails(
         &mut qare(&["bench", "speed"]),
         2,
-        &["speed", "views", "loader", "objectives", "step", "probe", "epoch", "memory"],
+        &["speed", "views", "loader", "objectives", "step", "backbones", "methods", "probe", "epoch", "memory"],
     );
     fails(&mut qare(&["bench", "step", "--batches", "1"]), 2, &["--batches 1", "at least 2"]);
     fails(&mut qare(&["bench", "step", "--seconds", "0"]), 2, &["--seconds 0"]);
