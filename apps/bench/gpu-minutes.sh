@@ -195,19 +195,23 @@ cache = { file = "${compiled:-$out/cache/tests}" }
 [autotune]
 cache = { file = "${tuned%/autotune}" }
 TOML
+tested() { # SECONDS NAME FILTER FLAGS…: tests of the backend.
+    if [[ -z $tests ]]; then
+        skip "$2" "no test binary"
+    else
+        stage "$2" "$1" env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
+            "$tests" --test-threads=1 --nocapture "${@:3}"
+    fi
+}
 golden() { # SECONDS TEST…
     local limit=$1 test
     shift
     for test in "$@"; do
-        if [[ -z $tests ]]; then
-            skip "${test//_/ }" "no test binary"
-        else
-            stage "${test//_/ }" "$limit" env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
-                "$tests" --test-threads=1 --nocapture --exact "reference::$test"
-        fi
+        tested "$limit" "${test//_/ }" "reference::$test" --exact
     done
 }
 golden 60 losses_agree set_terms_agree backbones_agree
+tested 60 "terms in kernels" terms::
 
 # measure LIMIT BACKBONE: a step and memory in qare and in PyTorch.
 measure() {
@@ -261,7 +265,9 @@ rm -f "$work/profile/kernels.log"
 stage kernels 60 bash -c 'kernels_by_time "$@"' - ${flags[@]+"${flags[@]}"}
 stage quickstart 80 "$program" run configs/quickstart.toml --no-tui --overwrite --out "$out/quickstart" ${flags[@]+"${flags[@]}"}
 measure 80 resnet32
-golden 80 losses_agree_in_half_precision backbones_agree_in_half_precision
+tested 60 "views of the device" views_of_the_device::
+tested 60 "same seed" same_seed::
+golden 80 losses_agree_in_half_precision backbones_agree_in_half_precision metric_losses_agree
 
 gzip -c "$work/profile/kernels.log" >"$logs/kernels.log.gz" 2>/dev/null
 summary

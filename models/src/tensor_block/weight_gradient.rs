@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use qare_host::{primitive, tensor};
 
 use super::kernels::BlockKernels;
+use crate::layers::for_sums;
 
 /// Side of the square of weights that one group of threads computes in CubeCL's kernels.
 const TILE: usize = 64;
@@ -78,6 +79,7 @@ fn gathered<B: Backend, K: BlockKernels<B>>(
     sizes: Sizes,
     parts: usize,
 ) -> Tensor<B, 4> {
+    let dtype = maps.dtype();
     let [images, _, _, c_in] = maps.dims();
     let [_, _, _, c_out] = of_output.dims();
     let columns = sizes.taps() * c_in;
@@ -92,9 +94,10 @@ fn gathered<B: Backend, K: BlockKernels<B>>(
         let parts = (1..=parts.min(rows)).rev().find(|parts| rows.is_multiple_of(*parts)).unwrap_or(1);
         let patches = K::patches(of(&maps), sizes).reshape([parts, rows / parts, columns]);
         let of_output = of(&of_output).reshape([parts, rows / parts, c_out]);
-        of_output.transpose().matmul(patches).sum_dim(0) // [1, C_out, k²·C_in]
+        // Half precision would lose what many parts add up to.
+        for_sums(of_output.transpose().matmul(patches)).sum_dim(0) // [1, C_out, k²·C_in]
     };
     let firsts = (0..images).step_by(at_once);
     let sum = firsts.map(part).reduce(|sum, part| sum + part).expect("a batch has images");
-    sum.reshape([c_out, sizes.kernel, sizes.kernel, c_in]).permute([0, 3, 1, 2])
+    sum.reshape([c_out, sizes.kernel, sizes.kernel, c_in]).permute([0, 3, 1, 2]).cast(dtype)
 }

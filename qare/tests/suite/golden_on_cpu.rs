@@ -6,12 +6,12 @@ use crate::golden;
 
 #[test]
 fn losses_agree_on_flex() {
-    golden::losses::<Autodiff<burn_flex::Flex>>();
+    golden::losses::<Autodiff<burn_flex::Flex>>(golden::SINGLE);
 }
 
 #[test]
 fn losses_agree_on_ndarray() {
-    golden::losses::<Autodiff<burn_ndarray::NdArray>>();
+    golden::losses::<Autodiff<burn_ndarray::NdArray>>(golden::SINGLE);
 }
 
 #[test]

@@ -81,8 +81,8 @@ fn value_and_gradient<B: AutodiffBackend>(term: &Term, rows: &[f64], dim: usize,
 /// Gradients are compared row by row, times the length of the row: each in the units of its own direction.
 #[track_caller]
 fn assert_same(what: &str, found: &Found, expected: &Found, rows: &[f64], dim: usize, factor: f64) {
-    // In f32 the errors found are up to 4e-6. On CUDA, products of matrices in TF32 round cosines to 11 bits.
-    let tolerance = if cfg!(feature = "cuda") { 2f64.powi(-9) * factor.max(1.0) } else { 2e-5 };
+    // In f32 the errors found are up to 4e-6. On CUDA, products in TF32 may cut each factor of a cosine off after 11 bits.
+    let tolerance = if cfg!(feature = "cuda") { 2f64.powi(-8) * factor.max(1.0) } else { 2e-5 };
     let ((found, slope), (expected, of)) = (found.as_ref().unwrap(), expected.as_ref().unwrap());
     assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
     let scaled = |gradient: &[f64]| -> Vec<f64> {
