@@ -136,7 +136,7 @@ pub enum Command {
     Card(CardArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
-    /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
+    /// Write a backbone for other programs: with PyTorch's names (.safetensors), as an ONNX model, or as a Burn record (.mpk)
     Export(ExportArgs),
     /// Download, check or show a dataset
     #[command(subcommand)]
@@ -292,7 +292,7 @@ pub struct ExportArgs {
     /// Format: safetensors (weights under PyTorch's names), onnx (a graph), mpk (a record of Burn) [default: the one in the name of the output]
     #[arg(long)]
     pub format: Option<Format>,
-    /// Of ONNX: fail without a classifier; of a run folder, export the model of its linear probe
+    /// Of ONNX: fail if there is no classifier; of a run folder, take the weights of its linear probe
     #[arg(long)]
     pub classifier: bool,
     /// Of ONNX: let the model take 8-bit images of any size, and resize and normalise them

@@ -89,7 +89,9 @@ pub fn of_onnx(facts: &Facts, file: &str, model: &Model) -> String {
         ),
     };
     let outputs: String = model.outputs.iter().map(|output| format!("- {}\n", meaning(facts, output.name))).collect();
-    format!("## Use\n\n{program}{outputs}\nThe metadata of the model contains everything below.\n\n")
+    format!(
+        "## Use\n\n{program}{outputs}\nThe metadata of the model contains the table, the preparation of images and the recipe.\n\n"
+    )
 }
 
 /// What an output of an ONNX model is.
@@ -100,7 +102,8 @@ fn meaning(facts: &Facts, output: &str) -> String {
             precision(facts)
         ),
         "logits" => {
-            "`logits`: a score per class, in the order of the classes below. `qare test` takes the largest.".to_string()
+            "`logits`: a score per class, in the order of the classes in the table. `qare test` takes the largest."
+                .to_string()
         }
         _ => format!("`features`: those of `qare embed{}`{}.", features_flag(facts), precision(facts)),
     }
