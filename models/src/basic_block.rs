@@ -12,12 +12,12 @@ use crate::maps::{Epilogue, Maps};
 /// The shortcut is a 1×1 convolution with batch normalisation where the shape changes.
 #[derive(Module, Debug)]
 pub struct BasicBlock<B: Backend> {
-    conv1: Conv2d<B>,
-    bn1: BatchNorm<B>,
-    conv2: Conv2d<B>,
-    bn2: BatchNorm<B>,
+    pub(crate) conv1: Conv2d<B>,
+    pub(crate) bn1: BatchNorm<B>,
+    pub(crate) conv2: Conv2d<B>,
+    pub(crate) bn2: BatchNorm<B>,
     // A pair, so that the parameters are named `downsample.0` and `downsample.1`, as in PyTorch.
-    downsample: Option<(Conv2d<B>, BatchNorm<B>)>,
+    pub(crate) downsample: Option<(Conv2d<B>, BatchNorm<B>)>,
 }
 
 impl<B: Backend> BasicBlock<B> {

@@ -15,12 +15,12 @@ use crate::maps::{Epilogue, Maps};
 /// The shortcut is a 1×1 convolution with batch normalisation where the shape changes.
 #[derive(Module, Debug)]
 pub struct CifarResNet<B: Backend> {
-    conv1: Conv2d<B>,
-    bn1: BatchNorm<B>,
-    layer1: Vec<BasicBlock<B>>,
-    layer2: Vec<BasicBlock<B>>,
-    layer3: Vec<BasicBlock<B>>,
-    fc: Linear<B>,
+    pub(crate) conv1: Conv2d<B>,
+    pub(crate) bn1: BatchNorm<B>,
+    pub(crate) layer1: Vec<BasicBlock<B>>,
+    pub(crate) layer2: Vec<BasicBlock<B>>,
+    pub(crate) layer3: Vec<BasicBlock<B>>,
+    pub(crate) fc: Linear<B>,
 }
 
 impl<B: Backend> CifarResNet<B> {

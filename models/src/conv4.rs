@@ -11,10 +11,10 @@ use crate::maps::{Epilogue, Maps};
 /// after the first three, global average pooling after the last. 64 features.
 #[derive(Module, Debug)]
 pub struct Conv4<B: Backend> {
-    layer1: ConvBlock<B>,
-    layer2: ConvBlock<B>,
-    layer3: ConvBlock<B>,
-    layer4: ConvBlock<B>,
+    pub(crate) layer1: ConvBlock<B>,
+    pub(crate) layer2: ConvBlock<B>,
+    pub(crate) layer3: ConvBlock<B>,
+    pub(crate) layer4: ConvBlock<B>,
 }
 
 impl<B: Backend> Conv4<B> {
@@ -75,8 +75,8 @@ impl<B: Backend> Conv4<B> {
 /// Conv3×3 (padding 1, no bias) → BatchNorm → ReLU.
 #[derive(Module, Debug)]
 pub struct ConvBlock<B: Backend> {
-    conv: Conv2d<B>,
-    bn: BatchNorm<B>,
+    pub(crate) conv: Conv2d<B>,
+    pub(crate) bn: BatchNorm<B>,
 }
 
 impl<B: Backend> ConvBlock<B> {

@@ -13,12 +13,12 @@ use crate::maps::{Epilogue, Maps};
 /// pooling. All stages but the first halve the resolution. 512 features.
 #[derive(Module, Debug)]
 pub struct ImageNetResNet<B: Backend> {
-    conv1: Conv2d<B>,
-    bn1: BatchNorm<B>,
-    layer1: Vec<BasicBlock<B>>,
-    layer2: Vec<BasicBlock<B>>,
-    layer3: Vec<BasicBlock<B>>,
-    layer4: Vec<BasicBlock<B>>,
+    pub(crate) conv1: Conv2d<B>,
+    pub(crate) bn1: BatchNorm<B>,
+    pub(crate) layer1: Vec<BasicBlock<B>>,
+    pub(crate) layer2: Vec<BasicBlock<B>>,
+    pub(crate) layer3: Vec<BasicBlock<B>>,
+    pub(crate) layer4: Vec<BasicBlock<B>>,
 }
 
 impl<B: Backend> ImageNetResNet<B> {

@@ -42,6 +42,8 @@ mod imagenet_resnet;
 mod initial_weights;
 mod layers;
 mod maps;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod pool;
 mod relation_head;
 pub mod replicas;

@@ -12,6 +12,10 @@ mod hostile_files;
 mod initial_weights;
 mod local_discriminator;
 mod numbers;
+#[cfg(feature = "onnx")]
+mod onnx_graphs;
+#[cfg(feature = "onnx")]
+mod onnx_interpreter;
 mod pytorch_files;
 mod records;
 mod replicas;

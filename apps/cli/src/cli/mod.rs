@@ -27,6 +27,7 @@ pub use show_flags::{ShowArgs, Split};
 use self::values::with_numbers;
 use crate::output::{eprint_line, record_write_error};
 use qare_lab::Result;
+use qare_lab::export::Format;
 use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
 use qare_lab::recipe::DeviceChoice;
@@ -135,7 +136,7 @@ pub enum Command {
     Card(CardArgs),
     /// Write the embeddings or features of a dataset or an image folder, as .npy or .safetensors
     Embed(EmbedArgs),
-    /// Write a backbone alone: as .safetensors with PyTorch's names, or as a Burn record (.mpk)
+    /// Write a backbone for other programs: with PyTorch's names (.safetensors), as an ONNX model, or as a Burn record (.mpk)
     Export(ExportArgs),
     /// Download, check or show a dataset
     #[command(subcommand)]
@@ -276,14 +277,27 @@ pub struct EmbedArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  qare export --checkpoint checkpoint/RUN --output backbone.safetensors")]
+#[command(after_help = "Examples:
+  qare export --checkpoint checkpoint/RUN --output backbone.safetensors
+  qare export --checkpoint checkpoint/RUN --format onnx --output exported
+  qare export --checkpoint checkpoint/RUN --format onnx --output exported --classifier --preprocessing")]
 pub struct ExportArgs {
     /// Run folder, or a weights file of this program or of PyTorch
     #[arg(long, value_name = "RUN_OR_FILE")]
     pub checkpoint: PathBuf,
-    /// File to write: FILE.safetensors or FILE.mpk; a description goes beside it, in FILE.….README.md
-    #[arg(long, short, value_name = "FILE")]
+    /// File to write, whose name ends in the format: its README goes beside it, in FILE.README.md; or, with --format, a folder for the file and
+    /// README.md
+    #[arg(long, short, value_name = "FILE_OR_DIR")]
     pub output: PathBuf,
+    /// Format: safetensors (weights under PyTorch's names), onnx (a graph), mpk (a record of Burn) [default: the one in the name of the output]
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Of ONNX: fail if there is no classifier; of a run folder, take the weights of its linear probe
+    #[arg(long)]
+    pub classifier: bool,
+    /// Of ONNX: let the model take 8-bit images of any size, and resize and normalise them
+    #[arg(long)]
+    pub preprocessing: bool,
     /// Dataset that the weights were trained on, if the file does not say: sets the normalisation of the images
     #[arg(long, alias = "trained_on", value_name = "DATASET")]
     pub trained_on: Option<DatasetName>,

@@ -9,8 +9,16 @@ use crate::cli::ExportArgs;
 use crate::output::print_line;
 
 pub fn export_command(args: ExportArgs) -> Result<()> {
-    let ExportArgs { checkpoint, output, trained_on, image_size } = &args;
-    let options = ExportOptions { checkpoint, output, trained_on: *trained_on, image_size: *image_size };
+    let ExportArgs { checkpoint, output, format, classifier, preprocessing, trained_on, image_size } = &args;
+    let options = ExportOptions {
+        checkpoint,
+        output,
+        format: *format,
+        trained_on: *trained_on,
+        image_size: *image_size,
+        classifier: *classifier,
+        preprocessing: *preprocessing,
+    };
     let exported = export::<Plain>(&options, &any_device()?)?;
     let file = exported.checkpoint.file.printable();
     if !exported.tells_preparation {
@@ -19,10 +27,13 @@ pub fn export_command(args: ExportArgs) -> Result<()> {
              and --image-size"
         ));
     }
+    let outputs: Vec<String> =
+        exported.outputs.iter().map(|output| format!("{} [N, {}]", output.name, output.width)).collect();
+    let outputs = if outputs.is_empty() { String::new() } else { format!(" with {}", outputs.join(", ")) };
     print_line(format!(
-        "{} of {file} saved as {}, described in {}",
+        "{} of {file} saved as {}{outputs}, described in {}",
         exported.checkpoint.recipe.backbone,
-        output.printable(),
+        exported.file.printable(),
         exported.readme.printable()
     ));
     Ok(())

@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::driving::{fails, qare, succeeds, tensors, text, tiny_run};
+use crate::driving::{fails, qare, succeeds, tensors, text, tiny, tiny_run};
 use crate::official_files;
 
 #[test]
@@ -27,11 +27,11 @@ fn an_exported_backbone_has_the_runs_weights_under_pytorchs_names() {
     let record = out.path().join("backbone.mpk");
     succeeds(&mut qare(&["export", "--checkpoint", text(&run.weights(1)), "--output", text(&record)]));
     assert!(fs::metadata(record).unwrap().len() > 4 * 24_648);
-    let wrong = out.path().join("backbone.onnx");
+    let wrong = out.path().join("backbone.pt");
     fails(
         &mut qare(&["export", "--checkpoint", text(run.path()), "--output", text(&wrong)]),
         2,
-        &[".safetensors", ".mpk"],
+        &[".safetensors", ".onnx", ".mpk", "--format"],
     );
 }
 
@@ -118,6 +118,31 @@ fn an_export_describes_how_to_use_it() {
 }
 
 #[test]
+fn the_network_in_a_readme_is_that_of_the_python_module() {
+    let module = include_str!("../../../../models/python/qare_torch.py");
+    let out = tempdir().unwrap();
+    for (backbone, class, call) in
+        [("conv4", "class Conv4(", "Conv4()"), ("resnet20", "class CifarResNet(", "CifarResNet(blocks=3)")]
+    {
+        let folder = out.path().join(backbone);
+        succeeds(tiny("pretrain", &folder).args(["--epochs", "1", "--backbone", backbone]));
+        let run = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        let exported = folder.join("exported/");
+        let call_of = ["export", "--checkpoint", text(&run), "--format", "safetensors", "--output", text(&exported)];
+        succeeds(&mut qare(&call_of));
+        let readme = fs::read_to_string(exported.join("README.md")).unwrap();
+        let programs: Vec<&str> =
+            readme.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        let [network, prepare, use_] = programs[..] else { panic!("three programs: {readme}") };
+        let (_, classes) = network.split_once("\n\n\n").unwrap();
+        assert!(classes.contains(class) && module.contains(classes), "{classes}");
+        assert!(prepare.contains("SIZE = 32\nMEAN, STD = [0.366, 0.366, 0.366], [0.202, 0.202, 0.202]"), "{prepare}");
+        assert!(use_.contains(call) && use_.contains("load_file(\"backbone.safetensors\")"), "{use_}");
+        assert_eq!(use_.lines().count(), 5);
+    }
+}
+
+#[test]
 fn an_export_of_foreign_weights_lists_what_is_unknown() {
     let out = tempdir().unwrap();
     let run = tiny_run(out.path(), 1);
@@ -143,7 +168,9 @@ fn an_export_of_foreign_weights_lists_what_is_unknown() {
     for key in ["input_size", "mean", "std", "dataset", "classes", "recipe", "epoch"] {
         assert!(!stored.contains_key(key), "{key} is a guess: {}", stored[key]);
     }
-    assert!(readme.contains("size=SIZE, mean=MEAN, std=STD"), "{readme}");
+    for words in ["size=SIZE, mean=MEAN, std=STD", "SIZE = None\nMEAN, STD = None, None", "Replace `None`"] {
+        assert!(readme.contains(words), "{words} is not in: {readme}");
+    }
     assert!(tensors(&exported) == tensors(&file));
 
     let (stored, readme) = export(&["--trained-on", "folder"]);
@@ -151,7 +178,8 @@ fn an_export_of_foreign_weights_lists_what_is_unknown() {
     assert!(readme.contains("size=SIZE)"), "{readme}");
     let (stored, readme) = export(&["--trained-on", "folder", "--image-size", "224"]);
     assert_eq!(stored["input_size"], "224");
-    assert!(readme.contains("load(\"exported.safetensors\")"), "{readme}");
+    assert!(readme.contains("load(\"exported.safetensors\")") && readme.contains("SIZE = 224\n"), "{readme}");
+    assert!(!readme.contains("Replace"), "{readme}");
     let (stored, _) = export(&["--trained-on", "stl10"]);
     assert_eq!((&stored["input_size"][..], &stored["std"][..]), ("96", "[0.5,0.5,0.5]"));
     assert!(!stored.contains_key("recipe"));

@@ -13,6 +13,7 @@ mod diverging;
 mod driving;
 mod existing_runs;
 mod exporting;
+mod exporting_onnx;
 mod flags;
 mod foreign_weights;
 mod full_disk;

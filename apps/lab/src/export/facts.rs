@@ -32,6 +32,8 @@ pub struct Facts {
     pub epoch: Option<usize>,
     /// The default precision of `embed`.
     pub precision: Precision,
+    /// Whether `embed` writes embeddings by default, and not features.
+    pub has_embedding: bool,
 }
 
 /// Returns the dataset that a backbone was last trained on: the dataset of the probe after fine-tuning, else that of the run.
@@ -65,6 +67,7 @@ impl Facts {
             epoch: recipe.as_ref().filter(|_| !checkpoint.foreign).map(|_| checkpoint.epoch),
             recipe,
             precision: checkpoint.recipe.precision,
+            has_embedding: checkpoint.has_embedding(),
         };
         // The recipe of a linear probe does not describe the training of weights of another program.
         if checkpoint.foreign && !is_tuned(checkpoint) {
@@ -141,7 +144,7 @@ impl Facts {
 }
 
 /// Maximum ratio of the long to the short side. Longer images are cropped to it before they are resized.
-const LONGEST: usize = 16;
+pub(super) const LONGEST: usize = 16;
 
 /// The rule of [`Facts::resize`] as JSON for programs. The size is the entry `input_size`.
 fn resize_rule() -> serde_json::Value {

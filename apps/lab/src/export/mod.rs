@@ -1,9 +1,12 @@
 //! Export of backbones and features for other programs, with the metadata needed to use them.
 
+mod destination;
 pub mod embedding;
 mod facts;
+mod format;
 mod header;
 mod npy;
+mod onnx;
 mod readme;
 
 use std::path::{Path, PathBuf};
@@ -14,12 +17,15 @@ use qare_models::{named_tensors, record_bytes, safetensors_bytes};
 
 pub use facts::trained_on;
 pub(crate) use facts::without_paths;
+pub use format::Format;
+pub use onnx::Output;
 
+use self::destination::Destination;
 use self::facts::Facts;
 use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint::{Checkpoint, Stated};
-use crate::runs::files::{check_file, check_writable, folder_of, write_together};
+use crate::runs::files::{check_file, check_writable, folder_of};
 use crate::runs::is_of_run;
 
 /// The source and the destination of an export.
@@ -27,76 +33,83 @@ use crate::runs::is_of_run;
 pub struct ExportOptions<'a> {
     /// A run folder or a weights file.
     pub checkpoint: &'a Path,
-    /// `FILE.safetensors`, for weights under PyTorch's names, or `FILE.mpk`, for a record of Burn.
+    /// A file whose name ends in a format, or a folder for a file and its README.
     pub output: &'a Path,
+    /// The format, if the name of the output does not end in it.
+    pub format: Option<Format>,
     /// The training dataset, for weights files that do not record it.
     pub trained_on: Option<DatasetName>,
     /// Height and width of the training images, for weights files that do not record it.
     pub image_size: Option<usize>,
+    /// Whether the model must have a classifier. Of a run folder, that is the model of its linear probe.
+    pub classifier: bool,
+    /// Whether the model prepares its images.
+    pub preprocessing: bool,
 }
 
 /// The result of an export.
 pub struct Exported {
     /// The exported checkpoint.
     pub checkpoint: Checkpoint,
-    /// The path of the README beside the export.
+    /// The exported file.
+    pub file: PathBuf,
+    /// The path of the README that describes it.
     pub readme: PathBuf,
     /// Whether the export describes the preparation of images completely.
     pub tells_preparation: bool,
+    /// The outputs of an ONNX model and the number of their columns.
+    pub outputs: Vec<Output>,
 }
 
-/// Writes the backbone of a checkpoint, and a README beside it. The backbone is loaded on `device`.
+/// Writes the backbone of a checkpoint, and a README. An ONNX model also has the embedding head and the classifier of the checkpoint. The
+/// networks are loaded on `device`.
 ///
 /// # Errors
-/// If the checkpoint is damaged or contradicts the options, or a file cannot be written.
+/// If the checkpoint is damaged or contradicts the options, or a file cannot be written. No file is written or changed then.
 pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result<Exported> {
-    let ExportOptions { output, trained_on, image_size, .. } = *options;
-    let format = extension(output);
-    if !matches!(format.as_str(), "safetensors" | "mpk") {
-        return Err(LabError::Usage(format!(
-            "--output {}: expected a name that ends in .safetensors (PyTorch's names) or .mpk (a record of Burn)",
-            output.printable()
-        )));
+    let ExportOptions { output, trained_on, image_size, classifier, preprocessing, .. } = *options;
+    let destination = Destination::new(output, options.format)?;
+    for (flag, given) in [("--classifier", classifier), ("--preprocessing", preprocessing)] {
+        if given && destination.format != Format::Onnx {
+            return Err(LabError::Usage(format!(
+                "{flag}: expected --format onnx, since a file of the format {} holds the weights of the backbone alone",
+                destination.format
+            )));
+        }
     }
-    writable("--output", output)?;
-    let readme = readme_of(output);
-    check_replaceable(&readme)?;
     // Reading weights of another program needs a dataset, but any will do for the backbone.
     let stated = Stated { dataset: trained_on.or(Some(DatasetName::Cifar10)), ..Default::default() };
-    let checkpoint = Checkpoint::of_run_or_file(options.checkpoint, &stated)?;
-    is_another("--output", output, &checkpoint)?;
+    let checkpoint = match classifier {
+        true => Checkpoint::of_probe(options.checkpoint, "probe", &stated)?,
+        false => Checkpoint::of_run_or_file(options.checkpoint, &stated)?,
+    };
+    if classifier && checkpoint.classifier_classes().is_none() {
+        return Err(LabError::Usage(format!(
+            "--classifier: {} does not say what its classes are; `qare probe --checkpoint {0}` trains a classifier",
+            checkpoint.file.printable()
+        )));
+    }
+    destination.check_source(&checkpoint)?;
     let facts = Facts::of(&checkpoint, trained_on, image_size)?;
-    let backbone = checkpoint.backbone::<B>(device)?;
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    let (bytes, text) = match format.as_str() {
-        "mpk" => (record_bytes(&backbone), readme::of_record(&facts, &name)),
-        _ => {
-            let tensors = safetensors_bytes(&named_tensors(&backbone, ""), None);
+    let name = destination.name();
+    let mut outputs = Vec::new();
+    let (bytes, text) = match destination.format {
+        Format::Mpk => (record_bytes(&checkpoint.backbone::<B>(device)?), readme::of_record(&facts, &name)),
+        Format::Safetensors => {
+            let tensors = safetensors_bytes(&named_tensors(&checkpoint.backbone::<B>(device)?, ""), None);
             (header::with_metadata(&tensors, &facts.metadata(&checkpoint)), readme::of_safetensors(&facts, &name))
         }
+        Format::Onnx => {
+            let model = onnx::model::<B>(&checkpoint, &facts, preprocessing, device)?;
+            let text = readme::of_onnx(&facts, &name, &model, checkpoint.classifier_classes());
+            outputs = model.outputs;
+            (model.bytes, text)
+        }
     };
-    write_together(&[(output.to_path_buf(), bytes), (readme.clone(), text.into_bytes())], &[])?;
+    destination.write(bytes, text)?;
     let tells_preparation = facts.size.is_some() && facts.normalization.is_some();
-    Ok(Exported { checkpoint, readme, tells_preparation })
-}
-
-/// Returns the path of the README beside an export. It contains the full file name, so that two exports never share a README.
-fn readme_of(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_os_string();
-    name.push(".README.md");
-    output.with_file_name(name)
-}
-
-/// Checks that an existing README was written by an export, so that no other file is overwritten.
-fn check_replaceable(readme: &Path) -> Result<()> {
-    match std::fs::read(readme) {
-        Ok(bytes) if !bytes.starts_with(readme::MARK.as_bytes()) => Err(LabError::Usage(format!(
-            "{} exists and was not written by an export: move it away, or choose another --output",
-            readme.printable()
-        ))),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::io("read", readme, error)),
-        _ => Ok(()),
-    }
+    let Destination { file, readme, .. } = destination;
+    Ok(Exported { checkpoint, file, readme, tells_preparation, outputs })
 }
 
 /// Checks that an output file can be written, before any work is done for it. `flag` names it in messages.

@@ -6,8 +6,8 @@ use burn::tensor::backend::Backend;
 use log::info;
 use qare_data::DatasetName;
 use qare_models::{
-    Backbone, BackboneName, EmbeddingHeadConfig, FoundBackbone, LinearClassifier, LinearClassifierConfig, NamedTensor,
-    StateDict,
+    Backbone, BackboneName, EmbeddingHead, EmbeddingHeadConfig, FoundBackbone, LinearClassifier,
+    LinearClassifierConfig, NamedTensor, StateDict,
 };
 
 use super::origin::{Origin, origin, read_file, write_with_origin};
@@ -161,13 +161,29 @@ impl Checkpoint {
     /// # Errors
     /// If the tensors of the head are damaged.
     pub fn embedder<B: Backend>(&self, space: Space, device: &B::Device) -> Result<Embedder<B>> {
-        let backbone = self.backbone::<B>(device)?;
-        if space == Space::Features || !self.has_embedding() {
-            return Ok(Embedder::new(backbone, None));
+        let head = match space {
+            Space::Features => None,
+            Space::Embedding => self.embedding_head(device)?,
+        };
+        Ok(Embedder::new(self.backbone(device)?, head))
+    }
+
+    /// Loads the embedding head on a device, if there is one.
+    ///
+    /// # Errors
+    /// If its tensors are damaged.
+    pub fn embedding_head<B: Backend>(&self, device: &B::Device) -> Result<Option<EmbeddingHead<B>>> {
+        if !self.has_embedding() {
+            return Ok(None);
         }
         let output = self.weights.shape(&format!("{EMBEDDING}.bias")).map_or(1, |shape| shape.iter().product());
-        let head = EmbeddingHeadConfig::new(backbone.feature_dim(), output).init::<B>(0, device);
-        Ok(Embedder::new(backbone, Some(self.weights.load_into(head, EMBEDDING)?)))
+        let head = EmbeddingHeadConfig::new(self.recipe.backbone.feature_dim(), output).init::<B>(0, device);
+        Ok(Some(self.weights.load_into(head, EMBEDDING)?))
+    }
+
+    /// The class names of the classifier, if there is one.
+    pub fn classifier_classes(&self) -> Option<&[String]> {
+        self.classes.as_deref().filter(|_| self.weights.has_prefix("classifier"))
     }
 
     /// Loads the classifier on a device.

@@ -46,6 +46,38 @@ pub fn write_together(files: &[(PathBuf, Vec<u8>)], absent: &[PathBuf]) -> Resul
     Ok(())
 }
 
+/// Writes a new folder with files, whole or not at all.
+///
+/// # Errors
+/// If something has that name, or a file cannot be written.
+pub fn write_folder(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    let staged = StagedFolder { beside: beside(folder) };
+    std::fs::create_dir(&staged.beside).map_err(|error| LabError::io("write", folder, error))?;
+    for (path, contents) in files {
+        let inside = staged.beside.join(path.strip_prefix(folder).expect("a file in the folder"));
+        let written = File::create_new(&inside).and_then(|mut file| {
+            file.write_all(contents)?;
+            file.sync_all()
+        });
+        written.map_err(|error| LabError::io("write", path, error))?;
+    }
+    std::fs::rename(&staged.beside, folder)
+        .and_then(|()| sync_folder(folder))
+        .map_err(|error| LabError::io("write", folder, error))
+}
+
+/// A folder that is written under a temporary name. It is deleted unless it is renamed.
+struct StagedFolder {
+    beside: PathBuf,
+}
+
+impl Drop for StagedFolder {
+    fn drop(&mut self) {
+        // After a rename there is nothing to delete.
+        let _ = std::fs::remove_dir_all(&self.beside);
+    }
+}
+
 /// Checks that a file can be created or replaced: that nothing but a file is there.
 ///
 /// # Errors
@@ -290,6 +322,22 @@ mod tests {
             assert_eq!(found(), ["new", "new"]);
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
         }
+    }
+
+    #[test]
+    fn a_folder_is_whole_or_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        let file = |name: &str| (folder.join(name), name.as_bytes().to_vec());
+        // The name of the second file is too long.
+        assert!(write_folder(&folder, &[file("one"), file(&"x".repeat(300))]).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        write_folder(&folder, &[file("one"), file("two")]).unwrap();
+        assert_eq!(read_text(&folder.join("two")).unwrap(), "two");
+        // A folder with files is not replaced.
+        assert!(write_folder(&folder, &[file("three")]).is_err());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
