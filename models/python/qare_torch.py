@@ -7,7 +7,7 @@
         features = network(preprocess("photo.jpg")[None])  # [1, 64]
 
 The features equal those of `qare embed`; `check_export.py` beside this file compares them. This module needs torch,
-safetensors, numpy and Pillow, and torchvision for `resnet18` and `resnet34`.
+safetensors, numpy and Pillow, and torchvision for `resnet18`, `resnet34` and `resnet50`.
 """
 
 import json
@@ -98,7 +98,7 @@ def _torchvision_backbone(name):
 
 # Blocks per stage of the ResNets for small images.
 CIFAR_BLOCKS = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
-ARCHITECTURES = ["conv4", *CIFAR_BLOCKS, "resnet18", "resnet34"]
+ARCHITECTURES = ["conv4", *CIFAR_BLOCKS, "resnet18", "resnet34", "resnet50"]
 
 
 def backbone(architecture):

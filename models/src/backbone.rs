@@ -31,11 +31,13 @@ pub enum BackboneName {
     Resnet18,
     /// ImageNet ResNet with 3, 4, 6 and 3 blocks a stage, 21 284 672 parameters.
     Resnet34,
+    /// ImageNet ResNet with 3, 4, 6 and 3 bottlenecks a stage, 23 508 032 parameters.
+    Resnet50,
 }
 
 impl BackboneName {
     /// Every backbone: those for small images, then those for large images, each from small to large.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Conv4,
         Self::Resnet8,
         Self::Resnet20,
@@ -45,6 +47,7 @@ impl BackboneName {
         Self::Resnet110,
         Self::Resnet18,
         Self::Resnet34,
+        Self::Resnet50,
     ];
 
     /// The name as written in files and flags.
@@ -59,6 +62,7 @@ impl BackboneName {
             Self::Resnet110 => "resnet110",
             Self::Resnet18 => "resnet18",
             Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
         }
     }
 
@@ -73,6 +77,7 @@ impl BackboneName {
             | Self::Resnet56
             | Self::Resnet110 => 64,
             Self::Resnet18 | Self::Resnet34 => 512,
+            Self::Resnet50 => 2048,
         }
     }
 
@@ -81,14 +86,14 @@ impl BackboneName {
         match self {
             Self::Conv4 => 8,
             Self::Resnet8 | Self::Resnet20 | Self::Resnet32 | Self::Resnet44 | Self::Resnet56 | Self::Resnet110 => 16,
-            Self::Resnet18 | Self::Resnet34 => 64,
+            Self::Resnet18 | Self::Resnet34 | Self::Resnet50 => 64,
         }
     }
 
     /// A backbone whose weights are a function of name and `seed`, the same on every backend.
     pub fn init<B: Backend>(self, seed: u64, device: &B::Device) -> Backbone<B> {
         let resnet = |blocks| Backbone::ResNet(CifarResNet::new(blocks, seed, device));
-        let imagenet = |blocks| Backbone::ImageNet(ImageNetResNet::new(blocks, seed, device));
+        let imagenet = |blocks| Backbone::ImageNet(ImageNetResNet::basic(blocks, seed, device));
         match self {
             Self::Conv4 => Backbone::Conv4(Conv4::new(seed, device)),
             Self::Resnet8 => resnet(1),
@@ -99,6 +104,7 @@ impl BackboneName {
             Self::Resnet110 => resnet(18),
             Self::Resnet18 => imagenet([2, 2, 2, 2]),
             Self::Resnet34 => imagenet([3, 4, 6, 3]),
+            Self::Resnet50 => Backbone::ImageNet(ImageNetResNet::bottleneck([3, 4, 6, 3], seed, device)),
         }
     }
 }
@@ -140,7 +146,7 @@ pub enum Backbone<B: Backend> {
     Conv4(Conv4<B>),
     /// A CIFAR ResNet of any depth.
     ResNet(CifarResNet<B>),
-    /// An ImageNet ResNet of basic blocks.
+    /// An ImageNet ResNet, of basic blocks or bottlenecks.
     ImageNet(ImageNetResNet<B>),
 }
 
@@ -196,7 +202,7 @@ impl<B: Backend> Backbone<B> {
         match self {
             Self::Conv4(_) => Conv4::<B>::FEATURES,
             Self::ResNet(_) => CifarResNet::<B>::FEATURES,
-            Self::ImageNet(_) => ImageNetResNet::<B>::FEATURES,
+            Self::ImageNet(net) => net.feature_dim(),
         }
     }
 

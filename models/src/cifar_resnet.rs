@@ -3,11 +3,11 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, conv, features, stage, with_frozen_batch_norm};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::linear;
 use crate::maps::{Epilogue, Maps};
+use crate::residual_block::{BlockKind, ResidualBlock, conv, features, stage, with_frozen_batch_norm};
 
 /// Residual network for small images (He et al. 2016, section 4.2): a 3×3 stem, three stages of basic blocks with 16, 32 and 64
 /// channels, global average pooling and a linear layer to 64 features. The second and third stage halve the resolution.
@@ -17,9 +17,9 @@ use crate::maps::{Epilogue, Maps};
 pub struct CifarResNet<B: Backend> {
     pub(crate) conv1: Conv2d<B>,
     pub(crate) bn1: BatchNorm<B>,
-    pub(crate) layer1: Vec<BasicBlock<B>>,
-    pub(crate) layer2: Vec<BasicBlock<B>>,
-    pub(crate) layer3: Vec<BasicBlock<B>>,
+    pub(crate) layer1: Vec<ResidualBlock<B>>,
+    pub(crate) layer2: Vec<ResidualBlock<B>>,
+    pub(crate) layer3: Vec<ResidualBlock<B>>,
     pub(crate) fc: Linear<B>,
 }
 
@@ -39,9 +39,9 @@ impl<B: Backend> CifarResNet<B> {
         assert!(blocks > 0, "a CIFAR ResNet has at least one block a stage");
         let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
         let conv1 = conv(3, 16, 3, 1, &mut weights, device);
-        let layer1 = stage(blocks, 16, 16, 1, &mut weights, device);
-        let layer2 = stage(blocks, 16, 32, 2, &mut weights, device);
-        let layer3 = stage(blocks, 32, 64, 2, &mut weights, device);
+        let layer1 = stage(BlockKind::Basic, blocks, 16, 16, 1, &mut weights, device);
+        let layer2 = stage(BlockKind::Basic, blocks, 16, 32, 2, &mut weights, device);
+        let layer3 = stage(BlockKind::Basic, blocks, 32, 64, 2, &mut weights, device);
 
         let fc = weights.linear(64, Self::FEATURES, device);
 

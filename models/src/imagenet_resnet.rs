@@ -3,37 +3,48 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::basic_block::{BasicBlock, features, stage, with_frozen_batch_norm};
 use crate::batch_norm::BatchNorm;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::maps::{Epilogue, Maps};
+use crate::residual_block::{BlockKind, ResidualBlock, features, stage, with_frozen_batch_norm};
 
 /// Residual network for large images (He et al. 2016, section 4.1) without its classifier, as in torchvision: a 7×7 stem of
-/// stride 2, 3×3 max pooling of stride 2, four stages of basic blocks with 64, 128, 256 and 512 channels, and global average
-/// pooling. All stages but the first halve the resolution. 512 features.
+/// stride 2, 3×3 max pooling of stride 2, four stages of blocks whose 3×3 convolutions have 64, 128, 256 and 512 channels, and global
+/// average pooling. All stages but the first halve the resolution. 512 features of basic blocks, 2,048 of bottlenecks.
 #[derive(Module, Debug)]
 pub struct ImageNetResNet<B: Backend> {
     pub(crate) conv1: Conv2d<B>,
     pub(crate) bn1: BatchNorm<B>,
-    pub(crate) layer1: Vec<BasicBlock<B>>,
-    pub(crate) layer2: Vec<BasicBlock<B>>,
-    pub(crate) layer3: Vec<BasicBlock<B>>,
-    pub(crate) layer4: Vec<BasicBlock<B>>,
+    pub(crate) layer1: Vec<ResidualBlock<B>>,
+    pub(crate) layer2: Vec<ResidualBlock<B>>,
+    pub(crate) layer3: Vec<ResidualBlock<B>>,
+    pub(crate) layer4: Vec<ResidualBlock<B>>,
 }
 
 impl<B: Backend> ImageNetResNet<B> {
-    /// Number of features.
-    pub const FEATURES: usize = 512;
     /// Number of maps after the first ReLU.
     pub const MAPS: usize = 64;
 
-    /// A network with these numbers of basic blocks a stage: `[2, 2, 2, 2]` is resnet18, `[3, 4, 6, 3]` is resnet34. Its
-    /// weights are a function of `seed` alone.
+    /// resnet18, `[2, 2, 2, 2]`, or resnet34, `[3, 4, 6, 3]`: with these numbers of basic blocks a stage. Its weights are a function
+    /// of `seed` alone.
     ///
     /// # Panics
     ///
     /// If a stage has no blocks.
-    pub fn new(blocks: [usize; 4], seed: u64, device: &B::Device) -> Self {
+    pub fn basic(blocks: [usize; 4], seed: u64, device: &B::Device) -> Self {
+        Self::new(BlockKind::Basic, blocks, seed, device)
+    }
+
+    /// resnet50, `[3, 4, 6, 3]`: with these numbers of bottlenecks a stage. Its weights are a function of `seed` alone.
+    ///
+    /// # Panics
+    ///
+    /// If a stage has no blocks.
+    pub fn bottleneck(blocks: [usize; 4], seed: u64, device: &B::Device) -> Self {
+        Self::new(BlockKind::Bottleneck, blocks, seed, device)
+    }
+
+    fn new(kind: BlockKind, blocks: [usize; 4], seed: u64, device: &B::Device) -> Self {
         assert!(!blocks.contains(&0), "an ImageNet ResNet has at least one block a stage");
         let mut weights = InitialWeights::new(seed, WeightStream::Backbone);
         let mut conv1 = Conv2dConfig::new([3, Self::MAPS], [7, 7])
@@ -42,14 +53,25 @@ impl<B: Backend> ImageNetResNet<B> {
             .with_bias(false)
             .init(device);
         conv1.weight = weights.conv([Self::MAPS, 3, 7, 7], device);
+        let mut stage = |number: usize, c_in: usize, width: usize| {
+            let stride = if number == 0 { 1 } else { 2 };
+            stage(kind, blocks[number], c_in, width, stride, &mut weights, device)
+        };
+        let expansion = kind.expansion();
         Self {
             conv1,
             bn1: BatchNorm::new(Self::MAPS, device),
-            layer1: stage(blocks[0], 64, 64, 1, &mut weights, device),
-            layer2: stage(blocks[1], 64, 128, 2, &mut weights, device),
-            layer3: stage(blocks[2], 128, 256, 2, &mut weights, device),
-            layer4: stage(blocks[3], 256, Self::FEATURES, 2, &mut weights, device),
+            layer1: stage(0, Self::MAPS, 64),
+            layer2: stage(1, 64 * expansion, 128),
+            layer3: stage(2, 128 * expansion, 256),
+            layer4: stage(3, 256 * expansion, 512),
         }
+    }
+
+    /// Number of features.
+    pub fn feature_dim(&self) -> usize {
+        let last = self.layer4.last().expect("a stage has blocks");
+        last.bn3.as_ref().unwrap_or(&last.bn2).weight.dims()[0]
     }
 
     /// The network with [frozen](BatchNorm::frozen) batch normalisation.
@@ -68,7 +90,7 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// # Shapes
     ///
-    /// `[N, 3, H, W]` → `[N, 512]`
+    /// `[N, 3, H, W]` → `[N, F]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
         self.features(self.stem(images))
     }
@@ -77,7 +99,7 @@ impl<B: Backend> ImageNetResNet<B> {
     ///
     /// # Shapes
     ///
-    /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, 512]`
+    /// `[N, 3, H, W]` → maps `[N, 64, ⌈H/2⌉, ⌈W/2⌉]`, features `[N, F]`
     pub fn forward_with_maps(&self, images: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 2>) {
         let stem = self.stem(images);
         (stem.clone().planar(), self.features(stem))

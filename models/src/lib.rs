@@ -27,7 +27,6 @@
 #![forbid(unsafe_code)]
 
 mod backbone;
-mod basic_block;
 mod batch_norm;
 mod block;
 mod cifar_resnet;
@@ -47,12 +46,12 @@ mod onnx;
 mod pool;
 mod relation_head;
 pub mod replicas;
+mod residual_block;
 mod running_statistics;
 mod tensor_block;
 mod weights;
 
 pub use backbone::{Backbone, BackboneName, UnknownBackbone};
-pub use basic_block::BasicBlock;
 pub use batch_norm::BatchNorm;
 pub use cifar_resnet::CifarResNet;
 pub use classifier::{LinearClassifier, LinearClassifierConfig};
@@ -66,6 +65,7 @@ pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
 pub use qare_host::computes_on_host;
 pub use relation_head::{RelationHead, RelationHeadConfig};
+pub use residual_block::ResidualBlock;
 #[cfg(feature = "cubecl")]
 pub use tensor_block::use_kernels;
 pub use tensor_block::{differentiate_blocks, differentiate_blocks_with};

@@ -9,13 +9,13 @@ use burn::tensor::backend::Backend;
 use qare_onnx::{ConvSizes, Graph, Normalization, Value};
 
 use crate::backbone::Backbone;
-use crate::basic_block::BasicBlock;
 use crate::batch_norm::BatchNorm;
 use crate::cifar_resnet::CifarResNet;
 use crate::classifier::LinearClassifier;
 use crate::conv4::{Conv4, ConvBlock};
 use crate::embedding_head::EmbeddingHead;
 use crate::imagenet_resnet::ImageNetResNet;
+use crate::residual_block::ResidualBlock;
 use crate::weights::{NamedTensor, named_tensors};
 
 impl<B: Backend> Backbone<B> {
@@ -108,21 +108,27 @@ impl<'a> Drawing<'a> {
         self.graph.global_average(&self.full("", "pool"), &maps)
     }
 
-    fn stage<B: Backend>(&mut self, name: &str, blocks: &[BasicBlock<B>], input: Value) -> Value {
+    fn stage<B: Backend>(&mut self, name: &str, blocks: &[ResidualBlock<B>], input: Value) -> Value {
         let numbered = blocks.iter().enumerate();
-        numbered.fold(input, |maps, (number, block)| self.basic_block(&format!("{name}.{number}"), block, &maps))
+        numbered.fold(input, |maps, (number, block)| self.residual_block(&format!("{name}.{number}"), block, &maps))
     }
 
-    fn basic_block<B: Backend>(&mut self, name: &str, block: &BasicBlock<B>, input: &Value) -> Value {
+    fn residual_block<B: Backend>(&mut self, name: &str, block: &ResidualBlock<B>, input: &Value) -> Value {
         let shortcut = match &block.downsample {
             Some((conv, bn)) => self.convolution([name, "downsample.0"], conv, [name, "downsample.1"], bn, input),
             None => input.clone(),
         };
         let maps = self.convolution([name, "conv1"], &block.conv1, [name, "bn1"], &block.bn1, input);
         let maps = self.graph.relu(&self.full(name, "relu1"), &maps);
-        let maps = self.convolution([name, "conv2"], &block.conv2, [name, "bn2"], &block.bn2, &maps);
+        let mut maps = self.convolution([name, "conv2"], &block.conv2, [name, "bn2"], &block.bn2, &maps);
+        let mut last = "relu2";
+        if let (Some(conv3), Some(bn3)) = (&block.conv3, &block.bn3) {
+            maps = self.graph.relu(&self.full(name, "relu2"), &maps);
+            maps = self.convolution([name, "conv3"], conv3, [name, "bn3"], bn3, &maps);
+            last = "relu3";
+        }
         let sum = self.graph.add(&self.full(name, "add"), &maps, &shortcut);
-        self.graph.relu(&self.full(name, "relu2"), &sum)
+        self.graph.relu(&self.full(name, last), &sum)
     }
 
     /// A convolution without bias and its batch normalisation.

@@ -126,18 +126,37 @@ class BasicBlock(nn.Module):
         return (self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())) + shortcut).relu()
 
 
+class Bottleneck(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        width = outputs // 4
+        self.conv1, self.bn1 = convolution(inputs, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = convolution(width, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = convolution(width, outputs, 1), nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())).relu()
+        return (self.bn3(self.conv3(x)) + shortcut).relu()
+
+
 class ResNet(nn.Module):
     """Of CIFAR with three stages, of ImageNet with four."""
 
-    def __init__(self, blocks, channels):
+    def __init__(self, blocks, channels, block=BasicBlock):
         super().__init__()
         self.is_large = len(blocks) == 4
         stem = nn.Conv2d(3, channels[0], 7, 2, 3, bias=False) if self.is_large else convolution(3, channels[0], 3)
         self.conv1, self.bn1 = stem, nn.BatchNorm2d(channels[0])
         self.stages, inputs = [], channels[0]
+        if block is Bottleneck:
+            channels = tuple(4 * width for width in channels)
         for number, (count, outputs) in enumerate(zip(blocks, channels)):
             strides = [1 if number == 0 else 2] + [1] * (count - 1)
-            stage = nn.Sequential(*(BasicBlock(inputs if at == 0 else outputs, outputs, s) for at, s in enumerate(strides)))
+            stage = nn.Sequential(*(block(inputs if at == 0 else outputs, outputs, s) for at, s in enumerate(strides)))
             setattr(self, f"layer{number + 1}", stage)
             self.stages.append(f"layer{number + 1}")
             inputs = outputs
@@ -161,6 +180,8 @@ def network(name):
         return Conv4()
     depth = int(name.removeprefix("resnet"))
     large = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+    if depth == 50:
+        return ResNet(large[34], (64, 128, 256, 512), Bottleneck)
     return ResNet(large[depth], (64, 128, 256, 512)) if depth in large else ResNet(((depth - 2) // 6,) * 3, (16, 32, 64))
 
 

@@ -148,7 +148,7 @@ kept("parameters.pth", parameters, "resnet18", net18)
 
 import timm
 
-for name in ["resnet18", "resnet34"]:
+for name in ["resnet18", "resnet34", "resnet50"]:
     made = stirred(timm.create_model(name, pretrained=False))
     kept(f"timm_{name}.pth", made.state_dict(), name, made)
     kept(f"timm_{name}.safetensors", made.state_dict(), name, made)
@@ -174,9 +174,11 @@ for value in made.backbone_momentum.parameters():
     value.data += 1
 kept("lightly.ckpt", {"state_dict": made.state_dict(), "pytorch-lightning_version": "2.0"}, "resnet18", net18, "state_dict.backbone")
 
-refused("resnet50.pth", torchvision.models.resnet50().state_dict(), "nearest is resnet34", "layer1.0.conv1.weight", "[64, 64, 1, 1], expected [64, 64, 3, 3]")
-refused("resnet50_moco.pth.tar", {"state_dict": under("module.encoder_q", torchvision.models.resnet50().state_dict())}, "nearest is resnet34 under `state_dict.encoder_q`")
-refused("wide.pth", torchvision.models.wide_resnet50_2().state_dict(), "nearest is resnet34")
+net50 = stirred(torchvision.models.resnet50())
+kept("torchvision_resnet50.pth", net50.state_dict(), "resnet50", net50)
+kept("resnet50_moco.pth.tar", {"state_dict": under("module.encoder_q", net50.state_dict())}, "resnet50", net50, "state_dict.encoder_q")
+refused("resnet101.pth", torchvision.models.resnet101().state_dict(), "nearest is resnet50")
+refused("wide.pth", torchvision.models.wide_resnet50_2().state_dict(), "nearest is resnet50")
 small = torchvision.models.resnet18()
 small.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
 refused("solo_cifar.ckpt", {"state_dict": under("backbone", {k: v for k, v in small.state_dict().items() if "fc." not in k}) | under("classifier", head)}, "nearest is resnet18 under `state_dict.backbone`", "conv1.weight` is [64, 3, 3, 3], expected [64, 3, 7, 7]", "small images")

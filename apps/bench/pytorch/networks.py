@@ -60,11 +60,10 @@ class CifarResNet(nn.Module):
 
 
 class ImageNetResNet(nn.Module):
-    features = 512
-
     def __init__(self, name):
         super().__init__()
         self.network = getattr(torchvision.models, name)(weights=None)
+        self.features = self.network.fc.in_features
         self.network.fc = nn.Identity()
 
     def forward(self, x):
@@ -72,7 +71,7 @@ class ImageNetResNet(nn.Module):
 
 
 BLOCKS = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
-IMAGENET = ["resnet18", "resnet34"]
+IMAGENET = ["resnet18", "resnet34", "resnet50"]
 BACKBONES = ["conv4", *BLOCKS, *IMAGENET]
 
 

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::BackboneName;
+use crate::residual_block::BlockKind;
 
 /// Names and shapes of a backbone's tensors.
 pub(super) struct Layout {
@@ -34,44 +35,52 @@ impl Layout {
             BackboneName::Resnet44 => layout.small(7),
             BackboneName::Resnet56 => layout.small(9),
             BackboneName::Resnet110 => layout.small(18),
-            BackboneName::Resnet18 => layout.large([2, 2, 2, 2]),
-            BackboneName::Resnet34 => layout.large([3, 4, 6, 3]),
+            BackboneName::Resnet18 => layout.large(BlockKind::Basic, [2, 2, 2, 2]),
+            BackboneName::Resnet34 => layout.large(BlockKind::Basic, [3, 4, 6, 3]),
+            BackboneName::Resnet50 => layout.large(BlockKind::Bottleneck, [3, 4, 6, 3]),
         }
         layout
     }
 
     /// A ResNet for small images.
     fn small(&mut self, blocks: usize) {
-        self.resnet(3, &[(16, blocks), (32, blocks), (64, blocks)]);
+        self.resnet(3, BlockKind::Basic, &[(16, blocks), (32, blocks), (64, blocks)]);
         self.tensors.push(("fc.weight".to_owned(), vec![64, 64]));
         self.tensors.push(("fc.bias".to_owned(), vec![64]));
         self.modules.push("fc".to_owned());
     }
 
     /// A ResNet for large images.
-    fn large(&mut self, blocks: [usize; 4]) {
+    fn large(&mut self, kind: BlockKind, blocks: [usize; 4]) {
         let channels = [64, 128, 256, 512];
-        self.resnet(7, &channels.into_iter().zip(blocks).collect::<Vec<_>>());
+        self.resnet(7, kind, &channels.into_iter().zip(blocks).collect::<Vec<_>>());
     }
 
-    /// A stem with a kernel of this size, and stages with these channels and numbers of basic blocks.
-    fn resnet(&mut self, kernel: usize, stages: &[(usize, usize)]) {
+    /// A stem with a kernel of this size, and stages of blocks: the channels of their 3×3 convolutions, and their numbers.
+    fn resnet(&mut self, kernel: usize, kind: BlockKind, stages: &[(usize, usize)]) {
         let mut before = stages[0].0;
         self.convolution("conv1", 3, before, kernel);
         self.norm("bn1", before);
         self.modules = vec!["conv1".to_owned(), "bn1".to_owned()];
-        for (stage, &(channels, blocks)) in stages.iter().enumerate() {
+        for (stage, &(width, blocks)) in stages.iter().enumerate() {
             let layer = format!("layer{}", stage + 1);
+            let after = width * kind.expansion();
+            let convolutions = match kind {
+                BlockKind::Basic => vec![(width, 3), (width, 3)],
+                BlockKind::Bottleneck => vec![(width, 1), (width, 3), (after, 1)],
+            };
             for block in (0..blocks).map(|block| format!("{layer}.{block}")) {
-                self.convolution(&format!("{block}.conv1"), before, channels, 3);
-                self.norm(&format!("{block}.bn1"), channels);
-                self.convolution(&format!("{block}.conv2"), channels, channels, 3);
-                self.norm(&format!("{block}.bn2"), channels);
-                if before != channels {
-                    self.convolution(&format!("{block}.downsample.0"), before, channels, 1);
-                    self.norm(&format!("{block}.downsample.1"), channels);
+                let mut inputs = before;
+                for (number, &(outputs, kernel)) in (1..).zip(&convolutions) {
+                    self.convolution(&format!("{block}.conv{number}"), inputs, outputs, kernel);
+                    self.norm(&format!("{block}.bn{number}"), outputs);
+                    inputs = outputs;
                 }
-                before = channels;
+                if before != after {
+                    self.convolution(&format!("{block}.downsample.0"), before, after, 1);
+                    self.norm(&format!("{block}.downsample.1"), after);
+                }
+                before = after;
             }
             self.modules.push(layer);
         }

@@ -50,7 +50,7 @@ fn each_backbone_is_known_by_its_tensors_under_any_prefix() {
         let shapes = shapes(name);
         let prefixes = ["", "backbone.", "_orig_mod.model.net.module.", "a.encoder.module.b."];
         // The largest ones take a second each.
-        let large = matches!(name, BackboneName::Resnet18 | BackboneName::Resnet34);
+        let large = matches!(name, BackboneName::Resnet18 | BackboneName::Resnet34 | BackboneName::Resnet50);
         for prefix in &prefixes[if large { 3 } else { 0 }..] {
             let found = find(&dict(prefix, &shapes, 0.5), None).unwrap();
             assert_eq!((found.name(), value(&found)), (name, 0.5), "{prefix}");

@@ -220,6 +220,7 @@ fn relus(name: BackboneName) -> f64 {
         BackboneName::Conv4 => 4.0,
         BackboneName::Resnet18 => 17.0,
         BackboneName::Resnet34 => 33.0,
+        BackboneName::Resnet50 => 49.0,
         other => other.as_str().strip_prefix("resnet").unwrap().parse::<f64>().unwrap() - 1.0,
     }
 }

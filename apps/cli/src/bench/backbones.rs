@@ -25,7 +25,7 @@ const QUICK: [(BackboneName, usize); 4] = [
 fn is_measured(backbone: BackboneName, side: usize, quick: bool) -> bool {
     match backbone {
         _ if quick => QUICK.contains(&(backbone, side)),
-        BackboneName::Conv4 | BackboneName::Resnet18 | BackboneName::Resnet34 => true,
+        BackboneName::Conv4 | BackboneName::Resnet18 | BackboneName::Resnet34 | BackboneName::Resnet50 => true,
         BackboneName::Resnet32 => side <= 64,
         _ => side == 32,
     }

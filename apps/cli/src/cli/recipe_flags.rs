@@ -32,7 +32,7 @@ pub struct RecipeFlags {
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// conv4, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or resnet34 [default: conv4]
+    /// conv4, resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18, resnet34 or resnet50 [default: conv4]
     #[arg(help_heading = TRAINING, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<BackboneName>,

@@ -82,7 +82,7 @@ fn of_nearest(state: &StateDict, wanted: Option<BackboneName>, nearest: &Candida
 
 /// Whether only the first convolution differs, in being one for small images.
 fn has_small_stem(state: &StateDict, nearest: &Candidate) -> bool {
-    matches!(nearest.name, BackboneName::Resnet18 | BackboneName::Resnet34)
+    matches!(nearest.name, BackboneName::Resnet18 | BackboneName::Resnet34 | BackboneName::Resnet50)
         && nearest.missing.is_empty()
         && matches!(nearest.wrong[..], [("conv1.weight", found)] if state.shape(found) == Some(&[64, 3, 3, 3]))
 }
