@@ -203,7 +203,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             state = self.begin_epoch(state, epoch)?;
             let Some((trained, means)) = self.train_epoch(state, &mut schedule, workers.as_ref(), &mut context)? else {
                 outcome.interrupted = true;
-                break;
+                return Ok(outcome);
             };
             state = trained;
             state.epoch = epoch;
@@ -225,10 +225,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             self.save(&state, &mut log, &row)?;
             outcome = Outcome { last: Some(row), seconds: log.total_seconds(), ..outcome };
         }
-        if !outcome.interrupted {
-            loggers.end()?;
-            self.project(&state.model)?;
-        }
+        loggers.end()?;
+        self.project(&state.model)?;
         Ok(outcome)
     }
 
