@@ -73,6 +73,14 @@ impl MetricsRenderer for Dashboard {
     }
 }
 
+/// Whether a metric has a value: figures of the representation have none before the first sample of an epoch, and plots cannot show NaN.
+fn has_value(state: &MetricState) -> bool {
+    match state {
+        MetricState::Numeric(_, value) => !value.current().is_nan(),
+        MetricState::Generic(_) => true,
+    }
+}
+
 /// A metric entry with a text as its value.
 fn entry(id: MetricId, text: String) -> MetricEntry {
     MetricEntry::new(id, SerializedEntry::new(text.clone(), text))
@@ -80,11 +88,15 @@ fn entry(id: MetricId, text: String) -> MetricEntry {
 
 impl MetricsRendererTraining for Dashboard {
     fn update_train(&mut self, state: MetricState) {
-        self.inner.update_train(state);
+        if has_value(&state) {
+            self.inner.update_train(state);
+        }
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.inner.update_valid(state);
+        if has_value(&state) {
+            self.inner.update_valid(state);
+        }
     }
 
     fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {

@@ -12,7 +12,7 @@ use burn_train::renderer::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use qare_lab::progress::{Progress, Work, duration};
-use qare_lab::training::metrics::{LEARNING_RATE, VIEWS_PER_SECOND};
+use qare_lab::training::metrics::{LEARNING_RATE, VIEWS_PER_SECOND, precision_of_live};
 
 use crate::output::print_line;
 use crate::terminal::can_draw_bars;
@@ -106,11 +106,13 @@ impl PlainProgress {
     }
 
     fn figure(&self, name: &str, value: f64) -> String {
-        match name {
-            VIEWS_PER_SECOND => format!("{value:.0}"),
-            LEARNING_RATE => format!("{value:.2e}"),
-            _ if self.percents.iter().any(|percent| percent == name) => format!("{value:.2} %"),
-            _ => format!("{value:.4}"),
+        let unit = if self.percents.iter().any(|percent| percent == name) { " %" } else { "" };
+        match (name, precision_of_live(name), unit) {
+            (VIEWS_PER_SECOND, ..) => format!("{value:.0}"),
+            (LEARNING_RATE, ..) => format!("{value:.2e}"),
+            (_, Some(precision), unit) => format!("{value:.precision$}{unit}"),
+            (_, None, "") => format!("{value:.4}"),
+            (_, None, unit) => format!("{value:.2}{unit}"),
         }
     }
 
@@ -124,6 +126,16 @@ impl MetricsRendererTraining for PlainProgress {
     fn update_train(&mut self, state: MetricState) {
         let MetricState::Numeric(entry, value) = state else { return };
         let name = self.name(&entry.metric_id);
+        // Before the first sample of an epoch, a figure has no value.
+        if value.current().is_nan() && precision_of_live(&name).is_some() {
+            return;
+        }
+        // The value is already the mean over the samples so far.
+        if precision_of_live(&name).is_some() {
+            self.sums.retain(|(known, ..)| *known != name);
+            self.sums.push((name, value.current(), 1));
+            return;
+        }
         match self.sums.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, sum, count)) => {
                 *sum += value.current();
@@ -134,7 +146,9 @@ impl MetricsRendererTraining for PlainProgress {
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        if let MetricState::Numeric(entry, value) = state {
+        if let MetricState::Numeric(entry, value) = state
+            && !value.current().is_nan()
+        {
             self.validation.push((self.name(&entry.metric_id), value.current()));
         }
     }

@@ -6,6 +6,7 @@
 //! | [`methods`] | the trait [`Pretext`](methods::Pretext), and the built-in methods |
 //! | [`training`] | the training loop, its state, optimizers, training on several devices |
 //! | [`evaluation`] | frozen features, kNN, linear probe, fine-tuning, test, retrieval |
+//! | [`loggers`] | files that training is logged to, besides `log.csv`: JSON lines, TensorBoard |
 //! | [`runs`] | run folders: recipe, log, results, checkpoints, locks |
 //! | [`card`](mod@card) | the model card of a run |
 //! | [`images`] | the images that a recipe names |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod evaluation;
 pub mod export;
 pub mod images;
+pub mod loggers;
 pub mod methods;
 mod nearest_name;
 pub mod precision;

@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::values::parse_bool;
 use super::{IMAGES, MACHINE, MachineFlags, OBJECTIVE, RUN_FOLDER, TRAINING};
 use qare_lab::PrintablePath;
+use qare_lab::loggers::LoggerName;
 use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;
-use qare_lab::recipe::DeviceChoice;
-use qare_lab::recipe::{Layer, Recipe, absolute};
+use qare_lab::recipe::{DeviceChoice, Figures, Layer, Recipe, absolute};
 use qare_lab::{LabError, Result};
 
 /// The settings of a run. A flag that is absent takes its value from the recipe file, or else the default.
@@ -165,6 +165,14 @@ pub struct RecipeFlags {
     #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Figures while it trains: rankme, alignment, uniformity, dead_dimensions, gradient_norm, probe; all or none [default: all but probe]
+    #[arg(help_heading = RUN_FOLDER, long, value_name = "NAME,NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
+    /// Log every step besides log.csv: jsonl for steps.jsonl, tensorboard for event files; several are separated by commas
+    #[arg(help_heading = RUN_FOLDER, long, value_name = "NAME,NAME", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logger: Vec<LoggerName>,
     /// Folder to create run folders in [default: ./checkpoint]
     #[arg(help_heading = RUN_FOLDER, long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -165,7 +165,11 @@ impl RunFolder {
 
     /// The lines of `log.csv` without the columns of times.
     pub fn log_without_times(&self) -> Vec<String> {
-        self.read("log.csv").lines().map(|line| line.split(',').take(6).collect::<Vec<_>>().join(",")).collect()
+        let without_times = |line: &str| {
+            let fields: Vec<&str> = line.split(',').collect();
+            fields[..fields.len() - 2].join(",")
+        };
+        self.read("log.csv").lines().map(without_times).collect()
     }
 }
 

@@ -23,6 +23,7 @@ mod labels;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 mod launches;
 mod locking;
+mod logging;
 mod methods;
 mod metric_learning;
 mod official_files;

@@ -45,6 +45,7 @@ impl<B: Backend> Pretext<B> for BarlowTwins<B> {
         let rows = Views::PAIR.rows(batch.images); // [2·B, 3, H, W]
         let embeddings = single(self.projector.forward(backbone.forward(rows))); // [2·B, D]
         let dim = embeddings.dims()[1];
+        let of_step = Embeddings::of(&embeddings, 2);
         let pairs: Tensor<B, 3> = embeddings.reshape([images, 2, dim]);
         let view = |k| standardized(pairs.clone().narrow(1, k, 1).squeeze_dim(1)); // [B, D]
         let correlation = view(0).transpose().matmul(view(1)) / images as f64; // [D, D]
@@ -52,7 +53,8 @@ impl<B: Backend> Pretext<B> for BarlowTwins<B> {
         let invariance = ((correlation.clone() - 1.0) * diagonal.clone()).powi_scalar(2).sum();
         let redundancy = (correlation * (diagonal * -1.0 + 1.0)).powi_scalar(2).sum();
         let loss = invariance.clone() + redundancy.clone() * LAMBDA;
-        Ok(StepLoss { loss, figures: vec![invariance, redundancy], scope: Scope::Share(batch.share.fraction()) })
+        let scope = Scope::Share(batch.share.fraction());
+        Ok(StepLoss { loss, figures: vec![invariance, redundancy], scope, embeddings: of_step })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

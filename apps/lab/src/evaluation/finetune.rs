@@ -183,6 +183,7 @@ fn tuning_recipe<B: Backend>(recipe: &Recipe, backbone: &Backbone<B>) -> Recipe 
         // Its views are not contrastive.
         augment_on: AugmentOn::Host,
         id: Some(format!("{:08x}", hasher.finalize())),
+        logger: Vec::new(),
         probe: ProbeRecipe { dataset: None, seed: None, ..recipe.probe.clone() },
         ..recipe.clone()
     }

@@ -10,7 +10,7 @@ use qare_models::{
     Backbone, NamedTensor, ProjectionHead, ProjectionHeadConfig, StateDict, WeightsError, named_tensors,
 };
 
-use super::{Facts, Figure, Method, MethodName, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, Method, MethodName, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::recipe::Recipe;
 
@@ -83,9 +83,10 @@ impl<B: Backend> Pretext<B> for Contrastive<B> {
             Some(replica) => replica.gather_rows(embeddings).map_err(LabError::failed)?,
             None => embeddings,
         };
+        let of_step = Embeddings::of(&embeddings, self.views.count());
         let output = self.objective.forward(embeddings, self.views).map_err(LabError::failed)?;
         let figures = [output.pairwise].into_iter().chain(output.qare).collect();
-        Ok(StepLoss { loss: output.loss, figures, scope: Scope::Batch })
+        Ok(StepLoss { loss: output.loss, figures, scope: Scope::Batch, embeddings: of_step })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

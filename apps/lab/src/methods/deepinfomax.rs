@@ -15,7 +15,7 @@ use qare_models::{
     Backbone, Discriminators, DiscriminatorsConfig, NamedTensor, StateDict, WeightsError, named_tensors,
 };
 
-use super::{Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::{InfoMaxRecipe, Recipe};
@@ -95,6 +95,7 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let (epoch, first) = (batch.epoch, batch.indices[0]);
         let (maps, features) = backbone.forward_with_maps(batch.images.squeeze_dim(1)); // [B, C, H, W], [B, F]
+        let embeddings = Embeddings::of(&features, 1);
         let negatives = next(maps.clone());
         let Discriminators { local_d, global_d, prior_d } = &self.discriminators;
         let mut terms = Vec::new();
@@ -115,7 +116,7 @@ impl<B: Backend> Pretext<B> for DeepInfoMax<B> {
         let loss = terms.iter().map(|(weight, term)| term.clone() * *weight).reduce(|sum, term| sum + term);
         let loss = loss.ok_or_else(|| LabError::failed("all terms of deepinfomax have weight 0"))?;
         let figures = terms.into_iter().map(|(_, term)| term).collect();
-        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()) })
+        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()), embeddings })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

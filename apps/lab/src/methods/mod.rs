@@ -28,7 +28,7 @@ pub use floor::Floor;
 pub use metric::MetricMethod;
 pub use name::MethodName;
 pub use pretext::{
-    EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, Validating, accuracy,
+    Embeddings, EpochStart, Facts, Figure, LastBatch, Plan, Pretext, Scope, StepLoss, Trainable, Validating, accuracy,
 };
 pub use relationnet::Aggregation;
 pub(crate) use standard::Standard;

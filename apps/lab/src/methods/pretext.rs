@@ -207,6 +207,32 @@ pub struct StepLoss<B: Backend> {
     pub figures: Vec<Tensor<B, 1>>,
     /// The images that loss and figures are computed over.
     pub scope: Scope,
+    /// The embeddings that the loss was computed from, for [figures of the representation](crate::training::live). `None` for none.
+    pub embeddings: Option<Embeddings<B>>,
+}
+
+/// Embeddings of a batch, or of one device's share of it.
+#[derive(Clone, Debug)]
+pub struct Embeddings<B: Backend> {
+    /// The embeddings `[N, D]`, not normalised.
+    pub rows: Tensor<B, 2>,
+    /// This number of rows, one after the other, are positives of each other: views of an image, or images of a class. 1 without
+    /// positives.
+    pub positives: usize,
+}
+
+impl<B: Backend> Embeddings<B> {
+    /// Embeddings `[N, D]` of which each `positives` rows are positives of each other.
+    pub fn of(rows: &Tensor<B, 2>, positives: usize) -> Option<Self> {
+        Some(Self { rows: rows.clone(), positives })
+    }
+}
+
+impl<B: AutodiffBackend> Embeddings<B> {
+    /// Returns the embeddings without their graph.
+    pub(crate) fn inner(self) -> Embeddings<B::InnerBackend> {
+        Embeddings { rows: self.rows.inner(), positives: self.positives }
+    }
 }
 
 /// The images that loss and figures are computed over when several devices share a batch.

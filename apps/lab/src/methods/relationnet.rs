@@ -14,7 +14,7 @@ use qare_data::{Augmentation, ViewBatch};
 use qare_models::{Backbone, NamedTensor, RelationHead, RelationHeadConfig, StateDict, WeightsError, named_tensors};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::Recipe;
@@ -173,6 +173,7 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let images = batch.indices.len();
         let features = backbone.forward(self.views.rows(batch.images)); // [K·B, F]
+        let embeddings = Embeddings::of(&features, self.views.count());
         let sets = self.views.sets(features).map_err(LabError::failed)?; // [K, B, F]
         let dtype = sets.dtype();
         // Rows are selected in f32, because the gradient of a row is a sum over all its pairs.
@@ -195,7 +196,7 @@ impl<B: Backend> Pretext<B> for RelationNet<B> {
         let positive = hits.clone().sum() * (100.0 / half);
         let negative = (targets.clone() + predicted - hits).sum() * (-100.0 / half) + 200.0;
         let figures = vec![(positive.clone() + negative.clone()) * 0.5, positive, negative];
-        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()) })
+        Ok(StepLoss { loss, figures, scope: Scope::Share(batch.share.fraction()), embeddings })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

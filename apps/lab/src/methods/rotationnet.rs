@@ -12,7 +12,7 @@ use qare_models::{
 };
 
 use super::pretext::accuracy;
-use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::precision::single;
 use crate::recipe::Recipe;
@@ -65,10 +65,12 @@ impl<B: Backend> Pretext<B> for RotationNet<B> {
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let images: Tensor<B, 4> = batch.images.squeeze_dim(1); // [B, 3, S, S]
         let targets = targets::<B>(images.dims()[0], &images.device()); // [4·B]
-        let logits = single(self.head.forward(backbone.forward(rotations(images)))); // [4·B, 4]
+        let features = backbone.forward(rotations(images)); // [4·B, F]
+        let embeddings = Embeddings::of(&features, 1);
+        let logits = single(self.head.forward(features)); // [4·B, 4]
         let accuracy = accuracy(logits.clone(), targets.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, targets);
-        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()), embeddings })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

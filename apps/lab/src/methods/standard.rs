@@ -10,7 +10,7 @@ use qare_models::{
 };
 
 use super::pretext::accuracy;
-use super::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::Result;
 use crate::evaluation::finetune::affine;
 use crate::precision::single;
@@ -54,10 +54,12 @@ impl<B: Backend> Pretext<B> for Standard<B> {
     }
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
-        let logits = single(self.classifier.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, classes]
+        let features = backbone.forward(batch.images.squeeze_dim(1)); // [B, F]
+        let embeddings = Embeddings::of(&features, 1);
+        let logits = single(self.classifier.forward(features)); // [B, classes]
         let accuracy = accuracy(logits.clone(), batch.labels.clone());
         let loss = CrossEntropyLossConfig::new().init(&logits.device()).forward(logits, batch.labels);
-        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()) })
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(batch.share.fraction()), embeddings })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

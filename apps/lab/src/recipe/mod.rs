@@ -1,6 +1,7 @@
 //! The recipe: all settings of a run, read from a TOML file, overridden by flags, and saved in the run folder.
 
 mod device_choice;
+mod figures;
 mod layers;
 mod syntax_error;
 mod tables;
@@ -16,13 +17,16 @@ use qare_models::BackboneName;
 use serde::{Deserialize, Serialize};
 
 pub use device_choice::DeviceChoice;
+pub use figures::Figures;
 pub use layers::Layer;
 pub(crate) use syntax_error::shortened;
 pub use tables::{InfoMaxRecipe, KnnRecipe, ProbeRecipe};
 pub use validation::SIZES;
 
+use self::figures::one_or_several;
 use self::tables::table;
 use crate::error::{LabError, Result};
+use crate::loggers::LoggerName;
 use crate::methods::metric::{MetricLossName, TripletChoice};
 use crate::methods::{Aggregation, Floor, Method, MethodName, MetricMethod};
 use crate::precision::Precision;
@@ -125,6 +129,11 @@ pub struct Recipe {
     /// Maximum number of pixels that the header of an image file may declare.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pixels: Option<u64>,
+    /// Figures while it trains: a list, "all" or "none". They have no effect on the weights.
+    pub figures: Figures,
+    /// Files besides `log.csv` that training is logged to: "jsonl", "tensorboard".
+    #[serde(deserialize_with = "one_or_several")]
+    pub logger: Vec<LoggerName>,
     /// Folder in which run folders are created.
     pub out: PathBuf,
     /// Suffix of the run folder's name, to distinguish runs with equal settings.
@@ -185,6 +194,8 @@ impl Default for Recipe {
             data_dir: None,
             skip_broken: false,
             max_pixels: None,
+            figures: Figures::default(),
+            logger: Vec::new(),
             out: PathBuf::from("./checkpoint"),
             id: None,
             compare_untrained: false,
@@ -305,6 +316,8 @@ impl Recipe {
             "data_dir",
             "skip_broken",
             "max_pixels",
+            "figures",
+            "logger",
             "out",
             "id",
             "num_workers",

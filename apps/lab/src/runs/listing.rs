@@ -207,19 +207,21 @@ mod tests {
     use super::*;
     use crate::runs::epoch_log::{EpochLog, EpochRow};
     use crate::runs::records::Latest;
+    use crate::training::live::LiveValues;
     use serde_json::json;
 
     fn run(out: &Path, id: &str, epochs: usize, done: usize) -> RunFolder {
         let recipe = Recipe { out: out.into(), id: Some(id.into()), epochs, ..Default::default() };
         let folder = RunFolder::of(&recipe);
         folder.create(&recipe).unwrap();
-        let mut log = EpochLog::after(folder.file("log.csv"), &[], 0).unwrap();
+        let mut log = EpochLog::after(folder.file("log.csv"), &[], &[], 0).unwrap();
         for epoch in 1..=done {
             let row = EpochRow {
                 epoch,
                 loss: 1.0,
                 score: Some(10.0 * epoch as f64),
                 method: Vec::new(),
+                live: LiveValues::default(),
                 learning_rate: 1e-3,
                 views_per_second: 1.0,
                 seconds: 1.0,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::run_folder::RunFolder;
 use crate::error::{LabError, Result};
+use crate::loggers::is_own_log;
 use crate::recipe::Recipe;
 use crate::runs::files::{folder_of, is_part, write_whole};
 
@@ -13,7 +14,7 @@ const OWN_FILES: [&str; 4] = ["recipe.toml", "log.csv", "results.json", "latest.
 /// Whether an existing file belongs to a run: weights, files derived from weights, or records.
 pub fn is_of_run(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let own = OWN_FILES.contains(&&*name) || name.contains("_epoch_");
+    let own = OWN_FILES.contains(&&*name) || is_own_log(&name) || name.contains("_epoch_");
     own && file.is_file() && folder_of(file).join("recipe.toml").is_file()
 }
 
@@ -46,14 +47,16 @@ impl RunFolder {
     /// Whether a file is a temporary file of a run. While the run is locked by this process, no other process writes it.
     fn is_own_part(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_run_name = OWN_FILES.iter().any(|own| name.starts_with(own)) || name.starts_with(&self.prefix);
+        let is_run_name =
+            OWN_FILES.iter().any(|own| name.starts_with(own)) || is_own_log(&name) || name.starts_with(&self.prefix);
         is_part(path) && is_run_name && path.is_file()
     }
 
     /// Whether a file was written by a run in this folder, with any seed.
     fn is_own(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_run_name = OWN_FILES.contains(&&*name) || (name.starts_with(&self.prefix) && name.contains("_epoch_"));
+        let is_weights = name.starts_with(&self.prefix) && name.contains("_epoch_");
+        let is_run_name = OWN_FILES.contains(&&*name) || is_own_log(&name) || is_weights;
         (is_run_name && path.is_file()) || self.is_own_part(path)
     }
 

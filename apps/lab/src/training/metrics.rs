@@ -8,9 +8,10 @@ use burn_train::metric::{
 };
 
 use crate::methods::{Figure, Validating};
+use crate::training::live::LiveFigure;
 use crate::training::step::{StepFigures, ValidationOutput};
 
-/// A metric that reads one number from the figures of each step, and its mean over the epoch.
+/// A metric that reads one number from the figures of each step, and its mean over the epoch. NaN stands for no number.
 #[derive(Clone)]
 pub struct FigureMetric<T> {
     name: MetricName,
@@ -19,6 +20,10 @@ pub struct FigureMetric<T> {
     higher_is_better: bool,
     read: Arc<dyn Fn(&T) -> f64 + Send + Sync>,
     state: NumericMetricState,
+    /// Whether the value is the mean over the epoch so far, because not all steps have a number.
+    is_mean: bool,
+    /// What the last number was shown as.
+    last: SerializedEntry,
 }
 
 impl<T> FigureMetric<T> {
@@ -29,7 +34,8 @@ impl<T> FigureMetric<T> {
         read: impl Fn(&T) -> f64 + Send + Sync + 'static,
     ) -> Self {
         let (name, read) = (Arc::new(name.to_string()), Arc::new(read));
-        Self { name, unit: None, precision, higher_is_better, read, state: NumericMetricState::new() }
+        let (state, last) = (NumericMetricState::new(), SerializedEntry::new(String::new(), String::new()));
+        Self { name, unit: None, precision, higher_is_better, read, state, is_mean: false, last }
     }
 }
 
@@ -54,6 +60,25 @@ pub fn of_method(index: usize, figure: &Figure) -> FigureMetric<StepFigures> {
     let read = move |figures: &StepFigures| figures.method.get(index).copied().unwrap_or(f64::NAN);
     let metric = FigureMetric::new(figure.name, figure.precision, figure.higher_is_better, read);
     FigureMetric { unit: figure.unit, ..metric }
+}
+
+/// Returns the metric of a figure while it trains, which is the mean over the samples of the epoch so far. It is NaN before the first one.
+pub fn live(figure: LiveFigure) -> FigureMetric<StepFigures> {
+    let read = move |figures: &StepFigures| figures.live.get(figure).unwrap_or(f64::NAN);
+    let Figure { name, unit, precision, higher_is_better } = figure.figure();
+    FigureMetric { unit, is_mean: true, ..FigureMetric::new(name, precision, higher_is_better, read) }
+}
+
+/// Returns the metric of a figure that is computed after each epoch.
+pub fn live_after_epoch(figure: LiveFigure) -> FigureMetric<ValidationOutput> {
+    let read = move |output: &ValidationOutput| output.live.get(figure).unwrap_or(f64::NAN);
+    let Figure { name, unit, precision, higher_is_better } = figure.figure();
+    FigureMetric { unit, ..FigureMetric::new(name, precision, higher_is_better, read) }
+}
+
+/// Returns the number of decimal places of a metric of a figure while it trains, given its name. `None` for other metrics.
+pub fn precision_of_live(name: &str) -> Option<usize> {
+    LiveFigure::ALL.map(LiveFigure::figure).iter().find(|figure| figure.name == name).map(|figure| figure.precision)
 }
 
 /// Returns the metric of the training speed in views per second.
@@ -88,7 +113,11 @@ impl<T: Clone + Send + Sync> Metric for FigureMetric<T> {
         if let Some(unit) = self.unit {
             format = format.unit(unit);
         }
-        self.state.update((self.read)(item), 1, format)
+        let value = (self.read)(item);
+        if !self.is_mean || !value.is_nan() {
+            self.last = self.state.update(value, 1, format);
+        }
+        self.last.clone()
     }
 
     fn clear(&mut self) {
@@ -98,7 +127,7 @@ impl<T: Clone + Send + Sync> Metric for FigureMetric<T> {
 
 impl<T: Clone + Send + Sync> Numeric for FigureMetric<T> {
     fn value(&self) -> NumericEntry {
-        self.state.current_value()
+        if self.is_mean { self.state.running_value() } else { self.state.current_value() }
     }
 
     fn running_value(&self) -> NumericEntry {

@@ -7,6 +7,7 @@ mod bias_correction;
 mod conditional_steps;
 mod held_out;
 mod late_figures;
+pub mod live;
 mod loaders;
 pub mod loss_scale;
 pub mod metrics;
@@ -37,6 +38,7 @@ use serde_json::json;
 
 pub use self::renderer::{OpenRenderer, Silent, TrainingStart};
 
+use self::live::LiveFigure;
 use self::loaders::training_loaders;
 use self::model::PretextModel;
 use self::optimizer::with_stable_ids;
@@ -47,6 +49,8 @@ use self::strategy::{LoopCell, LoopState, Outcome, PretrainStrategy};
 use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
+use crate::loggers::tensorboard::projector::MAX_POINTS;
+use crate::loggers::{LoggerName, Loggers};
 use crate::methods::{Facts, Networks, Plan, Trainable, Validating};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
@@ -181,12 +185,18 @@ where
     }
     let normalization = recipe.dataset.normalization();
     let valid = features::loader::<B::InnerBackend>(held_out, normalization, recipe.num_workers, device)?;
-    let log = EpochLog::after(folder.file("log.csv"), &plan.figures, epochs_done)?;
+    let live = live_figures(recipe, &plan, validation.as_ref());
+    let log = EpochLog::after(folder.file("log.csv"), &plan.figures, &live, epochs_done)?;
 
     // This updates the recipe of a resumed run, whose settings that do not affect the weights may have changed.
     create_folder(run)?;
     // Each weight is saved with two moments.
     files::check_space(folder.path(), 3 * 4 * Module::<B>::num_params(&state.model) as u64)?;
+    let projected = recipe.logger.contains(&LoggerName::Tensorboard).then(|| {
+        let shown = if splits.test.is_empty() { &splits.train } else { &splits.test };
+        shown.stratified(MAX_POINTS, recipe.seed)
+    });
+    let loggers = Loggers::open(recipe, folder.path(), &plan.figures, epochs_done, steps)?;
     if let Some(before) = checkpoints.epochs_before_extension().filter(|_| epochs_done > 0 && !plan.drops.is_empty()) {
         info!(
             "note: the learning rate now follows the schedule of {} epochs; the finished epochs followed that of {before}",
@@ -204,7 +214,7 @@ where
 
     let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
     let learner = Learner::new(state.model.clone(), state.optimizer.adaptor(), schedule.clone());
-    let cell = Arc::new(Mutex::new(LoopCell::Ready(Box::new(LoopState { state, schedule, log }))));
+    let cell = Arc::new(Mutex::new(LoopCell::Ready(Box::new(LoopState { state, schedule, log, loggers }))));
     let train = Arc::new(loaders[0].clone());
     let score = validation.as_ref().map(Validation::kind);
     let strategy = PretrainStrategy {
@@ -215,6 +225,8 @@ where
         group,
         validation,
         checkpoints,
+        projected,
+        live: live.clone(),
         backend: options.backend.to_string(),
     };
     let interrupter = options.interrupter;
@@ -233,6 +245,12 @@ where
     if let Some(score) = score {
         training = training.metric_valid_numeric(metrics::score(score));
     }
+    for figure in live {
+        training = match figure.is_of_steps() {
+            true => training.metric_train_numeric(metrics::live(figure)),
+            false => training.metric_valid_numeric(metrics::live_after_epoch(figure)),
+        };
+    }
     if epochs_done > 0 {
         training = training.checkpoint(epochs_done);
     }
@@ -246,6 +264,15 @@ where
         return Err(LabError::Failed("the training ended without an outcome".into()));
     };
     finish(folder, outcome?, interrupter.should_stop())
+}
+
+/// Returns the figures while it trains that the recipe names, without those that the run cannot have: a probe without a kNN accuracy, and one
+/// whose column is already that of a figure of the method.
+fn live_figures(recipe: &Recipe, plan: &Plan, validation: Option<&Validation>) -> Vec<LiveFigure> {
+    let has_features = validation.is_some_and(|validation| validation.kind() == Validating::Neighbours);
+    let is_taken = |live: &LiveFigure| plan.figures.iter().any(|figure| figure.column() == live.figure().column());
+    let figures = recipe.figures.list().iter().copied();
+    figures.filter(|live| (*live != LiveFigure::Probe || has_features) && !is_taken(live)).collect()
 }
 
 /// Returns the last finished epoch of a resumed run, if there is one.

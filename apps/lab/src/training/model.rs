@@ -13,7 +13,7 @@ use super::scaled_gradients::differentiate;
 use super::step::{Figures, Step, StepFigures, StepOutput, ValidationOutput};
 use crate::error::Result;
 use crate::evaluation::features;
-use crate::methods::{EpochStart, Figure, Pretext, Trainable};
+use crate::methods::{Embeddings, EpochStart, Figure, Pretext, Trainable};
 use crate::precision::Precision;
 
 /// A backbone with the networks of a method.
@@ -93,6 +93,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
         let first = batch.share.shard.rank == 0;
         let batch = ViewBatch { images: self.precision.of(batch.images), ..batch };
         let output = self.networks.forward(&self.backbone, batch)?;
+        let embeddings = output.embeddings.map(Embeddings::inner);
         // On a single device both weights are 1.
         let (loss_weight, figure_weight) = output.scope.weights(first);
         let weighted = if loss_weight == 1.0 { output.loss.clone() } else { output.loss.clone() * loss_weight };
@@ -106,7 +107,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretextModel<B, P> {
                 Figures::OnDevice { values: Tensor::cat(values.map(Tensor::inner).collect(), 0), weight, views }
             }
         };
-        Ok(Step { gradients, figures, finite: differentiated.are_finite() })
+        Ok(Step { gradients, figures, finite: differentiated.are_finite(), embeddings })
     }
 }
 
@@ -134,6 +135,6 @@ impl<B: Backend, P: Module<B>> InferenceStep for PretextModel<B, P> {
     /// Computes the frozen features of a batch of single views.
     fn step(&self, batch: ViewBatch<B>) -> ValidationOutput {
         let features = features::of_batch(&self.backbone, batch.images, self.precision);
-        ValidationOutput { features, score: 0.0 }
+        ValidationOutput { features, ..Default::default() }
     }
 }

@@ -9,7 +9,8 @@ use burn_train::metric::Adaptor;
 use super::loss_scale::LossScale;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
-use crate::methods::Figure;
+use crate::methods::{Embeddings, Figure};
+use crate::training::live::LiveValues;
 
 /// The figures of one training step.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct StepFigures {
     pub views_per_second: f64,
     /// Whether the gradients are not finite at the smallest loss scale.
     pub scale_is_exhausted: bool,
+    /// Figures of the representation, if the step is a sample.
+    pub live: LiveValues,
 }
 
 impl StepFigures {
@@ -50,6 +53,8 @@ pub struct Step<B: Backend> {
     pub figures: Figures<B>,
     /// Whether the gradients are finite, `[1]`, on the device. `None` without loss scaling.
     pub finite: Option<Tensor<B, 1, Bool>>,
+    /// The embeddings of the batch; on several devices those of the first, which are all or its share.
+    pub embeddings: Option<Embeddings<B>>,
 }
 
 /// The figures of a step, read from its device or not yet. Reading them waits until the device has computed the step.
@@ -142,6 +147,8 @@ pub struct ValidationOutput {
     pub features: Vec<f32>,
     /// Score of the held-out images in percent: see [`Validating`](crate::methods::Validating).
     pub score: f64,
+    /// Figures that are computed after an epoch.
+    pub live: LiveValues,
 }
 
 impl ItemLazy for ValidationOutput {

@@ -6,7 +6,8 @@ use std::time::Instant;
 use burn::data::dataloader::Progress;
 use burn::lr_scheduler::LrScheduler;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
+use burn::optim::GradientsParams;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn_train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, LearningComponentsTypes, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, TrainingModel, ValidLoader,
@@ -17,6 +18,7 @@ use qare_models::replicas::ReplicaGroup;
 use serde_json::json;
 
 use super::late_figures::LateFigures;
+use super::live::{CollapseWarning, EVERY, LiveFigure, LiveMeans, LiveValues, Sample, gradient_norm};
 use super::loss_scale::DynamicLossScale;
 use super::model::PretextModel;
 use super::schedule::StepDecay;
@@ -25,8 +27,10 @@ use super::step::{Step, StepFigures, StepOutput, ValidationOutput};
 use super::validation::Validation;
 use super::workers::Workers;
 use crate::error::{LabError, Result};
-use crate::evaluation::features;
-use crate::methods::{EpochStart, Pretext, Trainable, Validating};
+use crate::evaluation::features::{self, Features};
+use crate::loggers::tensorboard::projector;
+use crate::loggers::{Loggers, StepLine};
+use crate::methods::{Embeddings, EpochStart, Pretext, Trainable, Validating};
 use crate::printable_path::PrintablePath;
 use crate::runs::checkpoint_writer::CheckpointWriter;
 use crate::runs::epoch_log::{EpochLog, EpochRow};
@@ -57,6 +61,7 @@ pub(super) struct LoopState<B: AutodiffBackend, P: Trainable<B>> {
     pub state: TrainingState<B, P>,
     pub schedule: StepDecay,
     pub log: EpochLog,
+    pub loggers: Loggers,
 }
 
 /// Trains all epochs. Each epoch is prepared by the method, trained, validated, logged and saved. An interrupt, a figure that is
@@ -77,6 +82,10 @@ pub(super) struct PretrainStrategy<B: AutodiffBackend, P: Trainable<B>> {
     /// `None` without labels of at least two classes.
     pub validation: Option<Validation>,
     pub checkpoints: CheckpointWriter,
+    /// The images that TensorBoard's projector shows.
+    pub projected: Option<ImageSet>,
+    /// The figures while it trains.
+    pub live: Vec<LiveFigure>,
     /// Name of the backend in `results.json`.
     pub backend: String,
 }
@@ -91,6 +100,10 @@ struct EpochMeans {
     seconds: f64,
     /// Learning rate of the last step.
     learning_rate: f64,
+    /// Means over the samples.
+    live: LiveMeans,
+    /// Number of dimensions of the embeddings of the last sample.
+    dim: usize,
 }
 
 impl EpochMeans {
@@ -100,6 +113,7 @@ impl EpochMeans {
         self.views += figures.views;
         self.method.resize(figures.method.len(), 0.0);
         self.method.iter_mut().zip(&figures.method).for_each(|(sum, value)| *sum += value);
+        self.live.add(&figures.live);
     }
 
     fn divided_by_steps(self, seconds: f64) -> Self {
@@ -110,12 +124,14 @@ impl EpochMeans {
 }
 
 /// A step whose figures have not been read.
-struct StepOfEpoch {
+struct StepOfEpoch<B: Backend> {
     /// Its number, from 1.
     number: usize,
     /// The progress of the loader after it.
     progress: Progress,
     learning_rate: f64,
+    /// What figures while it trains are computed from.
+    sample: Option<Sample<B>>,
 }
 
 /// The Learner's interfaces during an epoch.
@@ -123,6 +139,7 @@ struct EpochContext<'a, LC: LearningComponentsTypes> {
     progress: Progress,
     events: &'a mut SupervisedTrainingEventProcessor<LC>,
     interrupter: &'a Interrupter,
+    loggers: &'a mut Loggers,
 }
 
 impl<B, P, LC> SupervisedLearningStrategy<LC> for PretrainStrategy<B, P>
@@ -170,35 +187,60 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
                 InferenceModel = PretextModel<B::InnerBackend, P::InnerModule>,
             >,
     {
-        let LoopState { mut state, mut schedule, mut log } = input;
+        let LoopState { mut state, mut schedule, mut log, mut loggers } = input;
+        let mut collapse = CollapseWarning::after(log.values(LiveFigure::RankMe));
         let workers = self.group.as_ref().map(|group| Workers::start(group, &self.devices)).transpose()?;
         let mut outcome = Outcome { last: None, interrupted: false, seconds: log.total_seconds() };
         while state.epoch < epochs {
             let epoch = state.epoch + 1;
             let started = Instant::now();
-            let mut context: EpochContext<'_, LC> =
-                EpochContext { progress: Progress::new(epoch, epochs), events: &mut *events, interrupter };
+            let mut context: EpochContext<'_, LC> = EpochContext {
+                progress: Progress::new(epoch, epochs),
+                events: &mut *events,
+                interrupter,
+                loggers: &mut loggers,
+            };
             state = self.begin_epoch(state, epoch)?;
             let Some((trained, means)) = self.train_epoch(state, &mut schedule, workers.as_ref(), &mut context)? else {
                 outcome.interrupted = true;
-                break;
+                return Ok(outcome);
             };
             state = trained;
             state.epoch = epoch;
-            let score = self.validate(&state.model, valid, &mut context)?;
+            let mut live = means.live.means();
+            let score = self.validate(&state.model, valid, &mut live, &mut context)?;
+            collapse.check(epoch, live.get(LiveFigure::RankMe), means.dim);
             let row = EpochRow {
                 epoch,
                 loss: means.loss,
                 score,
                 method: means.method,
+                live,
                 learning_rate: means.learning_rate,
                 views_per_second: means.views as f64 / means.seconds,
                 seconds: started.elapsed().as_secs_f64(),
             };
+            loggers.epoch(&row, epoch * means.steps)?;
+            loggers.flush()?;
             self.save(&state, &mut log, &row)?;
             outcome = Outcome { last: Some(row), seconds: log.total_seconds(), ..outcome };
         }
+        loggers.end()?;
+        self.project(&state.model)?;
         Ok(outcome)
+    }
+
+    /// Writes the files of TensorBoard's projector, if the recipe asks for them.
+    fn project(&self, model: &PretextModel<B, P>) -> Result<()> {
+        let Some(images) = &self.projected else { return Ok(()) };
+        let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
+        let device = &self.devices[0];
+        let (normalization, workers) = (recipe.dataset.normalization(), recipe.num_workers);
+        let backbone = model.backbone.valid();
+        let features = features::extract(&backbone, images, normalization, recipe.precision, workers, device)?;
+        let embedded = model.networks.valid().embed(features.tensor(device));
+        let features = Features { dim: embedded.dims()[1], values: features::values(embedded), ..features };
+        projector::write(folder.path(), &features, images)
     }
 
     /// Lets the method prepare an epoch.
@@ -251,21 +293,38 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
                 None => state.differentiate(shares.remove(0)),
                 Some(workers) => workers.differentiate(&state.model, shares, state.loss_scale.as_ref()),
             };
-            let Step { gradients, figures, finite } = step.map_err(|error| failed(steps, error))?;
+            let Step { gradients, figures, finite, embeddings } = step.map_err(|error| failed(steps, error))?;
+            let sample = self.sample(steps, &state.model, &gradients, embeddings);
             let (progress, learning_rate) = (loaders[0].progress(), means.learning_rate);
             state = state.after(gradients, finite.as_ref(), learning_rate);
             let exhausted = state.loss_scale.as_ref().map(DynamicLossScale::exhausted);
-            late.push(figures, exhausted, StepOfEpoch { number: steps, progress, learning_rate });
+            late.push(figures, exhausted, StepOfEpoch { number: steps, progress, learning_rate, sample });
         }
         context.events.process_train(LearnerEvent::EndEpoch(epoch));
         Ok(Some((state, means.divided_by_steps(started.elapsed().as_secs_f64()))))
+    }
+
+    /// Returns what figures while it trains are computed from, if a step of an epoch is a sample.
+    fn sample(
+        &self,
+        step: usize,
+        model: &PretextModel<B, P>,
+        gradients: &GradientsParams,
+        embeddings: Option<Embeddings<B::InnerBackend>>,
+    ) -> Option<Sample<B::InnerBackend>> {
+        let chosen = |figure: &LiveFigure| figure.is_of_steps();
+        if !(step - 1).is_multiple_of(EVERY) || !self.live.iter().any(chosen) {
+            return None;
+        }
+        let norm = self.live.contains(&LiveFigure::GradientNorm).then(|| gradient_norm(model, gradients)).flatten();
+        Some(Sample::new(embeddings, norm))
     }
 
     /// Reads the figures of the last steps, adds them to the means, and tells the dashboard. The error is that of the first step with a
     /// figure that is not finite or with an exhausted loss scale, and comes with its number.
     fn report<LC>(
         &self,
-        late: &mut LateFigures<B::InnerBackend, StepOfEpoch>,
+        late: &mut LateFigures<B::InnerBackend, StepOfEpoch<B::InnerBackend>>,
         model: &PretextModel<B, P>,
         means: &mut EpochMeans,
         context: &mut EpochContext<'_, LC>,
@@ -273,21 +332,29 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
     where
         LC: LearningComponentsTypes<Backend = B, TrainingModel = PretextModel<B, P>>,
     {
-        for (figures, StepOfEpoch { number, progress, learning_rate }) in late.read() {
+        for (mut figures, StepOfEpoch { number, progress, learning_rate, sample }) in late.read() {
             figures.check(&model.figures).map_err(|error| (number, error))?;
+            if let Some(sample) = sample {
+                (figures.live, means.dim) = sample.read(&self.live);
+            }
             means.add(&figures);
+            let epoch = context.progress.items_processed;
+            let step = (epoch - 1) * self.loaders[0].num_batches() + number;
+            let line = StepLine { step, epoch, learning_rate, figures: &figures, names: &model.figures };
+            context.loggers.step(&line).map_err(|error| (number, error))?;
             let (epochs, rate) = (context.progress.clone(), Some(learning_rate));
             let item = TrainingItem::new(StepOutput::Done(figures), progress, epochs, Some(number), rate);
             context.events.process_train(LearnerEvent::ProcessedItem(item));
         }
-        Ok(())
+        context.loggers.flush().map_err(|error| (means.steps, error))
     }
 
-    /// Computes the score of the held-out images in percent, if there is a validation.
+    /// Computes the score of the held-out images in percent, if there is a validation, and adds the figures that belong to it.
     fn validate<LC>(
         &self,
         model: &PretextModel<B, P>,
         valid: &ValidLoader<LC>,
+        live: &mut LiveValues,
         context: &mut EpochContext<'_, LC>,
     ) -> Result<Option<f64>>
     where
@@ -305,11 +372,16 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
                 let features = backbone.forward(precision.of(batch.images).squeeze_dim(1)); // [N, F]
                 features::values(if of_embeddings { networks.embed(features) } else { features })
             };
-            validation.score(&mut *batches, step, &self.devices[0])
+            let probe = self.live.contains(&LiveFigure::Probe).then_some(self.checkpoints.recipe.seed);
+            validation.score(&mut *batches, step, probe, &self.devices[0])
         });
-        let score = score.transpose()?;
+        let (score, probe) = match score.transpose()? {
+            Some((score, probe)) => (Some(score), probe),
+            None => (None, None),
+        };
+        live.insert(LiveFigure::Probe, probe.unwrap_or(f64::NAN));
         // Renderers need the end of the validation epoch even without a score.
-        let output = ValidationOutput { features: Vec::new(), score: score.unwrap_or(f64::NAN) };
+        let output = ValidationOutput { features: Vec::new(), score: score.unwrap_or(f64::NAN), live: live.clone() };
         let item = TrainingItem::new(output, batches.progress(), context.progress.clone(), None, None);
         context.events.process_valid(LearnerEvent::ProcessedItem(item));
         context.events.process_valid(LearnerEvent::EndEpoch(context.progress.items_processed));

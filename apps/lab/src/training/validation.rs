@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use qare_data::{Draw, ImageSet, Purpose, ViewBatch};
 use qare_retrieval::{LabelledRows, Summary, rank_among_others};
 
+use super::live::probe_accuracy;
 use crate::error::Result;
 use crate::evaluation::features::{self, Features};
 use crate::evaluation::{knn, labels};
@@ -65,7 +66,8 @@ impl Validation {
         }
     }
 
-    /// Computes the score in percent. `step` computes the features of a batch, or for Recall@1 its embeddings.
+    /// Computes the score in percent. `step` computes the features of a batch, or for Recall@1 its embeddings. With `probe`, the seed of a
+    /// linear probe, its accuracy in percent follows if the score is one of features.
     ///
     /// # Errors
     /// If an embedding is not finite.
@@ -73,19 +75,21 @@ impl Validation {
         &self,
         batches: &mut dyn DataLoaderIterator<ViewBatch<B>>,
         step: impl Fn(ViewBatch<B>) -> Vec<f32> + Sync,
+        probe: Option<u64>,
         device: &B::Device,
-    ) -> Result<f64> {
+    ) -> Result<(f64, Option<f64>)> {
         let Self { labels, dim, score } = self;
         let values = features::of_batches(batches, step, labels.len() * dim, device);
         match score {
             Score::Neighbours { bank, recipe } => {
                 let (queries, bank) = Features { values, dim: *dim, labels: labels.clone() }.split(*bank);
-                Ok(knn::accuracy::<B>(&bank, &queries, recipe, device))
+                let of_probe = probe.map(|seed| probe_accuracy::<B>(&bank, &queries, seed, device));
+                Ok((knn::accuracy::<B>(&bank, &queries, recipe, device), of_probe))
             }
             Score::Recall => {
                 let labels: Vec<u32> = labels.iter().map(|label| u32::from(*label)).collect();
                 let rows = LabelledRows::new(&values, *dim, &labels)?;
-                Ok(100.0 * Summary::of(&rank_among_others(&rows))?.recall_at(1))
+                Ok((100.0 * Summary::of(&rank_among_others(&rows))?.recall_at(1), None))
             }
         }
     }

@@ -85,8 +85,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
         parts.sort_by_key(|(rank, _)| *rank);
 
         let mut gradients = GradientsAccumulator::new();
-        let (mut figures, mut finite) = (StepFigures::default(), None);
-        for (_, part) in parts {
+        let (mut figures, mut finite, mut embeddings) = (StepFigures::default(), None, None);
+        for (rank, part) in parts {
             let part = part.map_err(LabError::failed)?;
             let of_part = part.figures.read();
             let finite_part = part.finite.map(|finite| finite.to_device(&self.main));
@@ -95,12 +95,13 @@ impl<B: AutodiffBackend, P: Trainable<B>> Workers<B, P> {
                 (finite, part) => finite.or(part),
             };
             gradients.accumulate(model, part.gradients.to_device(&self.main, model));
+            embeddings = if rank == 0 { part.embeddings } else { embeddings };
             figures.loss += of_part.loss;
             figures.views += of_part.views;
             figures.method.resize(of_part.method.len(), 0.0);
             figures.method.iter_mut().zip(of_part.method).for_each(|(sum, value)| *sum += value);
         }
-        Ok(Step { gradients: gradients.grads(), figures: Figures::Read(figures), finite })
+        Ok(Step { gradients: gradients.grads(), figures: Figures::Read(figures), finite, embeddings })
     }
 }
 

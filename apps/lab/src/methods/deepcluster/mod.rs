@@ -18,7 +18,7 @@ use qare_models::{
 };
 
 use super::pretext::accuracy;
-use super::{EpochStart, Facts, Figure, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, EpochStart, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::evaluation::kmeans;
 use crate::precision::single;
@@ -118,7 +118,9 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let clusters = &self.clusters;
-        let logits = single(self.head.forward(backbone.forward(batch.images.squeeze_dim(1)))); // [B, clusters]
+        let features = backbone.forward(batch.images.squeeze_dim(1)); // [B, F]
+        let embeddings = Embeddings::of(&features, 1);
+        let logits = single(self.head.forward(features)); // [B, clusters]
         let device = logits.device();
         let targets: Vec<i64> = batch.indices.iter().map(|index| i64::from(clusters.assigned[*index])).collect();
         let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(targets, [batch.indices.len()]), &device);
@@ -133,7 +135,7 @@ impl<B: Backend> Pretext<B> for DeepCluster<B> {
             let total: f64 = weights.iter().flatten().sum();
             loss = loss * (weight / total.max(1e-12) / share);
         }
-        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(share) })
+        Ok(StepLoss { loss, figures: vec![accuracy], scope: Scope::Share(share), embeddings })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {

@@ -25,7 +25,7 @@ pub use name::{MetricLossName, MetricMethod};
 pub use triplets::TripletChoice;
 
 use super::pretext::Validating;
-use super::{Facts, Figure, Method, MethodName, Plan, Pretext, Scope, StepLoss};
+use super::{Embeddings, Facts, Figure, Method, MethodName, Plan, Pretext, Scope, StepLoss};
 use crate::error::{LabError, Result};
 use crate::precision::single;
 use crate::recipe::Recipe;
@@ -216,10 +216,14 @@ impl<B: Backend> Pretext<B> for MetricLearning<B> {
 
     fn forward(&self, backbone: &Backbone<B>, batch: ViewBatch<B>) -> Result<StepLoss<B>> {
         let embeddings = single(self.embed(backbone.forward(batch.images.squeeze_dim(1)))); // [P·M, D]
+        let embeddings = match Replica::current() {
+            None => embeddings,
+            Some(replica) => replica.gather_rows(embeddings).map_err(LabError::failed)?,
+        };
+        let of_step = Embeddings::of(&embeddings, self.sets.views().count());
         let output = match Replica::current() {
             None => self.objective.forward_sets(embeddings, batch.labels, &self.sets),
             Some(replica) => {
-                let embeddings = replica.gather_rows(embeddings).map_err(LabError::failed)?;
                 let labels = gathered(&replica, batch.labels)?;
                 // All devices compute the gradient of the proxies, so that of the first is the whole.
                 let first = replica.rank() == 0;
@@ -229,7 +233,7 @@ impl<B: Backend> Pretext<B> for MetricLearning<B> {
         }
         .map_err(LabError::failed)?;
         let figures = [output.pairwise].into_iter().chain(output.qare).collect();
-        Ok(StepLoss { loss: output.loss, figures, scope: Scope::Batch })
+        Ok(StepLoss { loss: output.loss, figures, scope: Scope::Batch, embeddings: of_step })
     }
 
     fn weights(&self) -> Vec<NamedTensor> {
