@@ -16,6 +16,7 @@ import time
 
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.context import RequestContext
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import backend_context, list_session_groups, api_pb2
 from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
@@ -53,7 +54,7 @@ def check_hyperparameters(out):
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(out))
     context = backend_context.Context(base_plugin.TBContext(data_provider=provider, multiplexer=multiplexer))
-    request_context = None
+    request_context = RequestContext()
     runs_to_tags = context.hparams_metadata(request_context, "")
     experiment = context.experiment_from_metadata(request_context, "", True, runs_to_tags, [])
     infos = {info.name for info in experiment.hparam_infos}
