@@ -11,10 +11,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use qare::{SetTerm, SimilarityFloor};
 use qare_data::{AugmentOn, DatasetName, TestClasses};
+use qare_lab::loggers::LoggerName;
 use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
-use qare_lab::recipe::{DeviceChoice, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
+use qare_lab::recipe::{DeviceChoice, Figures, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
+use qare_lab::training::live::LiveFigure;
 use qare_models::BackboneName;
 
 /// What TOML holds of a `usize` or a `u64`.
@@ -95,8 +97,14 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             augment,
         });
     let metric = (count(), select(&TripletChoice::ALL[..]), of(number()), number(), any::<bool>());
+    let watched = (
+        vec(select(&LiveFigure::ALL[..]), 0..4).prop_map(Figures::from_iter),
+        btree_set(0..LoggerName::ALL.len(), 0..3)
+            .prop_map(|chosen| chosen.into_iter().map(|at| LoggerName::ALL[at]).collect()),
+    );
+    let metric = (metric, watched);
     (names, choices, counts, numbers, devices, files, infomax, knn, probe, metric).prop_map(
-        |(names, choices, counts, numbers, devices, files, infomax, knn, probe, metric)| Recipe {
+        |(names, choices, counts, numbers, devices, files, infomax, knn, probe, (metric, watched))| Recipe {
             base: None,
             dataset: names.0,
             method: names.1,
@@ -138,6 +146,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             proxy_rate: metric.2,
             validation_share: metric.3,
             freeze_batch_norm: metric.4,
+            figures: watched.0,
+            logger: watched.1,
             infomax,
             knn,
             probe,

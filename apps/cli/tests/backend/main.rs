@@ -58,7 +58,7 @@ mod reference {
         golden::set_terms::<Autodiff<Plain>>();
     }
 
-    /// Losses over labels, whose similarities and rows go through the same kernels.
+    /// Losses over labels. Of one file alone, since a driver compiles kernels for every loss and shape anew.
     #[test]
     fn metric_losses_agree() {
         use_kernels();
@@ -66,7 +66,7 @@ mod reference {
         // Proxies are scaled by 32 to 64 before an exponential, which multiplies the error of a cosine.
         let scale = if cfg!(feature = "cuda") { 64.0 } else { 1.0 };
         let tolerance = metric::Tolerance { value: scale * value, gradient: scale * gradient, least: 1e-3 };
-        metric::check::<Autodiff<Plain>>(DType::F32, &tolerance);
+        metric::check::<Autodiff<Plain>>(DType::F32, &tolerance, Some("balanced"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use qare::Views;
 use qare_data::{Augmentation, ViewBatch};
 use qare_lab::Result;
-use qare_lab::methods::{Facts, Figure, Plan, Pretext, Scope, StepLoss};
+use qare_lab::methods::{Embeddings, Facts, Figure, Plan, Pretext, Scope, StepLoss};
 use qare_lab::precision::single;
 use qare_lab::recipe::Recipe;
 use qare_models::{
