@@ -19,10 +19,6 @@ pub struct Tolerances {
 /// Those of arithmetic in f32.
 pub const SINGLE: Tolerances = Tolerances { value: 1e-4, gradient: 1e-3 };
 
-/// Those of cosines that are products in TF32, which has 11 digits in base two. A processor may cut off the others instead of rounding:
-/// each of both factors is then off by up to 2⁻¹⁰ of itself, and a cosine by 2⁻⁹. Values and gradients have it times 1/t = 2 of NT-Xent.
-pub const TF32: Tolerances = Tolerances { value: 1.0 / 256.0, gradient: 1.0 / 256.0 };
-
 struct Golden {
     path: PathBuf,
     bytes: Vec<u8>,

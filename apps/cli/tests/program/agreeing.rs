@@ -29,7 +29,8 @@ const METHODS: [(&str, &[&str]); 11] = [
 /// epoch and score.
 fn figures(method: &str, flags: &[&str], out: &Path) -> Map<String, Value> {
     let mut call = qare(&["pretrain", "--dataset", "shapes", "--train-images", "128", "--data-size", "16", "--no-tui"]);
-    succeeds(call.args(["--epochs", "1", "--method", method, "--out", text(out)]).args(flags));
+    call.args(["--epochs", "1", "--method", method, "--figures", "none", "--out", text(out)]);
+    succeeds(call.args(flags));
     let folder = RunFolder(out.join(format!("{method}_shapes_conv4_16_64_64_1.0_1.0")));
     let log = folder.read("log.csv");
     let mut lines = log.lines().map(|line| line.split(',').collect::<Vec<_>>());
