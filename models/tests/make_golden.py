@@ -175,7 +175,10 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def network(name):
+def network(name, blocks=None):
+    """A network by its name; with other numbers of blocks a stage, such as 1,1,1,1, a part of it."""
+    if blocks:
+        return ResNet([int(count) for count in blocks.split(",")], (64, 128, 256, 512), Bottleneck)
     if name == "conv4":
         return Conv4()
     depth = int(name.removeprefix("resnet"))
@@ -187,7 +190,7 @@ def network(name):
 
 def backbone(file, text, folder):
     """Features in evaluation and in training, and the gradients of mean(features²) in training."""
-    net = network(text["backbone"])
+    net = network(text["backbone"], text.get("blocks"))
     if "weights" in text:
         state = torch.load(folder / text["weights"], weights_only=True)["backbone"]
         missing, unexpected = net.load_state_dict(state, strict=False)
@@ -198,9 +201,11 @@ def backbone(file, text, folder):
         for layer in net.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 weights.fill(layer)
+    if text.get("precision") == "f64":
+        net = net.double()
     parameters = {id(parameter): parameter.numel() for parameter in net.parameters()}
     assert sum(parameters.values()) == int(text["params"]), sum(parameters.values())
-    x = file.get_tensor("input").requires_grad_()
+    x = file.get_tensor("input").to(net.first.weight.dtype).requires_grad_()
     with torch.no_grad():
         evaluated = net.eval()(x)
     trained = net.train()(x)
@@ -255,13 +260,14 @@ def heads(file, text, _):
 
 
 def main():
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "golden"
-    paths = sorted(path for kind in ("backbone", "heads") for path in folder.glob(f"{kind}_*.safetensors"))
+    beside = [Path(__file__).parent / folder for folder in ("golden", "golden_deep")]
+    folders = [Path(sys.argv[1])] if len(sys.argv) > 1 else beside
+    paths = sorted(path for folder in folders for kind in ("backbone", "heads") for path in folder.glob(f"{kind}_*.safetensors"))
     differs = not paths
     for path in paths:
         with safe_open(path, "pt") as file:
             text = file.metadata()
-            made = {"backbone": backbone, "heads": heads}[text["kind"]](file, text, folder)
+            made = {"backbone": backbone, "heads": heads}[text["kind"]](file, text, path.parent)
             committed = {name: file.get_tensor(name) for name in file.keys()}
         errors = {}
         for name, value in made.items():

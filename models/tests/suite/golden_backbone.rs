@@ -20,7 +20,7 @@ pub struct Golden {
     pub label: String,
     pub weights: Weights,
     pub name: BackboneName,
-    parameters: usize,
+    pub parameters: usize,
     tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
@@ -32,7 +32,7 @@ pub enum Weights {
 }
 
 impl Golden {
-    fn read(path: &Path) -> Self {
+    pub fn read(path: &Path) -> Self {
         let label = path.file_name().unwrap().to_string_lossy().into_owned();
         let bytes = std::fs::read(path).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -169,7 +169,7 @@ pub fn check<B: AutodiffBackend>(backend: &str) {
 /// Where a ReLU's input is within rounding of zero, the gradient jumps by that unit's share, and which side a
 /// computation lands on is its own rounding (the deepest network's gradients differ by 6e-3 between f32 and f64). So
 /// they have to agree at the input itself or at one that differs by less than its last bits, all at the same one.
-fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backbone: &Backbone<B>) {
+pub fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backbone: &Backbone<B>) {
     let mut tried = Vec::new();
     for by in [0.0, 2e-7, -2e-7, 5e-7, -5e-7, 1e-6, -1e-6] {
         let images = golden.input::<B>(&Default::default()) * (1.0 + by);
@@ -187,13 +187,13 @@ fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backbone:
     panic!("{backend} {}: gradients are off: {}", golden.label, tried.join("; "));
 }
 
-struct Trained {
-    output: Vec<f32>,
-    gradients: [(&'static str, Vec<f32>); 2],
+pub struct Trained {
+    pub output: Vec<f32>,
+    pub gradients: [(&'static str, Vec<f32>); 2],
 }
 
 /// Output in training and the gradients of mean(output²).
-fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 4>) -> Trained {
+pub fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 4>) -> Trained {
     let images = images.detach().require_grad();
     let output = backbone.forward(images.clone());
     let gradients = output.clone().powi_scalar(2).mean().backward();

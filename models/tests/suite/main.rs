@@ -6,6 +6,7 @@ mod first_maps;
 mod found_backbones;
 mod golden_backbone;
 mod golden_backbone_on_cpu;
+mod golden_deep;
 mod golden_heads;
 mod half_precision;
 mod hostile_files;
