@@ -81,7 +81,9 @@ impl Trainer {
             let dim = work.backbone.feature_dim();
             Ok(Features { values: features::values(noise([images, dim])), dim, labels: vec![0; images] })
         };
-        let mut start = EpochStart { epoch: 1, seed: recipe.seed, device: device.clone(), features: &mut features };
+        // The device of some backends is `Copy`, that of others is not.
+        let device_of_start = device.to_owned();
+        let mut start = EpochStart { epoch: 1, seed: recipe.seed, device: device_of_start, features: &mut features };
         let state = TrainingState::new(model, &plan, precision).begin_epoch(&mut start)?;
         let pixels = noise([images, plan.views * 3 * side * side]);
         Ok(Self {
