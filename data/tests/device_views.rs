@@ -32,5 +32,5 @@ fn contrast_of_large_images() {
 
 #[test]
 fn orders() {
-    suite::orders::<Flex>(0);
+    suite::orders::<Flex>();
 }
