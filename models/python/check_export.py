@@ -8,9 +8,7 @@ safetensors, numpy and Pillow, takes about a minute, and prints the worst differ
 """
 
 import argparse
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -18,8 +16,8 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image
-from safetensors import safe_open
 
+from program import embed, qare
 from qare_torch import load
 
 # Largest relative difference of features. Sums in f32 run in another order.
@@ -72,22 +70,6 @@ def draw(folder):
             exif[0x0112] = orientation
             save(image, f"{name}_turned_{orientation}.{('jpg', 'png', 'webp')[orientation % 3]}", exif=exif)
     return count
-
-
-def qare(program, *arguments):
-    command = [str(program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def embed(program, checkpoint, images, output, *flags):
-    """Returns the features by `qare embed`, by file name."""
-    qare(program, "embed", "--checkpoint", checkpoint, "--dataset", "folder", "--data-dir", images, "--output", output, *flags)
-    with safe_open(output, framework="np") as file:
-        names = json.loads(file.metadata()["file_names"])
-        return dict(zip(names, file.get_tensor("features"), strict=True))
 
 
 def difference(expected, images, network, preprocess):

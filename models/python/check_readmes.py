@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -23,6 +22,8 @@ import onnx
 import onnxruntime
 from PIL import Image
 from safetensors import safe_open
+
+from program import embed, qare
 
 # Largest difference of a feature or score.
 BOUND = 1e-4
@@ -41,22 +42,6 @@ def draw(folder):
             noise = Image.fromarray(generator.integers(0, 256, (scale, scale, 3), np.uint8))
             values += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC), float) - 128
         Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(place / f"{number}.png")
-
-
-def qare(program, *arguments):
-    command = [str(program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def embed(program, checkpoint, images, output, *flags):
-    """Returns what `qare embed` writes, by file name."""
-    qare(program, "embed", "--checkpoint", checkpoint, "--dataset", "folder", "--data-dir", images, "--output", output, *flags)
-    with safe_open(output, framework="np") as file:
-        names = json.loads(file.metadata()["file_names"])
-        return dict(zip(names, file.get_tensor("features"), strict=True))
 
 
 def run_readme(folder, image):
