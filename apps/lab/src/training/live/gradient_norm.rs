@@ -10,22 +10,22 @@ pub fn gradient_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &GradientsParams,
 ) -> Option<Tensor<B::InnerBackend, 1>> {
-    let mut squares = Squares::<B> { gradients, sums: Vec::new() };
-    module.visit(&mut squares);
-    let sums = squares.sums;
-    (!sums.is_empty()).then(|| Tensor::cat(sums, 0).sum().sqrt())
+    let mut rows = Rows::<B> { gradients, rows: Vec::new() };
+    module.visit(&mut rows);
+    // A sum for each parameter would launch more kernels on a GPU than one sum over a copy of all.
+    (!rows.rows.is_empty()).then(|| Tensor::cat(rows.rows, 0).square().sum().sqrt())
 }
 
-/// Visitor that sums the squares of each parameter's gradient.
-struct Squares<'a, B: AutodiffBackend> {
+/// Visitor that collects each parameter's gradient as a row.
+struct Rows<'a, B: AutodiffBackend> {
     gradients: &'a GradientsParams,
-    sums: Vec<Tensor<B::InnerBackend, 1>>,
+    rows: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Squares<'_, B> {
+impl<B: AutodiffBackend> ModuleVisitor<B> for Rows<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-            self.sums.push(gradient.square().sum());
+            self.rows.push(gradient.flatten(0, D - 1));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A sample: what a step leaves for figures.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 
 use super::representation::{alignment, dead_dimensions, rank_me, uniformity, unit_rows};
 use super::{LiveFigure, LiveValues};
@@ -30,12 +30,15 @@ impl<B: Backend> Sample<B> {
         let dim = self.embeddings.as_ref().map_or(0, |embeddings| embeddings.rows.dims()[1]);
         let group = self.embeddings.as_ref().map_or(1, |embeddings| embeddings.positives);
         let of_rows = |figure: &LiveFigure| figure.is_of_steps() && *figure != LiveFigure::GradientNorm;
-        let rows = match self.embeddings {
-            Some(embeddings) if dim > 0 && figures.iter().any(of_rows) => features::values(embeddings.rows),
-            _ => Vec::new(),
-        };
+        let rows = self.embeddings.map(|embeddings| embeddings.rows.flatten(0, 1));
+        let rows = rows.filter(|_| dim > 0 && figures.iter().any(of_rows));
+        let has_norm = self.gradient_norm.is_some();
+        // One read waits once.
+        let parts: Vec<Tensor<B, 1>> =
+            rows.into_iter().chain(self.gradient_norm).map(|part| part.cast(DType::F32)).collect();
+        let mut rows = if parts.is_empty() { Vec::new() } else { features::values(Tensor::cat(parts, 0)) };
+        let norm = has_norm.then(|| rows.pop().map(f64::from)).flatten();
         let unit = if rows.is_empty() { Vec::new() } else { unit_rows(&rows, dim) };
-        let norm = self.gradient_norm.map(|norm| f64::from(features::values(norm)[0]));
         for figure in figures {
             let value = match figure {
                 LiveFigure::GradientNorm => norm,
