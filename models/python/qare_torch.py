@@ -186,8 +186,8 @@ def _upright(image):
 
 def _rgb(image):
     if image.mode.startswith("I;16") or image.mode == "I":
-        # Pillow's conversion clips 16-bit values at 255.
-        gray = (np.array(image).astype(np.int64) + 128) // 257
+        # Pillow's conversion clips 16-bit values of gray images at 255. Of those of colours it takes the high byte.
+        gray = np.array(image).astype(np.int64) >> 8
         image = Image.fromarray(gray.clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 

@@ -137,6 +137,17 @@ mod tests {
         let rgb: Vec<u8> = gray.iter().flat_map(|&value| [value, 1, 255 - value]).collect();
         let expected = [gray.clone(), vec![1; 64], gray.iter().map(|value| 255 - value).collect()].concat();
         assert_eq!(png(ExtendedColorType::Rgb16, wide(rgb.clone())), expected);
+        // The low byte is dropped, also where rounding would add one.
+        let of_two = |values: &[u8], low: u8| {
+            values.iter().flat_map(|&high| u16::from_be_bytes([high, low]).to_ne_bytes()).collect()
+        };
+        for low in [0, 99, 255] {
+            assert_eq!(png(ExtendedColorType::L16, of_two(&gray, low)), triple);
+            assert_eq!(png(ExtendedColorType::Rgb16, of_two(&rgb, low)), expected);
+            let values: Vec<u16> = gray.iter().map(|&high| u16::from_be_bytes([high, low])).collect();
+            let tiff = image::ImageBuffer::from_raw(8, 8, values).map(DynamicImage::ImageLuma16).unwrap();
+            assert_eq!(read(&encoded(&tiff, ImageFormat::Tiff), 8).unwrap(), triple);
+        }
         let transparent = rgb.chunks(3).flat_map(|pixel| [pixel[0], pixel[1], pixel[2], pixel[0]]).collect();
         assert_eq!(png(ExtendedColorType::Rgba8, transparent), expected);
         assert_eq!(DynamicImage::from(picture(2, 2)).color(), ColorType::Rgb8);

@@ -50,7 +50,20 @@ pub(crate) fn decode(file: ImageBytes) -> Result<RgbImage, String> {
         _ => decode_any(file.bytes, format, file)?,
     };
     image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok(into_rgb8(image))
+}
+
+/// The image as RGB of 8 bits. Of 16 bits the high byte stays, as in Pillow.
+fn into_rgb8(image: DynamicImage) -> RgbImage {
+    use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgba16};
+    let (width, height) = (image.width(), image.height());
+    match image {
+        ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
+            let bytes = image.into_rgb16().into_raw().into_iter().map(|value| (value >> 8) as u8).collect();
+            RgbImage::from_raw(width, height, bytes).expect("a pixel has three values")
+        }
+        image => image.into_rgb8(),
+    }
 }
 
 impl ImageBytes<'_> {
