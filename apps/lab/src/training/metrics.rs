@@ -96,6 +96,14 @@ pub fn score(kind: Validating) -> FigureMetric<ValidationOutput> {
     FigureMetric { unit: Some("%"), ..metric }
 }
 
+/// A value with this number of decimal places; in scientific notation if they would all be 0. Burn writes 0 and negative values so, too.
+fn decimal(value: f64, precision: usize) -> String {
+    match value != 0.0 && value.abs() < 0.1f64.powi(precision as i32) {
+        true => format!("{value:.precision$e}"),
+        false => format!("{value:.precision$}"),
+    }
+}
+
 impl<T: Clone + Send + Sync> Metric for FigureMetric<T> {
     type Input = T;
 
@@ -109,13 +117,13 @@ impl<T: Clone + Send + Sync> Metric for FigureMetric<T> {
     }
 
     fn update(&mut self, item: &T, _metadata: &MetricMetadata) -> SerializedEntry {
-        let mut format = FormatOptions::new(self.name()).precision(self.precision);
-        if let Some(unit) = self.unit {
-            format = format.unit(unit);
-        }
         let value = (self.read)(item);
         if !self.is_mean || !value.is_nan() {
-            self.last = self.state.update(value, 1, format);
+            let SerializedEntry { serialized, .. } = self.state.update(value, 1, FormatOptions::new(self.name()));
+            let mean = self.state.running_value().current();
+            let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+            let [mean, value] = [mean, value].map(|value| decimal(value, self.precision));
+            self.last = SerializedEntry::new(format!("epoch {mean}{unit} - batch {value}{unit}"), serialized);
         }
         self.last.clone()
     }
@@ -132,5 +140,19 @@ impl<T: Clone + Send + Sync> Numeric for FigureMetric<T> {
 
     fn running_value(&self) -> NumericEntry {
         self.state.running_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_places_until_none_is_left() {
+        let cases = [(0.0, "0.000"), (-3.0304, "-3.030"), (0.012, "0.012"), (-0.0004, "-4.000e-4"), (12.5, "12.500")];
+        for (value, text) in cases {
+            assert_eq!(decimal(value, 3), text);
+        }
+        assert_eq!((decimal(0.0, 0), decimal(0.4, 0), decimal(f64::NAN, 1)), ("0".into(), "4e-1".into(), "NaN".into()));
     }
 }
