@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use qare_data::folder;
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
@@ -12,6 +13,7 @@ use crate::runs::listing::{ListedRun, RunState, describe};
 use crate::runs::records::{results, results_file};
 use crate::runs::run_folder::RunFolder;
 use crate::runs::run_record::{Process, RunRecord};
+use crate::runs::stage_figures::stage_figures;
 use crate::version::{COMMIT, VERSION};
 
 /// Most class names in the card.
@@ -96,10 +98,10 @@ fn data(recipe: &Recipe, record: Option<&RunRecord>) -> String {
     let dataset = recipe.dataset;
     let norm = normalization(dataset, dataset);
     let triple = |values: [f32; 3]| values.map(|value| value.to_string()).join(", ");
-    let size = recipe.image_size.or(dataset.side());
+    let size = recipe.image_size.or(dataset.side()).unwrap_or(folder::SIDE);
     let mut rows = vec![
         ("dataset".to_string(), format!("{dataset}: {}", cell(dataset.about()))),
-        ("input size".into(), size.map_or("64×64 pixels".into(), |size| format!("{size}×{size} pixels, RGB"))),
+        ("input size".into(), format!("{size}×{size} pixels, RGB")),
         ("mean (red, green, blue)".into(), triple(norm.mean)),
         ("standard deviation".into(), triple(norm.std)),
     ];
@@ -141,18 +143,8 @@ fn training(run: &ListedRun, recipe: &Recipe, found: &Value) -> String {
 fn figures(recipe: &Recipe, found: &Value) -> String {
     let mut rows = Vec::new();
     for (stage, values) in found.as_object().into_iter().flatten() {
-        for (figure, name) in [
-            ("test_accuracy", "test accuracy"),
-            ("accuracy", "accuracy"),
-            ("map_at_r", "MAP@R"),
-            ("r_precision", "R-precision"),
-        ] {
-            if let Some(percent) = values[figure].as_f64() {
-                rows.push((format!("{}: {name}", cell(stage)), format!("{percent:.2} %")));
-            }
-        }
-        if let Some(percent) = values["recall"]["1"].as_f64() {
-            rows.push((format!("{}: Recall@1", cell(stage)), format!("{percent:.2} %")));
+        for (name, percent) in stage_figures(values) {
+            rows.push((format!("{}: {name}", cell(stage)), format!("{percent:.2} %")));
         }
     }
     if rows.is_empty() {

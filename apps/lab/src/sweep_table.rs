@@ -9,6 +9,7 @@ use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::run_folder::RunFolder;
+use crate::runs::stage_figures::{MAP, MAP_AT_R, RECALL_AT_1, at_1, stage_figure};
 
 /// How the runs of a sweep are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +42,12 @@ const OF_PROBE: [Figure; 3] = [
 ];
 
 const OF_RETRIEVAL: [Figure; 4] = [
-    Figure::accuracy("Recall@1", |results, recipe| at_1(&results[recipe.stage("retrieve")])),
-    Figure::accuracy("mAP", |results, recipe| results[recipe.stage("retrieve")]["map"].as_f64()),
-    Figure::accuracy("MAP@R", |results, recipe| results[recipe.stage("retrieve")]["map_at_r"].as_f64()),
+    // CMC@1 of re-identification counts the same.
+    Figure::accuracy(RECALL_AT_1, |results, recipe| at_1(&results[recipe.stage("retrieve")])),
+    Figure::accuracy(MAP, |results, recipe| stage_figure(&results[recipe.stage("retrieve")], MAP)),
+    Figure::accuracy(MAP_AT_R, |results, recipe| stage_figure(&results[recipe.stage("retrieve")], MAP_AT_R)),
     SECONDS,
 ];
-
-/// Recall@1, or CMC@1 of re-identification.
-fn at_1(retrieved: &Value) -> Option<f64> {
-    retrieved["recall"]["1"].as_f64().or(retrieved["cmc"]["1"].as_f64())
-}
 
 const SECONDS: Figure = Figure {
     name: "seconds an epoch",

@@ -23,12 +23,24 @@ const MAX_BANK: usize = 10_000;
 pub struct Representation {
     /// Features of the backbone, of the images in their order.
     pub features: Features,
-    /// Embeddings `[N, D]` of the same images, for methods with a projection head.
+    /// Embeddings `[N, D]` of the same images: of the projection head of a contrastive run, or of the head that metric learning trains.
     pub embeddings: Option<Features>,
+    /// Whether images are searched by their embeddings, as after metric learning, and not by their features.
+    pub searched_by_embedding: bool,
     /// Embeddings of two view sets of the same B images, `[B, D]` each.
     pub view_sets: Option<[Features; 2]>,
     /// The predicted class of each image, if the images have labels.
     pub predicted: Option<Predicted>,
+}
+
+impl Representation {
+    /// Returns the rows that images are searched by, and what they are called.
+    pub fn searched(&self) -> (&Features, &'static str) {
+        match &self.embeddings {
+            Some(embeddings) if self.searched_by_embedding => (embeddings, "embeddings"),
+            _ => (&self.features, "features"),
+        }
+    }
 }
 
 /// Predicted classes.
@@ -72,7 +84,15 @@ pub fn represent<B: Backend>(
         let values = features::values(head.forward(features.tensor::<B>(device)));
         Features { dim: recipe.outter_fs, values, labels: features.labels.clone() }
     };
-    let embeddings = head.as_ref().map(|head| embed(head, &features));
+    let of_search = checkpoint.embedding_head::<B>(device)?;
+    let embeddings = match (&of_search, &head) {
+        (Some(head), _) => {
+            let embedded = head.forward(features.tensor::<B>(device)); // [N, D]
+            let dim = embedded.dims()[1];
+            Some(Features { dim, values: features::values(embedded), labels: features.labels.clone() })
+        }
+        (None, head) => head.as_ref().map(|head| embed(head, &features)),
+    };
     let view_sets = match &head {
         Some(head) if images.len() >= 2 => {
             let count = recipe.batch_size.min(MAX_SET).min(images.len());
@@ -107,7 +127,7 @@ pub fn represent<B: Backend>(
     } else {
         None
     };
-    Ok(Representation { features, embeddings, view_sets, predicted })
+    Ok(Representation { features, embeddings, searched_by_embedding: of_search.is_some(), view_sets, predicted })
 }
 
 /// Loads the projection head of a contrastive run.

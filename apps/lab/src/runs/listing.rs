@@ -13,6 +13,7 @@ use super::log_table::LogTable;
 use super::records::{self, latest, recipe_in, results_file};
 use super::run_folder::RunFolder;
 use super::run_record::RunRecord;
+use super::stage_figures::{at_1, stage_figures};
 use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
@@ -176,16 +177,10 @@ fn read_into(run: &mut ListedRun) -> Result<()> {
 /// Returns the accuracy of the first of these stages that the results have: test of the classifier, probe, kNN, and retrieval with Recall@1 or
 /// CMC@1.
 fn accuracy(recipe: &Recipe, results: &Value) -> Option<Accuracy> {
-    let figures = [
-        ("test", "/accuracy"),
-        ("probe", "/test_accuracy"),
-        ("knn", "/accuracy"),
-        ("retrieve", "/recall/1"),
-        ("retrieve", "/cmc/1"),
-    ];
-    figures.into_iter().find_map(|(name, figure)| {
+    ["test", "probe", "knn", "retrieve"].into_iter().find_map(|name| {
         let stage = recipe.stage(name);
-        let percent = results[&stage].pointer(figure)?.as_f64()?;
+        let found = &results[&stage];
+        let percent = at_1(found).or_else(|| stage_figures(found).first().map(|(_, percent)| *percent))?;
         Some(Accuracy { percent, stage })
     })
 }

@@ -13,6 +13,7 @@ pub mod records;
 mod replacement;
 pub mod run_folder;
 pub mod run_record;
+pub mod stage_figures;
 pub mod starting_weights;
 
 pub use replacement::is_of_run;

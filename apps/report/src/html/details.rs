@@ -17,6 +17,8 @@ use crate::svg::{Axes, Bar, COLORS, Cloud, Line, Mark, Plot, bars, heatmap, inte
 const THUMBNAILS: usize = 1_200_000;
 /// Height and width of neighbours at most.
 const NEIGHBOUR: usize = 48;
+/// Most classes whose legend is shown whole; a longer one scrolls.
+const LEGEND: usize = 30;
 /// Most classes with a bar.
 const BARS: usize = 40;
 /// A representation is called collapsed if RankMe is below this number.
@@ -146,14 +148,15 @@ fn class_legend(id: &str, classes: &[String]) -> String {
     if classes.len() < 2 {
         return String::new();
     }
-    format!("<div class=\"legend\">{}</div>", classes.iter().enumerate().map(button).collect::<String>())
+    let long = if classes.len() > LEGEND { " long\" tabindex=\"0\" aria-label=\"classes" } else { "" };
+    format!("<div class=\"legend{long}\">{}</div>", classes.iter().enumerate().map(button).collect::<String>())
 }
 
 fn neighbours(page: &mut Page, detail: &Detail) -> Result<()> {
     page.html("<h3>Nearest neighbours</h3>\n");
     if let Some((percent, count)) = detail.purity {
         page.html(&format!(
-            "<p class=\"soft\">On average, {percent:.1} % of the {count} nearest images by the cosine of the features are of an image's \
+            "<p class=\"soft\">On average, {percent:.1} % of the {count} nearest images by cosine are of an image's \
              class. Solid blue borders are of its class, dashed orange ones of another.</p>\n"
         ));
     }

@@ -107,22 +107,22 @@ fn fill(
     recipe: &Recipe,
     args: &ReportArgs,
 ) -> std::result::Result<(), ReportError> {
-    let features = &found.features;
-    let neighbours = nearest(&rows(features)?, NEIGHBOURS);
-    detail.map = Some(map_of(features, images, args)?);
+    let (searched, what) = found.searched();
+    let neighbours = nearest(&rows(searched)?, NEIGHBOURS);
+    detail.map = Some(map_of(searched, what, images, args)?);
     if !neighbours.is_empty() && !neighbours[0].is_empty() {
-        let shares = images.is_labeled().then(|| purity(&neighbours, &features.labels));
+        let shares = images.is_labeled().then(|| purity(&neighbours, &searched.labels));
         if let Some(shares) = &shares {
             let mean = shares.iter().sum::<f64>() / shares.len() as f64;
             detail.purity = Some((100.0 * mean, neighbours[0].len()));
         }
-        detail.queries = queries(&neighbours, shares.as_deref(), images, features)?;
+        detail.queries = queries(&neighbours, shares.as_deref(), images, searched)?;
     }
     if let Some(predicted) = &found.predicted {
-        let matrix = Confusion::of(&features.labels, &predicted.classes, images.classes())?;
+        let matrix = Confusion::of(&searched.labels, &predicted.classes, images.classes())?;
         detail.confusion = Some((matrix, predicted.by.clone()));
     }
-    detail.spectra.push(("features".into(), Spectrum::of(&rows(features)?)?));
+    detail.spectra.push(("features".into(), Spectrum::of(&rows(&found.features)?)?));
     if let Some(embeddings) = &found.embeddings {
         detail.spectra.push(("embeddings".into(), Spectrum::of(&rows(embeddings)?)?));
     }
@@ -134,7 +134,12 @@ fn fill(
 }
 
 /// The map of a random part of the images.
-fn map_of(features: &Features, images: &ImageSet, args: &ReportArgs) -> std::result::Result<MapOfImages, ReportError> {
+fn map_of(
+    features: &Features,
+    what: &str,
+    images: &ImageSet,
+    args: &ReportArgs,
+) -> std::result::Result<MapOfImages, ReportError> {
     let mut chosen = Draw::new(0, Purpose::Part, 0, 0, 0).permutation(features.len());
     chosen.truncate(args.points as usize);
     chosen.sort_unstable();
@@ -148,7 +153,7 @@ fn map_of(features: &Features, images: &ImageSet, args: &ReportArgs) -> std::res
     };
     let labels = chosen.iter().map(|row| if images.is_labeled() { features.labels[*row] } else { 0 }).collect();
     Ok(MapOfImages {
-        method: format!("{name} of the features of {} images, divided by their lengths.", chosen.len()),
+        method: format!("{name} of the {what} of {} images, divided by their lengths.", chosen.len()),
         points: map(&Rows::new(&values, features.dim)?, method)?,
         labels,
         thumbnails: Some(Arc::new(pictures(images, &chosen)?)),

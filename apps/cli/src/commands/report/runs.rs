@@ -5,6 +5,7 @@ use qare_lab::runs::log_table::LogTable;
 use qare_lab::runs::records::{results, results_file};
 use qare_lab::runs::run_folder::RunFolder;
 use qare_lab::runs::run_record::{Process, RunRecord};
+use qare_lab::runs::stage_figures::{CMC_AT_1, MAP, MAP_AT_R, RECALL_AT_1, stage_figure};
 use qare_lab::{PrintablePath, Result};
 use qare_report::Run;
 use serde_json::Value;
@@ -25,13 +26,16 @@ pub fn run(listed: &ListedRun) -> Result<Run> {
     settings.sort_by_key(|(name, _)| first.iter().position(|known| known == name).unwrap_or(first.len()));
     let log = LogTable::of_run(&listed.folder)?;
     let found = Value::Object(results(&results_file(&listed.folder))?);
-    let stage = |name: &str, figure: &str| found[recipe.stage(name)][figure].as_f64();
+    let accuracy = |stage: &str, figure: &str| stage_figure(&found[stage], figure);
+    let stage = |name: &str, figure: &str| accuracy(&recipe.stage(name), figure);
     let scores = [
-        ("linear probe", stage("probe", "test_accuracy").or(found["supervised"]["accuracy"].as_f64())),
+        ("linear probe", stage("probe", "test accuracy").or(accuracy("supervised", "accuracy"))),
         ("kNN", stage("knn", "accuracy")),
         ("test", stage("test", "accuracy")),
-        ("Recall@1", found[recipe.stage("retrieve")]["recall"]["1"].as_f64()),
-        ("MAP@R", stage("retrieve", "map_at_r")),
+        (RECALL_AT_1, stage("retrieve", RECALL_AT_1)),
+        (CMC_AT_1, stage("retrieve", CMC_AT_1)),
+        (MAP, stage("retrieve", MAP)),
+        (MAP_AT_R, stage("retrieve", MAP_AT_R)),
         ("validation", log.last("score")),
     ];
     Ok(Run {
