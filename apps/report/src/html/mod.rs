@@ -37,7 +37,7 @@ impl Report {
         let mut plots = curves::plots(&self.runs, &groups);
         for detail in &self.details {
             let of_run = details::plots(detail, None);
-            let prefix = crate::svg::slug(&self.runs[detail.run].name);
+            let prefix = self.file_name(detail.run);
             plots.extend(of_run.into_iter().map(|plot| Plot { name: format!("{prefix}-{}", plot.name), ..plot }));
         }
         Ok(plots)
@@ -52,14 +52,33 @@ impl Report {
             .iter()
             .filter(|detail| !detail.queries.is_empty())
             .map(|detail| {
-                let name = format!("{}-neighbours", crate::svg::slug(&self.runs[detail.run].name));
+                let name = format!("{}-neighbours", self.file_name(detail.run));
                 Ok((name, details::sheet(&detail.queries)?))
             })
             .collect()
+    }
+
+    /// Returns the start of the names of a run's files: its name, and a number if another run has the same, as in another folder.
+    fn file_name(&self, run: usize) -> String {
+        let of = |run: usize| crate::svg::slug(&self.runs[run].name);
+        let before = (0..run).filter(|other| of(*other) == of(run)).count();
+        if before == 0 { of(run) } else { format!("{}-{}", of(run), before + 1) }
     }
 }
 
 /// Returns the name of the group of a run.
 fn group_of(groups: &[Group], run: usize) -> &str {
     groups.iter().find(|group| group.runs.contains(&run)).map_or("", |group| group.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Report, Run};
+
+    #[test]
+    fn files_of_runs_with_one_name_do_not_replace_each_other() {
+        let run = |name: &str| Run { name: name.into(), ..Default::default() };
+        let report = Report { runs: vec![run("a b"), run("c"), run("a-b"), run("a b")], ..Default::default() };
+        assert_eq!([0, 1, 2, 3].map(|index| report.file_name(index)), ["a-b", "c", "a-b-2", "a-b-3"]);
+    }
 }
