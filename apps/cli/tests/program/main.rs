@@ -31,6 +31,7 @@ mod precision;
 mod pretraining;
 mod probing;
 mod recipes;
+mod regression;
 mod reidentification;
 mod repeating;
 mod reporting;
