@@ -4,7 +4,7 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::module::{adaptive_avg_pool2d, linear};
-use burn::tensor::{DType, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::{self, convolution, for_sums};
@@ -81,41 +81,62 @@ impl<B: Backend> LocalDiscriminator<B> {
     ///
     /// If F or C are not the discriminator's.
     pub fn forward(&self, features: Tensor<B, 2>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [n, f] = features.dims();
-        let c = maps.dims()[1];
+        let layers = [&self.c0, &self.c1, &self.c2];
         let dtype = maps.dtype();
-        let weight = layers::weight(&self.c0.weight, dtype);
-        let [hidden, inputs, ..] = weight.dims();
+        let bias = |layer: &Conv2d<B>| layers::weight(layer.bias.as_ref().expect("a layer with a bias"), dtype);
+        let scores = LocalScores {
+            maps,
+            features,
+            weights: layers.map(|layer| layers::weight(&layer.weight, dtype)),
+            biases: layers.map(bias),
+        };
+        let ([_, c, ..], [_, f]) = (scores.maps.dims(), scores.features.dims());
+        let inputs = scores.weights[0].dims()[1];
         assert_eq!(inputs, c + f, "LocalDiscriminator: channels and features of the layer (left) and given (right)");
+        #[cfg(any(feature = "flex", feature = "ndarray"))]
+        let scores = match crate::cpu::local_scores(scores) {
+            Ok(scores) => return scores,
+            Err(scores) => scores,
+        };
+        scores.by_layer()
+    }
+}
+
+/// The arguments of a [`LocalDiscriminator`].
+pub(crate) struct LocalScores<B: Backend> {
+    /// `[N, C, H, W]`
+    pub maps: Tensor<B, 4>,
+    /// `[N, F]`
+    pub features: Tensor<B, 2>,
+    /// Of the three layers: `[256, C + F, 1, 1]`, `[256, 256, 1, 1]` and `[1, 256, 1, 1]`.
+    pub weights: [Tensor<B, 4>; 3],
+    /// `[256]`, `[256]` and `[1]`.
+    pub biases: [Tensor<B, 1>; 3],
+}
+
+impl<B: Backend> LocalScores<B> {
+    /// The scores, layer by layer: `[N, 1, H, W]`.
+    pub fn by_layer(self) -> Tensor<B, 4> {
+        let [n, c, height, width] = self.maps.dims();
+        let places = height * width;
+        // Of `[out, in, 1, 1]`, the matrix `[in, out]` of a linear layer.
+        let [first, second, last] = self.weights.map(|weight| weight.squeeze_dims::<2>(&[2, 3]).transpose());
+        let [first_bias, second_bias, last_bias] = self.biases;
+        let [inputs, hidden] = first.dims();
 
         // The first layer of the concatenation is W_M·M + W_y·y. The second term is the same at each place, so it is computed
         // once an image. 1×1 convolutions are matrix products over all places of all images, which are many times as fast
         // as Burn's convolutions on a CPU.
-        let weight = weight.reshape([hidden, inputs]);
-        let of_maps = weight.clone().narrow(1, 0, c).transpose(); // [C, 256]
-        let of_features = weight.narrow(1, c, f).transpose(); // [F, 256]
-        let [_, _, height, width] = maps.dims();
-        let places = height * width;
-        let rows = maps.reshape([n, c, places]).swap_dims(1, 2).reshape([n * places, c]); // [N·P, C]
-        let from_maps = linear(rows, of_maps, bias(&self.c0, dtype)).reshape([n, places, hidden]);
-        let from_features = features.matmul(of_features).reshape([n, 1, hidden]);
+        let of_maps = first.clone().narrow(0, 0, c); // [C, 256]
+        let of_features = first.narrow(0, c, inputs - c); // [F, 256]
+        let rows = self.maps.reshape([n, c, places]).swap_dims(1, 2).reshape([n * places, c]); // [N·P, C]
+        let from_maps = linear(rows, of_maps, Some(first_bias)).reshape([n, places, hidden]);
+        let from_features = self.features.matmul(of_features).reshape([n, 1, hidden]);
 
         let h: Tensor<B, 2> = relu(from_maps + from_features).reshape([n * places, hidden]);
-        let h = relu(linear(h, matrix(&self.c1, dtype), bias(&self.c1, dtype))); // [N·P, 256]
-        linear(h, matrix(&self.c2, dtype), bias(&self.c2, dtype)).reshape([n, 1, height, width])
+        let h = relu(linear(h, second, Some(second_bias))); // [N·P, 256]
+        linear(h, last, Some(last_bias)).reshape([n, 1, height, width])
     }
-}
-
-/// The weight `[out, in, 1, 1]` of a 1×1 convolution as the matrix `[in, out]` of a linear layer.
-fn matrix<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Tensor<B, 2> {
-    let weight = layers::weight(&conv.weight, dtype);
-    let [outputs, inputs, ..] = weight.dims();
-    weight.reshape([outputs, inputs]).transpose()
-}
-
-/// The bias of a convolution.
-fn bias<B: Backend>(conv: &Conv2d<B>, dtype: DType) -> Option<Tensor<B, 1>> {
-    conv.bias.as_ref().map(|bias| layers::weight(bias, dtype))
 }
 
 /// Scores whether features y and maps M are of one image. M goes through 3×3 convolutions C → 64 → 32 without padding, with ReLU

@@ -2,9 +2,11 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
+use crate::vectors::vectorize;
 
 /// Number of places that go through the layers together: their hidden values stay in the cache of a core.
 const ROWS: usize = 256;
@@ -153,15 +155,10 @@ impl PlaceScores {
                 (&first[..rows * hidden], &mut second[..rows * hidden], &mut of_first[..rows * hidden]);
 
             // From the scores to what goes into the second ReLU.
-            for (row, gradient) in second.chunks_exact_mut(hidden).zip(&of_scores[start..]) {
-                sums.last_bias[0] += gradient;
-                let sums = sums.last.iter_mut().zip(&mut sums.second_bias);
-                for ((value, last), (of_last, of_bias)) in row.iter_mut().zip(weights.last).zip(sums) {
-                    *of_last += gradient * *value;
-                    *value = if *value > 0.0 { gradient * last } else { 0.0 };
-                    *of_bias += *value;
-                }
-            }
+            let of_scores = &of_scores[start..][..rows];
+            of_scores.iter().for_each(|gradient| sums.last_bias[0] += gradient);
+            let (of_last, of_bias) = (&mut sums.last[..], &mut sums.second_bias[..]);
+            vectorize(hidden, OfLast { values: second, of_scores, last: weights.last, of_last, of_bias });
             let as_matrix = |values| MatRef::from_row_major_slice(values, rows, hidden);
             let (of_second, first_rows) = (as_matrix(&*second), as_matrix(first));
             let second_weights = MatRef::from_row_major_slice(weights.second, hidden, hidden);
@@ -171,12 +168,7 @@ impl PlaceScores {
             // To what goes into the first ReLU.
             let to = MatMut::from_row_major_slice_mut(of_first, rows, hidden);
             matmul(to, Accum::Replace, of_second, second_weights, 1.0, Par::Seq);
-            for (row, values) in of_first.chunks_exact_mut(hidden).zip(first.chunks_exact(hidden)) {
-                for ((gradient, value), of_base) in row.iter_mut().zip(values).zip(of_base.iter_mut()) {
-                    *gradient = if *value > 0.0 { *gradient } else { 0.0 };
-                    *of_base += *gradient;
-                }
-            }
+            vectorize(hidden, OfRelu { gradients: of_first, values: first, sums: of_base });
             let of_first = MatRef::from_row_major_slice(of_first, rows, hidden);
             let part = MatRef::from_row_major_slice(maps, channels, places).subcols(start, rows); // [C, R]
             let sum = MatMut::from_row_major_slice_mut(&mut sums.first, hidden, inputs).subcols_mut(0, channels);
@@ -255,6 +247,55 @@ impl PlaceScores {
         let PlaceWeights { first, first_bias, second, second_bias, last, last_bias } = weights;
         let found = [first, first_bias, second, second_bias, last, last_bias].map(|values| values.len());
         assert_eq!(found, zeros, "weights (left) and their sizes (right)");
+    }
+}
+
+/// From the gradients of the scores to those of what goes into the second ReLU, which take the place of its values `[R, H]`.
+struct OfLast<'a> {
+    values: &'a mut [f32],
+    of_scores: &'a [f32],
+    last: &'a [f32],
+    /// Gradients to add to, of w₂ and b₁.
+    of_last: &'a mut [f32],
+    of_bias: &'a mut [f32],
+}
+
+impl WithSimd for OfLast<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { values, of_scores, last, of_last, of_bias } = self;
+        for (row, gradient) in values.chunks_exact_mut(last.len()).zip(of_scores) {
+            let sums = of_last.iter_mut().zip(of_bias.iter_mut());
+            for ((value, last), (of_last, of_bias)) in row.iter_mut().zip(last).zip(sums) {
+                *of_last += gradient * *value;
+                *value = if *value > 0.0 { gradient * last } else { 0.0 };
+                *of_bias += *value;
+            }
+        }
+    }
+}
+
+/// Clears the gradients `[R, H]` where the ReLU has no value, and adds the rest of each column to a sum.
+struct OfRelu<'a> {
+    gradients: &'a mut [f32],
+    values: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for OfRelu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let hidden = self.sums.len();
+        for (row, values) in self.gradients.chunks_exact_mut(hidden).zip(self.values.chunks_exact(hidden)) {
+            for ((gradient, value), sum) in row.iter_mut().zip(values).zip(self.sums.iter_mut()) {
+                *gradient = if *value > 0.0 { *gradient } else { 0.0 };
+                *sum += *gradient;
+            }
+        }
     }
 }
 

@@ -7,13 +7,16 @@
 mod held;
 mod max_pool;
 mod operation;
+mod place_scores;
 
 use burn::tensor::{DType, Tensor, backend::Backend};
 use qare_host::dispatch;
 
 use crate::block::{Block, BlockOutput};
+use crate::discriminators::LocalScores;
 use max_pool::MaxPooling;
 use operation::FusedBlock;
+use place_scores::ScoresOfPlaces;
 
 /// Computes a block if the backend is a host backend and the tensors are f32.
 ///
@@ -44,4 +47,20 @@ pub(crate) fn max_pool<B: Backend>(maps: Tensor<B, 4>) -> Result<Tensor<B, 4>, T
         DType::F32 => dispatch::<MaxPooling, B>(maps),
         _ => Err(maps),
     }
+}
+
+/// Scores of the local discriminator, `[N, 1, H, W]`, if the backend is a host backend and all tensors are f32.
+///
+/// # Errors
+///
+/// Otherwise the arguments come back.
+// They are a handful of handles, and not kept.
+#[allow(clippy::result_large_err)]
+pub(crate) fn local_scores<B: Backend>(scores: LocalScores<B>) -> Result<Tensor<B, 4>, LocalScores<B>> {
+    let weights = scores.weights.iter().map(Tensor::dtype).chain(scores.biases.iter().map(Tensor::dtype));
+    let mut dtypes = weights.chain([scores.maps.dtype(), scores.features.dtype()]);
+    if dtypes.any(|dtype| dtype != DType::F32) {
+        return Err(scores);
+    }
+    dispatch::<ScoresOfPlaces, B>(scores)
 }
