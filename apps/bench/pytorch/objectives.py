@@ -64,13 +64,35 @@ def set_term_without_floor(z, views):
     return set_term(z, views, lambda sets: (unit := F.normalize(sets, dim=-1, eps=1e-12)) @ unit.mT)
 
 
+def product_of_norms(matrices, images):
+    """The mean over pairs of K matrices of the products of their Frobenius norms, divided by B(B−1)."""
+    views = len(matrices)
+    norms = matrices.flatten(1).norm(dim=1)  # [K]
+    pairs = (norms.sum() ** 2 - (norms**2).sum()) / 2
+    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+
+
 def frobenius_term(z, views, similarity=floored_cosine):
     """The mean over pairs of view sets of ‖S_k‖_F ‖S_l‖_F / (B(B−1))."""
     images = len(z) // views
     sets = z.view(images, views, -1).transpose(0, 1)
-    norms = (1 + similarity(sets)).flatten(1).norm(dim=1)  # [K]
-    pairs = (norms.sum() ** 2 - (norms**2).sum()) / 2
-    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+    return product_of_norms(1 + similarity(sets), images)
+
+
+def centred_term(z, views):
+    """The same of J S J, with J = I − 11ᵀ/B."""
+    images = len(z) // views
+    matrices = floored_cosine(z.view(images, views, -1).transpose(0, 1))
+    rows = matrices - matrices.mean(1, keepdim=True)
+    return product_of_norms(rows - rows.mean(2, keepdim=True), images)
+
+
+def centred_term_without_floor(z, views):
+    """Without a floor, J S J = (JẐ)(JẐ)ᵀ."""
+    images = len(z) // views
+    unit = F.normalize(z.view(images, views, -1).transpose(0, 1), dim=-1, eps=1e-12)  # [K, B, D]
+    factors = unit - unit.mean(1, keepdim=True)
+    return product_of_norms(factors.mT @ factors, images)
 
 
 def frobenius_term_without_floor(z, views):
@@ -78,9 +100,7 @@ def frobenius_term_without_floor(z, views):
     images = len(z) // views
     unit = F.normalize(z.view(images, views, -1).transpose(0, 1), dim=-1, eps=1e-12)  # [K, B, D]
     factors = torch.cat([torch.ones_like(unit[..., :1]), unit], dim=-1)
-    norms = (factors.mT @ factors).flatten(1).norm(dim=1)  # [K]
-    pairs = (norms.sum() ** 2 - (norms**2).sum()) / 2
-    return pairs / (views * (views - 1) / 2) / (images * (images - 1))
+    return product_of_norms(factors.mT @ factors, images)
 
 
 def objective(method):

@@ -78,6 +78,8 @@ class Bench:
         terms["qare_no_floor"] = objectives.set_term_without_floor
         terms["qare_frobenius"] = objectives.frobenius_term
         terms["qare_frobenius_no_floor"] = objectives.frobenius_term_without_floor
+        terms["qare_centred"] = objectives.centred_term
+        terms["qare_centred_no_floor"] = objectives.centred_term_without_floor
         for name, term in terms.items():
             by_images, by_views = {}, {}
             for batch in (64 * 2**n for n in range(11)):

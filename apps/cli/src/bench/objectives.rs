@@ -48,6 +48,12 @@ fn terms() -> Vec<Term> {
             Some(1 << 16),
             QareConfig::new().with_set_term(SetTerm::Frobenius).with_similarity_floor(SimilarityFloor::None),
         ),
+        set_term("qare_centred", None, QareConfig::new().with_set_term(SetTerm::Centred)),
+        set_term(
+            "qare_centred_no_floor",
+            Some(1 << 16),
+            QareConfig::new().with_set_term(SetTerm::Centred).with_similarity_floor(SimilarityFloor::None),
+        ),
     ]
 }
 

@@ -19,7 +19,7 @@ const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// The plotted terms and their colours.
-const TERMS: [(&str, RGBColor); 8] = [
+const TERMS: [(&str, RGBColor); 10] = [
     ("simclr", RGBColor(0, 114, 178)),
     ("simclr_qare", RGBColor(86, 180, 233)),
     ("sparseclr", RGBColor(213, 94, 0)),
@@ -28,6 +28,8 @@ const TERMS: [(&str, RGBColor); 8] = [
     ("qare_no_floor", RGBColor(204, 121, 167)),
     ("qare_frobenius", RGBColor(90, 90, 90)),
     ("qare_frobenius_no_floor", RGBColor(170, 170, 170)),
+    ("qare_centred", RGBColor(120, 94, 60)),
+    ("qare_centred_no_floor", RGBColor(196, 172, 138)),
 ];
 
 /// The name of a term in the legend.
@@ -37,6 +39,8 @@ fn legend(term: &str) -> &str {
         "qare_no_floor" => "set term, no floor",
         "qare_frobenius" => "Frobenius",
         "qare_frobenius_no_floor" => "Frobenius, no floor",
+        "qare_centred" => "centred",
+        "qare_centred_no_floor" => "centred, no floor",
         term => term,
     }
 }
