@@ -120,6 +120,7 @@ def check(program, work, with_torch):
         ("resnet8", "standard", shapes),
         ("resnet20", "triplet", [*folder, 32]),
         ("resnet18", "simclr", [*folder, 64]),
+        ("resnet50", "simclr", [*folder, 64]),
     ]
     good = True
     for backbone, method, flags in runs:

@@ -1,18 +1,20 @@
 //! The model card of a run, as Markdown.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use qare_data::folder;
+use qare_data::{DatasetName, folder};
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
 use crate::export::without_paths;
+use crate::markdown::cell;
 use crate::printable_path::PrintablePath;
 use crate::recipe::{Recipe, normalization};
 use crate::runs::listing::{ListedRun, RunState, describe};
 use crate::runs::records::{results, results_file};
 use crate::runs::run_folder::RunFolder;
-use crate::runs::run_record::{Process, RunRecord};
+use crate::runs::run_record::{Process, RunRecord, shell_line};
 use crate::runs::stage_figures::stage_figures;
 use crate::version::{COMMIT, VERSION};
 
@@ -69,23 +71,10 @@ fn document(run: &ListedRun, recipe: &Recipe, record: Option<&RunRecord>, found:
         data(recipe, record),
         training(run, recipe, found),
         figures(recipe, found),
-        commands(run, record),
+        commands(run, recipe, record, found),
         recipe.probed(),
         without_paths(recipe),
     )
-}
-
-/// Escapes what would break a table or start markup.
-fn cell(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '|' | '<' | '>' | '*' | '`' | '[' | ']' | '\\' => escaped.extend(['\\', letter]),
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 /// Returns a table of two columns.
@@ -153,15 +142,41 @@ fn figures(recipe: &Recipe, found: &Value) -> String {
     format!("On the test images of {}, one seed.\n\n{}", recipe.probed(), table(["figure", "value"], &rows))
 }
 
-fn commands(run: &ListedRun, record: Option<&RunRecord>) -> String {
+/// Returns the command that computes the figures of a stage, named `probe`, `test_cifar100` and the like.
+fn evaluation(stage: &str, recipe: &Recipe, folder: &str) -> Option<String> {
+    let (name, rest) = stage.split_once('_').unwrap_or((stage, ""));
+    let (command, flag) = match (name, rest) {
+        ("probe", _) => ("probe --checkpoint", ""),
+        ("finetune", _) => ("probe --checkpoint", " --finetune"),
+        ("test", _) => ("test --checkpoint", ""),
+        ("retrieve", "features") => ("retrieve", " --features"),
+        ("retrieve", _) => ("retrieve", ""),
+        _ => return None,
+    };
+    let dataset = match DatasetName::from_str(rest) {
+        Ok(dataset) if dataset != recipe.dataset => format!(" --dataset {dataset}"),
+        _ => String::new(),
+    };
+    Some(format!("qare {command} {folder}{dataset}{flag}"))
+}
+
+fn commands(run: &ListedRun, recipe: &Recipe, record: Option<&RunRecord>, found: &Value) -> String {
     let mut lines = Vec::new();
+    // Line breaks would end the comment or the block.
+    let line = |words: &[String]| shell_line(words).replace(['\n', '\r', '`'], " ");
     for Process { version, commit, backend, command, started, .. } in
         record.into_iter().flat_map(|record| std::iter::once(&record.began).chain(&record.continued))
     {
         lines.push(format!("# {started}, qare {version} ({commit}), backend {backend}"));
-        lines.push(command.join(" ").replace(['\n', '\r', '`'], " "));
+        lines.push(line(command));
     }
-    let folder = run.folder.printable();
+    let folder = line(&[run.folder.printable()]);
+    let of_stages = found.as_object().into_iter().flatten().filter_map(|(stage, _)| evaluation(stage, recipe, &folder));
+    let of_stages: Vec<String> = of_stages.collect();
+    if !of_stages.is_empty() {
+        lines.push("# the results; settings of a stage that are not the defaults are in results.json".into());
+        lines.extend(of_stages);
+    }
     lines.push("# features of other images, and the backbone for other programs".into());
     lines.push(format!("qare embed --checkpoint {folder} --dataset folder --data-dir DIR --output features.npy"));
     lines.push(format!("qare export --checkpoint {folder} --output backbone.safetensors"));

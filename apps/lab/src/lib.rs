@@ -23,6 +23,7 @@ pub mod evaluation;
 pub mod export;
 pub mod images;
 pub mod loggers;
+mod markdown;
 pub mod methods;
 mod nearest_name;
 pub mod precision;

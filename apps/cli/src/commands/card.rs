@@ -1,10 +1,10 @@
 //! `qare card`: the model card of a run.
 
 use qare_lab::PrintablePath;
-use qare_lab::Result;
 use qare_lab::card::card;
 use qare_lab::export::writable;
 use qare_lab::runs::files::write_whole;
+use qare_lab::{LabError, Result};
 
 use crate::cli::CardArgs;
 use crate::output::print_line;
@@ -13,6 +13,13 @@ use crate::output::print_line;
 pub fn card_command(args: CardArgs) -> Result<()> {
     if let Some(out) = &args.out {
         writable("--out", out)?;
+        // What somebody has filled in would be lost.
+        if out.exists() {
+            return Err(LabError::Usage(format!(
+                "--out {}: exists; move it away, or choose another file",
+                out.printable()
+            )));
+        }
     }
     let text = card(&args.run)?;
     match &args.out {

@@ -168,6 +168,8 @@ fn wrong_calls_write_nothing() {
     fs::write(&foreign, safetensors::serialize(loaded(&run.weights(1)).tensors(), None).unwrap()).unwrap();
     fs::create_dir(file("theirs")).unwrap();
     fs::write(file("theirs/README.md"), "mine").unwrap();
+    fs::create_dir(file("model")).unwrap();
+    fs::write(file("model/backbone.onnx"), "mine").unwrap();
     fs::write(file("file"), "mine").unwrap();
 
     let before = Snapshot::of(out.path());
@@ -175,6 +177,7 @@ fn wrong_calls_write_nothing() {
     let refused = [
         (of_run("x.safetensors", &[]), ["--output", ".onnx"]),
         (of_run("theirs", &[]), ["theirs/README.md", "was not written by an export"]),
+        (of_run("model", &[]), ["model/backbone.onnx", "was not written by an export"]),
         (of_run("file", &[]), ["--output", "this is a file"]),
         (of_run("no/folder", &[]), ["--output", "no/folder"]),
         (export(run.path(), run.path(), &[]), ["--output", "folder of a run"]),

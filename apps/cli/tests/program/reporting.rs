@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
@@ -130,6 +131,44 @@ fn a_card_is_printed_or_written() {
     succeeds(&mut qare(&["card", text(run.path()), "--out", text(&file)]));
     assert_eq!(fs::read_to_string(&file).unwrap(), printed);
     fails(&mut qare(&["card", text(run.path()), "--out", text(&run.file("recipe.toml"))]), 2, &["belongs to a run"]);
+    // Its owner has filled it in.
+    fs::write(&file, "mine").unwrap();
+    fails(&mut qare(&["card", text(run.path()), "--out", text(&file)]), 2, &["CARD.md: exists"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn the_commands_of_a_card_are_read_by_a_shell() {
+    let out = tempdir().unwrap();
+    let place = out.path().join("it's <b> & é");
+    let run = tiny_run(&place, 1);
+    succeeds(&mut qare(&["probe", "--checkpoint", text(run.path()), "--no-tui"]));
+    let printed = succeeds(&mut qare(&["card", text(run.path())]));
+    let line = |start: &str| {
+        let line = printed.lines().find(|line| line.split(' ').any(|word| word == start));
+        line.unwrap_or_else(|| panic!("{start} is not in\n{printed}"))
+    };
+    for start in ["pretrain", "probe", "embed", "export"] {
+        // The shell itself tells the words.
+        let words = Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {}", line(start))).output().unwrap();
+        let words = String::from_utf8(words.stdout).unwrap();
+        let named = if start == "pretrain" { text(&place) } else { text(run.path()) };
+        assert!(words.lines().any(|word| word == named), "{start}: {words}");
+    }
+}
+
+#[test]
+fn figures_and_logs_do_not_tell_runs_apart() {
+    let out = tempdir().unwrap();
+    for (seed, flags) in [("1", &["--figures", "none"][..]), ("2", &["--logger", "jsonl"]), ("3", &["--beta", "0.25"])]
+    {
+        succeeds(tiny("pretrain", out.path()).args(["--epochs", "1", "--seed", seed, "--id", seed]).args(flags));
+    }
+    let page = out.path().join("page.html");
+    succeeds(&mut qare(&["report", text(&out), "--out", text(&page), "--no-images"]));
+    let page = fs::read_to_string(&page).unwrap();
+    assert!(!page.contains("logger ["), "{page}");
+    assert!(page.contains("beta 0.25") && !page.replace("--figures none", "").contains("figures none"), "{page}");
 }
 
 /// The page computes the set term and its bound in f64 from plain numbers.

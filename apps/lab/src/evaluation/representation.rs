@@ -169,9 +169,11 @@ fn predict<B: Backend>(
         let classes = logits.chunks_exact(names.len()).map(argmax).collect();
         return Ok(Some(Predicted { classes, by: "the linear classifier of the run".into() }));
     }
-    if splits.train.is_empty() || !splits.train.is_labeled() || splits.train.class_names() != names {
+    // Without a test split, the images are training images: each would find itself.
+    let comparable = !splits.test.is_empty() && splits.train.is_labeled() && splits.train.class_names() == names;
+    if splits.train.is_empty() || !comparable {
         info!(
-            "note: no classes are predicted: the run has no linear probe, and there are no training images of these classes for kNN"
+            "note: no classes are predicted: the run has no linear probe, and there are no other images of these classes for kNN"
         );
         return Ok(None);
     }

@@ -49,6 +49,9 @@ impl Destination {
             }
         };
         check_replaceable(&destination.readme)?;
+        if destination.file.exists() && !destination.readme.exists() {
+            return Err(not_of_an_export(&destination.file));
+        }
         Ok(destination)
     }
 
@@ -107,13 +110,17 @@ fn readme_beside(output: &Path) -> PathBuf {
     output.with_file_name(name)
 }
 
+fn not_of_an_export(path: &Path) -> LabError {
+    LabError::Usage(format!(
+        "{} exists and was not written by an export: move it away, or choose another --output",
+        path.printable()
+    ))
+}
+
 /// Checks that an existing README was written by an export, so that no other file is overwritten.
 fn check_replaceable(readme: &Path) -> Result<()> {
     match std::fs::read(readme) {
-        Ok(bytes) if !bytes.starts_with(MARK.as_bytes()) => Err(LabError::Usage(format!(
-            "{} exists and was not written by an export: move it away, or choose another --output",
-            readme.printable()
-        ))),
+        Ok(bytes) if !bytes.starts_with(MARK.as_bytes()) => Err(not_of_an_export(readme)),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::io("read", readme, error)),
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::StepLine;
 use crate::error::{LabError, Result};
+use crate::printable_path::PrintablePath;
 use crate::runs::files::write_whole;
 
 /// Name of the file in the run folder.
@@ -20,10 +21,11 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Continues the log after the last step of `epochs_done` epochs. Later lines belong to steps that will be repeated, and are deleted.
+    /// Continues the log after the last step of `epochs_done` epochs. Later lines belong to steps that will be repeated, and are deleted, as is
+    /// the beginning of a line that a killed process left.
     ///
     /// # Errors
-    /// If the file cannot be read or written.
+    /// If the file cannot be read or written, or an earlier line is damaged.
     pub fn after(path: &Path, epochs_done: usize) -> Result<Self> {
         let before = match std::fs::read(path) {
             Ok(bytes) if epochs_done > 0 => bytes,
@@ -31,11 +33,22 @@ impl JsonLines {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(LabError::io("read", path, error)),
         };
-        let kept: usize = before
-            .split_inclusive(|byte| *byte == b'\n')
-            .take_while(|line| line.ends_with(b"\n") && epoch_of(line).is_some_and(|epoch| epoch <= epochs_done))
-            .map(<[u8]>::len)
-            .sum();
+        let mut kept = 0;
+        for (place, line) in before.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            match epoch_of(line) {
+                Some(epoch) if epoch <= epochs_done && line.ends_with(b"\n") => kept += line.len(),
+                Some(_) => break,
+                None if !line.ends_with(b"\n") => break,
+                None => {
+                    return Err(LabError::Failed(format!(
+                        "{} is damaged: line {}: expected an object with an epoch; nothing was changed: repair it, or move it away to go on \
+                         without its steps",
+                        path.printable(),
+                        place + 1
+                    )));
+                }
+            }
+        }
         write_whole(path, &before[..kept])?;
         let file = OpenOptions::new().append(true).open(path).map_err(|error| LabError::io("write", path, error))?;
         Ok(Self { path: path.to_path_buf(), file: BufWriter::new(file) })
@@ -127,6 +140,12 @@ mod tests {
             log(&path, epochs_done, 12);
             assert_eq!(read(), whole, "{epochs_done}");
         }
+        // A damaged line is told, and kept with all others.
+        let damaged = whole.replacen("{\"step\":3,", "{\"st", 1);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = JsonLines::after(&path, 2).err().unwrap().to_string();
+        assert!(error.contains("steps.jsonl is damaged: line 3"), "{error}");
+        assert_eq!(read(), damaged);
         // A run that is logged from its third epoch on.
         std::fs::remove_file(&path).unwrap();
         log(&path, 2, 12);

@@ -36,8 +36,8 @@ impl LogTable {
     fn parse(text: &str) -> std::result::Result<Self, String> {
         let mut lines = text.lines();
         let header = lines.next().unwrap_or_default();
-        if header.split(',').next() != Some("epoch") {
-            return Err("line 1: expected names of columns, the first of them `epoch`".into());
+        if header.split(',').next() != Some("epoch") || !text.contains('\n') {
+            return Err("line 1: expected a whole line of names of columns, the first of them `epoch`".into());
         }
         let columns: Vec<String> = header.split(',').map(str::to_string).collect();
         let number = |field: &str| if field.is_empty() { Ok(None) } else { field.parse().map(Some) };

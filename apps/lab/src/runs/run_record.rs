@@ -63,6 +63,12 @@ pub struct Process {
     pub after_epoch: usize,
 }
 
+/// A command line as a shell reads it.
+pub fn shell_line<S: AsRef<str>>(command: &[S]) -> String {
+    let quoted = command.iter().map(|word| shlex::try_quote(word.as_ref()).unwrap_or_else(|_| word.as_ref().into()));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 impl Process {
     fn current(backend: &str, after_epoch: usize) -> Self {
         Self {

@@ -409,6 +409,9 @@ fn reason_for_no_score(recipe: &Recipe, plan: &Plan, splits: &Splits) -> &'stati
         Validating::Neighbours if splits.train.is_labeled() => {
             "no kNN accuracy is computed: all labelled images are of one class"
         }
+        Validating::Neighbours if recipe.figures.list().contains(&LiveFigure::Probe) => {
+            "no kNN accuracy and no accuracy of a probe are computed: the images have no labels"
+        }
         Validating::Neighbours => "no kNN accuracy is computed: the images have no labels",
     }
 }

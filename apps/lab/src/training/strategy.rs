@@ -188,7 +188,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             >,
     {
         let LoopState { mut state, mut schedule, mut log, mut loggers } = input;
-        let mut collapse = CollapseWarning::after(log.values(LiveFigure::RankMe));
+        let mut collapse = CollapseWarning::after(log.values(LiveFigure::RankMe), log.values(LiveFigure::Uniformity));
         let workers = self.group.as_ref().map(|group| Workers::start(group, &self.devices)).transpose()?;
         let mut outcome = Outcome { last: None, interrupted: false, seconds: log.total_seconds() };
         while state.epoch < epochs {
@@ -209,7 +209,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             state.epoch = epoch;
             let mut live = means.live.means();
             let score = self.validate(&state.model, valid, &mut live, &mut context)?;
-            collapse.check(epoch, live.get(LiveFigure::RankMe), means.dim);
+            let uniformity = live.get(LiveFigure::Uniformity);
+            collapse.check(epoch, live.get(LiveFigure::RankMe), uniformity, means.dim);
             let row = EpochRow {
                 epoch,
                 loss: means.loss,

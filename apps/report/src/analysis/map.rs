@@ -26,6 +26,11 @@ const LEAST: usize = 8;
 /// The standard deviation of the first coordinates of t-SNE.
 const SPREAD: f64 = 1e-4;
 
+/// Returns the perplexity of t-SNE for a number of rows: 30, or fewer if there are few.
+pub fn perplexity(rows: usize) -> f32 {
+    PERPLEXITY.min(rows.saturating_sub(1) as f32 / 3.0)
+}
+
 /// Brings rows, divided by their lengths, to a plane: near means a large cosine. The result does not depend on chance.
 ///
 /// # Errors
@@ -36,7 +41,7 @@ pub fn map(rows: &Rows, method: MapMethod) -> Result<Vec<[f64; 2]>> {
     if method == MapMethod::Pca || rows.len() < LEAST {
         return Ok(plane);
     }
-    let perplexity = PERPLEXITY.min((rows.len() - 1) as f32 / 3.0);
+    let perplexity = perplexity(rows.len());
     let count = ((3.0 * perplexity) as usize).min(rows.len() - 1);
     let distance = |cosine: f32| (2.0 - 2.0 * cosine).max(0.0).sqrt();
     let neighbours: Vec<Vec<Neighbor<f32>>> = nearest(rows, count)

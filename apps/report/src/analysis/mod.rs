@@ -9,7 +9,7 @@ mod set_bound;
 mod spectrum;
 
 pub use confusion::Confusion;
-pub use map::{MapMethod, map};
+pub use map::{MapMethod, map, perplexity};
 pub use neighbours::{Neighbour, nearest, purity};
 pub use pca::{principal_components, principal_plane};
 pub use rows::Rows;

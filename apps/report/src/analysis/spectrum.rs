@@ -9,6 +9,8 @@ use crate::error::{ReportError, Result};
 /// Singular values of rows `[N, D]`, and what they say about the rank.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
+    /// The number of dimensions, D.
+    pub dim: usize,
     /// Singular values of the rows as they are, descending.
     pub singular_values: Vec<f64>,
     /// RankMe: exp(−Σ pᵢ ln pᵢ) with pᵢ = σᵢ / Σσ + 1e-7.
@@ -46,7 +48,12 @@ impl Spectrum {
             eigenvalues(&vec![0.0; rows.dim()])?.into_iter().map(|value| (value * count).sqrt()).collect();
         singular_values.truncate(rows.len());
         let rank_me = exp_entropy(&singular_values, 1e-7);
-        Ok(Self { rank_me, singular_values, effective_rank: exp_entropy(&eigenvalues(&rows.mean())?, 0.0) })
+        Ok(Self {
+            dim: rows.dim(),
+            rank_me,
+            singular_values,
+            effective_rank: exp_entropy(&eigenvalues(&rows.mean())?, 0.0),
+        })
     }
 }
 

@@ -232,7 +232,7 @@ fn spectra(page: &mut Page, detail: &Detail) {
     page.html("<h3>Spectra</h3>\n");
     let mut rows: Vec<(String, f64)> = Vec::new();
     for (name, spectrum) in &detail.spectra {
-        rows.push((format!("{name}: dimensions"), spectrum.singular_values.len() as f64));
+        rows.push((format!("{name}: dimensions"), spectrum.dim as f64));
         rows.push((format!("{name}: RankMe"), spectrum.rank_me));
         rows.push((format!("{name}: effective rank of the covariance"), spectrum.effective_rank));
         if spectrum.rank_me < COLLAPSED {

@@ -28,7 +28,13 @@ impl Scale {
             let ratio = (high / low).powf(room).max(1.02);
             (low, high) = (low / ratio, high * ratio);
         } else {
-            let extra = if high > low { room * (high - low) } else { 0.5 * high.abs().max(1e-9) };
+            let extra = if high > low {
+                room * (high - low)
+            } else if high == 0.0 {
+                1.0
+            } else {
+                0.5 * high.abs().max(1e-9)
+            };
             (low, high) = (low - extra, high + extra);
         }
         Self { low, high, log, from, to }
@@ -109,6 +115,8 @@ mod tests {
 
     #[test]
     fn values_without_a_range_have_a_scale() {
+        let zero = Scale::over([0.0, 0.0].into_iter(), false, 0.05, 0.0, 1.0);
+        assert_eq!((zero.low, zero.high), (-1.0, 1.0));
         for values in [vec![], vec![f64::NAN], vec![-1.0, 0.0]] {
             let scale = Scale::over(values.iter().copied(), true, 0.05, 0.0, 1.0);
             assert!(!scale.log && scale.low < scale.high, "{scale:?}");

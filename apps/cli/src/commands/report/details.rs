@@ -11,7 +11,9 @@ use qare_lab::images::{Images, Source};
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
-use qare_report::analysis::{Confusion, MapMethod, Neighbour, Rows, SetBound, Spectrum, map, nearest, purity};
+use qare_report::analysis::{
+    Confusion, MapMethod, Neighbour, Rows, SetBound, Spectrum, map, nearest, perplexity, purity,
+};
 use qare_report::{Detail, MapOfImages, Pictures, Query, ReportError};
 
 use super::failed;
@@ -147,9 +149,12 @@ fn map_of(
         chosen.iter().flat_map(|row| features.values[row * features.dim..][..features.dim].iter().copied()).collect();
     let (method, name) = match args.map {
         MapKind::Tsne => {
-            (MapMethod::Tsne, "t-SNE (Barnes–Hut, perplexity 30, from the first two principal components)")
+            let perplexity = perplexity(chosen.len());
+            let name =
+                format!("t-SNE (Barnes–Hut, perplexity {perplexity:.0}, from the first two principal components)");
+            (MapMethod::Tsne, name)
         }
-        MapKind::Pca => (MapMethod::Pca, "The first two principal components"),
+        MapKind::Pca => (MapMethod::Pca, "The first two principal components".into()),
     };
     let labels = chosen.iter().map(|row| if images.is_labeled() { features.labels[*row] } else { 0 }).collect();
     Ok(MapOfImages {

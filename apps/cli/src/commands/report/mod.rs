@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use self::details::Splits;
 use crate::cli::ReportArgs;
-use crate::output::print_line;
+use crate::output::{eprint_line, print_line};
 
 /// Gathers the runs, writes the page, and the pictures if they are asked for.
 pub fn report_command(args: ReportArgs) -> Result<()> {
@@ -102,7 +102,17 @@ fn add_details(report: &mut Report, listed: &[ListedRun], args: &ReportArgs) -> 
     let mut splits = Splits::default();
     for index in chosen {
         print_line(format!("looking at {}", listed[index].folder.printable()));
-        report.details.push(details::detail(index, &listed[index].folder, args, &mut splits)?);
+        match details::detail(index, &listed[index].folder, args, &mut splits) {
+            Ok(detail) => report.details.push(detail),
+            // The others are worth a report.
+            Err(error) if listed.len() > 1 => {
+                let name = &report.runs[index].name;
+                let note = format!("What {name} has learned is left out: {error}");
+                eprint_line(format!("note: {note}"));
+                report.notes.push(note);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -4,15 +4,26 @@ use qare_lab::runs::listing::ListedRun;
 use qare_lab::runs::log_table::LogTable;
 use qare_lab::runs::records::{results, results_file};
 use qare_lab::runs::run_folder::RunFolder;
-use qare_lab::runs::run_record::{Process, RunRecord};
+use qare_lab::runs::run_record::{Process, RunRecord, shell_line};
 use qare_lab::runs::stage_figures::{CMC_AT_1, MAP, MAP_AT_R, RECALL_AT_1, stage_figure};
 use qare_lab::{PrintablePath, Result};
 use qare_report::Run;
 use serde_json::Value;
 
 /// Settings that runs of other seeds or places differ in.
-const NOT_COMPARED: [&str; 9] =
-    ["seed", "id", "out", "data_dir", "num_workers", "device", "gpus", "compare_untrained", "probe.seed"];
+const NOT_COMPARED: [&str; 11] = [
+    "seed",
+    "id",
+    "out",
+    "data_dir",
+    "num_workers",
+    "device",
+    "gpus",
+    "compare_untrained",
+    "probe.seed",
+    "figures",
+    "logger",
+];
 
 /// Reads what the report tells about a run.
 pub fn run(listed: &ListedRun) -> Result<Run> {
@@ -88,7 +99,7 @@ fn facts(listed: &ListedRun, record: Option<&RunRecord>) -> Vec<(String, String)
         let Process { version, commit, backend, command, started, after_epoch } = process;
         let name =
             if *after_epoch == 0 { "started".to_string() } else { format!("continued after epoch {after_epoch}") };
-        facts.push((name, format!("{started}, qare {version} ({commit}), backend {backend}: {}", command.join(" "))));
+        facts.push((name, format!("{started}, qare {version} ({commit}), backend {backend}: {}", shell_line(command))));
     }
     facts
 }

@@ -4,6 +4,7 @@ mod usage;
 
 use super::facts::Facts;
 use super::onnx::Model;
+use crate::markdown::cell;
 use crate::version::{COMMIT, VERSION};
 
 /// The first line of the README. A file that starts with it may be replaced by the next export.
@@ -88,9 +89,6 @@ fn classes(names: Option<&[String]>) -> String {
     match names {
         None => "not known".into(),
         Some(names) if names.len() > MAX_CLASSES => format!("{} (their names are in the metadata)", names.len()),
-        // Vertical bars and line breaks in a name would break the table.
-        Some(names) => {
-            names.iter().map(|name| name.replace('|', "\\|").replace(['\n', '\r'], " ")).collect::<Vec<_>>().join(", ")
-        }
+        Some(names) => names.iter().map(|name| cell(name)).collect::<Vec<_>>().join(", "),
     }
 }

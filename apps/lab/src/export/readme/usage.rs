@@ -23,7 +23,7 @@ pub fn of_safetensors(facts: &Facts, file: &str) -> String {
     };
     let (module, packages, network) = match facts.backbone {
         BackboneName::Conv4 => (torch_module(CONV4), "", "Conv4()".to_string()),
-        BackboneName::Resnet18 | BackboneName::Resnet34 => {
+        BackboneName::Resnet18 | BackboneName::Resnet34 | BackboneName::Resnet50 => {
             let module = format!(
                 "import torch\nimport torchvision\n\n\ndef network():\n    \
                  network = torchvision.models.{}(weights=None)\n    network.fc = torch.nn.Identity()\n    return network\n",
@@ -31,7 +31,14 @@ pub fn of_safetensors(facts: &Facts, file: &str) -> String {
             );
             (module, ", torchvision", "network()".to_string())
         }
-        resnet => (torch_module(CIFAR_RESNET), "", format!("CifarResNet(blocks={})", blocks(resnet))),
+        BackboneName::Resnet8
+        | BackboneName::Resnet20
+        | BackboneName::Resnet32
+        | BackboneName::Resnet44
+        | BackboneName::Resnet56
+        | BackboneName::Resnet110 => {
+            (torch_module(CIFAR_RESNET), "", format!("CifarResNet(blocks={})", blocks(facts.backbone)))
+        }
     };
     format!(
         "## Use\n\n\
