@@ -1,6 +1,6 @@
 //! Contact sheets: images in rows, with a heading of each row and words below the images.
 
-use font8x8::{BASIC_FONTS, LATIN_FONTS, UnicodeFonts};
+use font8x8::{BASIC_FONTS, GREEK_FONTS, HIRAGANA_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
@@ -95,7 +95,8 @@ impl ContactSheet {
 /// Writes a line of text. A letter that the font lacks is a question mark.
 fn write(image: &mut RgbImage, text: &str, left: u32, top: u32) {
     for (place, letter) in text.chars().enumerate() {
-        let glyph = BASIC_FONTS.get(letter).or_else(|| LATIN_FONTS.get(letter)).or_else(|| BASIC_FONTS.get('?'));
+        let glyph = BASIC_FONTS.get(letter).or_else(|| LATIN_FONTS.get(letter)).or_else(|| GREEK_FONTS.get(letter));
+        let glyph = glyph.or_else(|| HIRAGANA_FONTS.get(letter)).or_else(|| BASIC_FONTS.get('?'));
         for (y, row) in glyph.unwrap_or_default().into_iter().enumerate() {
             for x in (0..LETTER).filter(|x| row >> x & 1 == 1) {
                 let at = (left + LETTER * place as u32 + x, top + y as u32);

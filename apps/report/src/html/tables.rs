@@ -26,10 +26,13 @@ pub(super) fn results(page: &mut Page, runs: &[Run], groups: &[Group]) {
         let values: Vec<f64> = group.runs.iter().filter_map(|run| score(*run, name)).collect();
         mean_and_deviation(&values).map(|(mean, deviation)| (mean, deviation.filter(|_| values.len() >= MIN_SEEDS)))
     };
-    let best: Vec<Option<f64>> = names
-        .iter()
-        .map(|name| groups.iter().filter_map(|group| means(group, name)).map(|found| found.0).reduce(f64::max))
-        .collect();
+    let dataset = |group: &Group| value(&runs[group.runs[0]], "dataset");
+    // Scores of one dataset are not better than those of another.
+    let best = |group: &Group, name: &str| {
+        let alike = groups.iter().filter(|other| dataset(other) == dataset(group));
+        let scores: Vec<f64> = alike.filter_map(|other| means(other, name)).map(|found| found.0).collect();
+        scores.iter().copied().reduce(f64::max).filter(|_| scores.len() > 1)
+    };
     let mut rows = String::new();
     for group in groups {
         let first = &runs[group.runs[0]];
@@ -41,14 +44,15 @@ pub(super) fn results(page: &mut Page, runs: &[Run], groups: &[Group]) {
         };
         let seeds: Vec<&str> = group.runs.iter().map(|run| runs[*run].seed.as_str()).collect();
         rows += &format!("<tr>{settings}<td>{}</td>", escape(&seeds.join(", ")));
-        for (name, best) in names.iter().zip(&best) {
+        for name in &names {
             let found = means(group, name);
             let text = match found {
                 Some((mean, Some(deviation))) => format!("{mean:.2} ± {deviation:.2}"),
                 Some((mean, None)) => format!("{mean:.2}"),
                 None => "–".into(),
             };
-            let is_best = groups.len() > 1 && found.map(|found| found.0) == *best && best.is_some();
+            let best = best(group, name);
+            let is_best = best.is_some() && found.map(|found| found.0) == best;
             rows += &format!("<td class=\"number{}\">{text}</td>", if is_best { " best" } else { "" });
         }
         rows += "</tr>\n";
@@ -58,8 +62,8 @@ pub(super) fn results(page: &mut Page, runs: &[Run], groups: &[Group]) {
         head.concat()
     ));
     page.html(
-        "<p class=\"soft\">Scores in percent. Mean ± standard deviation over the seeds, from three seeds on; the best mean of a column is \
-         bold.</p>\n",
+        "<p class=\"soft\">Scores in percent. Mean ± standard deviation over the seeds, from three seeds on; the best mean of a column on a \
+         dataset is bold.</p>\n",
     );
     if runs.len() > 1 {
         let head: String = names.iter().map(|name| format!("<th class=\"number\">{}</th>", escape(name))).collect();
