@@ -7,6 +7,7 @@
 //!
 //! All sums run in a fixed order over fixed blocks, so that results do not depend on the number of threads.
 
+mod distances;
 mod exponential;
 mod nt_xent;
 mod pairwise;
@@ -18,6 +19,7 @@ mod vectorized;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use qare_host::computes_on_host;
 
+pub(crate) use self::distances::{DistanceTerm, LabelledRows};
 use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};

@@ -156,6 +156,24 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold(lanes, |a, b| a + b)
 }
 
+/// Σ (a − b)² of two rows.
+#[inline(always)]
+pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; 32];
+    let (chunks, rest) = a.as_chunks::<32>();
+    let (others, other_rest) = b.as_chunks::<32>();
+    for (chunk, other) in chunks.iter().zip(others) {
+        for i in 0..32 {
+            let difference = chunk[i] - other[i];
+            lanes[i] += difference * difference;
+        }
+    }
+    for (lane, (a, b)) in lanes.iter_mut().zip(rest.iter().zip(other_rest)) {
+        *lane += (a - b) * (a - b);
+    }
+    fold(lanes, |a, b| a + b)
+}
+
 /// The largest number of a row.
 #[inline(always)]
 pub(super) fn largest(row: &[f32]) -> f32 {

@@ -51,8 +51,8 @@ impl ContrastiveConfig {
 #[derive(Module, Clone, Debug)]
 #[module(custom_display)]
 pub struct Contrastive {
-    pos_margin: f64,
-    neg_margin: f64,
+    pub(crate) pos_margin: f64,
+    pub(crate) neg_margin: f64,
 }
 
 impl ModuleDisplay for Contrastive {
@@ -69,11 +69,14 @@ impl PairLoss for Contrastive {
     const NAME: &'static str = "the contrastive loss";
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
-        let distances = pairs.distances();
+        if let Some(rows) = pairs.on_host() {
+            let term = rows.contrastive(self, pairs.differentiable());
+            return Ok(pairs.attach(term));
+        }
+        let (distances, masks) = (pairs.distances(), pairs.masks());
         let d = &distances.values;
-        let pulled = (d.clone() - self.pos_margin).clamp_min(0.0).mask_fill(pairs.positives.clone().bool_not(), 0.0);
-        let pushed =
-            (d.clone().neg() + self.neg_margin).clamp_min(0.0).mask_fill(pairs.negatives.clone().bool_not(), 0.0);
+        let pulled = (d.clone() - self.pos_margin).clamp_min(0.0).mask_fill(masks.positives.bool_not(), 0.0);
+        let pushed = (d.clone().neg() + self.neg_margin).clamp_min(0.0).mask_fill(masks.negatives.bool_not(), 0.0);
         let [(near, of_near), (far, of_far)] = [pulled, pushed].map(|of_pairs| {
             let counted = of_pairs.clone().greater_elem(0.0).float().cast(of_pairs.dtype());
             let count = total(counted.clone());

@@ -61,12 +61,12 @@ impl PairLoss for InfoNce {
     const NAME: &'static str = "InfoNCE's loss";
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
-        let (similarity, t) = (pairs.similarities(), self.temperature);
+        let (similarity, masks, t) = (pairs.similarities(), pairs.masks(), self.temperature);
         fits("InfoNCE", t, similarity.dtype())?;
         // Relative to the largest similarity of a row to a negative, which is −1 at least. Where there is none, the row has no loss.
         // Factors in place of masks: a kernel that fuses masks of rows between its sums does not compile for Vulkan.
         let s = similarity.clone().detach();
-        let of_negatives = s.clone().mask_fill(pairs.negatives.clone().bool_not(), f64::NEG_INFINITY);
+        let of_negatives = s.clone().mask_fill(masks.negatives.bool_not(), f64::NEG_INFINITY);
         let top = of_negatives.clone().max_dim(1);
         let has_negatives = (top.clone() + 3.0).clamp(0.0, 1.0); // [N, 1]
         let top = top.clamp_min(-2.0);
@@ -74,10 +74,10 @@ impl PairLoss for InfoNce {
         let sum = sum_rows(exponentials.clone()) + (has_negatives.clone().neg() + 1.0); // [N, 1]
         // −log(e_ap / (e_ap + Σ)) = log(1 + exp(log Σ − s_ap/t)).
         let odds = (top - s) / t + sum.clone().log(); // [N, M]
-        let odds = odds.mask_fill(pairs.positives.clone().bool_not(), f64::NEG_INFINITY);
+        let odds = odds.mask_fill(masks.positives.clone().bool_not(), f64::NEG_INFINITY);
         let LogOnePlusSum { value: losses, slopes: missing } = LogOnePlusSum::of_each(odds);
         let (losses, missing) = (losses * has_negatives.clone(), missing * has_negatives);
-        let count = total(pairs.indicator(&pairs.positives)).clamp_min(1.0);
+        let count = total(pairs.indicator(&masks.positives)).clamp_min(1.0);
         let of_negatives = exponentials / sum * sum_rows(missing.clone());
         let gradient = (of_negatives - missing) / (count.clone().reshape([1, 1]) * t);
         Ok(with_gradient(mean_or_zero(total(losses), count), similarity, gradient))

@@ -75,10 +75,10 @@ impl PairLoss for MultiSimilarity {
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
         let similarity = pairs.similarities();
-        let [rows, _] = similarity.dims();
+        let ([rows, _], masks) = (similarity.dims(), pairs.masks());
         let above = similarity.clone().detach() - self.base;
-        let positive = (above.clone() * -self.alpha).mask_fill(pairs.positives.bool_not(), f64::NEG_INFINITY);
-        let negative = (above * self.beta).mask_fill(pairs.negatives.bool_not(), f64::NEG_INFINITY);
+        let positive = (above.clone() * -self.alpha).mask_fill(masks.positives.bool_not(), f64::NEG_INFINITY);
+        let negative = (above * self.beta).mask_fill(masks.negatives.bool_not(), f64::NEG_INFINITY);
         let [positive, negative] = [positive, negative].map(|exponents| LogOnePlusSum::of(exponents, 1));
         let value = (positive.value / self.alpha + negative.value / self.beta).mean();
         Ok(with_gradient(value, similarity, (negative.slopes - positive.slopes) / rows as f64))

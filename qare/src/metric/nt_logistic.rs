@@ -58,11 +58,11 @@ impl PairLoss for NtLogistic {
     const NAME: &'static str = "NT-Logistic's loss";
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
-        let (similarity, t) = (pairs.similarities(), self.temperature);
+        let (similarity, masks, t) = (pairs.similarities(), pairs.masks(), self.temperature);
         fits("NT-Logistic", t, similarity.dtype())?;
         let logits = similarity.clone().detach() / t;
         // −log σ(x) = log(1 + exp(−x)), and its derivative by −x is σ(−x).
-        let [(near, of_near), (far, of_far)] = [(logits.clone().neg(), &pairs.positives), (logits, &pairs.negatives)]
+        let [(near, of_near), (far, of_far)] = [(logits.clone().neg(), &masks.positives), (logits, &masks.negatives)]
             .map(|(exponents, mask)| {
                 let exponents = exponents.mask_fill(mask.clone().bool_not(), f64::NEG_INFINITY);
                 let LogOnePlusSum { value, slopes } = LogOnePlusSum::of_each(exponents);

@@ -1,30 +1,38 @@
 //! The pairs of a labelled batch, and what the losses over pairs are functions of.
 
-use burn::tensor::{Bool, Int, Tensor, backend::Backend};
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData, backend::Backend};
 use qare_host::computes_on_host;
 
 use crate::ObjectiveError;
 use crate::contrast::same_label;
 use crate::gradient::with_gradient;
+use crate::host::{DistanceTerm, LabelledRows};
 use crate::inspection::{finite_rows, in_range};
 use crate::labelled::{check_labels, check_references};
 use crate::rounding::at_least_f32;
 use crate::similarity::unit_embeddings;
+use crate::term::scalar;
 use crate::views::diagonal;
 
 use super::distances::Distances;
 
-/// N rows, the candidates they are compared with, and which of these are of a row's identity.
+/// N rows, the candidates they are compared with, and the identities of both.
 pub(super) struct Pairs<B: Backend> {
     /// Rows of length one `[N, D]`, on the graph.
     rows: Tensor<B, 2>,
-    /// Candidates of length one `[M, D]`, on the graph; none where they are the rows themselves.
-    references: Option<Tensor<B, 2>>,
+    /// `[N]`.
+    labels: Tensor<B, 1, Int>,
+    /// Candidates of length one `[M, D]`, on the graph, with their labels `[M]`; none where they are the rows themselves.
+    references: Option<(Tensor<B, 2>, Tensor<B, 1, Int>)>,
+    guard: Guard<B>,
+}
+
+/// Which candidates are of a row's identity.
+pub(super) struct Masks<B: Backend> {
     /// Pairs of one identity `[N, M]`. A row is no pair with itself.
     pub positives: Tensor<B, 2, Bool>,
     /// Pairs of two identities `[N, M]`.
     pub negatives: Tensor<B, 2, Bool>,
-    guard: Guard<B>,
 }
 
 impl<B: Backend> Pairs<B> {
@@ -35,11 +43,7 @@ impl<B: Backend> Pairs<B> {
     /// infinity.
     pub fn within(embeddings: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Result<Self, ObjectiveError> {
         let (rows, guard) = guarded(embeddings, &labels, "embeddings")?;
-        let rows = unit_rows(rows);
-        let itself = diagonal::<B>(rows.dims()[0], &rows.device());
-        let same = same_label(labels.clone(), labels);
-        let negatives = same.clone().bool_not();
-        Ok(Self { rows, references: None, positives: same.bool_and(itself.bool_not()), negatives, guard })
+        Ok(Self { rows: unit_rows(rows), labels, references: None, guard })
     }
 
     /// Of rows `[N, D]` with labels `[N]` and references `[M, D]` with labels `[M]`.
@@ -55,21 +59,59 @@ impl<B: Backend> Pairs<B> {
         check_references(&embeddings, &references)?;
         let (rows, of_rows) = guarded(embeddings, &labels, "embeddings")?;
         let (references, of_references) = guarded(references, &reference_labels, "reference embeddings")?;
-        let (rows, references, guard) = (unit_rows(rows), Some(unit_rows(references)), of_rows.and(of_references));
-        let positives = same_label(labels, reference_labels);
-        let negatives = positives.clone().bool_not();
-        Ok(Self { rows, references, positives, negatives, guard })
+        let references = Some((unit_rows(references), reference_labels));
+        Ok(Self { rows: unit_rows(rows), labels, references, guard: of_rows.and(of_references) })
+    }
+
+    /// Which pairs are positives, and which negatives.
+    pub fn masks(&self) -> Masks<B> {
+        let of_candidates = self.references.as_ref().map_or(&self.labels, |(_, labels)| labels);
+        let same = same_label(self.labels.clone(), of_candidates.clone());
+        let negatives = same.clone().bool_not();
+        let positives = match self.left_out() {
+            Some(itself) => same.bool_and(itself.bool_not()),
+            None => same,
+        };
+        Masks { positives, negatives }
+    }
+
+    /// The pairs as numbers, where the loops of the host do the work.
+    pub fn on_host(&self) -> Option<LabelledRows> {
+        let references = self.references.as_ref().map(|(rows, labels)| (rows, labels));
+        LabelledRows::of((&self.rows, &self.labels), references)
+    }
+
+    /// Whether a gradient is wanted.
+    pub fn differentiable(&self) -> bool {
+        B::ad_enabled(&self.rows.device())
+    }
+
+    /// The value `[1]` of a term that [`on_host`](Self::on_host) has led to, with its gradients.
+    pub fn attach(self, term: DistanceTerm) -> Tensor<B, 1> {
+        let device = self.rows.device();
+        let value = scalar(term.value, &device);
+        let Some(gradient) = term.gradient else { return value };
+        let on = |rows: Tensor<B, 2>, gradient: Vec<f32>, value: Tensor<B, 1>| {
+            let gradient = Tensor::from_data(TensorData::new(gradient, rows.dims()), (&device, DType::F32));
+            with_gradient(value, rows, gradient)
+        };
+        let zero = Tensor::zeros_like(&value);
+        let of_rows = on(self.rows, gradient.rows, value);
+        match self.references.zip(gradient.references) {
+            Some(((references, _), gradient)) => of_rows + on(references, gradient, zero),
+            None => of_rows,
+        }
     }
 
     /// û_i·v̂_j `[N, M]`, on the graph.
     pub fn similarities(&self) -> Tensor<B, 2> {
-        let references = self.references.as_ref().unwrap_or(&self.rows);
-        self.rows.clone().matmul(references.clone().transpose())
+        let candidates = self.references.as_ref().map_or(&self.rows, |(references, _)| references);
+        self.rows.clone().matmul(candidates.clone().transpose())
     }
 
     /// ‖û_i − v̂_j‖ `[N, M]`.
     pub fn distances(&self) -> Distances<B> {
-        Distances::of(self.rows.clone(), self.references.clone())
+        Distances::of(self.rows.clone(), self.references.as_ref().map(|(references, _)| references.clone()))
     }
 
     /// `[N, M]` → 1 where `mask`, else 0, in the type of the rows.

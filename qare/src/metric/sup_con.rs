@@ -58,13 +58,13 @@ impl PairLoss for SupCon {
     const NAME: &'static str = "SupCon's loss";
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
-        let similarity = pairs.similarities();
+        let (similarity, masks) = (pairs.similarities(), pairs.masks());
         let dtype = similarity.dtype();
         fits("SupCon", self.temperature, dtype)?;
-        let several = pairs.negatives.clone().any().float().cast(dtype); // [1]
+        let several = masks.negatives.any().float().cast(dtype); // [1]
         let (temperature, reduction) = (self.temperature, NtXentReduction::MeanOfLogs);
         let of_rows = NtXent { temperature, similarity: Similarity::Cosine, reduction };
-        let contrast = Contrast { similarity, left_out: pairs.left_out(), positives: pairs.positives };
+        let contrast = Contrast { similarity, left_out: pairs.left_out(), positives: masks.positives };
         let RowLosses { losses, .. } = of_rows.row_losses(contrast);
         let counted = losses.clone().detach().greater_elem(0.0).float().cast(dtype);
         Ok(mean_or_zero(losses.sum(), counted.sum()) * several)

@@ -62,8 +62,8 @@ impl TripletMarginConfig {
 #[derive(Module, Clone, Debug)]
 #[module(custom_display)]
 pub struct TripletMargin {
-    margin: f64,
-    triplets: Triplets,
+    pub(crate) margin: f64,
+    pub(crate) triplets: Triplets,
 }
 
 impl ModuleDisplay for TripletMargin {
@@ -80,11 +80,15 @@ impl PairLoss for TripletMargin {
     const NAME: &'static str = "the triplet loss";
 
     fn of_pairs<B: Backend>(&self, pairs: Pairs<B>) -> Result<Tensor<B, 1>, ObjectiveError> {
-        let distances = pairs.distances();
+        if let Some(rows) = pairs.on_host() {
+            let term = rows.triplet_margin(self, pairs.differentiable());
+            return Ok(pairs.attach(term));
+        }
+        let (distances, masks) = (pairs.distances(), pairs.masks());
         let shape @ [rows, candidates] = distances.values.dims();
         // A triplet of another kind has a gap of −∞.
-        let positive = distances.values.clone().mask_fill(pairs.positives.clone().bool_not(), f64::NEG_INFINITY);
-        let negative = distances.values.clone().mask_fill(pairs.negatives.clone().bool_not(), f64::INFINITY);
+        let positive = distances.values.clone().mask_fill(masks.positives.bool_not(), f64::NEG_INFINITY);
+        let negative = distances.values.clone().mask_fill(masks.negatives.bool_not(), f64::INFINITY);
         let device = positive.device();
         let [mut sum, mut count] = [0; 2].map(|_| Tensor::<B, 1>::zeros([1], (&device, positive.dtype())));
         let mut slopes = Vec::new();

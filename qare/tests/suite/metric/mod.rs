@@ -4,5 +4,6 @@ mod cases;
 mod degenerate;
 pub mod golden;
 mod objective;
+mod on_host;
 mod oracle;
 mod values;
