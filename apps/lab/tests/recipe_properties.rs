@@ -96,7 +96,8 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             finetune,
             augment,
         });
-    let metric = (count(), select(&TripletChoice::ALL[..]), of(number()), number(), any::<bool>());
+    let of_losses = (of(number()), of(number()), of(number()), of(number()), of(number()));
+    let metric = (count(), select(&TripletChoice::ALL[..]), of(number()), number(), any::<bool>(), of_losses);
     let watched = (
         vec(select(&LiveFigure::ALL[..]), 0..4).prop_map(Figures::from_iter),
         btree_set(0..LoggerName::ALL.len(), 0..3)
@@ -144,6 +145,11 @@ fn recipe() -> impl Strategy<Value = Recipe> {
             images_per_identity: metric.0,
             triplets: metric.1,
             proxy_rate: metric.2,
+            positive_margin: metric.5.0,
+            scale: metric.5.1,
+            positive_scale: metric.5.2,
+            negative_scale: metric.5.3,
+            base_similarity: metric.5.4,
             validation_share: metric.3,
             freeze_batch_norm: metric.4,
             figures: watched.0,

@@ -89,6 +89,27 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub triplets: Option<TripletChoice>,
+    /// Margin of the positive pairs of contrastive [default: 0]
+    #[arg(help_heading = OBJECTIVE, long, aliases = ["positive_margin", "pos-margin", "pos_margin"], value_name = "MARGIN")]
+    #[arg(allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_margin: Option<f64>,
+    /// Scale of the similarities in proxyanchor, its α [default: 32], and in arcface [default: 64]
+    #[arg(help_heading = OBJECTIVE, long, allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// Scale of the similarities of positives in multisimilarity, its α [default: 2]
+    #[arg(help_heading = OBJECTIVE, long, alias = "positive_scale", value_name = "SCALE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_scale: Option<f64>,
+    /// Scale of the similarities of negatives in multisimilarity, its β [default: 50]
+    #[arg(help_heading = OBJECTIVE, long, alias = "negative_scale", value_name = "SCALE", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_scale: Option<f64>,
+    /// Similarity that positives should be above and negatives below in multisimilarity, its λ [default: 0.5]
+    #[arg(help_heading = OBJECTIVE, long, alias = "base_similarity", value_name = "SIMILARITY", allow_negative_numbers = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_similarity: Option<f64>,
     /// Metric learning: learning rate of proxies relative to that of the networks [default: 100 for proxyanchor, 10 for normsoftmax and
     /// arcface]
     #[arg(help_heading = OBJECTIVE, long, alias = "proxy_rate", value_name = "RATE")]

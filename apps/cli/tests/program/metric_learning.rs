@@ -183,12 +183,49 @@ fn batches_that_cannot_be_are_refused() {
     refused(&["--validation-share", "1"], &["validation_share is 1", "0.9"]);
     refused(&["--triplets", "some"], &["some", "all, hard, semihard"]);
     refused(&["--proxy-rate", "0"], &["proxy_rate is 0"]);
+    refused(&["--scale", "0"], &["scale is 0", "positive number"]);
+    refused(&["--positive-scale", "-2"], &["positive_scale is -2", "positive number"]);
+    refused(&["--negative-scale", "inf"], &["negative_scale is inf", "positive number"]);
+    refused(&["--positive-margin", "-0.1"], &["positive_margin is -0.1", "zero or a positive number"]);
+    refused(&["--base-similarity", "nan"], &["base_similarity is NaN", "such as 0.5"]);
     refused(&["--augment-on", "device"], &["triplet needs --augment-on host"]);
     assert!(!runs.exists(), "a refused call leaves a folder");
     let mut other = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--data-size", "8", "--no-tui"]);
     other.args(["--epochs", "1", "--images-per-identity", "2", "--out", text(&out)]);
     let printed = succeeds(&mut other);
     assert!(printed.contains("note: --images-per-identity has no effect on sparseclr_qare"), "{printed}");
+}
+
+#[test]
+fn the_numbers_of_a_loss_are_flags_and_reach_it() {
+    let (data, out) = (tempdir().unwrap(), tempdir().unwrap());
+    drawings(data.path());
+    // What the first epoch prints: its loss depends on the number.
+    let trained = |method: &str, flags: &[&str]| {
+        let mut training =
+            call("pretrain", method, data.path(), &out.path().join(format!("{method}{}", flags.concat())));
+        let printed = succeeds(training.args(["--epochs", "1"]).args(flags));
+        let of_epoch = printed.lines().find(|line| line.starts_with("epoch 1/1")).expect("a line");
+        let loss = of_epoch.split("loss ").nth(1).and_then(|rest| rest.split(',').next()).expect("a loss");
+        (loss.to_string(), printed)
+    };
+    for (method, flags) in [
+        ("contrastive", &["--positive-margin"][..]),
+        ("multisimilarity", &["--positive-scale", "--negative-scale", "--base-similarity"]),
+        ("proxyanchor", &["--scale"]),
+        ("arcface", &["--scale"]),
+    ] {
+        let (plain, _) = trained(method, &[]);
+        for flag in flags {
+            let (other, printed) = trained(method, &[flag, "0.6"]);
+            assert!(other != plain && !printed.contains("no effect"), "{method} {flag}: {plain}\n{printed}");
+        }
+    }
+    let run = run_in(&out.path().join("multisimilarity--base-similarity0.6"));
+    let recipe = Recipe::parse(&run.read("recipe.toml")).unwrap();
+    assert_eq!((recipe.base_similarity, recipe.positive_scale), (Some(0.6), None));
+    let (_, printed) = trained("triplet", &["--scale", "3", "--base-similarity", "0.2"]);
+    assert!(printed.contains("note: --scale and --base-similarity have no effect on triplet"), "{printed}");
 }
 
 #[test]

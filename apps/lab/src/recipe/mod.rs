@@ -72,6 +72,21 @@ pub struct Recipe {
     pub images_per_identity: usize,
     /// Which triplets count in `triplet`: "all", "hard" or "semihard".
     pub triplets: TripletChoice,
+    /// Margin of the positive pairs of `contrastive`; by default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_margin: Option<f64>,
+    /// Scale of the similarities in `proxyanchor`, its α, by default 32, and in `arcface`, by default 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// Scale of the similarities of positives in `multisimilarity`, its α; by default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive_scale: Option<f64>,
+    /// Scale of the similarities of negatives in `multisimilarity`, its β; by default 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_scale: Option<f64>,
+    /// Similarity that positives should be above and negatives below in `multisimilarity`, its λ; by default 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_similarity: Option<f64>,
     /// Learning rate of the proxies relative to that of the networks, in metric learning; by default 100 for `proxyanchor`, as its authors
     /// have it, and 10 for `normsoftmax` and `arcface`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +187,11 @@ impl Default for Recipe {
             aggregation: Aggregation::default(),
             images_per_identity: 4,
             triplets: TripletChoice::default(),
+            positive_margin: None,
+            scale: None,
+            positive_scale: None,
+            negative_scale: None,
+            base_similarity: None,
             proxy_rate: None,
             validation_share: 0.1,
             clusters: None,

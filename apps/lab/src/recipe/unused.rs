@@ -6,7 +6,7 @@ use crate::methods::{Method, MethodName};
 /// Settings that only some built-in methods use, and these methods.
 ///
 /// The methods of metric learning list theirs themselves, in `MetricMethod::settings`.
-const USED_BY: [(&str, &[Method]); 15] = [
+const USED_BY: [(&str, &[Method]); 20] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
@@ -15,6 +15,11 @@ const USED_BY: [(&str, &[Method]); 15] = [
     ("margin", &[Method::Sparseclr, Method::SparseclrQare]),
     ("images_per_identity", &[]),
     ("triplets", &[]),
+    ("positive_margin", &[]),
+    ("scale", &[]),
+    ("positive_scale", &[]),
+    ("negative_scale", &[]),
+    ("base_similarity", &[]),
     ("proxy_rate", &[]),
     ("validation_share", &[]),
     ("aggregation", &[Method::Relationnet]),
@@ -57,8 +62,17 @@ mod tests {
 
     #[test]
     fn every_listed_setting_exists() {
-        let table =
-            toml::Table::try_from(Recipe { clusters: Some(3), proxy_rate: Some(2.0), ..Recipe::default() }).unwrap();
+        let table = toml::Table::try_from(Recipe {
+            clusters: Some(3),
+            proxy_rate: Some(2.0),
+            positive_margin: Some(0.1),
+            scale: Some(9.0),
+            positive_scale: Some(3.0),
+            negative_scale: Some(40.0),
+            base_similarity: Some(0.4),
+            ..Recipe::default()
+        })
+        .unwrap();
         for (name, _) in USED_BY {
             assert!(table.contains_key(name), "{name}");
         }

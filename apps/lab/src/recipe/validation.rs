@@ -105,6 +105,9 @@ impl Recipe {
             ("temperature", self.temperature),
             ("learning_rate", self.learning_rate),
             ("proxy_rate", self.proxy_rate()),
+            ("scale", self.scale.unwrap_or(1.0)),
+            ("positive_scale", self.positive_scale.unwrap_or(1.0)),
+            ("negative_scale", self.negative_scale.unwrap_or(1.0)),
             ("knn.temperature", self.knn.temperature),
             ("probe.learning_rate", self.probe.learning_rate),
         ];
@@ -114,13 +117,21 @@ impl Recipe {
             }
         }
         let InfoMaxRecipe { local, global, prior } = self.infomax;
-        let weights =
-            [("alpha", self.alpha), ("beta", self.beta), ("margin", self.margin), ("momentum", self.momentum)];
+        let weights = [
+            ("alpha", self.alpha),
+            ("beta", self.beta),
+            ("margin", self.margin),
+            ("positive_margin", self.positive_margin.unwrap_or(0.0)),
+            ("momentum", self.momentum),
+        ];
         let terms = [("infomax.local", local), ("infomax.global", global), ("infomax.prior", prior)];
         for (name, value) in weights.into_iter().chain(terms) {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(LabError::Usage(format!("{name} is {value}: it must be zero or a positive number")));
             }
+        }
+        if let Some(base) = self.base_similarity.filter(|base| !base.is_finite()) {
+            return Err(LabError::Usage(format!("base_similarity is {base}: it must be a number, such as 0.5")));
         }
         if self.method == Method::Deepinfomax && terms.iter().all(|(_, weight)| *weight == 0.0) {
             return Err(LabError::Usage(

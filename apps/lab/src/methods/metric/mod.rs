@@ -67,25 +67,38 @@ impl MetricMethod {
                 TripletMarginConfig::new().with_margin(margin).with_triplets(recipe.triplets.into()),
             ),
             MetricLossName::Contrastive => {
-                MetricLossConfig::Contrastive(ContrastiveConfig::new().with_neg_margin(margin))
+                let config = ContrastiveConfig::new();
+                let pos_margin = recipe.positive_margin.unwrap_or(config.pos_margin);
+                MetricLossConfig::Contrastive(config.with_pos_margin(pos_margin).with_neg_margin(margin))
             }
             MetricLossName::InfoNce => MetricLossConfig::InfoNce(InfoNceConfig::new().with_temperature(temperature)),
             MetricLossName::SupCon => MetricLossConfig::SupCon(SupConConfig::new().with_temperature(temperature)),
             MetricLossName::NtLogistic => {
                 MetricLossConfig::NtLogistic(NtLogisticConfig::new().with_temperature(temperature))
             }
-            MetricLossName::MultiSimilarity => MetricLossConfig::MultiSimilarity(MultiSimilarityConfig::new()),
+            MetricLossName::MultiSimilarity => {
+                let MultiSimilarityConfig { alpha, beta, base } = MultiSimilarityConfig::new();
+                MetricLossConfig::MultiSimilarity(MultiSimilarityConfig {
+                    alpha: recipe.positive_scale.unwrap_or(alpha),
+                    beta: recipe.negative_scale.unwrap_or(beta),
+                    base: recipe.base_similarity.unwrap_or(base),
+                })
+            }
             MetricLossName::SparseClr => {
                 MetricLossConfig::SparseClr(SparseClrConfig { margin, ..SparseClrConfig::new() })
             }
             MetricLossName::ProxyAnchor => {
-                MetricLossConfig::ProxyAnchor(ProxyAnchorConfig::new(classes, dim).with_margin(margin))
+                let config = ProxyAnchorConfig::new(classes, dim);
+                let alpha = recipe.scale.unwrap_or(config.alpha);
+                MetricLossConfig::ProxyAnchor(config.with_margin(margin).with_alpha(alpha))
             }
             MetricLossName::NormSoftmax => MetricLossConfig::NormalizedSoftmax(
                 NormalizedSoftmaxConfig::new(classes, dim).with_temperature(temperature),
             ),
             MetricLossName::ArcFace => {
-                MetricLossConfig::ArcFace(ArcFaceConfig::new(classes, dim).with_margin_degrees(margin))
+                let config = ArcFaceConfig::new(classes, dim);
+                let scale = recipe.scale.unwrap_or(config.scale);
+                MetricLossConfig::ArcFace(config.with_margin_degrees(margin).with_scale(scale))
             }
         }
     }
@@ -112,10 +125,11 @@ impl MetricMethod {
     pub(crate) fn settings(self) -> Vec<&'static str> {
         let of_loss: &[&str] = match self.loss {
             MetricLossName::Triplet => &["margin", "triplets"],
-            MetricLossName::Contrastive | MetricLossName::SparseClr => &["margin"],
+            MetricLossName::Contrastive => &["margin", "positive_margin"],
+            MetricLossName::SparseClr => &["margin"],
             MetricLossName::InfoNce | MetricLossName::SupCon | MetricLossName::NtLogistic => &["temperature"],
-            MetricLossName::MultiSimilarity => &[],
-            MetricLossName::ProxyAnchor | MetricLossName::ArcFace => &["margin", "proxy_rate"],
+            MetricLossName::MultiSimilarity => &["positive_scale", "negative_scale", "base_similarity"],
+            MetricLossName::ProxyAnchor | MetricLossName::ArcFace => &["margin", "scale", "proxy_rate"],
             MetricLossName::NormSoftmax => &["temperature", "proxy_rate"],
         };
         let of_set_term: &[&str] = if self.set_term { &["beta", "similarity_floor", "set_term"] } else { &[] };

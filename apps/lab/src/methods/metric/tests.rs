@@ -99,6 +99,37 @@ fn margins_and_temperatures_are_those_of_the_loss_unless_a_recipe_names_others()
 }
 
 #[test]
+fn every_number_of_a_loss_is_a_setting() {
+    use MetricLossConfig as Of;
+    let of = |name: &str, text: &str| MetricMethod::of(&recipe(name, "")).loss(&recipe(name, text), 3);
+    let contrastive = |text: &str| match of("contrastive_qare", text) {
+        Of::Contrastive(config) => [config.pos_margin, config.neg_margin],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(contrastive(""), [0.0, 1.0]);
+    assert_eq!(contrastive("positive_margin = 0.2\nmargin = 0.9"), [0.2, 0.9]);
+    // Alpha and beta of a recipe are the weights of its terms.
+    let multi = |text: &str| match of("multisimilarity_qare", text) {
+        Of::MultiSimilarity(config) => [config.alpha, config.beta, config.base],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(multi("alpha = 3\nbeta = 4"), [2.0, 50.0, 0.5]);
+    assert_eq!(multi("positive_scale = 3\nnegative_scale = 40\nbase_similarity = -0.1"), [3.0, 40.0, -0.1]);
+    let anchor = |text: &str| match of("proxyanchor", text) {
+        Of::ProxyAnchor(config) => [config.margin, config.alpha],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(anchor(""), [0.1, 32.0]);
+    assert_eq!(anchor("margin = 0.2\nscale = 16"), [0.2, 16.0]);
+    let face = |text: &str| match of("arcface", text) {
+        Of::ArcFace(config) => [config.margin_degrees, config.scale],
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(face(""), [28.6, 64.0]);
+    assert_eq!(face("margin = 20\nscale = 30"), [20.0, 30.0]);
+}
+
+#[test]
 fn the_settings_of_a_method_are_those_that_change_it() {
     for method in MetricMethod::ALL {
         let unused = recipe(method.as_str(), "").unused();
@@ -106,9 +137,16 @@ fn the_settings_of_a_method_are_those_that_change_it() {
         assert_eq!(unused.contains(&"beta"), !method.set_term);
         // A setting that is said to be unused does not change the loss, and one that is used does.
         let loss = |text: &str| format!("{:?}", method.loss(&recipe(method.as_str(), text), 3));
-        for (setting, text) in
-            [("margin", "margin = 0.77"), ("temperature", "temperature = 0.77"), ("triplets", "triplets = \"hard\"")]
-        {
+        for (setting, text) in [
+            ("margin", "margin = 0.77"),
+            ("temperature", "temperature = 0.77"),
+            ("triplets", "triplets = \"hard\""),
+            ("positive_margin", "positive_margin = 0.77"),
+            ("scale", "scale = 7.7"),
+            ("positive_scale", "positive_scale = 7.7"),
+            ("negative_scale", "negative_scale = 7.7"),
+            ("base_similarity", "base_similarity = 0.77"),
+        ] {
             assert_eq!(loss(text) == loss(""), unused.contains(&setting), "{method:?}: {setting}");
         }
     }
