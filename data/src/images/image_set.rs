@@ -8,6 +8,8 @@ use burn_dataset::Dataset;
 
 use super::mapped::{MappedPixels, transposed};
 use super::retrieval_role::RetrievalRole;
+use super::source_image::SourceImage;
+use super::sources::{OwnedSource, Sources};
 use crate::error::DataError;
 
 /// Square colour images of one size with their labels.
@@ -15,6 +17,8 @@ use crate::error::DataError;
 /// Pixels are 8-bit and planar: all red values of an image, then all green, then all blue, each plane row by row
 /// (`[3, side, side]`). The images lie one after the other in a buffer in memory or, if the set is too large for that, in a
 /// mapped file, which the system caches as far as memory allows. Clones share the pixels.
+///
+/// A set of photographs may also hold the [sources](Self::source) of its images, which are larger: random crops are drawn from them.
 #[derive(Clone, Debug)]
 pub struct ImageSet {
     pixels: Pixels,
@@ -23,6 +27,7 @@ pub struct ImageSet {
     file_names: Option<Arc<Vec<String>>>,
     cameras: Option<Arc<Vec<u16>>>,
     roles: Option<Arc<Vec<RetrievalRole>>>,
+    sources: Option<Sources>,
     side: usize,
     labeled: bool,
 }
@@ -93,6 +98,7 @@ impl ImageSet {
             file_names: None,
             cameras: None,
             roles: None,
+            sources: None,
             side,
             labeled: true,
         })
@@ -129,6 +135,45 @@ impl ImageSet {
             return Err(DataError::RoleCount { roles: roles.len(), images: self.len() });
         }
         Ok(Self { roles: Some(Arc::new(roles)), ..self })
+    }
+
+    /// The same set with the source of each image, see [`source`](Self::source): planar pixels `[3, height, width]`, height and width.
+    ///
+    /// # Errors
+    /// [`DataError::Sources`] if the number of sources is not the number of images, or a source is empty or has another number of bytes.
+    pub fn with_sources(self, sources: Vec<(Vec<u8>, (usize, usize))>) -> Result<Self, DataError> {
+        let refused = |problem| Err(DataError::Sources { problem });
+        if sources.len() != self.len() {
+            return refused(format!("{} sources for {} images", sources.len(), self.len()));
+        }
+        for (image, (pixels, (height, width))) in sources.iter().enumerate() {
+            if pixels.is_empty() || pixels.len() != 3 * height * width {
+                let bytes = pixels.len();
+                return refused(format!(
+                    "the source of image {image} is of {height}x{width} pixels, and has {bytes} bytes"
+                ));
+            }
+        }
+        let owned = |(pixels, size): (Vec<u8>, _)| OwnedSource { pixels: pixels.into(), size };
+        Ok(self.with_stored_sources(Some(Sources::in_memory(sources.into_iter().map(owned).collect()))))
+    }
+
+    /// The same set with these sources, one for each image.
+    pub(crate) fn with_stored_sources(self, sources: Option<Sources>) -> Self {
+        debug_assert!(sources.as_ref().is_none_or(|sources| sources.len() == self.len()));
+        Self { sources, ..self }
+    }
+
+    /// The same set, without sources if each is the image itself.
+    pub(crate) fn without_needless_sources(self) -> Self {
+        let square = (self.side, self.side);
+        let differs = |sources: &Sources| (0..sources.len()).any(|image| sources.size(image) != square);
+        if self.sources.as_ref().is_some_and(differs) { self } else { self.without_sources() }
+    }
+
+    /// The same set without sources.
+    pub fn without_sources(self) -> Self {
+        Self { sources: None, ..self }
     }
 
     /// The same set, marked as unlabelled: its labels have no meaning.
@@ -201,6 +246,25 @@ impl ImageSet {
         }
     }
 
+    /// The source of an image, from which views with [resized crops](crate::Augmentation::draws_crops) are made: the same picture with more
+    /// pixels, and not cropped to a square. `None` if the set has no sources; views are then made of [`pixels`](Self::pixels).
+    ///
+    /// # Panics
+    /// If the set has sources and `index` is not below [`len`](Self::len).
+    pub fn source(&self, index: usize) -> Option<SourceImage<'_>> {
+        self.sources.as_ref().map(|sources| sources.get(index))
+    }
+
+    /// Whether the set has the sources of its images.
+    pub fn has_sources(&self) -> bool {
+        self.sources.is_some()
+    }
+
+    /// The number of bytes of all sources, and whether they are in memory.
+    pub(crate) fn bytes_of_sources(&self) -> Option<(usize, bool)> {
+        self.sources.as_ref().map(|sources| (sources.bytes(), sources.is_in_memory()))
+    }
+
     fn bytes_of(&self, place: usize) -> Range<usize> {
         let size = 3 * self.side * self.side;
         place * size..(place + 1) * size
@@ -250,7 +314,7 @@ impl ImageSet {
     }
 
     /// The set of the images at `indices`, in that order: image `i` of the result is image `indices[i]` of this set. Pixels in
-    /// memory are copied; pixels in a file are shared. File names, cameras and roles go with their images.
+    /// memory are copied; pixels in a file and sources are shared. File names, cameras and roles go with their images.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -275,6 +339,7 @@ impl ImageSet {
             file_names: self.file_names.as_ref().map(|names| at(names, indices)),
             cameras: self.cameras.as_ref().map(|cameras| at(cameras, indices)),
             roles: self.roles.as_ref().map(|roles| at(roles, indices)),
+            sources: self.sources.as_ref().map(|sources| sources.select(indices)),
             side: self.side,
             labeled: self.labeled,
         }

@@ -6,7 +6,7 @@ use crate::methods::{Method, MethodName};
 /// Settings that only some built-in methods use, and these methods.
 ///
 /// The methods of metric learning list theirs themselves, in `MetricMethod::settings`.
-const USED_BY: [(&str, &[Method]); 15] = [
+const USED_BY: [(&str, &[Method]); 16] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
@@ -21,6 +21,10 @@ const USED_BY: [(&str, &[Method]); 15] = [
     ("clusters", &[Method::Deepcluster]),
     ("momentum", &[Method::Standard]),
     ("infomax", &[Method::Deepinfomax]),
+    (
+        "source_size",
+        &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet],
+    ),
     (
         "augment_on",
         &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet],
@@ -43,6 +47,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::SourceSize;
 
     #[test]
     fn unused_settings_are_no_differences() {
@@ -57,8 +62,9 @@ mod tests {
 
     #[test]
     fn every_listed_setting_exists() {
-        let table =
-            toml::Table::try_from(Recipe { clusters: Some(3), proxy_rate: Some(2.0), ..Recipe::default() }).unwrap();
+        let source_size = Some(SourceSize::Square);
+        let recipe = Recipe { clusters: Some(3), proxy_rate: Some(2.0), source_size, ..Recipe::default() };
+        let table = toml::Table::try_from(recipe).unwrap();
         for (name, _) in USED_BY {
             assert!(table.contains_key(name), "{name}");
         }
