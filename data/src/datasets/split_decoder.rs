@@ -151,6 +151,8 @@ impl SplitDecoder<'_> {
                 let images = self.block(memory_limit, true);
                 let blocks = self.entries.chunks(images).enumerate();
                 broken = blocks.flat_map(|(number, part)| self.decode(part, number * images, None, sink)).collect();
+            } else {
+                self.counter.add(self.entries.len());
             }
             return Some((Some(pixels), broken));
         }
