@@ -4,11 +4,12 @@
 #   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
 #                         [--program FILE] [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
 #
-# Parts: views loader objectives step backbones methods probe epoch memory (default: all). PYTHON names a Python with torch and
+# Parts: views photographs loader objectives step backbones methods probe epoch memory (default: all). PYTHON names a Python with torch and
 # torchvision (apps/bench/pytorch/requirements.txt). PyTorch runs in eager mode, its steps with channels_last too, and with
 # --compile by torch.compile; its views by PIL and by torchvision's v2. A ratio is to the fastest of them. --device cuda builds the
 # program with the feature cuda and implies --compile. --program FILE measures a program that is built already. --out DIR receives
-# the figures as JSON, ratios.md and times.svg; --add keeps the figures of other parts that it already holds.
+# the figures as JSON, ratios.md and times.svg; --add keeps the figures of other parts that it already holds. The part photographs makes
+# 10,000 JPEG files there, 0.9 GB, which later calls use again, and needs 5 GB for a while.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -18,7 +19,7 @@ usage() { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
-all=(views loader objectives step backbones methods probe epoch memory)
+all=(views photographs loader objectives step backbones methods probe epoch memory)
 parts=() both=() compile=no add=no device=cpu features= program= out=target/bench-compare
 threads=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 python=${PYTHON:-python3}
@@ -66,6 +67,7 @@ if [[ -z $qare ]]; then
 fi
 
 pytorch() { "$python" -B apps/bench/pytorch/bench.py --device "$device" --threads "$threads" --add "$@"; }
+[[ " ${parts[*]} " != *" photographs "* ]] || both+=(--photographs "$out/photographs")
 for part in "${parts[@]}"; do
     printf '\n== %s\n' "$part"
     "$qare" bench "$part" ${both[@]+"${both[@]}"} --json "$out/qare.json" --add
@@ -76,7 +78,7 @@ for part in "${parts[@]}"; do
     if [[ $compile == yes && " objectives step backbones methods epoch memory " == *" $part "* ]]; then
         pytorch "$part" ${both[@]+"${both[@]}"} --compile --json "$out/pytorch-compile.json"
     fi
-    if [[ $part == views ]]; then
+    if [[ $part == views || $part == photographs ]]; then
         pytorch "$part" ${both[@]+"${both[@]}"} --transforms v2 --json "$out/pytorch-v2.json"
     fi
 done

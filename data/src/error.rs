@@ -232,6 +232,42 @@ pub enum DataError {
         images: usize,
     },
 
+    /// The sources do not match the images.
+    #[error("{problem}")]
+    Sources {
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// The dataset does not support [`LoadOptions::source_size`](crate::LoadOptions::source_size), or not this one.
+    #[error("dataset `{dataset}` cannot have sources of {size} pixels: expected {expected}")]
+    SourceSize {
+        /// The dataset's name.
+        dataset: &'static str,
+        /// The requested length of the short side.
+        size: usize,
+        /// What is expected.
+        expected: String,
+    },
+
+    /// The sources of the images do not fit into memory, and no file can hold them.
+    #[error(
+        "the images that crops are drawn from take more than the {limit} bytes that are kept in memory, and no file can hold them: neither {} nor one in \
+         {} can be written; make room there, or take smaller ones (--source-size)",
+        printable(path),
+        printable(temporary)
+    )]
+    SourcesDoNotFit {
+        /// The most bytes in memory.
+        limit: usize,
+        /// The file in the dataset's folder.
+        path: PathBuf,
+        /// The folder for temporary files.
+        temporary: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+
     /// The setting of the test classes is invalid, or does not fit the dataset's classes.
     #[error("test_classes is {value}: {problem}")]
     TestClasses {

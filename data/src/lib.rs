@@ -40,13 +40,13 @@ pub use datasets::{
 pub use decoding::is_decoding;
 pub use draw::{Draw, Purpose};
 pub use error::DataError;
-pub use images::{ImageItem, ImageSet, RetrievalRole};
+pub use images::{ImageItem, ImageSet, RetrievalRole, SourceImage};
 pub use loader::{AugmentOn, EpochCursor, LoaderConfig, Shard, Share, ViewBatch, ViewLoader};
 pub use qare_printable::printable;
 pub use report::{Finding, Report, SplitSummary};
 pub use transforms::{
     Augmentation, Normalization, RandomErasing, Scratch, affine, color, crop, describe_view, erasing, geometric_views,
-    hue, on_device, padded_crop, resize, views, write_view,
+    hue, on_device, padded_crop, resize, views, write_view, write_view_of,
 };
 
 /// The README's example is compiled.

@@ -3,6 +3,7 @@
 mod distribution;
 
 use distribution::{assert_share, assert_uniform};
+use qare_data::crop::CropBox;
 use qare_data::views::{ColorChange, ColorJitter, ContrastiveView};
 use qare_data::{Draw, Purpose};
 
@@ -62,8 +63,8 @@ fn every_order_of_the_changes_is_equally_likely() {
 fn crop_area_and_ratio_on_a_large_image() {
     let side = 4096;
     let crops: Vec<_> = views(side).map(|view| view.crop).collect();
-    let share = |crop: &qare_data::crop::CropBox| (crop.height * crop.width) as f64 / (side * side) as f64;
-    let ratio = |crop: &qare_data::crop::CropBox| crop.width as f64 / crop.height as f64;
+    let share = |crop: &CropBox| (crop.height * crop.width) as f64 / (side * side) as f64;
+    let ratio = |crop: &CropBox| crop.width as f64 / crop.height as f64;
     assert!(crops.iter().all(|crop| (0.0795..=1.0).contains(&share(crop))));
     assert!(crops.iter().all(|crop| (0.745..1.341).contains(&ratio(crop))));
 
@@ -92,3 +93,48 @@ fn crop_sizes_on_a_small_image_are_torchvisions() {
 
 /// Each length, and the share of crops that are at most so long.
 const WIDTH_SHARES: [(usize, f64); 5] = [(10, 0.0359), (14, 0.1577), (20, 0.4130), (26, 0.7427), (31, 0.9666)];
+
+/// The crops of an image that is not a square.
+fn crops_of(size: (usize, usize)) -> Vec<CropBox> {
+    let draw = |index| Draw::new(11, Purpose::View, 3, index, 1);
+    (0..DRAWS).map(|index| ContrastiveView::draw_of(size, &mut draw(index)).crop).collect()
+}
+
+/// Crops are drawn from the whole of an upright or a broad image, not from a square in its middle. Of an image of 4:3, every ratio fits up to
+/// the share (3/4)² of the area.
+#[test]
+fn crop_area_and_ratio_on_large_rectangles() {
+    for (height, width) in [(3072, 4096), (4096, 3072)] {
+        let crops = crops_of((height, width));
+        let share = |crop: &CropBox| (crop.height * crop.width) as f64 / (height * width) as f64;
+        let ratio = |crop: &CropBox| crop.width as f64 / crop.height as f64;
+        let fitting = crops.iter().filter(|crop| share(crop) < 0.5575);
+        assert_uniform(fitting.clone().map(share), 0.08, 0.5575, 2e-3, "area");
+        let bound = (4.0f64 / 3.0).ln();
+        assert_uniform(fitting.clone().map(|crop| ratio(crop).ln()), -bound, bound, 2e-3, "logarithm of the ratio");
+        let left = fitting.clone().map(|crop| crop.left as f64 / (width - crop.width + 1) as f64);
+        assert_uniform(left, 0.0, 1.0, 2e-3, "left");
+        let top = fitting.map(|crop| crop.top as f64 / (height - crop.height + 1) as f64);
+        assert_uniform(top, 0.0, 1.0, 2e-3, "top");
+    }
+}
+
+/// The distribution of the widths and heights of crops of 341×256 pixels, the size of a photograph of 4:3 whose shorter side is 256, from two
+/// million draws by torchvision's rule in double precision. Metric learning's crops differ in the area alone.
+#[test]
+fn crop_sizes_of_a_photograph_are_torchvisions() {
+    let crops = crops_of((256, 341));
+    for (length, expected) in [(100, 0.0545), (150, 0.2673), (200, 0.5626), (260, 0.8550), (320, 0.9900)] {
+        let found = crops.iter().filter(|crop| crop.width <= length).count();
+        assert_share(found, crops.len(), expected, &format!("width up to {length}"));
+    }
+    for (length, expected) in [(80, 0.0050), (120, 0.1294), (160, 0.3200), (200, 0.5654), (240, 0.8651), (255, 0.9912)]
+    {
+        let found = crops.iter().filter(|crop| crop.height <= length).count();
+        assert_share(found, crops.len(), expected, &format!("height up to {length}"));
+    }
+    // The transposed image has the transposed crops.
+    let upright = crops_of((341, 256));
+    let found = upright.iter().filter(|crop| crop.height <= 200).count();
+    assert_share(found, upright.len(), 0.5626, "height of an upright photograph up to 200");
+}

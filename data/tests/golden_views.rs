@@ -9,6 +9,7 @@ use qare_data::color::flip_horizontally;
 use qare_data::crop::CropBox;
 use qare_data::geometric_views::{AffineView, CropView};
 use qare_data::padded_crop::PaddedCrop;
+use qare_data::resize::Resizer;
 use qare_data::{Normalization, RandomErasing, Scratch};
 use serde::Deserialize;
 
@@ -19,6 +20,18 @@ const MOST: f32 = 1e-6;
 struct File {
     step: usize,
     cases: Vec<Case>,
+    resized: Vec<ResizedCase>,
+}
+
+/// A resized crop of an image of any size.
+#[derive(Deserialize)]
+struct ResizedCase {
+    size: (usize, usize),
+    seed: u32,
+    /// Top, left, height and width.
+    crop: [usize; 4],
+    side: usize,
+    pixels_md5: String,
 }
 
 #[derive(Deserialize)]
@@ -70,12 +83,7 @@ impl Case {
     }
 
     fn image(&self) -> Vec<u8> {
-        (0..3 * self.side * self.side)
-            .map(|place| {
-                let value = (place as u32).wrapping_add(self.seed.wrapping_mul(1_000_003)).wrapping_mul(2_654_435_761);
-                ((value ^ (value >> 15)).wrapping_mul(2_246_822_519) >> 24) as u8
-            })
-            .collect()
+        noise(3 * self.side * self.side, self.seed)
     }
 
     fn crop(&self) -> Option<PaddedCrop> {
@@ -133,17 +141,42 @@ impl Case {
     }
 }
 
+fn noise(values: usize, seed: u32) -> Vec<u8> {
+    let value = |place: usize| {
+        let value = (place as u32).wrapping_add(seed.wrapping_mul(1_000_003)).wrapping_mul(2_654_435_761);
+        ((value ^ (value >> 15)).wrapping_mul(2_246_822_519) >> 24) as u8
+    };
+    (0..values).map(value).collect()
+}
+
 fn md5(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn cases() -> (usize, Vec<Case>) {
+fn file() -> File {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/view_cases.json");
-    let File { step, cases } = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn cases() -> (usize, Vec<Case>) {
+    let File { step, cases, .. } = file();
     assert!(cases.iter().filter(|case| case.crop.is_some()).count() >= 16);
     assert!(cases.iter().filter(|case| case.affine.is_some()).count() >= 32);
     assert!(cases.iter().filter(|case| case.erased.is_some()).count() >= 16);
     (step, cases)
+}
+
+#[test]
+fn resized_crops_of_any_size_are_torchvisions_to_the_bit() {
+    let cases = file().resized;
+    assert!(cases.len() >= 48);
+    let mut resizer = Resizer::default();
+    for ResizedCase { size, seed, crop: [top, left, height, width], side, pixels_md5 } in cases {
+        let crop = CropBox { top, left, height, width };
+        let mut out = vec![0; 3 * side * side];
+        resizer.resized_crop(&noise(3 * size.0 * size.1, seed), size, &crop, (side, side), &mut out);
+        assert_eq!(md5(&out), pixels_md5, "{crop:?} of {size:?} to {side}");
+    }
 }
 
 #[test]

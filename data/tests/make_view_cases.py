@@ -83,13 +83,34 @@ def affine_case(side, seed, share):
     return finish(case, picture)
 
 
+def resized_case(height, width, crop, side, seed):
+    """The crop (top, left, height, width) of an image of any size, resized to a square as RandomResizedCrop does it."""
+    places = np.arange(3 * height * width, dtype=np.uint64)
+    value = (places + 1000003 * seed) * 2654435761 % 2**32
+    value = (value ^ (value >> 15)) * 2246822519 % 2**32
+    pixels = (value >> 24).astype(np.uint8).reshape(3, height, width)
+    picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    picture = F.resized_crop(picture, *crop, [side, side], InterpolationMode.BILINEAR)
+    digest = hashlib.md5(np.asarray(picture).transpose(2, 0, 1).tobytes()).hexdigest()
+    return {"size": [height, width], "seed": seed, "crop": crop, "side": side, "pixels_md5": digest}
+
+
 random.seed(1)
 torch.manual_seed(1)
 cases = []
 for side in NORMALIZATIONS:
     cases += [crop_case(side, seed) for seed in range(4)]
     cases += [affine_case(side, seed, (0.111, 0.25, 0.0625)[seed // 2 % 3]) for seed in range(9)]
+resized = []
+for height, width, side in ((256, 341, 224), (341, 256, 224), (110, 146, 96), (73, 97, 64), (48, 31, 64), (90, 90, 20)):
+    # Smaller and larger than the square in either direction, and the whole.
+    crops = [[0, 0, height, width], [0, 0, height, width // 3], [0, 0, height // 3, width], [1, 2, height // 2, width // 2]]
+    for _ in range(4):
+        rows, columns = random.randint(1, height), random.randint(1, width)
+        crops.append([random.randint(0, height - rows), random.randint(0, width - columns), rows, columns])
+    resized += [resized_case(height, width, crop, side, seed) for seed, crop in enumerate(crops)]
 note = f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}, by make_view_cases.py"
 lines = ",\n".join(json.dumps(case) for case in cases)
 path = pathlib.Path(__file__).parent / "golden" / "view_cases.json"
-path.write_text(f'{{"made_with": "{note}", "step": {STEP}, "cases": [\n{lines}\n]}}\n')
+resized = ",\n".join(json.dumps(case) for case in resized)
+path.write_text(f'{{"made_with": "{note}", "step": {STEP}, "cases": [\n{lines}\n], "resized": [\n{resized}\n]}}\n')

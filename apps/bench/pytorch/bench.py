@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the work of `qare bench` in PyTorch and torchvision: python bench.py [PARTS] --json FILE
 
-Parts: views loader objectives step backbones methods probe epoch memory all. `qare bench --compare QARE.json FILE` prints the ratios.
+Parts: views photographs loader objectives step backbones methods probe epoch memory all. `qare bench --compare QARE.json FILE` prints the ratios.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def options():
     parser.add_argument("--channels-last", action="store_true", help="keep images and maps of steps channels last")
     parser.add_argument("--transforms", default="pil", choices=["pil", "v2"], help="views by PIL, or by torchvision's v2 on tensors")
     parser.add_argument("--methods", default=None, help="methods of the part methods")
-    parser.add_argument("--sizes", default=None, help="pixels of an image's side in the parts backbones and methods, such as 32,96")
+    parser.add_argument("--sizes", default=None, help="pixels of an image's side in the parts photographs, backbones and methods, such as 32,96")
     parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--num-workers", type=int, default=None, help="workers of the DataLoader (default: --threads)")
@@ -38,7 +38,8 @@ def options():
     parser.add_argument("--batches", default=None, help="batch sizes of loader and steps, such as 128,256")
     parser.add_argument("--max-batch", type=int, default=None, help="largest B of the objectives")
     parser.add_argument("--max-views", type=int, default=None, help="largest K of the objectives")
-    parser.add_argument("--images", type=int, default=None, help="number of images for probe and epoch")
+    parser.add_argument("--images", type=int, default=None, help="number of images for probe, epoch and photographs")
+    parser.add_argument("--photographs", metavar="DIR", help="folder in which `qare bench photographs` has made its files")
     parser.add_argument("--steps", type=int, default=None, help="number of steps of the part memory")
     parser.add_argument("--seconds", type=float, default=None, help="seconds to spend on the runs of each figure")
     chosen = parser.parse_args()
@@ -47,6 +48,7 @@ def options():
     chosen.methods, chosen.chosen_backbones = listed(chosen.methods), listed(chosen.backbones)
     chosen.sizes = [int(size) for size in listed(chosen.sizes) or []]
     chosen.chosen_batches = [int(batch) for batch in listed(chosen.batches) or []]
+    chosen.photographs_count = chosen.images or (500 if quick else 10000)
     defaults = {
         "num_workers": chosen.threads,
         "backbones": "conv4" if quick else "conv4,resnet8,resnet32",

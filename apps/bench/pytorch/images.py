@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms import v2
 
 MEAN, STD = [0.491, 0.482, 0.447], [0.247, 0.243, 0.262]
@@ -42,6 +43,29 @@ def contrastive_v2(side):
 
 
 PLAIN = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+
+
+class Photographs(Dataset):
+    """JPEG files: K views of each, or the middle of each, resized, as bytes."""
+
+    def __init__(self, files, side, views, tensors):
+        self.files, self.views, self.tensors = files, views, tensors
+        self.transform = (contrastive_v2 if tensors else contrastive)(side)
+        resized = [transforms.Resize(side), transforms.CenterCrop(side)]
+        self.plain = transforms.Compose(resized if tensors else resized + [transforms.PILToTensor()])
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        if self.tensors:
+            picture = read_image(self.files[index], ImageReadMode.RGB)
+        else:
+            with Image.open(self.files[index]) as file:
+                picture = file.convert("RGB")
+        if not self.views:
+            return self.plain(picture)
+        return torch.stack([self.transform(picture) for _ in range(self.views)])
 
 
 class Views(Dataset):

@@ -16,6 +16,7 @@ import images
 import networks
 import objectives
 import pretexts
+import timing
 
 
 class Bench:
@@ -51,6 +52,38 @@ class Bench:
 
             runs = self.clock.measure(work)
             self.figures.seconds(f"views.{side}.one_thread", f"view {side}×{side}, one thread", runs, len(pictures), "views")
+
+    # photographs
+
+    def photographs(self):
+        count, batch = self.options.photographs_count, 64
+        folder = os.path.join(self.options.photographs or "", str(count))
+        files = [os.path.join(folder, f"{number:05}.jpg") for number in range(count)]
+        if not self.options.photographs or not os.path.exists(files[-1]):
+            print("photographs: skipped, needs --photographs DIR with the files that `qare bench photographs --photographs DIR` makes")
+            return
+        for side in self.options.sizes or (96, 224):
+            for workers in (1, 2):
+                self.photographs_row(files, side, workers, min(batch, count))
+
+    def photographs_row(self, files, side, workers, batch):
+        key, name = f"photographs.{side}px.w{workers}", f"photographs at {side} pixels, {workers} worker{'s' * (workers > 1)}"
+        tensors = self.options.transforms == "v2"
+        with timing.Memory() as memory:
+            for what, views, of in (("decode", 0, "images"), ("views", 2, "views")):
+                data = images.Photographs(files, side, views, tensors)
+                loader = images.loader(data, batch, workers, views > 0, False)
+                amount = (len(files) // batch * batch * views) if views else len(files)
+
+                def work():
+                    for _ in loader:
+                        pass
+
+                # A run includes the start of the workers, as an epoch does.
+                runs = self.clock.measure(work)
+                label = "contrastive views" if views else "decoding"
+                self.figures.seconds(f"{key}.{what}", f"{name}: {label}", runs, amount, of)
+        self.figures.number(f"{key}.memory", f"{name}: peak memory without mapped files", "bytes", memory.peak)
 
     # loader
 
@@ -346,4 +379,4 @@ class Bench:
             return int(file.read().split()[1]) * resource.getpagesize()
 
 
-PARTS = ["views", "loader", "objectives", "step", "backbones", "methods", "probe", "epoch", "memory"]
+PARTS = ["views", "photographs", "loader", "objectives", "step", "backbones", "methods", "probe", "epoch", "memory"]

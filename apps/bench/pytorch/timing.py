@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import statistics
+import threading
 import time
 
 # Seconds from which a run needs no warm-up: the extra cost of a first run is small beside it.
@@ -56,6 +57,44 @@ def ticks():
     except OSError:
         return None
     return sum(cores), sum(cores) - cores[3] - cores[4], process
+
+
+class Memory:
+    """Samples the memory of this process and its children without files that they map. `peak` is the largest sum, in bytes."""
+
+    def __enter__(self):
+        self.peak, self.stop = 0, threading.Event()
+        self.thread = threading.Thread(target=self.sample, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def sample(self):
+        while not self.stop.wait(0.1):
+            self.peak = max(self.peak, sum(own_memory(process) for process in [os.getpid(), *children()]))
+
+
+def children():
+    tasks = f"/proc/{os.getpid()}/task"
+    for task in os.listdir(tasks):
+        try:
+            with open(f"{tasks}/{task}/children", encoding="ascii") as file:
+                yield from map(int, file.read().split())
+        except OSError:
+            pass
+
+
+def own_memory(process):
+    """Bytes of a process that are neither in a file nor shared with its parent: the proportional part of what workers share."""
+    try:
+        with open(f"/proc/{process}/smaps_rollup", encoding="ascii") as file:
+            fields = dict(line.split(":", 1) for line in file if line.startswith("Pss_"))
+    except OSError:
+        return 0
+    return 1024 * sum(int(fields[name].split()[0]) for name in ("Pss_Anon", "Pss_Shmem") if name in fields)
 
 
 class OtherProcesses:

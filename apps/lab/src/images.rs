@@ -21,6 +21,8 @@ pub struct Source<'a> {
     pub data_dir: Option<&'a Path>,
     /// Height and width that images of a folder are brought to.
     pub image_size: Option<usize>,
+    /// The shorter side of the images that random crops are drawn from, in the training split; `None` for squares.
+    pub source_size: Option<usize>,
     /// The classes of the test split, which training does not have. Only `folder` has them.
     pub test_classes: Option<&'a TestClasses>,
     /// Leave out what cannot be decoded.
@@ -30,12 +32,18 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Takes the dataset from the call and everything else from the recipe.
+    /// The images that a run trains on.
+    pub fn for_training(recipe: &'a Recipe) -> Self {
+        Self { source_size: recipe.source_pixels(), ..Self::of(recipe, recipe.dataset) }
+    }
+
+    /// Takes the dataset from the call and everything else from the recipe. Random crops are drawn from squares.
     pub fn of(recipe: &'a Recipe, dataset: DatasetName) -> Self {
         Self {
             dataset,
             data_dir: recipe.data_dir.as_deref(),
             image_size: recipe.image_size,
+            source_size: None,
             test_classes: recipe.test_classes.as_ref().filter(|_| dataset == DatasetName::Folder),
             skip_broken: recipe.skip_broken,
             max_pixels: recipe.max_pixels,
@@ -52,6 +60,7 @@ impl<'a> Source<'a> {
         let mut options = LoadOptions {
             dir: self.data_dir,
             image_size: self.image_size,
+            source_size: self.source_size,
             test_classes: self.test_classes,
             progress: Some(&decoded),
             skip_broken: self.skip_broken,
@@ -81,9 +90,9 @@ pub struct Images {
 }
 
 impl Images {
-    /// Reads the training images of a recipe.
+    /// Reads the training images of a recipe, that of a run: see [`Recipe::with_source_size`].
     pub fn for_training(recipe: &Recipe, on_progress: OnProgress) -> Result<Self> {
-        Ok(Self::limited(recipe, Source::of(recipe, recipe.dataset).load(on_progress)?))
+        Ok(Self::limited(recipe, Source::for_training(recipe).load(on_progress)?))
     }
 
     /// Reads the images that a recipe's probe is trained and tested on.

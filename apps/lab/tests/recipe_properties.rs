@@ -15,7 +15,7 @@ use qare_lab::loggers::LoggerName;
 use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method, MethodName};
 use qare_lab::precision::Precision;
-use qare_lab::recipe::{DeviceChoice, Figures, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe};
+use qare_lab::recipe::{DeviceChoice, Figures, InfoMaxRecipe, KnnRecipe, Layer, ProbeRecipe, Recipe, SourceSize};
 use qare_lab::training::live::LiveFigure;
 use qare_models::BackboneName;
 
@@ -65,6 +65,10 @@ fn device() -> impl Strategy<Value = DeviceChoice> {
     prop_oneof![Just(DeviceChoice::Cpu), count().prop_map(DeviceChoice::Number)]
 }
 
+fn source_size() -> impl Strategy<Value = SourceSize> {
+    prop_oneof![Just(SourceSize::Square), count().prop_map(SourceSize::Pixels)]
+}
+
 fn floor() -> impl Strategy<Value = Floor> {
     select(&[Floor(SimilarityFloor::Epsilon), Floor(SimilarityFloor::None)][..])
 }
@@ -103,60 +107,63 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         btree_set(0..LoggerName::ALL.len(), 0..3)
             .prop_map(|chosen| chosen.into_iter().map(|at| LoggerName::ALL[at]).collect()),
     );
-    let metric = (metric, watched);
+    let metric = (metric, watched, of(source_size()));
     (names, choices, counts, numbers, devices, files, infomax, knn, probe, metric).prop_map(
-        |(names, choices, counts, numbers, devices, files, infomax, knn, probe, (metric, watched))| Recipe {
-            base: None,
-            dataset: names.0,
-            method: names.1,
-            backbone: names.2,
-            similarity_floor: names.3,
-            aggregation: choices.0,
-            precision: choices.1,
-            set_term: choices.2,
-            seed: counts.0 as u64,
-            batch_size: counts.1,
-            views: counts.2,
-            epochs: counts.3,
-            outter_fs: counts.4,
-            num_workers: counts.5,
-            clusters: counts.6,
-            image_size: counts.7,
-            train_images: counts.8,
-            test_images: counts.9,
-            test_classes: files.7,
-            alpha: numbers.0,
-            beta: numbers.1,
-            temperature: numbers.2,
-            margin: numbers.3,
-            learning_rate: numbers.4,
-            momentum: numbers.5,
-            device: devices.0,
-            gpus: devices.1,
-            local_batch_norm: devices.2,
-            augment_on: devices.3,
-            checkpoint: files.0,
-            data_dir: files.1,
-            skip_broken: files.2,
-            max_pixels: files.3.map(|pixels| pixels as u64),
-            out: files.4,
-            id: files.5,
-            compare_untrained: files.6,
-            images_per_identity: metric.0,
-            triplets: metric.1,
-            proxy_rate: metric.2,
-            positive_margin: metric.5.0,
-            scale: metric.5.1,
-            positive_scale: metric.5.2,
-            negative_scale: metric.5.3,
-            base_similarity: metric.5.4,
-            validation_share: metric.3,
-            freeze_batch_norm: metric.4,
-            figures: watched.0,
-            logger: watched.1,
-            infomax,
-            knn,
-            probe,
+        |(names, choices, counts, numbers, devices, files, infomax, knn, probe, (metric, watched, source_size))| {
+            Recipe {
+                base: None,
+                dataset: names.0,
+                method: names.1,
+                backbone: names.2,
+                similarity_floor: names.3,
+                aggregation: choices.0,
+                precision: choices.1,
+                set_term: choices.2,
+                seed: counts.0 as u64,
+                batch_size: counts.1,
+                views: counts.2,
+                epochs: counts.3,
+                outter_fs: counts.4,
+                num_workers: counts.5,
+                clusters: counts.6,
+                image_size: counts.7,
+                source_size,
+                train_images: counts.8,
+                test_images: counts.9,
+                test_classes: files.7,
+                alpha: numbers.0,
+                beta: numbers.1,
+                temperature: numbers.2,
+                margin: numbers.3,
+                learning_rate: numbers.4,
+                momentum: numbers.5,
+                device: devices.0,
+                gpus: devices.1,
+                local_batch_norm: devices.2,
+                augment_on: devices.3,
+                checkpoint: files.0,
+                data_dir: files.1,
+                skip_broken: files.2,
+                max_pixels: files.3.map(|pixels| pixels as u64),
+                out: files.4,
+                id: files.5,
+                compare_untrained: files.6,
+                images_per_identity: metric.0,
+                triplets: metric.1,
+                proxy_rate: metric.2,
+                positive_margin: metric.5.0,
+                scale: metric.5.1,
+                positive_scale: metric.5.2,
+                negative_scale: metric.5.3,
+                base_similarity: metric.5.4,
+                validation_share: metric.3,
+                freeze_batch_norm: metric.4,
+                figures: watched.0,
+                logger: watched.1,
+                infomax,
+                knn,
+                probe,
+            }
         },
     )
 }
@@ -187,6 +194,7 @@ fn pieces() -> impl Strategy<Value = String> {
             "similarity_floor = ",
             "set_term = ",
             "augment_on = ",
+            "source_size = ",
             "base = ",
             "out = ",
             "id = ",
@@ -278,7 +286,7 @@ proptest! {
             prop_assert_eq!(error.exit_code(), 2);
             let told = error.to_string();
             let names = toml::Table::try_from(Recipe { clusters: Some(2), ..recipe }).unwrap();
-            let more = ["image_size", "gpus", "seed", "train_images", "test_images", "test_classes", "checkpoint", "max_pixels", "id ", "a path"];
+            let more = ["image_size", "source_size", "gpus", "seed", "train_images", "test_images", "test_classes", "checkpoint", "max_pixels", "id ", "a path"];
             prop_assert!(names.keys().map(String::as_str).chain(more).any(|name| told.contains(name)), "{}", told);
         }
     }

@@ -67,7 +67,7 @@ fn decode_all(
     counter: &Counter,
     other_sizes: &mut usize,
 ) -> (Vec<u16>, Vec<DataError>) {
-    let how = Decoding { side: side.unwrap_or(folder::SIDE), max_pixels };
+    let how = Decoding { side: side.unwrap_or(folder::SIDE), source: None, max_pixels };
     let decoded: Vec<_> = entries
         .par_iter()
         .map_init(

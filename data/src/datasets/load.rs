@@ -4,16 +4,20 @@ use super::dataset_folder::expect_folder;
 use super::name::DatasetName;
 use super::options::LoadOptions;
 use super::splits::Splits;
-use super::{cars196, cifar10, cifar100, cub200, cuhk03, folder, market1501, omniglot, shapes, slim, sop, stl10, tiny};
+use super::{
+    cars196, cifar10, cifar100, class_folders, cub200, cuhk03, folder, market1501, omniglot, shapes, slim, sop, stl10,
+    tiny,
+};
 use crate::error::DataError;
 
 /// Loads a dataset.
 ///
 /// # Errors
-/// If the folder does not exist, files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`]
-/// or [`LoadOptions::test_classes`].
+/// If the folder does not exist, files are missing, unreadable or damaged, or the dataset does not support [`LoadOptions::image_size`],
+/// [`LoadOptions::source_size`] or [`LoadOptions::test_classes`].
 pub fn load(name: DatasetName, options: &LoadOptions) -> Result<Splits, DataError> {
     check_size(name, name.side().filter(|_| !name.is_resizable()), options.image_size)?;
+    check_source_size(name, options)?;
     if let Some(classes) = options.test_classes.filter(|_| name != DatasetName::Folder) {
         let problem = format!(
             "the classes of dataset `{name}` are divided already; expected dataset `folder`, or no test_classes"
@@ -52,6 +56,21 @@ fn check_size(name: DatasetName, side: Option<usize>, size: Option<usize>) -> Re
     Err(DataError::ImageSize { dataset: name.as_str(), size: size.unwrap_or_default(), expected })
 }
 
+/// Checks the requested size of sources.
+fn check_source_size(name: DatasetName, options: &LoadOptions) -> Result<(), DataError> {
+    let Some(size) = options.source_size else { return Ok(()) };
+    let side = options.image_size.unwrap_or(class_folders::SIDE);
+    let expected = match name.side() {
+        Some(side) => format!("none, because its images are of {side}x{side}"),
+        None if !(side..=MAX_SOURCE).contains(&size) => format!("{side}, the size of the images, to {MAX_SOURCE}"),
+        None => return Ok(()),
+    };
+    Err(DataError::SourceSize { dataset: name.as_str(), size, expected })
+}
+
+/// The largest shorter side of sources that can be requested.
+pub const MAX_SOURCE: usize = 4096;
+
 /// The largest side of images that can be requested.
 const MAX_SIDE: usize = 2048;
 
@@ -78,6 +97,15 @@ mod tests {
         );
         assert!(text(DatasetName::Stl10, 64).contains("expected 96"));
         assert!(text(DatasetName::Folder, 0).contains("expected 1 to 2048"));
+        let text = |name, size| {
+            let options = LoadOptions { image_size: Some(96), source_size: Some(size), ..Default::default() };
+            load(name, &options).unwrap_err().to_string()
+        };
+        assert_eq!(
+            text(DatasetName::Stl10, 110),
+            "dataset `stl10` cannot have sources of 110 pixels: expected none, because its images are of 96x96"
+        );
+        assert!(text(DatasetName::Folder, 95).contains("expected 96, the size of the images, to 4096"));
         let options = LoadOptions { image_size: Some(32), ..Default::default() };
         assert_eq!(load(DatasetName::Shapes, &options).unwrap().train.side(), 32);
     }

@@ -30,6 +30,7 @@ mod person_files;
 pub mod shapes;
 pub mod slim;
 pub mod sop;
+mod source_sink;
 mod split_decoder;
 mod split_names;
 mod splits;
@@ -39,7 +40,7 @@ pub mod tiny;
 mod tree;
 
 pub use dataset_folder::expect_folder;
-pub use load::load;
+pub use load::{MAX_SOURCE, load};
 pub use name::DatasetName;
 pub use options::{LoadOptions, Progress};
 pub use splits::Splits;

@@ -162,6 +162,11 @@ impl DatasetName {
         !matches!(self, Self::Cifar10 | Self::Cifar100 | Self::Supercifar100 | Self::Stl10 | Self::Shapes)
     }
 
+    /// Whether the images can have larger [sources](crate::ImageSet::source) that random crops are drawn from: photographs of any size.
+    pub fn has_sources(self) -> bool {
+        self.side().is_none()
+    }
+
     /// Whether the dataset is read from files. Then [`load`](crate::load) needs their folder.
     pub fn needs_files(self) -> bool {
         self != Self::Shapes

@@ -18,6 +18,10 @@ pub struct LoadOptions<'a> {
     /// Height and width of the images in pixels; `None` for the dataset's own. Only datasets of image files support other
     /// sizes, see [`DatasetName::is_resizable`](super::DatasetName::is_resizable).
     pub image_size: Option<usize>,
+    /// If it is set, the training and the unlabelled split have [sources](crate::ImageSet::source), from which random crops are drawn: the
+    /// whole images, resized such that the shorter side has this many pixels; smaller ones as they are. At least the image size. For
+    /// datasets that [have them](super::DatasetName::has_sources). A split in which all sources would be the images themselves has none.
+    pub source_size: Option<usize>,
     /// The classes of the test split, which training does not have; `None` for splits with the same classes. Only `folder` supports
     /// it.
     pub test_classes: Option<&'a TestClasses>,
@@ -25,7 +29,8 @@ pub struct LoadOptions<'a> {
     pub progress: Option<Progress<'a>>,
     /// The most bytes of decoded pixels of a split that are kept in memory, 1 GiB by default. The pixels of a larger split go to
     /// a file in the folder `.qare-cache` of the dataset, where the next run finds them; if that cannot be written, to a
-    /// temporary file; if that cannot be written either, to memory.
+    /// temporary file; if that cannot be written either, to memory. The same holds for its sources, except that they are an error if no
+    /// file can be written.
     pub memory_limit: usize,
     /// Whether broken image files are skipped, and listed in [`Splits::skipped`](super::Splits::skipped). Otherwise they are an
     /// error.
@@ -40,6 +45,7 @@ impl Default for LoadOptions<'_> {
         Self {
             dir: None,
             image_size: None,
+            source_size: None,
             test_classes: None,
             progress: None,
             memory_limit: 1 << 30,

@@ -11,6 +11,6 @@ mod webp;
 
 pub use decoder_panics::is_decoding;
 pub(crate) use format::{FileKind, extension_of, kind_of};
-pub(crate) use picture::PictureReader;
+pub(crate) use picture::{PictureReader, Wanted};
 pub use raster::DEFAULT_MAX_PIXELS;
 pub(crate) use raster::ImageBytes;

@@ -1,13 +1,17 @@
-//! Decodes an image file, turns the image upright, and resizes it to a square.
+//! Decodes an image file, turns the image upright, and resizes it: to a square, and to a source of random crops.
 //!
-//! The shorter side is resized to the side of the square (bilinear with antialiasing, in Pillow's arithmetic, see
+//! For the square, the shorter side is resized to the side of the square (bilinear with antialiasing, in Pillow's arithmetic, see
 //! [`crate::transforms::resize`]) and the longer one in proportion, rounded down. Then the middle is cropped, with halves
 //! rounded to even: torchvision's `Resize` and `CenterCrop`. An image of the right size keeps its pixels.
+//!
+//! A source is the whole image. If its shorter side exceeds the size of the source, it is resized by the same `Resize`; smaller images
+//! are not enlarged.
 
 use image::RgbImage;
 
 use super::decoder_panics::caught;
 use super::raster::{self, ImageBytes};
+use crate::images::OwnedSource;
 use crate::transforms::crop::CropBox;
 use crate::transforms::resize::Resizer;
 
@@ -18,41 +22,52 @@ const LONGEST: usize = 16;
 #[derive(Default)]
 pub(crate) struct PictureReader {
     resizer: Resizer,
+    source_resizer: Resizer,
     planes: Vec<u8>,
     resized: Vec<u8>,
 }
 
+/// What is made of an image file.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The side of the square and its planar pixels, `[3, side, side]`.
+    pub square: Option<(usize, &'a mut [u8])>,
+    /// The largest shorter side of the source.
+    pub source: Option<usize>,
+}
+
 impl PictureReader {
-    /// Decodes a file into `out`, planar `[3, side, side]`, and returns the original height and width.
+    /// Decodes a file, and returns the original height and width, and the source, if it is wanted.
     ///
     /// # Errors
     /// A message that says what is wrong with the file.
-    pub fn read(&mut self, file: ImageBytes, side: usize, out: &mut [u8]) -> Result<(usize, usize), String> {
+    pub fn read(&mut self, file: ImageBytes, wanted: Wanted) -> Result<((usize, usize), Option<OwnedSource>), String> {
         let image = caught(|| raster::decode(file))?;
-        let (height, width) = (image.height() as usize, image.width() as usize);
-        if height == 0 || width == 0 {
+        let size = (image.height() as usize, image.width() as usize);
+        if size.0 == 0 || size.1 == 0 {
             return Err("it has no pixels".into());
         }
-        self.make_square(&image, side, out);
-        Ok((height, width))
+        self.planes.resize(3 * size.0 * size.1, 0);
+        into_planes(&image, &mut self.planes);
+        if let Some((side, out)) = wanted.square {
+            self.make_square(size, side, out);
+        }
+        Ok((size, wanted.source.map(|most| self.make_source(size, most))))
     }
 
-    fn make_square(&mut self, image: &RgbImage, side: usize, out: &mut [u8]) {
-        let (height, width) = (image.height() as usize, image.width() as usize);
+    fn make_square(&mut self, (height, width): (usize, usize), side: usize, out: &mut [u8]) {
         if (height, width) == (side, side) {
-            return into_planes(image, out);
+            return out.copy_from_slice(&self.planes);
         }
-        self.planes.resize(3 * height * width, 0);
-        into_planes(image, &mut self.planes);
-        let longest = LONGEST * height.min(width);
-        let crop = central((height, width), (height.min(longest), width.min(longest)));
-        let (to_height, to_width) = if crop.width <= crop.height {
-            (side * crop.height / crop.width, side)
-        } else {
-            (side, side * crop.width / crop.height)
-        };
+        let (crop, (to_height, to_width)) = resized_shape((height, width), side);
         self.resized.resize(3 * to_height * to_width, 0);
-        self.resizer.resized_crop(&self.planes, (height, width), &crop, (to_height, to_width), &mut self.resized);
+        self.resizer.resized_crop_by_rows(
+            &self.planes,
+            (height, width),
+            &crop,
+            (to_height, to_width),
+            &mut self.resized,
+        );
         let middle = central((to_height, to_width), (side, side));
         for (plane, out) in self.resized.chunks_exact(to_height * to_width).zip(out.chunks_exact_mut(side * side)) {
             let rows = plane.chunks_exact(to_width).skip(middle.top);
@@ -61,6 +76,28 @@ impl PictureReader {
             }
         }
     }
+
+    fn make_source(&mut self, (height, width): (usize, usize), most: usize) -> OwnedSource {
+        let (crop, size) = resized_shape((height, width), most.min(height).min(width));
+        if size == (height, width) {
+            return OwnedSource { pixels: self.planes[..].into(), size };
+        }
+        let mut pixels = vec![0; 3 * size.0 * size.1].into_boxed_slice();
+        self.source_resizer.resized_crop_by_rows(&self.planes, (height, width), &crop, size, &mut pixels);
+        OwnedSource { pixels, size }
+    }
+}
+
+/// The part of an image that is resized, and its height and width afterwards, if its shorter side becomes `shorter`.
+fn resized_shape((height, width): (usize, usize), shorter: usize) -> (CropBox, (usize, usize)) {
+    let longest = LONGEST * height.min(width);
+    let crop = central((height, width), (height.min(longest), width.min(longest)));
+    let size = if crop.width <= crop.height {
+        (shorter * crop.height / crop.width, shorter)
+    } else {
+        (shorter, shorter * crop.width / crop.height)
+    };
+    (crop, size)
 }
 
 fn into_planes(image: &RgbImage, planes: &mut [u8]) {
@@ -104,7 +141,15 @@ mod tests {
     fn read(bytes: &[u8], side: usize) -> Result<Vec<u8>, String> {
         let mut out = vec![0; 3 * side * side];
         let file = ImageBytes { bytes, extension: "", max_pixels: DEFAULT_MAX_PIXELS };
-        PictureReader::default().read(file, side, &mut out).map(|_| out)
+        let wanted = Wanted { square: Some((side, &mut out)), source: None };
+        PictureReader::default().read(file, wanted).map(|_| out)
+    }
+
+    /// The source of a file: its pixels, and its height and width.
+    fn source(bytes: &[u8], most: usize) -> OwnedSource {
+        let file = ImageBytes { bytes, extension: "", max_pixels: DEFAULT_MAX_PIXELS };
+        let wanted = Wanted { square: None, source: Some(most) };
+        PictureReader::default().read(file, wanted).unwrap().1.expect("a source is wanted")
     }
 
     fn planes(image: &RgbImage) -> Vec<u8> {
@@ -171,6 +216,33 @@ mod tests {
             // The order of rows and columns affects rounding.
             assert!(value.abs_diff(expected[channel * 256 + column * 16 + row]) <= 1);
         }
+    }
+
+    #[test]
+    fn sources_are_whole_images_and_never_enlarged() {
+        let image = picture(40, 30);
+        let png = encoded(&image.clone().into(), ImageFormat::Png);
+        for most in [30, 31, 400] {
+            assert_eq!(source(&png, most), OwnedSource { pixels: planes(&image).into(), size: (30, 40) });
+        }
+        let mut resized = vec![0; 3 * 16 * 21];
+        let whole = CropBox { top: 0, left: 0, height: 30, width: 40 };
+        Resizer::default().resized_crop(&planes(&image), (30, 40), &whole, (16, 21), &mut resized);
+        assert_eq!(source(&png, 16), OwnedSource { pixels: resized.into(), size: (16, 21) });
+        // Square and source of one reading are those of two.
+        let mut square = vec![0; 3 * 16 * 16];
+        let file = ImageBytes { bytes: &png, extension: "", max_pixels: DEFAULT_MAX_PIXELS };
+        let wanted = Wanted { square: Some((16, &mut square)), source: Some(20) };
+        let (size, both) = PictureReader::default().read(file, wanted).unwrap();
+        assert_eq!((size, both.unwrap(), square), ((30, 40), source(&png, 20), read(&png, 16).unwrap()));
+    }
+
+    #[test]
+    fn sources_of_very_long_images_are_their_middle() {
+        let long = encoded(&picture(60_000, 2).into(), ImageFormat::Png);
+        assert_eq!((source(&long, 1).size, source(&long, 256).size), ((1, 16), (2, 32)));
+        let high = encoded(&picture(3, 5_000).into(), ImageFormat::Png);
+        assert_eq!(source(&high, 256).size, (48, 3));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use burn_dataset::Dataset;
 
 use super::mapped::{MappedPixels, transposed};
 use super::retrieval_role::RetrievalRole;
+use super::sources::Sources;
 use crate::error::DataError;
 
 /// Square colour images of one size with their labels.
@@ -15,6 +16,8 @@ use crate::error::DataError;
 /// Pixels are 8-bit and planar: all red values of an image, then all green, then all blue, each plane row by row
 /// (`[3, side, side]`). The images lie one after the other in a buffer in memory or, if the set is too large for that, in a
 /// mapped file, which the system caches as far as memory allows. Clones share the pixels.
+///
+/// A set of photographs may also hold the [sources](Self::source) of its images, which are larger: random crops are drawn from them.
 #[derive(Clone, Debug)]
 pub struct ImageSet {
     pixels: Pixels,
@@ -23,6 +26,7 @@ pub struct ImageSet {
     file_names: Option<Arc<Vec<String>>>,
     cameras: Option<Arc<Vec<u16>>>,
     roles: Option<Arc<Vec<RetrievalRole>>>,
+    sources: Option<Sources>,
     side: usize,
     labeled: bool,
 }
@@ -93,6 +97,7 @@ impl ImageSet {
             file_names: None,
             cameras: None,
             roles: None,
+            sources: None,
             side,
             labeled: true,
         })
@@ -250,7 +255,7 @@ impl ImageSet {
     }
 
     /// The set of the images at `indices`, in that order: image `i` of the result is image `indices[i]` of this set. Pixels in
-    /// memory are copied; pixels in a file are shared. File names, cameras and roles go with their images.
+    /// memory are copied; pixels in a file and sources are shared. File names, cameras and roles go with their images.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -275,6 +280,7 @@ impl ImageSet {
             file_names: self.file_names.as_ref().map(|names| at(names, indices)),
             cameras: self.cameras.as_ref().map(|cameras| at(cameras, indices)),
             roles: self.roles.as_ref().map(|roles| at(roles, indices)),
+            sources: self.sources.as_ref().map(|sources| sources.select(indices)),
             side: self.side,
             labeled: self.labeled,
         }
@@ -300,6 +306,8 @@ impl Dataset<ImageItem> for ImageSet {
         self.labels.len()
     }
 }
+
+mod with_sources;
 
 #[cfg(test)]
 mod tests;

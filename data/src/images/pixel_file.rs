@@ -2,11 +2,13 @@
 //!
 //! The file lies in the folder `.qare-cache` of the dataset, where the next run finds it. Its name and its header contain a
 //! fingerprint of the source files (names in order, sizes and modification times) and of the limit on their pixels, so
-//! changed sources lead to a new file. The name and the header also contain the side of the images. A broken image keeps its
-//! position, with black pixels; a list at the end of the file says what is wrong with it.
+//! changed sources lead to a new file. The name and the header also contain the size of the images. A broken image keeps its
+//! position, with black pixels, or without any if sizes differ; a list at the end of the file says what is wrong with it.
+//!
+//! The images are squares of one side, or the sources of random crops. Height and width of each source follow after the pixels.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,9 +19,13 @@ use super::mapped::{MappedPixels, map};
 
 /// Raise it when the same source files decode to different pixels.
 const VERSION: &str = "qare images 2\n";
+const VERSION_OF_SOURCES: &str = "qare sources 1\n";
 const FOLDER: &str = ".qare-cache";
-/// Bytes before the first image: version, fingerprint, number of images, side, and length of the list of broken images.
+/// Bytes before the first image: version, fingerprint, number of images, side, length of the list of broken images, and, for sources,
+/// number of bytes of all pixels.
 const HEAD: usize = 96;
+/// Bytes of the height and the width of a source.
+const OF_SIZE: usize = 8;
 /// Age from which an unfinished file is removed. A younger one may still be written.
 const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -29,9 +35,18 @@ pub(crate) struct PixelKey {
     dir: PathBuf,
     /// Dataset and split, as in `tiny-train`.
     name: String,
-    side: usize,
+    shape: Shape,
     images: usize,
     fingerprint: [u8; 16],
+}
+
+/// The height and width of the images in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Squares of this side.
+    Square(usize),
+    /// Sources, each of its own size; the shorter side is at most this long.
+    Source(usize),
 }
 
 impl PixelKey {
@@ -39,7 +54,7 @@ impl PixelKey {
     pub fn new<'a>(
         dir: &Path,
         name: String,
-        side: usize,
+        shape: Shape,
         max_pixels: u64,
         files: impl ExactSizeIterator<Item = &'a str>,
     ) -> Self {
@@ -56,29 +71,35 @@ impl PixelKey {
                 hash.update(time.as_nanos().to_le_bytes());
             }
         }
-        Self { dir: dir.to_path_buf(), name, side, images, fingerprint: hash.finalize().into() }
+        Self { dir: dir.to_path_buf(), name, shape, images, fingerprint: hash.finalize().into() }
     }
 
-    fn bytes(&self) -> usize {
-        self.images * 3 * self.side * self.side
-    }
-
-    fn head(&self, broken: usize) -> [u8; HEAD] {
+    /// The head of a file whose pixels and list of broken images take this many bytes.
+    fn head(&self, pixels: usize, broken: usize) -> [u8; HEAD] {
+        let (version, side, pixels) = match self.shape {
+            Shape::Square(side) => (VERSION, side, 0),
+            Shape::Source(most) => (VERSION_OF_SOURCES, most, pixels),
+        };
         let mut head = [0; HEAD];
-        head[..VERSION.len()].copy_from_slice(VERSION.as_bytes());
+        head[..version.len()].copy_from_slice(version.as_bytes());
         head[32..48].copy_from_slice(&self.fingerprint);
         head[48..56].copy_from_slice(&(self.images as u64).to_le_bytes());
-        head[56..64].copy_from_slice(&(self.side as u64).to_le_bytes());
+        head[56..64].copy_from_slice(&(side as u64).to_le_bytes());
         head[64..72].copy_from_slice(&(broken as u64).to_le_bytes());
+        head[72..80].copy_from_slice(&(pixels as u64).to_le_bytes());
         head
     }
 
-    /// The common prefix of the names of all files of this dataset, split and side.
+    /// The common prefix of the names of all files of this dataset, split and size.
     fn prefix(&self) -> String {
-        format!("{}-{}-", self.name, self.side)
+        match self.shape {
+            Shape::Square(side) => format!("{}-{side}-", self.name),
+            Shape::Source(most) => format!("{}-source-{most}-", self.name),
+        }
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file in the dataset's folder.
+    pub fn path(&self) -> PathBuf {
         let fingerprint: String = self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
         self.dir.join(FOLDER).join(format!("{}{fingerprint}.pixels", self.prefix()))
     }
@@ -89,19 +110,36 @@ impl PixelKey {
     }
 
     fn map(&self, file: &File) -> io::Result<Stored> {
-        let (start, bytes) = (HEAD, self.bytes());
-        let length = file.metadata()?.len();
-        let Some(broken) = length.checked_sub((start + bytes) as u64) else {
-            return Err(io::Error::other("the file is too short"));
-        };
+        let other = |problem| Err(io::Error::other(problem));
         let map = map(file)?;
-        if map[..HEAD] != self.head(broken as usize) {
-            return Err(io::Error::other("the file holds other images"));
+        let number = |place: usize| {
+            let bytes = map.get(place..place + 8).map(|bytes| bytes.try_into().expect("eight bytes"));
+            usize::try_from(u64::from_le_bytes(bytes.unwrap_or_default())).unwrap_or(usize::MAX)
+        };
+        let (bytes, sizes) = match self.shape {
+            Shape::Square(side) => (self.images * 3 * side * side, 0),
+            Shape::Source(_) => (number(72), self.images * OF_SIZE),
+        };
+        let ends = HEAD.checked_add(bytes).and_then(|start| Some((start, start.checked_add(sizes)?)));
+        let Some((start_of_sizes, start_of_list)) = ends.filter(|(_, list)| *list <= map.len()) else {
+            return other("the file is too short");
+        };
+        if map[..HEAD] != self.head(bytes, map.len() - start_of_list) {
+            return other("the file holds other images");
         }
-        let list = String::from_utf8_lossy(&map[start + bytes..]);
+        let side = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize;
+        let sizes = map[start_of_sizes..start_of_list].chunks_exact(OF_SIZE);
+        let sizes: Vec<(usize, usize)> = sizes.map(|size| (side(&size[..4]), side(&size[4..]))).collect();
+        let of_all = sizes
+            .iter()
+            .try_fold(0usize, |all, (height, width)| all.checked_add(height.checked_mul(*width)?.checked_mul(3)?));
+        if matches!(self.shape, Shape::Source(_)) && of_all != Some(bytes) {
+            return other("the sizes of the images do not match their pixels");
+        }
+        let list = String::from_utf8_lossy(&map[start_of_list..]);
         let broken: Option<Vec<(usize, String)>> = list.lines().map(|line| self.broken(line)).collect();
-        let broken = broken.ok_or_else(|| io::Error::other("the list of broken images is damaged"))?;
-        Ok(Stored { pixels: MappedPixels { map, start, bytes, by_columns: false }, broken })
+        let Some(broken) = broken else { return other("the list of broken images is damaged") };
+        Ok(Stored { pixels: MappedPixels { map, start: HEAD, bytes, by_columns: false }, sizes, broken })
     }
 
     /// Parses one line of the list of broken images: the image and what is wrong with it.
@@ -144,6 +182,8 @@ impl PixelKey {
 /// The content of a complete file.
 pub(crate) struct Stored {
     pub pixels: MappedPixels,
+    /// Height and width of each source; empty for squares.
+    pub sizes: Vec<(usize, usize)>,
     /// The indices of the broken images, ascending, and what is wrong with each.
     pub broken: Vec<(usize, String)>,
 }
@@ -164,13 +204,15 @@ pub(crate) struct PixelWriter<'a> {
     path: PathBuf,
     /// The final name; `None` for a temporary file.
     place: Option<PathBuf>,
+    /// Number of bytes of the pixels that are written.
+    written: usize,
 }
 
 impl<'a> PixelWriter<'a> {
     fn new(key: &'a PixelKey, path: PathBuf, place: Option<PathBuf>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        let mut writer = Self { key, file, path, place };
-        writer.write(&key.head(0))?;
+        let mut writer = Self { key, file, path, place, written: 0 };
+        writer.file.write_all(&key.head(0, 0))?;
         Ok(writer)
     }
 
@@ -181,16 +223,30 @@ impl<'a> PixelWriter<'a> {
 
     /// Appends the next images.
     pub fn write(&mut self, pixels: &[u8]) -> io::Result<()> {
-        self.file.write_all(pixels)
+        self.file.write_all(pixels)?;
+        self.written += pixels.len();
+        Ok(())
     }
 
-    /// Appends the list of broken images, gives the file its final name, removes the files it replaces and maps it.
-    pub fn finish(mut self, broken: &[(usize, String)]) -> io::Result<Stored> {
+    /// A temporary file with the images that are written so far. An image that is written in part is left out.
+    pub fn moved(mut self) -> io::Result<Self> {
+        let mut moved = self.key.create_temporary()?;
+        self.file.seek(SeekFrom::Start(HEAD as u64))?;
+        moved.written = io::copy(&mut (&self.file).take(self.written as u64), &mut moved.file)? as usize;
+        Ok(moved)
+    }
+
+    /// Appends the sizes of the images, if they differ, and the list of broken images, gives the file its final name, removes the files
+    /// it replaces and maps it.
+    pub fn finish(mut self, sizes: &[(usize, usize)], broken: &[(usize, String)]) -> io::Result<Stored> {
         let line = |(image, problem): &(usize, String)| format!("{image}\t{}\n", problem.replace(['\n', '\r'], " "));
         let list: String = broken.iter().map(line).collect();
-        self.write(list.as_bytes())?;
+        let sizes: Vec<u8> =
+            sizes.iter().flat_map(|size| [size.0 as u32, size.1 as u32]).flat_map(u32::to_le_bytes).collect();
+        self.file.write_all(&sizes)?;
+        self.file.write_all(list.as_bytes())?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.write(&self.key.head(list.len()))?;
+        self.file.write_all(&self.key.head(self.written, list.len()))?;
         if let Some(place) = &self.place {
             self.file.sync_all()?;
             fs::rename(&self.path, place)?;

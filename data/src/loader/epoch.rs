@@ -10,10 +10,11 @@ use super::config::LoaderConfig;
 use super::identity_batches::IdentityBatches;
 use super::shard::{Shard, Share};
 use crate::draw::{Draw, Purpose};
-use crate::images::ImageSet;
+use crate::images::{ImageSet, SourceImage};
+use crate::transforms::crop::CropBox;
 use crate::transforms::on_device::ContrastiveTable;
 use crate::transforms::views::ContrastiveView;
-use crate::transforms::{Scratch, write_view};
+use crate::transforms::{Scratch, write_view, write_view_of};
 
 /// One batch in host memory.
 #[derive(Debug)]
@@ -148,19 +149,41 @@ impl Epoch {
         self.config.views * 3 * self.images.side() * self.images.side()
     }
 
+    /// The source of an image, if views are crops of it.
+    fn source(&self, image: usize) -> Option<SourceImage<'_>> {
+        self.config.augmentation.draws_crops().then(|| self.images.source(image)).flatten()
+    }
+
     fn write_views(&self, place: Place, values: &mut [f32]) {
-        let side = self.images.side();
-        let image = self.images.pixels(place.image);
+        let (side, LoaderConfig { augmentation, normalization, .. }) = (self.images.side(), &self.config);
+        let views = values.chunks_exact_mut(3 * side * side).enumerate();
         SCRATCH.with_borrow_mut(|scratch| {
-            for (view, out) in values.chunks_exact_mut(3 * side * side).enumerate() {
-                let mut draw = self.draw(place, view);
-                write_view(self.config.augmentation, &image, side, &mut draw, &self.config.normalization, scratch, out);
+            if let Some(source) = self.source(place.image) {
+                for (view, out) in views {
+                    write_view_of(
+                        *augmentation,
+                        source,
+                        side,
+                        &mut self.draw(place, view),
+                        normalization,
+                        scratch,
+                        out,
+                    );
+                }
+                return;
+            }
+            let image = self.images.pixels(place.image);
+            for (view, out) in views {
+                write_view(*augmentation, &image, side, &mut self.draw(place, view), normalization, scratch, out);
             }
         });
     }
 
     /// The images and the choices of their views. Returns `None` once `stop` returns true.
     fn table(&self, places: &[Place], stop: impl Fn() -> bool) -> Option<ContrastiveTable> {
+        if self.images.has_sources() {
+            return self.table_of_crops(places, stop);
+        }
         let side = self.images.side();
         let mut table = ContrastiveTable::new(places.len(), self.config.views, (side, side));
         SCRATCH.with_borrow_mut(|scratch| {
@@ -172,6 +195,30 @@ impl Epoch {
                 let choices: Vec<_> =
                     views.map(|view| ContrastiveView::draw(side, &mut self.draw(place, view))).collect();
                 table.set_image(row, &self.images.pixels(place.image), &choices, &mut scratch.resizer);
+            }
+            Some(table)
+        })
+    }
+
+    /// The same for images with sources, which differ in size: each view is an image of its own, whose crop the host has resized. Returns
+    /// `None` once `stop` returns true.
+    fn table_of_crops(&self, places: &[Place], stop: impl Fn() -> bool) -> Option<ContrastiveTable> {
+        let (side, views) = (self.images.side(), self.config.views);
+        let whole = CropBox { top: 0, left: 0, height: side, width: side };
+        let mut table = ContrastiveTable::new(places.len() * views, 1, (side, side));
+        SCRATCH.with_borrow_mut(|scratch| {
+            for (row, &place) in places.iter().enumerate() {
+                if stop() {
+                    return None;
+                }
+                let source = self.images.source(place.image).expect("the set has sources");
+                for view in 0..views {
+                    let drawn = ContrastiveView::draw_of(source.size(), &mut self.draw(place, view));
+                    scratch.resized_crop(source, side, &drawn.crop);
+                    let Scratch { pixels, resizer, .. } = scratch;
+                    let colors_and_flip = ContrastiveView { crop: whole, ..drawn };
+                    table.set_image(row * views + view, pixels, &[colors_and_flip], resizer);
+                }
             }
             Some(table)
         })

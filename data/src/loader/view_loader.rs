@@ -35,6 +35,8 @@ pub struct ViewBatch<B: Backend> {
 
 /// Loads views of an [`ImageSet`] in batches.
 ///
+/// Views with resized crops are made of the [sources](ImageSet::source) of the images, if the set has them.
+///
 /// Each iteration is one epoch and visits every image once, or, [by identity](Self::by_identity), as many as such batches have. Its batches are a function of the images, the configuration and the
 /// epoch of the [`EpochCursor`] at the start of the iteration; the number of workers and earlier iterations have no influence.
 ///
@@ -247,7 +249,8 @@ impl<B: Backend> Iterator for ViewIterator<B> {
         let shape = [indices.len(), self.views, 3, self.side, self.side];
         let images = match views {
             PreparedViews::Values(values) => Tensor::from_data(TensorData::new(values, shape), &self.device),
-            PreparedViews::Table(table) => contrastive_views(table, &self.normalization, &self.device),
+            // Views of crops are images of their own in the table.
+            PreparedViews::Table(table) => contrastive_views(table, &self.normalization, &self.device).reshape(shape),
         };
         let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
         Some(ViewBatch {

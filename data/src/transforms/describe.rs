@@ -5,14 +5,20 @@ use super::geometric_views::{AffineView, CropView, FlipView, ResizedCropView};
 use super::views::{Augmentation, ColorChange, ContrastiveView};
 use crate::draw::Draw;
 
-/// Describes the choices of the view that [`write_view`](super::write_view) makes with the same `draw`, a few words in each line.
-pub fn describe_view(augmentation: Augmentation, side: usize, draw: &mut Draw) -> Vec<String> {
+/// Describes the choices of the view that [`write_view`](super::write_view) or [`write_view_of`](super::write_view_of) makes of an image of
+/// this height and width with the same `draw`, a few words in each line.
+///
+/// # Panics
+/// If the image is not a square, and the augmentation [draws no crops](Augmentation::draws_crops).
+pub fn describe_view(augmentation: Augmentation, size: (usize, usize), draw: &mut Draw) -> Vec<String> {
+    let side = size.0;
+    assert!(side == size.1 || augmentation.draws_crops(), "a view of {size:?} pixels");
     let flipped = |flip: bool| flip.then(|| "flip".to_string());
     let cropped = |crop: CropBox| format!("crop {}x{}+{}+{}", crop.width, crop.height, crop.left, crop.top);
     match augmentation {
         Augmentation::None => vec!["as it is".into()],
         Augmentation::Contrastive => {
-            let ContrastiveView { crop, flip, jitter, grayscale } = ContrastiveView::draw(side, draw);
+            let ContrastiveView { crop, flip, jitter, grayscale } = ContrastiveView::draw_of(size, draw);
             let mut lines = vec![cropped(crop)];
             lines.extend(flipped(flip));
             if let Some(jitter) = jitter {
@@ -34,7 +40,7 @@ pub fn describe_view(augmentation: Augmentation, side: usize, draw: &mut Draw) -
             [format!("move {:+} {:+}", moved(crop.left), moved(crop.top))].into_iter().chain(flipped(flip)).collect()
         }
         Augmentation::ResizedCrop { crop, flip } => {
-            let ResizedCropView { crop, flip } = ResizedCropView::draw(side, crop, flip, draw);
+            let ResizedCropView { crop, flip } = ResizedCropView::draw_of(size, crop, flip, draw);
             std::iter::once(cropped(crop)).chain(flipped(flip)).collect()
         }
         Augmentation::Flip => vec![flipped(FlipView::draw(draw).flip).unwrap_or("no flip".into())],
@@ -74,7 +80,7 @@ mod tests {
         ] {
             for index in 0..200 {
                 let draw = || Draw::new(1, Purpose::View, 0, index, 0);
-                let words = describe_view(augmentation, side, &mut draw()).join(", ");
+                let words = describe_view(augmentation, (side, side), &mut draw()).join(", ");
                 let mut out = vec![0.0; image.len()];
                 write_view(augmentation, &image, side, &mut draw(), &plain, &mut Scratch::default(), &mut out);
                 let out: Vec<u8> = out.iter().map(|value| (255.0 * value).round() as u8).collect();

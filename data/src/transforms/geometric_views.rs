@@ -7,6 +7,7 @@ use super::normalize::Normalization;
 use super::padded_crop::PaddedCrop;
 use super::scratch::Scratch;
 use crate::draw::Draw;
+use crate::images::SourceImage;
 
 /// The random choice of one view that is the image or its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,12 @@ impl CropView {
 impl ResizedCropView {
     /// Draws the choices for a square image. With `flip`, every second view is flipped.
     pub fn draw(side: usize, crop: RandomCrop, flip: bool, draw: &mut Draw) -> Self {
-        Self { crop: crop.draw(side, side, draw), flip: flip && draw.chance(0.5) }
+        Self::draw_of((side, side), crop, flip, draw)
+    }
+
+    /// Draws the choices for an image of any height and width. With `flip`, every second view is flipped.
+    pub fn draw_of((height, width): (usize, usize), crop: RandomCrop, flip: bool, draw: &mut Draw) -> Self {
+        Self { crop: crop.draw(height, width, draw), flip: flip && draw.chance(0.5) }
     }
 
     /// Writes the normalised view to `out`; lengths as in [`write_view`](crate::write_view).
@@ -104,6 +110,21 @@ impl ResizedCropView {
     pub fn apply(
         &self,
         image: &[u8],
+        side: usize,
+        normalization: &Normalization,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        self.apply_to(SourceImage::square(image, side), side, normalization, scratch, out);
+    }
+
+    /// Writes the normalised view of an image of any size to `out`, whose length is `3 * side * side`.
+    ///
+    /// # Panics
+    /// If the length of `out` is another, or the crop is empty or exceeds the image.
+    pub fn apply_to(
+        &self,
+        image: SourceImage,
         side: usize,
         normalization: &Normalization,
         scratch: &mut Scratch,

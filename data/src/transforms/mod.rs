@@ -21,4 +21,4 @@ pub use describe::describe_view;
 pub use erasing::RandomErasing;
 pub use normalize::Normalization;
 pub use scratch::Scratch;
-pub use views::{Augmentation, write_view};
+pub use views::{Augmentation, write_view, write_view_of};

@@ -1,9 +1,8 @@
 //! Crop and resize with bilinear interpolation and antialiasing, in the arithmetic of Pillow's `Image.resize`.
 //!
-//! Pillow resizes 8-bit images in two passes, first along rows and then along columns, with fixed-point weights (22 fractional
-//! bits) and rounding to 8 bits after each pass. This module does the same, so the results are the same bytes. Recent versions
-//! of Pillow start with columns if the height shrinks and the width grows, which may differ by one; the crop of a view never
-//! shrinks.
+//! Pillow resizes 8-bit images in two passes, along rows and along columns, with fixed-point weights (22 fractional bits) and rounding to
+//! 8 bits after each pass. This module does the same, so the results are the same bytes. Rows are first, unless the height shrinks by more
+//! than twice as much as the width, as in Pillow 13; the other order may differ by one.
 
 use super::crop::CropBox;
 
@@ -65,6 +64,8 @@ pub struct Resizer {
     output: usize,
     /// The image after the first pass.
     rows: Vec<u8>,
+    /// The sums of a row of the second pass.
+    sums: Vec<i32>,
 }
 
 impl Resizer {
@@ -78,9 +79,38 @@ impl Resizer {
     pub fn resized_crop(
         &mut self,
         image: &[u8],
+        size: (usize, usize),
+        crop: &CropBox,
+        out_size: (usize, usize),
+        out: &mut [u8],
+    ) {
+        let (rows, columns) = (crop.height as i64 - out_size.0 as i64, crop.width as i64 - out_size.1 as i64);
+        self.in_order(image, size, crop, out_size, rows > 0 && rows > 2 * columns, out);
+    }
+
+    /// The same with rows first for any size, as exported models do it. Of images that keep their aspect ratio, this makes a difference only if
+    /// they are more than twice as high as wide.
+    ///
+    /// # Panics
+    /// Those of [`resized_crop`](Self::resized_crop).
+    pub(crate) fn resized_crop_by_rows(
+        &mut self,
+        image: &[u8],
+        size: (usize, usize),
+        crop: &CropBox,
+        out_size: (usize, usize),
+        out: &mut [u8],
+    ) {
+        self.in_order(image, size, crop, out_size, false, out);
+    }
+
+    fn in_order(
+        &mut self,
+        image: &[u8],
         (height, width): (usize, usize),
         crop: &CropBox,
         (out_height, out_width): (usize, usize),
+        columns_first: bool,
         out: &mut [u8],
     ) {
         assert!(crop.height > 0 && crop.width > 0, "the crop is empty");
@@ -92,23 +122,34 @@ impl Resizer {
         assert_eq!(image.len(), planes * height * width, "pixels of the image");
         assert_eq!(out.len(), planes * out_height * out_width, "pixels of the result");
 
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.resize(planes * crop.height * out_width, 0);
-        let taps = self.taps(crop.width, out_width);
-        for (plane, plane_rows) in
-            image.chunks_exact(height * width).zip(rows.chunks_exact_mut(crop.height * out_width))
-        {
-            for (row, to) in plane.chunks_exact(width).skip(crop.top).zip(plane_rows.chunks_exact_mut(out_width)) {
-                resample_row(&row[crop.left..crop.left + crop.width], taps, to);
+        let (mut between, mut sums) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.sums));
+        if columns_first {
+            between.resize(planes * out_height * crop.width, 0);
+            let taps = self.taps(crop.height, out_height);
+            let plane_between = between.chunks_exact_mut(out_height * crop.width);
+            for (plane, to) in image.chunks_exact(height * width).zip(plane_between) {
+                resample_columns(&plane[crop.top * width + crop.left..], width, crop.width, taps, &mut sums, to);
+            }
+            let taps = self.taps(crop.width, out_width);
+            for (row, to) in between.chunks_exact(crop.width).zip(out.chunks_exact_mut(out_width)) {
+                resample_row(row, taps, to);
+            }
+        } else {
+            between.resize(planes * crop.height * out_width, 0);
+            let taps = self.taps(crop.width, out_width);
+            let plane_between = between.chunks_exact_mut(crop.height * out_width);
+            for (plane, plane_rows) in image.chunks_exact(height * width).zip(plane_between) {
+                for (row, to) in plane.chunks_exact(width).skip(crop.top).zip(plane_rows.chunks_exact_mut(out_width)) {
+                    resample_row(&row[crop.left..crop.left + crop.width], taps, to);
+                }
+            }
+            let taps = self.taps(crop.height, out_height);
+            let planes = out.chunks_exact_mut(out_height * out_width);
+            for (plane_rows, plane) in between.chunks_exact(crop.height * out_width).zip(planes) {
+                resample_columns(plane_rows, out_width, out_width, taps, &mut sums, plane);
             }
         }
-        let taps = self.taps(crop.height, out_height);
-        for (plane_rows, plane) in
-            rows.chunks_exact(crop.height * out_width).zip(out.chunks_exact_mut(out_height * out_width))
-        {
-            resample_columns(plane_rows, out_width, taps, plane);
-        }
-        self.rows = rows;
+        (self.rows, self.sums) = (between, sums);
     }
 
     /// The two neighbours of each output position of an enlargement: the first input position, and the weights of this position
@@ -159,25 +200,26 @@ fn resample_row(row: &[u8], taps: &Taps, out: &mut [u8]) {
     }
 }
 
-fn resample_columns(rows: &[u8], width: usize, taps: &Taps, out: &mut [u8]) {
+/// Resamples the first `width` columns of rows that lie `stride` apart.
+fn resample_columns(rows: &[u8], stride: usize, width: usize, taps: &Taps, sums: &mut Vec<i32>, out: &mut [u8]) {
     for ((to, &start), weights) in
         out.chunks_exact_mut(width).zip(&taps.starts).zip(taps.weights.chunks_exact(taps.count))
     {
-        let from = &rows[start * width..(start + taps.count) * width];
+        let from = &rows[start * stride..];
         if let [first, second] = *weights {
-            let (upper, lower) = from.split_at(width);
-            for ((to, &upper), &lower) in to.iter_mut().zip(upper).zip(lower) {
+            for ((to, &upper), &lower) in to.iter_mut().zip(&from[..width]).zip(&from[stride..stride + width]) {
                 *to = to_pixel(i32::from(upper) * first + i32::from(lower) * second);
             }
             continue;
         }
-        for (column, to) in to.iter_mut().enumerate() {
-            let sum = from[column..]
-                .iter()
-                .step_by(width)
-                .zip(weights)
-                .map(|(&pixel, weight)| i32::from(pixel) * weight)
-                .sum();
+        sums.clear();
+        sums.resize(width, 0);
+        for (row, &weight) in from.chunks(stride).zip(weights) {
+            for (sum, &pixel) in sums.iter_mut().zip(&row[..width]) {
+                *sum += i32::from(pixel) * weight;
+            }
+        }
+        for (to, &sum) in to.iter_mut().zip(sums.iter()) {
             *to = to_pixel(sum);
         }
     }

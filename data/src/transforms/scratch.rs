@@ -4,6 +4,7 @@ use super::affine::Warper;
 use super::crop::CropBox;
 use super::normalize::Normalizer;
 use super::resize::Resizer;
+use crate::images::SourceImage;
 
 /// Buffers and tables that [`write_view`](super::write_view) reuses from one view to the next. Use one per thread.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +16,12 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Writes a crop of a square image, resized to the size of the image, to `pixels`.
+    /// Writes a crop of an image, resized to a square of this side, to `pixels`.
     ///
     /// # Panics
-    /// If the length of `image` is not `3 * side * side`, or the crop is empty or exceeds the image.
-    pub(super) fn resized_crop(&mut self, image: &[u8], side: usize, crop: &CropBox) {
-        self.pixels.resize(image.len(), 0);
-        self.resizer.resized_crop(image, (side, side), crop, (side, side), &mut self.pixels);
+    /// If the crop is empty or exceeds the image.
+    pub(crate) fn resized_crop(&mut self, image: SourceImage, side: usize, crop: &CropBox) {
+        self.pixels.resize(3 * side * side, 0);
+        self.resizer.resized_crop(image.pixels(), image.size(), crop, (side, side), &mut self.pixels);
     }
 }

@@ -10,6 +10,7 @@ use super::geometric_views::{AffineView, CropView, FlipView, ResizedCropView};
 use super::normalize::Normalization;
 use super::scratch::Scratch;
 use crate::draw::Draw;
+use crate::images::SourceImage;
 
 pub use super::color_jitter::{ColorChange, ColorJitter};
 
@@ -39,6 +40,13 @@ pub enum Augmentation {
     },
 }
 
+impl Augmentation {
+    /// Whether views are resized crops, which can be drawn from an image of any size, see [`write_view_of`].
+    pub fn draws_crops(self) -> bool {
+        matches!(self, Self::Contrastive | Self::ResizedCrop { .. })
+    }
+}
+
 /// The random choices of one contrastive view (Chen et al. 2020): crop and resize, horizontal flip, colour jitter, grayscale,
 /// in this order, with torchvision's distributions.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +64,13 @@ pub struct ContrastiveView {
 impl ContrastiveView {
     /// Draws the choices for a square image.
     pub fn draw(side: usize, draw: &mut Draw) -> Self {
+        Self::draw_of((side, side), draw)
+    }
+
+    /// Draws the choices for an image of any height and width.
+    pub fn draw_of((height, width): (usize, usize), draw: &mut Draw) -> Self {
         Self {
-            crop: RandomCrop::CONTRASTIVE.draw(side, side, draw),
+            crop: RandomCrop::CONTRASTIVE.draw(height, width, draw),
             flip: draw.chance(0.5),
             jitter: draw.chance(0.8).then(|| ColorJitter::draw(draw)),
             grayscale: draw.chance(0.2),
@@ -71,6 +84,21 @@ impl ContrastiveView {
     pub fn apply(
         &self,
         image: &[u8],
+        side: usize,
+        normalization: &Normalization,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        self.apply_to(SourceImage::square(image, side), side, normalization, scratch, out);
+    }
+
+    /// Writes the normalised view of an image of any size to `out`, whose length is `3 * side * side`.
+    ///
+    /// # Panics
+    /// If the length of `out` is another, or the crop is empty or exceeds the image.
+    pub fn apply_to(
+        &self,
+        image: SourceImage,
         side: usize,
         normalization: &Normalization,
         scratch: &mut Scratch,
@@ -117,5 +145,32 @@ pub fn write_view(
         Augmentation::Affine { erase } => {
             AffineView::draw(side, erase, draw).apply(image, side, normalization, scratch, out);
         }
+    }
+}
+
+/// Writes one view whose crop is drawn from the whole of an image of any size, as torchvision's `RandomResizedCrop(side)` does.
+///
+/// `out` has the shape `[3, side, side]`. For a square image of this side, the view is that of [`write_view`].
+///
+/// # Panics
+/// If the augmentation [draws no crops](Augmentation::draws_crops), or the length of `out` is not `3 * side * side`.
+pub fn write_view_of(
+    augmentation: Augmentation,
+    image: SourceImage,
+    side: usize,
+    draw: &mut Draw,
+    normalization: &Normalization,
+    scratch: &mut Scratch,
+    out: &mut [f32],
+) {
+    let size = image.size();
+    match augmentation {
+        Augmentation::Contrastive => {
+            ContrastiveView::draw_of(size, draw).apply_to(image, side, normalization, scratch, out);
+        }
+        Augmentation::ResizedCrop { crop, flip } => {
+            ResizedCropView::draw_of(size, crop, flip, draw).apply_to(image, side, normalization, scratch, out);
+        }
+        _ => panic!("{augmentation:?} draws no resized crop"),
     }
 }

@@ -77,6 +77,12 @@ pub fn peak_of(process: u32) -> Option<f64> {
     status(&process.to_string(), "VmHWM")
 }
 
+/// Memory of a running process without files that it maps, which the system takes back when it needs to, in bytes. Known on Linux only.
+pub fn without_files(process: u32) -> Option<f64> {
+    let process = process.to_string();
+    Some(status(&process, "RssAnon")? + status(&process, "RssShmem")?)
+}
+
 /// A field of `/proc/PROCESS/status`, converted from KiB to bytes.
 fn status(process: &str, name: &str) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;

@@ -1,4 +1,4 @@
-//! `qare bench`: measures views, batches, objectives, training steps, probes and epochs on this machine.
+//! `qare bench`: measures views, photographs, batches, objectives, training steps, probes and epochs on this machine.
 
 mod backbones;
 mod child;
@@ -13,6 +13,8 @@ mod methods;
 mod objectives;
 mod options;
 mod other_processes;
+mod photograph;
+mod photographs;
 mod plot;
 mod probe;
 mod report;
@@ -39,6 +41,8 @@ use report::Report;
 pub enum Part {
     /// Contrastive views of 32, 64 and 96 pixels, on one thread and on all
     Views,
+    /// Decoding photographs of 500×375, and contrastive views of them, at 96 and 224 pixels, on one thread and on two, with memory
+    Photographs,
     /// Batches of views from the loader alone
     Loader,
     /// Loss and gradient over batch sizes and numbers of views
@@ -60,8 +64,9 @@ pub enum Part {
 }
 
 impl Part {
-    const MEASURED: [Part; 9] = [
+    const MEASURED: [Part; 10] = [
         Part::Views,
+        Part::Photographs,
         Part::Loader,
         Part::Objectives,
         Part::Step,
@@ -90,6 +95,7 @@ impl Part {
     fn measure(self, bench: &mut Bench) -> Result<()> {
         match self {
             Part::Views => views::measure(bench),
+            Part::Photographs => photographs::measure(bench),
             Part::Loader => loader::measure(bench),
             Part::Objectives => objectives::measure(bench),
             Part::Step => step::measure(bench),

@@ -19,7 +19,7 @@ pub struct Options {
     pub row: bool,
     /// Methods of the part `methods`, if chosen.
     pub methods: Vec<Method>,
-    /// Pixels of an image's side in the parts `backbones` and `methods`, if chosen.
+    /// Pixels of an image's side in the parts `photographs`, `backbones` and `methods`, if chosen.
     pub sizes: Vec<usize>,
     /// Backbones and batch sizes, if chosen.
     pub chosen_backbones: Option<Vec<BackboneName>>,
@@ -29,6 +29,10 @@ pub struct Options {
     pub max_batch: usize,
     pub max_views: usize,
     pub images: usize,
+    /// Number of images of the part `photographs`.
+    pub photographs: usize,
+    /// The folder of the files of the part `photographs`.
+    pub photographs_dir: Option<PathBuf>,
     pub probe_epochs: usize,
     pub steps: usize,
     pub seconds: f64,
@@ -66,6 +70,8 @@ impl Options {
             max_batch: size(args.max_batch, 512, 4096),
             max_views: size(args.max_views, 8, 32),
             images: size(args.images, 5000, 50_000),
+            photographs: size(args.images, 500, 10_000),
+            photographs_dir: args.photographs.clone(),
             probe_epochs: if quick { 10 } else { 100 },
             steps: size(args.steps, 50, 500),
             seconds: args.seconds.unwrap_or(if quick { 0.3 } else { 2.0 }),

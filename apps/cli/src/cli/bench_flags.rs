@@ -52,7 +52,7 @@ pub struct BenchArgs {
     /// Methods of the part methods [default: all; three with --quick]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub methods: Vec<Method>,
-    /// Pixels of an image's side in the part backbones [default: 32,64,96,224] and in the part methods [default: 32]
+    /// Pixels of an image's side in the parts backbones [default: 32,64,96,224], methods [default: 32] and photographs [default: 96,224]
     #[arg(long, value_delimiter = ',', value_name = "PIXELS")]
     pub sizes: Vec<usize>,
     /// Measure one row in this process, for another process
@@ -67,9 +67,13 @@ pub struct BenchArgs {
     /// Largest number of views K of the objectives, at least 2 [default: 32; 8 with --quick]
     #[arg(long, alias = "max_views", value_name = "K")]
     pub max_views: Option<usize>,
-    /// Number of images for the parts probe and epoch [default: 50000; 5000 with --quick]
+    /// Number of images for the parts probe and epoch [default: 50000; 5000 with --quick] and photographs [default: 10000; 500 with
+    /// --quick]
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
+    /// Folder that the part photographs makes its JPEG files in, and finds them in later [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub photographs: Option<PathBuf>,
     /// Number of steps over which the part memory measures growth [default: 500; 50 with --quick]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,

@@ -15,7 +15,7 @@ use qare_lab::loggers::LoggerName;
 use qare_lab::methods::metric::TripletChoice;
 use qare_lab::methods::{Aggregation, Floor, Method};
 use qare_lab::precision::Precision;
-use qare_lab::recipe::{DeviceChoice, Figures, Layer, Recipe, absolute};
+use qare_lab::recipe::{DeviceChoice, Figures, Layer, Recipe, SourceSize, absolute};
 use qare_lab::{LabError, Result};
 
 /// The settings of a run. A flag that is absent takes its value from the recipe file, or else the default.
@@ -160,6 +160,11 @@ pub struct RecipeFlags {
     #[arg(help_heading = IMAGES, long, alias = "image_size", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
+    /// On photographs of any size: draw random crops from whole images whose shorter side is resized to this, or from the square of
+    /// --image-size [default: 8/7 of --image-size, 256 for 224]
+    #[arg(help_heading = IMAGES, long, alias = "source_size", value_name = "PIXELS|square")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<SourceSize>,
     /// Devices to train on together, such as 0,1; relationnet and deepinfomax keep negatives within a device [default: --device]
     #[arg(help_heading = MACHINE, long, value_delimiter = ',', value_name = "N,N", conflicts_with = "device")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use qare_data::DatasetName;
 use qare_lab::methods::Method;
+use qare_lab::recipe::SourceSize;
 
 use super::MachineFlags;
 
@@ -43,6 +44,10 @@ pub struct ShowArgs {
     /// Height and width to resize images to, on datasets of image files [default: 64; 28 on omniglot]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub image_size: Option<usize>,
+    /// On photographs of any size: show crops of whole images whose shorter side is resized to this, or of the square of --image-size
+    /// [default: 8/7 of --image-size, 256 for 224]
+    #[arg(long, alias = "source_size", value_name = "PIXELS|square")]
+    pub source_size: Option<SourceSize>,
     #[command(flatten)]
     pub machine: MachineFlags,
 }

@@ -1,6 +1,8 @@
 //! `qare data show`: a contact sheet of a dataset and of the views that training makes of it.
 
-use qare_data::{Augmentation, Draw, ImageSet, Normalization, Purpose, Scratch, describe_view, write_view};
+use qare_data::{
+    Augmentation, Draw, ImageSet, Normalization, Purpose, Scratch, describe_view, write_view, write_view_of,
+};
 use qare_lab::export::{extension, writable};
 use qare_lab::images::Source;
 use qare_lab::methods::{Method, MethodName};
@@ -33,11 +35,14 @@ pub fn show_command(args: ShowArgs) -> Result<()> {
         method: MethodName::from(method),
         data_dir: absolute(args.machine.data_dir.clone())?,
         image_size: args.image_size,
+        source_size: args.source_size,
         skip_broken: args.machine.skip_broken,
         max_pixels: args.machine.max_pixels,
         ..Recipe::default()
-    };
-    let splits = Source::of(&recipe, args.dataset).load(&show)?;
+    }
+    .with_source_size(None);
+    recipe.validate()?;
+    let splits = Source::for_training(&recipe).load(&show)?;
     let images = match args.split {
         Split::Train => Some(&splits.train),
         Split::Test => Some(&splits.test),
@@ -88,6 +93,11 @@ fn add_views(sheet: &mut ContactSheet, images: &ImageSet, kind: Augmentation, me
     if kind == Augmentation::Contrastive {
         sheet.heading("crop WIDTHxHEIGHT+LEFT+TOP, b brightness, c contrast, s saturation, h hue, in their order");
     }
+    if images.has_sources() && kind.draws_crops() {
+        sheet.heading(
+            "crops are of the whole photograph; the first image of a row is the square that features are computed of",
+        );
+    }
     let side = images.side();
     // Pixels from 0 to 1, as they are seen.
     let plain = Normalization { mean: [0.0; 3], std: [1.0; 3] };
@@ -103,10 +113,14 @@ fn add_views(sheet: &mut ContactSheet, images: &ImageSet, kind: Augmentation, me
         for view in 0..args.views {
             let draw = || Draw::new(args.seed, Purpose::View, FIRST_EPOCH, index as u64, u64::from(view));
             let mut values = vec![0.0; image.len()];
-            write_view(kind, &image, side, &mut draw(), &plain, &mut scratch, &mut values);
+            let source = images.source(index).filter(|_| kind.draws_crops());
+            match source {
+                Some(source) => write_view_of(kind, source, side, &mut draw(), &plain, &mut scratch, &mut values),
+                None => write_view(kind, &image, side, &mut draw(), &plain, &mut scratch, &mut values),
+            }
             shown.push(Shown {
                 pixels: values.iter().map(|value| (255.0 * value).round().clamp(0.0, 255.0) as u8).collect(),
-                words: describe_view(kind, side, &mut draw()),
+                words: describe_view(kind, source.map_or((side, side), |source| source.size()), &mut draw()),
             });
         }
         sheet.row(&shown);

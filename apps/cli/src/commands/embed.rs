@@ -82,6 +82,7 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
         dataset,
         data_dir: data_dir.as_deref(),
         image_size,
+        source_size: None,
         test_classes: test_classes.as_ref().filter(|_| dataset == DatasetName::Folder),
         skip_broken: args.machine.skip_broken || recipe.skip_broken,
         max_pixels: args.machine.max_pixels.or(recipe.max_pixels),

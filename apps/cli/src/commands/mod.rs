@@ -86,6 +86,8 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     }
     recipe.num_workers = num_workers.unwrap_or(recipe.num_workers);
     recipe.image_size = flags.image_size.or(recipe.image_size);
+    // Features are computed of squares.
+    recipe.source_size = None;
     recipe.precision = flags.precision.unwrap_or(recipe.precision);
     recipe.probe.batch_size = flags.batch_size.unwrap_or(recipe.probe.batch_size);
     Ok(recipe)

@@ -43,7 +43,7 @@ impl Prepared {
         recipe.method.built_in()?;
         let run = OpenRun::of(recipe, existing.into())?;
         let devices = devices_of(recipe)?;
-        let images = Images::for_training(recipe, &show)?;
+        let images = Images::for_training(&run.recipe, &show)?;
         match &flags.without_effect(recipe)[..] {
             [] => {}
             [one] => print_line(format!("note: {one} has no effect on {}", recipe.method)),

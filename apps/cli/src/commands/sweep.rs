@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qare_data::{DataError, DatasetName, Splits};
+use qare_data::{DataError, DatasetName, ImageSet, Splits};
 use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
 use qare_lab::images::{Images, Source, probeable, retrievable};
@@ -134,17 +134,20 @@ fn run_recipe(args: &SweepArgs, method: Method, seed: u64) -> Result<Recipe> {
 /// The complete datasets of a sweep. Each is read when the first run needs it.
 #[derive(Default)]
 struct Datasets {
-    training: Option<Splits>,
+    /// The training images, and the size of their sources.
+    training: Option<(Option<usize>, Splits)>,
     probing: Option<Splits>,
 }
 
 impl Datasets {
-    /// The dataset that a recipe trains on.
+    /// The dataset that a recipe trains on. It is read again if the recipe needs other sources than earlier ones.
     fn training(&mut self, recipe: &Recipe) -> Result<&Splits> {
-        if self.training.is_none() {
-            self.training = Some(Source::of(recipe, recipe.dataset).load(&show)?);
+        let needed = recipe.source_pixels();
+        if self.training.as_ref().is_none_or(|(sources, _)| needed.is_some() && *sources != needed) {
+            self.training = None;
+            self.training = Some((needed, Source::for_training(recipe).load(&show)?));
         }
-        Ok(self.training.as_ref().expect("the dataset is loaded"))
+        Ok(&self.training.as_ref().expect("the dataset is loaded").1)
     }
 }
 
@@ -204,14 +207,20 @@ fn complete_run(
     if datasets.probing.is_none() && probes_other {
         datasets.probing = Some(Source::of(recipe, recipe.probed()).load(&show)?);
     }
-    let probing = if probes_other { &datasets.probing } else { &datasets.training };
-    let probing = probing.as_ref().expect("the dataset is loaded");
+    let training = datasets.training.as_ref().map(|(_, splits)| splits);
+    let probing = if probes_other { datasets.probing.as_ref() } else { training };
+    let probing = probing.expect("the dataset is loaded");
     match evaluation {
         Evaluation::Probe => probeable(recipe.probed(), probing)?,
         Evaluation::Retrieval => retrievable(recipe.probed(), &probing.test)?,
     }
-    if let Some(splits) = datasets.training.as_ref().filter(|_| !trained) {
-        train(run, &Images::limited(recipe, clone_splits(splits)).splits, &devices_of(recipe)?, no_tui)?;
+    if let Some(splits) = training.filter(|_| !trained) {
+        let mut splits = clone_splits(splits);
+        if recipe.source_pixels().is_none() {
+            splits.train = splits.train.without_sources();
+            splits.unlabeled = splits.unlabeled.map(ImageSet::without_sources);
+        }
+        train(run, &Images::limited(recipe, splits).splits, &devices_of(recipe)?, no_tui)?;
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let splits = Images::limited(recipe, clone_splits(probing)).splits;

@@ -38,6 +38,9 @@ fn every_part_has_its_figures() {
     for key in [
         "views.32.one_thread",
         "views.96.all_threads",
+        "photographs.96px.w1.decode",
+        "photographs.96px.w2.load",
+        "photographs.224px.w2.views",
         "loader.B4.K2",
         "objectives.simclr.B64.K2",
         "objectives.sparseclr_qare.B128.K2",
@@ -62,6 +65,7 @@ fn every_part_has_its_figures() {
     let has = |key: &str| medians.iter().any(|(name, median)| name == key && median.is_finite());
     assert!(has("step.conv4.B4.qare_share") && has("step.conv4.B4.frobenius_share"));
     if cfg!(target_os = "linux") {
+        assert!(has("photographs.96px.w1.memory") && has("photographs.224px.w2.memory"));
         assert!(has("backbones.conv4.32px.B4.memory") && has("methods.conv4.B4.rotationnet.memory"));
         assert!(has("memory.conv4.B4.steps2.growth") && has("epoch.conv4.B256.sparseclr_qare.N48.memory"));
     }

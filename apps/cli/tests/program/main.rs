@@ -40,6 +40,7 @@ mod retrieving;
 mod runs;
 mod several_devices;
 mod showing;
+mod sources;
 #[cfg(unix)]
 mod standstill;
 mod sweeping;

@@ -3,6 +3,7 @@
 mod device_choice;
 mod figures;
 mod layers;
+mod source_size;
 mod syntax_error;
 mod tables;
 mod unused;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use device_choice::DeviceChoice;
 pub use figures::Figures;
 pub use layers::Layer;
+pub use source_size::SourceSize;
 pub(crate) use syntax_error::shortened;
 pub use tables::{InfoMaxRecipe, KnnRecipe, ProbeRecipe};
 pub use validation::SIZES;
@@ -122,6 +124,10 @@ pub struct Recipe {
     /// Height and width to which the images of a folder are resized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
+    /// What random crops of photographs are drawn from: the whole image, with this number of pixels on its shorter side, or "square", the
+    /// image of `image_size`. A new run takes 8/7 of `image_size`, which is 256 for 224; a resumed run what it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<SourceSize>,
     /// Train and probe on this number of images of the training split: a stratified sample, drawn with the seed. By default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
@@ -207,6 +213,7 @@ impl Default for Recipe {
             local_batch_norm: false,
             freeze_batch_norm: false,
             image_size: None,
+            source_size: None,
             train_images: None,
             test_images: None,
             test_classes: None,
@@ -350,12 +357,16 @@ impl Recipe {
             "probe",
         ];
         let unused = if self.method == other.method { self.unused() } else { Vec::new() };
+        let is_square = |size: Option<SourceSize>| matches!(size, None | Some(SourceSize::Square));
+        // If it is not set, a run keeps its own.
+        let same_source = self.source_size.is_none() || (is_square(self.source_size) && is_square(other.source_size));
         let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
         let shown = |value: Option<&toml::Value>| value.map_or("none".to_string(), |value| value.to_string());
         let mut differences: Vec<String> = names
             .into_iter()
             .filter(|name| !without_effect_on_weights.contains(&name.as_str()) && !unused.contains(&name.as_str()))
             .filter(|name| mine.get(*name) != theirs.get(*name))
+            .filter(|name| *name != "source_size" || !same_source)
             // A run can be extended to more epochs.
             .filter(|name| *name != "epochs" || self.epochs < other.epochs)
             .map(|name| format!("{name} = {} (the run has {})", shown(mine.get(name)), shown(theirs.get(name))))

@@ -6,7 +6,7 @@ use crate::methods::{Method, MethodName};
 /// Settings that only some built-in methods use, and these methods.
 ///
 /// The methods of metric learning list theirs themselves, in `MetricMethod::settings`.
-const USED_BY: [(&str, &[Method]); 20] = [
+const USED_BY: [(&str, &[Method]); 21] = [
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),
@@ -26,6 +26,10 @@ const USED_BY: [(&str, &[Method]); 20] = [
     ("clusters", &[Method::Deepcluster]),
     ("momentum", &[Method::Standard]),
     ("infomax", &[Method::Deepinfomax]),
+    (
+        "source_size",
+        &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet],
+    ),
     (
         "augment_on",
         &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet],
@@ -48,6 +52,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::SourceSize;
 
     #[test]
     fn unused_settings_are_no_differences() {
@@ -65,6 +70,7 @@ mod tests {
         let table = toml::Table::try_from(Recipe {
             clusters: Some(3),
             proxy_rate: Some(2.0),
+            source_size: Some(SourceSize::Square),
             positive_margin: Some(0.1),
             scale: Some(9.0),
             positive_scale: Some(3.0),

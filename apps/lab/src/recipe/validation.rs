@@ -1,8 +1,9 @@
 //! Validation of the settings of a recipe.
 
-use qare_data::{AugmentOn, Augmentation, DatasetName};
+use qare_data::datasets::MAX_SOURCE;
+use qare_data::{AugmentOn, Augmentation, DatasetName, folder};
 
-use super::{InfoMaxRecipe, Recipe};
+use super::{InfoMaxRecipe, Recipe, SourceSize};
 use crate::error::{LabError, Result};
 use crate::methods::Method;
 use crate::printable_path::PrintablePath;
@@ -180,6 +181,23 @@ impl Recipe {
                 self.dataset
             )));
         }
+        if let Some(SourceSize::Pixels(pixels)) = self.source_size {
+            let side = self.image_size.unwrap_or(folder::SIDE);
+            let problem = match self.dataset.side() {
+                Some(side) => format!(
+                    "the images of {} are {side}×{side}; larger ones to draw crops from are kept of photographs of any size, as in folder, cub200, \
+                     cars196 and sop",
+                    self.dataset
+                ),
+                None if !(side..=MAX_SOURCE).contains(&pixels) => {
+                    format!("it must be from {side}, the image size, to {MAX_SOURCE}, or square")
+                }
+                None => String::new(),
+            };
+            if !problem.is_empty() {
+                return Err(LabError::Usage(format!("source_size is {pixels}: {problem}")));
+            }
+        }
         if let Some(classes) = &self.test_classes
             && ![self.dataset, self.probed()].contains(&DatasetName::Folder)
         {
@@ -245,6 +263,17 @@ mod tests {
             assert!(Recipe::parse(text).unwrap().validate().is_err(), "{text}");
         }
         Recipe::default().validate().unwrap();
+        let source = |size: &str, dataset: &str| {
+            let text = format!("source_size = {size}\nimage_size = 64\ndataset = \"{dataset}\"");
+            Recipe::parse(&text).unwrap().validate().map_err(|error| error.to_string())
+        };
+        for size in ["64", "73", "4096", "\"square\""] {
+            source(size, "folder").unwrap();
+        }
+        let message = "source_size is 63: it must be from 64, the image size, to 4096, or square";
+        assert_eq!(source("63", "folder").unwrap_err(), message);
+        assert!(source("4097", "sop").unwrap_err().contains("source_size is 4097"));
+        assert!(source("73", "tiny").unwrap_err().contains("the images of tiny are 64×64"));
         let divided = |dataset: &str| Recipe::parse(&format!("test_classes = 2\n{dataset}")).unwrap().validate();
         divided("dataset = \"folder\"").unwrap();
         divided("probe.dataset = \"folder\"").unwrap();

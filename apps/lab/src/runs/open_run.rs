@@ -24,7 +24,7 @@ pub enum Existing {
 /// A run whose folder is checked, and locked for this process until the value is dropped.
 #[derive(Debug)]
 pub struct OpenRun {
-    /// The recipe of the run.
+    /// The recipe of the run. Its source size is set, if there is one.
     pub recipe: Recipe,
     /// The folder of the run.
     pub folder: RunFolder,
@@ -53,7 +53,8 @@ impl OpenRun {
     /// The errors of [`OpenRun::of`].
     pub fn locked(folder: RunFolder, lock: Lock, recipe: &Recipe, existing: Existing) -> Result<Self> {
         let resumed = check_existing(&folder, recipe, existing)?;
-        Ok(Self { recipe: recipe.clone(), folder, existing, resumed, _lock: lock })
+        let recipe = recipe.with_source_size(if resumed { folder.recipe()? } else { None }.as_ref());
+        Ok(Self { recipe, folder, existing, resumed, _lock: lock })
     }
 }
 

@@ -133,7 +133,7 @@ impl MetricMethod {
             MetricLossName::NormSoftmax => &["temperature", "proxy_rate"],
         };
         let of_set_term: &[&str] = if self.set_term { &["beta", "similarity_floor", "set_term"] } else { &[] };
-        [&["images_per_identity", "validation_share"], of_loss, of_set_term].concat()
+        [&["images_per_identity", "validation_share", "source_size"], of_loss, of_set_term].concat()
     }
 
     /// Returns the training plan.
