@@ -49,9 +49,6 @@ impl Destination {
             }
         };
         check_replaceable(&destination.readme)?;
-        if destination.file.exists() && !destination.readme.exists() {
-            return Err(not_of_an_export(&destination.file));
-        }
         Ok(destination)
     }
 
@@ -82,12 +79,14 @@ impl Destination {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Checks that the exported file is not the weights file that is read.
+    /// Checks that the export replaces neither the weights file that is read nor a file that no export wrote.
     ///
     /// # Errors
-    /// If both are the same file.
-    pub fn check_source(&self, checkpoint: &Checkpoint) -> Result<()> {
-        super::is_another("--output", &self.file, checkpoint)
+    /// If it would.
+    pub fn check_replaced(&self, checkpoint: &Checkpoint) -> Result<()> {
+        super::is_another("--output", &self.file, checkpoint)?;
+        // An export has its README beside it.
+        if self.file.exists() && !self.readme.exists() { Err(not_of_an_export(&self.file)) } else { Ok(()) }
     }
 
     /// Writes both files, or none.

@@ -89,7 +89,7 @@ pub fn export<B: Backend>(options: &ExportOptions, device: &B::Device) -> Result
             checkpoint.file.printable()
         )));
     }
-    destination.check_source(&checkpoint)?;
+    destination.check_replaced(&checkpoint)?;
     let facts = Facts::of(&checkpoint, trained_on, image_size)?;
     let name = destination.name();
     let mut outputs = Vec::new();
