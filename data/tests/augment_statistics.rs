@@ -63,18 +63,32 @@ fn every_order_of_the_changes_is_equally_likely() {
 fn crop_area_and_ratio_on_a_large_image() {
     let side = 4096;
     let crops: Vec<_> = views(side).map(|view| view.crop).collect();
-    let share = |crop: &CropBox| (crop.height * crop.width) as f64 / (side * side) as f64;
-    let ratio = |crop: &CropBox| crop.width as f64 / crop.height as f64;
+    let share = |crop: &CropBox| share(crop, (side, side));
     assert!(crops.iter().all(|crop| (0.0795..=1.0).contains(&share(crop))));
     assert!(crops.iter().all(|crop| (0.745..1.341).contains(&ratio(crop))));
 
-    let fitting = crops.iter().filter(|crop| share(crop) < 0.745);
-    assert_uniform(fitting.clone().map(share), 0.08, 0.745, 2e-3, "area");
+    assert_crops_are_uniform(&crops, (side, side), 0.745);
+}
+
+/// The share of the area of an image that a crop has.
+fn share(crop: &CropBox, (height, width): (usize, usize)) -> f64 {
+    (crop.height * crop.width) as f64 / (height * width) as f64
+}
+
+fn ratio(crop: &CropBox) -> f64 {
+    crop.width as f64 / crop.height as f64
+}
+
+/// Area, logarithm of the ratio, and position of crops whose share of the area is below `most`, up to which every ratio fits.
+fn assert_crops_are_uniform(crops: &[CropBox], (height, width): (usize, usize), most: f64) {
+    let share = |crop: &CropBox| share(crop, (height, width));
+    let fitting = crops.iter().filter(|crop| share(crop) < most);
+    assert_uniform(fitting.clone().map(share), 0.08, most, 2e-3, "area");
     let bound = (4.0f64 / 3.0).ln();
     assert_uniform(fitting.clone().map(|crop| ratio(crop).ln()), -bound, bound, 2e-3, "logarithm of the ratio");
-    let left = fitting.clone().map(|crop| crop.left as f64 / (side - crop.width + 1) as f64);
+    let left = fitting.clone().map(|crop| crop.left as f64 / (width - crop.width + 1) as f64);
     assert_uniform(left, 0.0, 1.0, 2e-3, "left");
-    let top = fitting.map(|crop| crop.top as f64 / (side - crop.height + 1) as f64);
+    let top = fitting.map(|crop| crop.top as f64 / (height - crop.height + 1) as f64);
     assert_uniform(top, 0.0, 1.0, 2e-3, "top");
 }
 
@@ -105,17 +119,7 @@ fn crops_of(size: (usize, usize)) -> Vec<CropBox> {
 #[test]
 fn crop_area_and_ratio_on_large_rectangles() {
     for (height, width) in [(3072, 4096), (4096, 3072)] {
-        let crops = crops_of((height, width));
-        let share = |crop: &CropBox| (crop.height * crop.width) as f64 / (height * width) as f64;
-        let ratio = |crop: &CropBox| crop.width as f64 / crop.height as f64;
-        let fitting = crops.iter().filter(|crop| share(crop) < 0.5575);
-        assert_uniform(fitting.clone().map(share), 0.08, 0.5575, 2e-3, "area");
-        let bound = (4.0f64 / 3.0).ln();
-        assert_uniform(fitting.clone().map(|crop| ratio(crop).ln()), -bound, bound, 2e-3, "logarithm of the ratio");
-        let left = fitting.clone().map(|crop| crop.left as f64 / (width - crop.width + 1) as f64);
-        assert_uniform(left, 0.0, 1.0, 2e-3, "left");
-        let top = fitting.map(|crop| crop.top as f64 / (height - crop.height + 1) as f64);
-        assert_uniform(top, 0.0, 1.0, 2e-3, "top");
+        assert_crops_are_uniform(&crops_of((height, width)), (height, width), 0.5575);
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use crate::metric::{Contrastive, TripletMargin};
-use crate::term::Term;
+use crate::term::{DistanceTerm, Term};
 use crate::{ObjectiveError, PairwiseTerm, Qare, Views};
 
 /// There are none.
@@ -43,18 +43,6 @@ impl UnitRows {
 
 /// There are none.
 pub(crate) enum LabelledRows {}
-
-/// The value of a loss, and its gradient.
-pub(crate) struct DistanceTerm {
-    pub value: f64,
-    pub gradient: Option<DistanceGradient>,
-}
-
-/// With respect to rows and references.
-pub(crate) struct DistanceGradient {
-    pub rows: Vec<f32>,
-    pub references: Option<Vec<f32>>,
-}
 
 impl LabelledRows {
     pub fn of<B: Backend>(

@@ -26,6 +26,20 @@ impl Term {
     }
 }
 
+/// The value of a loss, and its gradient if that was asked for.
+pub(crate) struct DistanceTerm {
+    pub value: f64,
+    pub gradient: Option<DistanceGradient>,
+}
+
+/// With respect to rows of length one.
+pub(crate) struct DistanceGradient {
+    /// `[N, D]`.
+    pub rows: Vec<f32>,
+    /// `[M, D]`.
+    pub references: Option<Vec<f32>>,
+}
+
 /// A number as a tensor `[1]` of f32.
 pub(crate) fn scalar<B: Backend>(value: f64, device: &B::Device) -> Tensor<B, 1> {
     Tensor::from_data(TensorData::from([value as f32]), (device, DType::F32))

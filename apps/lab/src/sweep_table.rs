@@ -9,7 +9,7 @@ use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::run_folder::RunFolder;
-use crate::runs::stage_figures::{MAP, MAP_AT_R, RECALL_AT_1, at_1, stage_figure};
+use crate::runs::stage_figures::{MAP, MAP_AT_R, RECALL_AT_1, headline, stage_figure};
 
 /// How the runs of a sweep are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ const OF_PROBE: [Figure; 3] = [
 
 const OF_RETRIEVAL: [Figure; 4] = [
     // CMC@1 of re-identification counts the same.
-    Figure::accuracy(RECALL_AT_1, |results, recipe| at_1(&results[recipe.stage("retrieve")])),
+    Figure::accuracy(RECALL_AT_1, |results, recipe| headline(&results[recipe.stage("retrieve")])),
     Figure::accuracy(MAP, |results, recipe| stage_figure(&results[recipe.stage("retrieve")], MAP)),
     Figure::accuracy(MAP_AT_R, |results, recipe| stage_figure(&results[recipe.stage("retrieve")], MAP_AT_R)),
     SECONDS,

@@ -134,14 +134,11 @@ pub fn write_view(
 ) {
     match augmentation {
         Augmentation::None => scratch.normalizer.write(normalization, image, side, false, out),
-        Augmentation::Contrastive => {
-            ContrastiveView::draw(side, draw).apply(image, side, normalization, scratch, out);
+        Augmentation::Contrastive | Augmentation::ResizedCrop { .. } => {
+            write_view_of(augmentation, SourceImage::square(image, side), side, draw, normalization, scratch, out);
         }
         Augmentation::Crop => CropView::draw(side, draw).apply(image, side, normalization, scratch, out),
         Augmentation::Flip => FlipView::draw(draw).apply(image, side, normalization, scratch, out),
-        Augmentation::ResizedCrop { crop, flip } => {
-            ResizedCropView::draw(side, crop, flip, draw).apply(image, side, normalization, scratch, out);
-        }
         Augmentation::Affine { erase } => {
             AffineView::draw(side, erase, draw).apply(image, side, normalization, scratch, out);
         }

@@ -19,7 +19,7 @@ mod vectorized;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use qare_host::computes_on_host;
 
-pub(crate) use self::distances::{DistanceTerm, LabelledRows};
+pub(crate) use self::distances::LabelledRows;
 use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};

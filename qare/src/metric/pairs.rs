@@ -6,12 +6,12 @@ use qare_host::computes_on_host;
 use crate::ObjectiveError;
 use crate::contrast::same_label;
 use crate::gradient::with_gradient;
-use crate::host::{DistanceTerm, LabelledRows};
+use crate::host::LabelledRows;
 use crate::inspection::{finite_rows, in_range};
 use crate::labelled::{check_labels, check_references};
 use crate::rounding::at_least_f32;
 use crate::similarity::unit_embeddings;
-use crate::term::scalar;
+use crate::term::{DistanceTerm, scalar};
 use crate::views::diagonal;
 
 use super::distances::Distances;

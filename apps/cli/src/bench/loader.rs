@@ -4,11 +4,13 @@ use burn::data::dataloader::DataLoader;
 use qare_data::{Augmentation, DatasetName, EpochCursor, ImageSet, LoaderConfig, ViewLoader};
 
 use super::Bench;
+use super::clock::Clock;
 use super::views::random_pixels;
 use crate::backend::Training;
 use qare_lab::Result;
 
-const VIEWS: usize = 2;
+/// Views of an image.
+pub const VIEWS: usize = 2;
 const SIDE: usize = 32;
 const CLASSES: usize = 10;
 
@@ -17,18 +19,8 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
     let workers = bench.options.num_workers.unwrap_or_else(rayon::current_num_threads);
     for batch_size in bench.options.batches.clone() {
         let batches = if bench.options.quick { 8 } else { 40 };
-        let config = LoaderConfig {
-            batch_size,
-            views: VIEWS,
-            seed: 1,
-            workers,
-            shuffle: true,
-            drop_last: true,
-            augmentation: Augmentation::Contrastive,
-            normalization: DatasetName::Cifar10.normalization(),
-        };
         let images = random_images(batches * batch_size)?;
-        let loader = ViewLoader::<Training>::new(images, config, EpochCursor::default(), &bench.clock.device)?;
+        let loader = contrastive(images, batch_size, workers, DatasetName::Cifar10, &bench.clock)?;
         // A run includes the start of the workers, as an epoch does.
         let runs = bench.clock.measure(|| {
             loader.iter().for_each(drop);
@@ -38,6 +30,27 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         bench.figures.seconds(format!("loader.B{batch_size}.K{VIEWS}"), label, &runs, batches, Some("batches"));
     }
     Ok(())
+}
+
+/// A loader of whole batches of contrastive views, normalised as those of a dataset.
+pub fn contrastive(
+    images: ImageSet,
+    batch_size: usize,
+    workers: usize,
+    dataset: DatasetName,
+    clock: &Clock,
+) -> Result<ViewLoader<Training>> {
+    let config = LoaderConfig {
+        batch_size,
+        views: VIEWS,
+        seed: 1,
+        workers,
+        shuffle: true,
+        drop_last: true,
+        augmentation: Augmentation::Contrastive,
+        normalization: dataset.normalization(),
+    };
+    Ok(ViewLoader::new(images, config, EpochCursor::default(), &clock.device)?)
 }
 
 /// Images of 32×32 random pixels in ten classes.

@@ -4,22 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::data::dataloader::DataLoader;
-use qare_data::{Augmentation, DatasetName, EpochCursor, ImageSet, LoadOptions, LoaderConfig, ViewLoader, load};
+use qare_data::{DatasetName, ImageSet, LoadOptions, load};
 use qare_lab::recipe::SourceSize;
 use qare_lab::{LabError, Result};
 use rayon::prelude::*;
 
 use super::Bench;
-use super::child::{Scratch, run_watched, this_program};
+use super::child::{Scratch, this_program};
 use super::figure::Unit;
+use super::loader::{self, VIEWS};
 use super::memory::without_files;
 use super::photograph::jpeg;
-use super::report::Report;
-use crate::backend::Training;
+use super::row;
 use crate::output::print_line;
 
 const PART: &str = "photographs";
-const VIEWS: usize = 2;
 const BATCH: usize = 64;
 
 pub fn measure(bench: &mut Bench) -> Result<()> {
@@ -68,28 +67,12 @@ fn make(folder: &Path, count: usize) -> Result<()> {
 
 /// Measures a row in a process of its own, on this number of threads.
 fn measure_apart(bench: &mut Bench, dir: &Path, side: usize, workers: usize) -> Result<()> {
-    let scratch = Scratch::named("row")?;
-    let (file, count) = (scratch.0.join("row.json"), bench.options.photographs);
     let mut call = this_program()?;
     call.env("RAYON_NUM_THREADS", workers.to_string())
-        .args(["bench", PART, "--row", "--images", &count.to_string(), "--sizes", &side.to_string()])
-        .args(["--num-workers", &workers.to_string(), "--seconds", &bench.options.seconds.to_string()])
-        .arg("--photographs")
-        .arg(dir)
-        .arg("--json")
-        .arg(&file);
-    if bench.options.quick {
-        call.arg("--quick");
-    }
-    if let Some(device) = bench.options.device {
-        call.args(["--device", &device.to_string()]);
-    }
-    let peak = run_watched(&mut call, PART, without_files)?;
-    for figure in Report::read(&file)?.figures {
-        if figure.part() == PART {
-            bench.figures.add(figure);
-        }
-    }
+        .args(["bench", PART, "--images", &bench.options.photographs.to_string(), "--sizes", &side.to_string()])
+        .args(["--num-workers", &workers.to_string(), "--photographs"])
+        .arg(dir);
+    let peak = row::measure_apart(bench, PART, &mut call, PART, without_files)?;
     if let Some(peak) = peak {
         let label = format!("{}: peak memory without mapped files", about(side, workers));
         bench.figures.number(key(side, workers, "memory"), label, Unit::Bytes, peak);
@@ -129,19 +112,10 @@ fn measure_here(bench: &mut Bench) -> Result<()> {
     })?;
     let what = format!("decoding, with {source} pixels to crop from");
     bench.figures.seconds(key(side, workers, "load"), label(&what), &runs, count, Some("images"));
-    let config = LoaderConfig {
-        batch_size: BATCH.min(count),
-        views: VIEWS,
-        seed: 1,
-        workers,
-        shuffle: true,
-        drop_last: true,
-        augmentation: Augmentation::Contrastive,
-        normalization: DatasetName::Folder.normalization(),
-    };
     let images = images.expect("a run has read them");
-    let loader = ViewLoader::<Training>::new(images, config, EpochCursor::default(), &bench.clock.device)?;
-    let views = loader.num_batches() * config.batch_size * VIEWS;
+    let batch_size = BATCH.min(count);
+    let loader = loader::contrastive(images, batch_size, workers, DatasetName::Folder, &bench.clock)?;
+    let views = loader.num_batches() * batch_size * VIEWS;
     let runs = bench.clock.measure(|| {
         loader.iter().for_each(drop);
         Ok(())

@@ -1,12 +1,42 @@
-//! Rows of the parts `backbones` and `methods`: one training each, measured in a process of its own.
+//! Rows that are measured in a process of their own; those of the parts `backbones` and `methods` are one training each.
+
+use std::process::Command;
 
 use super::Bench;
-use super::child::{Scratch, run, this_program};
+use super::child::{Scratch, run_watched, this_program};
 use super::figure::Unit;
+use super::memory::peak_of;
 use super::report::Report;
 use super::trainer::{Trainer, Work};
 use crate::backend::HOST;
 use qare_lab::Result;
+
+/// Runs a call of `qare bench PART` for a single row, adds its figures, and returns the largest value of `memory` meanwhile, which takes the
+/// number of the process. `what` names the work.
+pub fn measure_apart(
+    bench: &mut Bench,
+    part: &str,
+    call: &mut Command,
+    what: &str,
+    memory: impl Fn(u32) -> Option<f64>,
+) -> Result<Option<f64>> {
+    let (scratch, options) = (Scratch::named("row")?, &bench.options);
+    let file = scratch.0.join("row.json");
+    call.args(["--row", "--seconds", &options.seconds.to_string(), "--json"]).arg(&file);
+    if options.quick {
+        call.arg("--quick");
+    }
+    if let Some(device) = options.device {
+        call.args(["--device", &device.to_string()]);
+    }
+    let peak = run_watched(call, what, memory)?;
+    for figure in Report::read(&file)?.figures {
+        if figure.part() == part {
+            bench.figures.add(figure);
+        }
+    }
+    Ok(peak)
+}
 
 /// A row: a training, and the names of its figures.
 pub struct Row {
@@ -32,27 +62,12 @@ impl Row {
     }
 
     fn measure_apart(&self, bench: &mut Bench) -> Result<()> {
-        let scratch = Scratch::new()?;
-        let (file, options, work) = (scratch.0.join("row.json"), &bench.options, &self.work);
+        let work = &self.work;
         let mut call = this_program()?;
-        call.args(["bench", self.part, "--row", "--precision", options.precision.as_str()])
-            .args(["--seconds", &options.seconds.to_string(), "--batches", &work.images.to_string()])
-            .args(["--methods", work.method.as_str(), "--backbones", work.backbone.as_str()])
-            .args(["--sizes", &work.side.to_string()])
-            .arg("--json")
-            .arg(&file);
-        if options.quick {
-            call.arg("--quick");
-        }
-        if let Some(device) = options.device {
-            call.args(["--device", &device.to_string()]);
-        }
-        let peak = run(&mut call, &self.label)?;
-        for figure in Report::read(&file)?.figures {
-            if figure.part() == self.part {
-                bench.figures.add(figure);
-            }
-        }
+        call.args(["bench", self.part, "--precision", bench.options.precision.as_str()])
+            .args(["--batches", &work.images.to_string(), "--sizes", &work.side.to_string()])
+            .args(["--methods", work.method.as_str(), "--backbones", work.backbone.as_str()]);
+        let peak = measure_apart(bench, self.part, &mut call, &self.label, peak_of)?;
         // The memory of the process says little about that of a GPU.
         if let Some(peak) = peak.filter(|_| HOST) {
             let label = format!("{}: peak memory", self.label);

@@ -1,7 +1,7 @@
 //! What a run has learned, on the host: features of the test images, predicted classes, and embeddings of view sets.
 
 use burn::data::dataloader::DataLoader;
-use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, backend::Backend};
 use log::info;
 use qare_data::{Augmentation, Draw, EpochCursor, ImageSet, LoaderConfig, Purpose, Splits, ViewBatch, ViewLoader};
 use qare_models::{ProjectionHead, ProjectionHeadConfig};
@@ -80,18 +80,15 @@ pub fn represent<B: Backend>(
         )));
     }
     let head = head::<B>(checkpoint, device)?;
-    let embed = |head: &ProjectionHead<B>, features: &Features| {
-        let values = features::values(head.forward(features.tensor::<B>(device)));
-        Features { dim: recipe.outter_fs, values, labels: features.labels.clone() }
+    let embed = |features: &Features, head: &dyn Fn(Tensor<B, 2>) -> Tensor<B, 2>| {
+        let embedded = head(features.tensor::<B>(device)); // [N, D]
+        Features { dim: embedded.dims()[1], values: features::values(embedded), labels: features.labels.clone() }
     };
     let of_search = checkpoint.embedding_head::<B>(device)?;
     let embeddings = match (&of_search, &head) {
-        (Some(head), _) => {
-            let embedded = head.forward(features.tensor::<B>(device)); // [N, D]
-            let dim = embedded.dims()[1];
-            Some(Features { dim, values: features::values(embedded), labels: features.labels.clone() })
-        }
-        (None, head) => head.as_ref().map(|head| embed(head, &features)),
+        (Some(head), _) => Some(embed(&features, &|rows| head.forward(rows))),
+        (None, Some(head)) => Some(embed(&features, &|rows| head.forward(rows))),
+        (None, None) => None,
     };
     let view_sets = match &head {
         Some(head) if images.len() >= 2 => {
@@ -118,7 +115,7 @@ pub fn represent<B: Backend>(
                     set.values.extend(features::of_batch(&backbone, view, precision));
                 }
             }
-            Some(sets.map(|set| embed(head, &set)))
+            Some(sets.map(|set| embed(&set, &|rows| head.forward(rows))))
         }
         _ => None,
     };

@@ -13,7 +13,7 @@ use super::log_table::LogTable;
 use super::records::{self, latest, recipe_in, results_file};
 use super::run_folder::RunFolder;
 use super::run_record::RunRecord;
-use super::stage_figures::{at_1, stage_figures};
+use super::stage_figures::headline;
 use crate::error::{LabError, Result};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
@@ -179,9 +179,7 @@ fn read_into(run: &mut ListedRun) -> Result<()> {
 fn accuracy(recipe: &Recipe, results: &Value) -> Option<Accuracy> {
     ["test", "probe", "knn", "retrieve"].into_iter().find_map(|name| {
         let stage = recipe.stage(name);
-        let found = &results[&stage];
-        let percent = at_1(found).or_else(|| stage_figures(found).first().map(|(_, percent)| *percent))?;
-        Some(Accuracy { percent, stage })
+        Some(Accuracy { percent: headline(&results[&stage])?, stage })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Where a stage keeps a figure in percent, and what the figure is called.
+/// Where a stage keeps a figure in percent, and what the figure is called. The first [`HEADLINES`] are what a stage is judged by.
 const FIGURES: [(&str, &str); 7] = [
     ("/test_accuracy", "test accuracy"),
     ("/accuracy", "accuracy"),
@@ -12,6 +12,8 @@ const FIGURES: [(&str, &str); 7] = [
     ("/map_at_r", MAP_AT_R),
     ("/r_precision", "R-precision"),
 ];
+
+const HEADLINES: usize = 4;
 
 /// Recall@1 of retrieval.
 pub const RECALL_AT_1: &str = "Recall@1";
@@ -24,8 +26,7 @@ pub const MAP_AT_R: &str = "MAP@R";
 
 /// Returns the names and values, in percent, of the figures that a stage has.
 pub fn stage_figures(stage: &Value) -> Vec<(&'static str, f64)> {
-    let found = FIGURES.iter().map(|(place, name)| (*name, stage.pointer(place).and_then(Value::as_f64)));
-    found.filter_map(|(name, percent)| Some((name, percent?))).collect()
+    FIGURES.iter().filter_map(|(place, name)| Some((*name, stage.pointer(place)?.as_f64()?))).collect()
 }
 
 /// Returns a figure of a stage by its name, in percent.
@@ -33,9 +34,9 @@ pub fn stage_figure(stage: &Value, name: &str) -> Option<f64> {
     stage_figures(stage).into_iter().find(|(known, _)| *known == name).map(|(_, percent)| percent)
 }
 
-/// Returns the share of queries in percent whose nearest image is of their class: Recall@1, or CMC@1 of re-identification.
-pub fn at_1(retrieval: &Value) -> Option<f64> {
-    stage_figure(retrieval, RECALL_AT_1).or_else(|| stage_figure(retrieval, CMC_AT_1))
+/// Returns what a stage is judged by, in percent: its accuracy; of retrieval Recall@1, and of re-identification CMC@1.
+pub fn headline(stage: &Value) -> Option<f64> {
+    FIGURES[..HEADLINES].iter().find_map(|(place, _)| stage.pointer(place)?.as_f64())
 }
 
 #[cfg(test)]
@@ -48,9 +49,11 @@ mod tests {
         let retrieval =
             json!({ "recall": { "1": 75.0, "10": 90.0 }, "map": 60, "map_at_r": 50.5, "nmi": 40.0, "queries": 9 });
         assert_eq!(stage_figures(&retrieval), [(RECALL_AT_1, 75.0), (MAP, 60.0), (MAP_AT_R, 50.5)]);
-        assert_eq!((at_1(&retrieval), stage_figure(&retrieval, CMC_AT_1)), (Some(75.0), None));
-        assert_eq!(at_1(&json!({ "cmc": { "1": 30.5 } })), Some(30.5));
+        assert_eq!((headline(&retrieval), stage_figure(&retrieval, CMC_AT_1)), (Some(75.0), None));
+        assert_eq!(headline(&json!({ "cmc": { "1": 30.5 } })), Some(30.5));
+        // Searched at other numbers of images.
+        assert_eq!(headline(&json!({ "recall": { "10": 90.0 }, "map": 60.0 })), None);
         assert_eq!(stage_figures(&json!({ "test_accuracy": 61.5, "accuracy": null })), [("test accuracy", 61.5)]);
-        assert!(stage_figures(&Value::Null).is_empty() && at_1(&Value::Null).is_none());
+        assert!(stage_figures(&Value::Null).is_empty() && headline(&Value::Null).is_none());
     }
 }

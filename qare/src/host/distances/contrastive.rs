@@ -1,8 +1,9 @@
 //! The contrastive loss, pair by pair.
 
 use super::super::pairwise::sums;
-use super::{Anchor, DistanceLoss, DistanceTerm, Distances, LabelledRows, Violations};
+use super::{Anchor, DistanceLoss, Distances, LabelledRows, Violations};
 use crate::metric::Contrastive;
+use crate::term::DistanceTerm;
 
 impl LabelledRows {
     /// The loss, with its gradient if `differentiate`.

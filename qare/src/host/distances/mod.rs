@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use self::gradient::{Direction, pull};
 use super::pairwise::squared_distance;
 use super::vectorized::vectorized;
+use crate::term::{DistanceGradient, DistanceTerm};
 
 /// Anchors that one thread takes at a time.
 const BLOCK: usize = 32;
@@ -29,20 +30,6 @@ pub(crate) struct LabelledRows {
     anchors: Labelled,
     references: Option<Labelled>,
     dim: usize,
-}
-
-/// The value of a loss, and its gradient if that was asked for.
-pub(crate) struct DistanceTerm {
-    pub value: f64,
-    pub gradient: Option<DistanceGradient>,
-}
-
-/// With respect to rows of length one.
-pub(crate) struct DistanceGradient {
-    /// `[N, D]`.
-    pub rows: Vec<f32>,
-    /// `[M, D]`.
-    pub references: Option<Vec<f32>>,
 }
 
 /// A sum of violations, and the number of those above 0, over which it is a mean.

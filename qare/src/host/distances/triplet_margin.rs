@@ -1,8 +1,9 @@
 //! The triplet margin loss, triplet by triplet.
 
 use super::super::pairwise::sums;
-use super::{Anchor, DistanceLoss, DistanceTerm, LabelledRows, Violations};
+use super::{Anchor, DistanceLoss, LabelledRows, Violations};
 use crate::metric::{TripletMargin, Triplets};
+use crate::term::DistanceTerm;
 
 impl LabelledRows {
     /// The loss, with its gradient if `differentiate`.
