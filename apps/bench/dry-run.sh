@@ -9,7 +9,7 @@
 # and with NVIDIA's compiler NVRTC. A step's counts are the difference of two runs that differ in their number of steps, so what
 # happens once drops out. Tuned choices of kernels follow the number of launches alone: every kernel takes the same time.
 #
-# NAMES: a method, or a method and its set term, such as sparseclr_qare_frobenius (default: all in apps/bench/counts.txt). --check
+# NAMES: a method, its set term and its precision, such as sparseclr_qare_frobenius_f16 (default: all in apps/bench/counts.txt). --check
 # fails if a count is above its limit in that file, or anything failed. --kernels N lists the N most frequent kernels and sizes of
 # copies. --nvrtc DIR has lib/libnvrtc.so.13 and include (default: CUDA_PATH, or else pip installs it into the cache, 250 MB).
 # --cache DIR (default: target/dry-run) keeps compiled kernels: without them NVRTC takes ten minutes. Two runs at once need two
@@ -25,7 +25,7 @@ wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 program= nvrtc= out= check=no install=no kernels=0 steps=6 more=()
 cache=${CARGO_TARGET_DIR:-target}/dry-run
 limits=apps/bench/counts.txt
-trainings=$(sed -n 's/^\([a-z_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
+trainings=$(sed -n 's/^\([a-z0-9_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
@@ -98,10 +98,14 @@ printf 'figures = "none"\n[knn]\nheld_out = 8\nbank = 8\n' >"$out/recipe.toml"
 
 # Runs a training of a number of steps.
 run() {
-    local training=$1 kind=$2 steps=$3 flags=(--method "$1")
-    case $training in
-        *_frobenius | *_centred) flags=(--method "${training%_*}" --set-term "${training##*_}") ;;
+    local training=$1 kind=$2 steps=$3 method=$1 flags=()
+    case $method in
+        *_f16 | *_bf16) flags+=(--precision "${method##*_}") method=${method%_*} ;;
     esac
+    case $method in
+        *_frobenius | *_centred | *_mean | *_uniformity) flags+=(--set-term "${method##*_}") method=${method%_*} ;;
+    esac
+    flags+=(--method "$method")
     printf '%s, %s run of %d steps\n' "$training" "$kind" "$steps" >&2
     if ! (cd "$out" && DRY_CUDA_SUMMARY=$training.$kind.json DRY_CUDA_LOG=$training.$kind.log \
         "$program" pretrain --config recipe.toml --dataset shapes --no-tui --overwrite --epochs 1 --batch-size $batch \

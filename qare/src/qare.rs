@@ -7,7 +7,7 @@ use crate::host::UnitRows;
 use crate::inspection::all_finite;
 use crate::rounding::at_least_f32;
 use crate::set_term::{self, Entries};
-use crate::similarity::Similarities;
+use crate::similarity::{Similarities, unit_embeddings};
 use crate::spectrum::{SET, finite_matrices};
 use crate::views::diagonal;
 use crate::{ObjectiveError, SetTerm, Similarity, Views};
@@ -55,8 +55,8 @@ impl QareConfig {
 /// The gradient, ∂q/∂S_1 = U_1 diag(λ(S_2)) U_1ᵀ / (B(B−1)), needs no derivative of an eigenvector and is finite where
 /// eigenvalues coincide.
 ///
-/// [`SetTerm`] has two other functions of the S_k in the place of q, which need no eigenvalues: the mean over all pairs comes from K
-/// norms then.
+/// [`SetTerm`] has other functions of the S_k in the place of q, which need no eigenvalues: the mean over all pairs comes from K
+/// norms or means then.
 ///
 /// On the CPU, embeddings of f32 are decomposed in f32. ∂q/∂S, or without a floor and with B > D + 1 the derivative by the Gram matrix
 /// of [1, Ẑ], is then off by up to 1e-5 of its norm: eigenvectors whose part in it is less than that are left out, and the others are
@@ -94,8 +94,8 @@ impl Qare {
     /// The regulariser `[1]` of embeddings `[K·B, D]`, in f32 also for embeddings of f16 and bf16.
     ///
     /// # Errors
-    /// When the rows are not K views each of at least 2 images, or the embeddings are not finite. (On a GPU nothing is read back for
-    /// [`SetTerm::Frobenius`] and [`SetTerm::Centred`]: of embeddings that are not finite the value is NaN or infinite.)
+    /// When the rows are not K views each of at least 2 images, or the embeddings are not finite. (On a GPU nothing is read back
+    /// unless the term is [`SetTerm::Spectral`]: of embeddings that are not finite the value is NaN or infinite.)
     pub fn forward<B: Backend>(&self, embeddings: Tensor<B, 2>, views: Views) -> Result<Tensor<B, 1>, ObjectiveError> {
         let embeddings = at_least_f32(embeddings);
         let reads = self.reads_embeddings(embeddings.dims()[0], views);
@@ -139,6 +139,11 @@ impl Qare {
             (SimilarityFloor::None, SetTerm::Spectral) => set_term::spectral(embeddings.clone(), views),
             (SimilarityFloor::None, SetTerm::Frobenius) => set_term::frobenius(embeddings.clone(), views),
             (SimilarityFloor::None, SetTerm::Centred) => set_term::centred(embeddings.clone(), views),
+            (SimilarityFloor::None, SetTerm::Mean) => set_term::mean(embeddings.clone(), views),
+            (SimilarityFloor::None, SetTerm::Uniformity) => {
+                let sets = unit_embeddings(views.sets(embeddings.clone())?);
+                set_term::uniformity_of_matrices(sets.clone().matmul(sets.transpose()))
+            }
             (SimilarityFloor::Epsilon, _) => self.floored(embeddings.clone(), views),
         };
         // What no matrix can be made of is named where it is from.
@@ -165,7 +170,7 @@ impl Qare {
     ///
     /// # Errors
     /// When there are fewer than 2 sets or images, an entry is not finite, or the regulariser leaves the range of its type. (On a GPU
-    /// the last two are not looked for with [`SetTerm::Frobenius`] and [`SetTerm::Centred`]: the value is then NaN or infinite.)
+    /// the last two are looked for with [`SetTerm::Spectral`] alone: the value is NaN or infinite else.)
     pub fn forward_similarities<B: Backend>(&self, similarities: Tensor<B, 3>) -> Result<Tensor<B, 1>, ObjectiveError> {
         let shape @ [sets, images, width] = similarities.dims();
         if sets < 2 || images < 2 || images != width {
@@ -188,6 +193,8 @@ impl Qare {
             SetTerm::Frobenius => set_term::frobenius_of_matrices(similarities + 1.0, entries),
             // J(1 + s)J = J s J.
             SetTerm::Centred => set_term::centred_of_matrices(similarities, entries),
+            SetTerm::Mean => set_term::mean_of_matrices(similarities + 1.0),
+            SetTerm::Uniformity => set_term::uniformity_of_matrices(similarities),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::norms::{Entries, product_of_factors, product_of_norms};
+use super::norms::{Entries, Norms, product_of_factors, product_of_norms};
 use crate::similarity::unit_embeddings;
 use crate::{ObjectiveError, Views};
 
@@ -20,7 +20,7 @@ pub(crate) fn centred_of_matrices<B: Backend>(
     let [_, images, _] = matrices.dims();
     let centred = less_mean(less_mean(matrices.clone().detach(), 1), 2);
     // J is symmetric and J J = J, so the derivative of ‖J s J‖ by s is that by J s J.
-    product_of_norms(centred, entries, images, matrices, |gradient| gradient)
+    product_of_norms(Norms::of(centred, entries, images), images, matrices, |gradient| gradient)
 }
 
 /// `[K, N, M]` less its mean along a dimension. What is alike all along it becomes exactly 0.

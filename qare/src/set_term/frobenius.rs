@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::norms::{Entries, product_of_factors, product_of_norms};
+use super::norms::{Entries, Norms, product_of_factors, product_of_norms};
 use crate::similarity::unit_embeddings;
 use crate::{ObjectiveError, Views};
 
@@ -20,5 +20,5 @@ pub(crate) fn frobenius_of_matrices<B: Backend>(
     entries: Entries,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
     let [_, images, _] = matrices.dims();
-    product_of_norms(matrices.clone(), entries, images, matrices, |gradient| gradient)
+    product_of_norms(Norms::of(matrices.clone(), entries, images), images, matrices, |gradient| gradient)
 }

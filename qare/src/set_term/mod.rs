@@ -2,18 +2,22 @@
 
 mod centred;
 mod frobenius;
+mod mean;
 mod norms;
 mod spectral;
+mod uniformity;
 
 use burn::config::Config;
 use burn::serde::{Deserialize, Serialize};
 
 pub(crate) use centred::{centred, centred_of_matrices};
 pub(crate) use frobenius::{frobenius, frobenius_of_matrices};
+pub(crate) use mean::{mean, mean_of_matrices};
 pub(crate) use norms::Entries;
 #[cfg(feature = "host")]
 pub(crate) use spectral::{GRAM, Pairing};
 pub(crate) use spectral::{spectral, spectral_of_matrices};
+pub(crate) use uniformity::uniformity_of_matrices;
 
 /// Which function of the K similarity matrices S_k `[B, B]` the set term is.
 ///
@@ -22,6 +26,8 @@ pub(crate) use spectral::{spectral, spectral_of_matrices};
 /// | `spectral` | q = ⟨λ(S_1), λ(S_2)⟩ / (B(B−1)) | an eigendecomposition a set |
 /// | `frobenius` | q_F = ‖S_1‖_F ‖S_2‖_F / (B(B−1)) | two matrix products a set |
 /// | `centred` | ‖J S_1 J‖_F ‖J S_2 J‖_F / (B(B−1)), with J = I − 11ᵀ/B | two matrix products a set, three with a floor |
+/// | `mean` | m(S_1) m(S_2) / (B(B−1)), with m(S) = 1ᵀ S 1 / B | a sum of the rows; with a floor two matrix products a set |
+/// | `uniformity` | ½ (U(S_1) + U(S_2)), with U(S) = log (Σ_{i≠j} exp(−2 ‖ẑ_i − ẑ_j‖²) / (B(B−1))) | two matrix products a set |
 ///
 /// In recipes and configuration files they are called by these names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +53,27 @@ pub enum SetTerm {
     ///
     /// Source of the norms: Kornblith, Norouzi, Lee, Hinton, "Similarity of neural network representations revisited" (ICML 2019).
     Centred,
+    /// The mean similarity alone, in the place of the largest eigenvalue: m(S) = 1ᵀ S 1 / B ≤ λ_max(S) is what that would be if its
+    /// eigenvector were constant. To find out what the other terms do beyond pushing embeddings apart on average.
+    ///
+    /// Without a floor m(S_k) = B (1 + ‖μ_k‖²), with μ_k the mean of the unit embeddings of the set.
+    Mean,
+    /// The uniformity of embeddings on the sphere, the mean over the K sets: not a term of pairs of sets. For the same purpose.
+    ///
+    /// ‖ẑ_i − ẑ_j‖² = 2 − 2 s_ij, with s floored if a floor is chosen. Where the s are small its gradient is twice as long as that of
+    /// [`Mean`](Self::Mean), so that half the weight compares with that term.
+    ///
+    /// Source: Wang, Isola, "Understanding contrastive representation learning through alignment and uniformity on the hypersphere"
+    /// (ICML 2020), with t = 2.
+    Uniformity,
 }
 
 impl Config for SetTerm {}
 
 impl SetTerm {
     /// All of them.
-    pub const ALL: [SetTerm; 3] = [SetTerm::Spectral, SetTerm::Frobenius, SetTerm::Centred];
+    pub const ALL: [SetTerm; 5] =
+        [SetTerm::Spectral, SetTerm::Frobenius, SetTerm::Centred, SetTerm::Mean, SetTerm::Uniformity];
 
     /// Its name in recipes and configuration files.
     pub fn name(self) -> &'static str {
@@ -61,6 +81,8 @@ impl SetTerm {
             SetTerm::Spectral => "spectral",
             SetTerm::Frobenius => "frobenius",
             SetTerm::Centred => "centred",
+            SetTerm::Mean => "mean",
+            SetTerm::Uniformity => "uniformity",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! ‖A_k‖ ‖A_l‖ / (B(B−1)) of symmetric matrices A_k, as a function of the norms and of the matrices. On a device nothing is read back.
+//! m(A_k) m(A_l) / (B(B−1)) of symmetric matrices A_k, with m a norm or a mean, as a function of the m and of the matrices. On a device
+//! nothing is read back.
 
 use burn::tensor::{Tensor, backend::Backend};
 use qare_host::computes_on_host;
@@ -18,17 +19,17 @@ pub(crate) enum Entries {
     Any,
 }
 
-/// Matrices A_k `[K, N, N]` as lengths and directions, off the graph.
-struct Norms<B: Backend> {
-    /// ‖A_k‖_F / B `[K, 1, 1]`.
-    lengths: Tensor<B, 3>,
-    /// A_k / ‖A_k‖_F `[K, N, N]`, and 0 where that is 0/0.
-    directions: Tensor<B, 3>,
+/// A function m of each of K matrices A_k `[K, N, N]` of B images each, off the graph: their Frobenius norms, unless named otherwise.
+pub(super) struct Norms<B: Backend> {
+    /// m(A_k) / B `[K, 1, 1]`.
+    pub lengths: Tensor<B, 3>,
+    /// ∂m/∂A_k `[K, N, N]`: A_k / ‖A_k‖_F, and 0 where that is 0/0.
+    pub directions: Tensor<B, 3>,
 }
 
 impl<B: Backend> Norms<B> {
     /// Of the matrices of B = `images` images each.
-    fn of(matrices: Tensor<B, 3>, entries: Entries, images: usize) -> Self {
+    pub fn of(matrices: Tensor<B, 3>, entries: Entries, images: usize) -> Self {
         let matrices = matrices.detach();
         let scale = (entries == Entries::Any)
             .then(|| Scale::of(matrices.clone().abs().max_dim(2).max_dim(1), matrices.dtype()).scale);
@@ -48,18 +49,17 @@ impl<B: Backend> Norms<B> {
     }
 }
 
-/// The mean of ‖A_k‖ ‖A_l‖ / (B(B−1)) over all pairs of `matrices` `[K, N, N]` of B = `images` images each, on the graph of `at`.
-/// `gradient` makes the derivative with respect to `at`, `[K, …]`, of that with respect to the matrices.
+/// The mean of m(A_k) m(A_l) / (B(B−1)) over all pairs of K matrices of B = `images` images each, on the graph of `at`. `gradient` makes
+/// the derivative with respect to `at`, `[K, …]`, of that with respect to the matrices.
 pub(super) fn product_of_norms<B: Backend, const D: usize>(
-    matrices: Tensor<B, 3>,
-    entries: Entries,
+    norms: Norms<B>,
     images: usize,
     at: Tensor<B, D>,
     gradient: impl FnOnce(Tensor<B, 3>) -> Tensor<B, D>,
 ) -> Result<Tensor<B, 1>, ObjectiveError> {
-    let device = matrices.device();
-    let [sets, ..] = matrices.dims();
-    let Norms { lengths, directions } = Norms::of(matrices, entries, images);
+    let Norms { lengths, directions } = norms;
+    let device = lengths.device();
+    let [sets, ..] = lengths.dims();
     let row = lengths.clone().reshape([1, sets]).expand([sets, sets]);
     // Sums over the others, not differences to the sum over all: one set may dwarf the rest.
     let others = row.mask_fill(diagonal::<B>(sets, &device), 0.0).sum_dim(1);
@@ -92,8 +92,10 @@ pub(super) fn product_of_factors<B: Backend>(
     let last = |wide: Tensor<B, 3>| wide.narrow(2, width - dim, dim);
     if images > width {
         let gradient = |weights: Tensor<B, 3>| factors.clone().matmul(last(weights)) * 2.0;
-        return product_of_norms(transposed.matmul(factors.clone()), Entries::OfCosines, images, at, gradient);
+        let norms = Norms::of(transposed.matmul(factors.clone()), Entries::OfCosines, images);
+        return product_of_norms(norms, images, at, gradient);
     }
     let gradient = |weights: Tensor<B, 3>| weights.matmul(last(factors.clone())) * 2.0;
-    product_of_norms(factors.clone().matmul(transposed), Entries::OfCosines, images, at, gradient)
+    let norms = Norms::of(factors.clone().matmul(transposed), Entries::OfCosines, images);
+    product_of_norms(norms, images, at, gradient)
 }

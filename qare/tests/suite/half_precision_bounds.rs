@@ -9,7 +9,9 @@
 //! | NT-Xent | 4/t | for a row, Σ_j \|∂L/∂s_ij\| ≤ 2(1 − p)/t, of probabilities that sum to 1; their mean has weights that sum to 1 |
 //! | SparseCLR | 4 | the same with sparsemax, without t |
 //! | spectral, Frobenius | 8B/(B−1) | ‖S‖_F ≤ 2B, so ‖∂q/∂S_k‖_F ≤ 4/(K(B−1)), and Σ \|∂q/∂S\| ≤ B‖∂q/∂S‖_F |
+//! | mean | 8B/(B−1) | 1ᵀS1/B ≤ 2B |
 //! | centred | 4B/(B−1) | ‖JSJ‖_F ≤ B |
+//! | uniformity | 8 | its weights are 4/K of numbers that sum to 1, for each of K sets |
 //!
 //! Floors only make T smaller. A gradient has no such bound in units of its norm. It is Σ_j W_ij x_j without its radial part, over ‖z_i‖: near
 //! collapse, small differences of numbers of size T, and the rounded embeddings have others. So a gradient is compared with that of the rounded

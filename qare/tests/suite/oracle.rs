@@ -140,16 +140,40 @@ pub fn double_centred(s: &Rows) -> Rows {
 
 /// The mean of ‖A_k‖ ‖A_l‖ / (B(B−1)) over all pairs of matrices.
 pub fn product_of_norms(matrices: &[Rows]) -> f64 {
+    mean_of_products(matrices, |matrix| norm(&matrix.concat()))
+}
+
+/// The mean of m(A_k) m(A_l) / (B(B−1)) over all pairs of matrices, with m(A) = 1ᵀ A 1 / B.
+pub fn product_of_means(matrices: &[Rows]) -> f64 {
+    mean_of_products(matrices, |matrix| matrix.concat().iter().sum::<f64>() / matrix.len() as f64)
+}
+
+fn mean_of_products(matrices: &[Rows], of: impl Fn(&Rows) -> f64) -> f64 {
     let images = matrices[0].len();
-    let norms: Vec<f64> = matrices.iter().map(|matrix| norm(&matrix.concat())).collect();
+    let numbers: Vec<f64> = matrices.iter().map(of).collect();
     let (mut sum, mut pairs) = (0.0, 0.0);
-    for a in 0..norms.len() {
-        for b in a + 1..norms.len() {
-            sum += norms[a] * norms[b] / (images * (images - 1)) as f64;
+    for a in 0..numbers.len() {
+        for b in a + 1..numbers.len() {
+            sum += numbers[a] * numbers[b] / (images * (images - 1)) as f64;
             pairs += 1.0;
         }
     }
     sum / pairs
+}
+
+/// The mean of log (Σ_{i≠j} exp(−2 (2 − 2 s_ij)) / (B(B−1))) over matrices s.
+pub fn uniformity(matrices: &[Rows]) -> f64 {
+    let of = |s: &Rows| {
+        let (mut sum, mut pairs) = (0.0, 0.0);
+        for i in 0..s.len() {
+            for j in (0..s.len()).filter(|j| *j != i) {
+                sum += (-2.0 * (2.0 - 2.0 * s[i][j])).exp();
+                pairs += 1.0;
+            }
+        }
+        (sum / pairs).ln()
+    };
+    matrices.iter().map(of).sum::<f64>() / matrices.len() as f64
 }
 
 /// Ascending eigenvalues by cyclic Jacobi rotations.

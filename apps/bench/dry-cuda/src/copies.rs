@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uchar, c_void};
 
 use crate::journal::{Event, record};
-use crate::memory::check_range;
+use crate::memory::{check_range, is_pinned};
 use crate::refuse;
 use crate::settings::{Reads, settings};
 use crate::status::{INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Status};
@@ -25,7 +25,7 @@ unsafe fn upload(call: &'static str, to: u64, from: *const c_void, bytes: usize)
     }
     // SAFETY: the block has the bytes, and the caller vouches for the host's side.
     unsafe { std::ptr::copy(from.cast::<u8>(), to as *mut u8, bytes) };
-    record(Event::Upload(bytes));
+    record(Event::Upload { bytes, pinned: is_pinned(from as u64) });
     SUCCESS
 }
 
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn cuMemcpy2DAsync_v2(rows: *const Rows, _stream: *mut c_v
         }
     }
     record(match (from.kind, to.kind) {
-        (1, _) => Event::Upload(width * height),
+        (1, _) => Event::Upload { bytes: width * height, pinned: is_pinned(source) },
         (_, 1) => Event::Read(width * height),
         _ => Event::DeviceCopy(width * height),
     });

@@ -10,9 +10,6 @@ use crate::settings::settings;
 use crate::status::{INVALID_DEVICE, INVALID_VALUE, NOT_FOUND, NOT_INITIALIZED, SUCCESS, Status};
 use crate::streams;
 
-/// The version of the driver: 13.0, the oldest for a program with CUDA 13.
-const VERSION: c_int = 13000;
-
 /// Memory of the device in bytes, as an H100 has it.
 pub const MEMORY: usize = 80 << 30;
 
@@ -68,8 +65,10 @@ pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> Status {
     if version.is_null() {
         return INVALID_VALUE;
     }
+    let Ok(settings) = settings() else { return INVALID_VALUE };
+    let (major, minor) = settings.version;
     // SAFETY: the contract is the caller's.
-    unsafe { version.write(VERSION) };
+    unsafe { version.write((1000 * major + 10 * minor) as c_int) };
     SUCCESS
 }
 

@@ -19,8 +19,9 @@ const SAVED_EVERY: Duration = Duration::from_millis(100);
 pub enum Event<'a> {
     /// A kernel was launched.
     Launch { kernel: &'a str, grid: [u32; 3], block: [u32; 3], shared: u32 },
-    /// Bytes were copied from the host to the device.
-    Upload(usize),
+    /// Bytes were copied from the host to the device. From pinned memory the device takes them itself; from other memory a driver copies
+    /// them first, while the caller waits.
+    Upload { bytes: usize, pinned: bool },
     /// Bytes were copied from the device to the host.
     Read(usize),
     /// Bytes were copied within the device.
@@ -62,7 +63,7 @@ impl Event<'_> {
     fn kind(&self) -> &'static str {
         match self {
             Self::Launch { .. } => "launches",
-            Self::Upload(_) => "uploads",
+            Self::Upload { .. } => "uploads",
             Self::Read(_) => "reads",
             Self::DeviceCopy(_) => "device_copies",
             Self::Fill(_) => "fills",
@@ -89,7 +90,7 @@ impl fmt::Display for Event<'_> {
             Self::Launch { kernel, grid: [x, y, z], block: [bx, by, bz], shared } => {
                 write!(f, "launch {kernel} grid {x},{y},{z} block {bx},{by},{bz} shared {shared}")
             }
-            Self::Upload(bytes) => write!(f, "upload {bytes}"),
+            Self::Upload { bytes, pinned } => write!(f, "upload {bytes}{}", if *pinned { " pinned" } else { "" }),
             Self::Read(bytes) => write!(f, "read {bytes}"),
             Self::DeviceCopy(bytes) => write!(f, "device-copy {bytes}"),
             Self::Fill(bytes) => write!(f, "fill {bytes}"),
@@ -141,8 +142,12 @@ pub fn record(event: Event<'_>) {
     summary.add("counts", event.kind(), 1);
     match event {
         Event::Launch { kernel, .. } => summary.add("kernels", kernel, 1),
-        Event::Upload(bytes) => {
-            summary.add("counts", "uploaded_bytes", bytes as u64);
+        Event::Upload { bytes, pinned } => {
+            summary.add(
+                "counts",
+                if pinned { "pinned_uploaded_bytes" } else { "pageable_uploaded_bytes" },
+                bytes as u64,
+            );
             summary.add("upload_sizes", &bytes.to_string(), 1);
         }
         Event::Read(bytes) => {

@@ -14,6 +14,7 @@
 //! | `DRY_CUDA_LOG` | file with a line per event: seconds since the start, the event, its sizes |
 //! | `DRY_CUDA_NVRTC` | NVIDIA's `libnvrtc.so.13`, with its folder on `LD_LIBRARY_PATH` for `libnvrtc-builtins` |
 //! | `DRY_CUDA_CAPABILITY` | compute capability of the device (default 9.0) |
+//! | `DRY_CUDA_VERSION` | version of CUDA that the driver is of (default 13.0, the oldest for a program with CUDA 13) |
 //! | `DRY_CUDA_KERNEL_MICROSECONDS` | time that every kernel takes, for the program's own timings (default 0) |
 //! | `DRY_CUDA_READS` | `zeros` (default): reads give zeros; `numbers`: they give different f32 from 0.5 to 1, as embeddings might be; `memory`: they give what was uploaded |
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]

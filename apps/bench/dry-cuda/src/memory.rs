@@ -86,6 +86,12 @@ pub(crate) fn check_range(call: &'static str, address: u64, bytes: usize) -> Res
     ))
 }
 
+/// Whether an address lies in a block of pinned memory.
+pub(crate) fn is_pinned(address: u64) -> bool {
+    let blocks = lock(&PINNED);
+    blocks.range(..=address).next_back().is_some_and(|(start, block)| address - start < block.bytes as u64)
+}
+
 /// Allocates device memory and writes its address.
 ///
 /// # Safety

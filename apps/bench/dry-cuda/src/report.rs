@@ -28,8 +28,10 @@ pub struct Step {
     pub launches: f64,
     /// Copies to the device.
     pub uploads: f64,
-    /// Bytes of these copies.
-    pub uploaded_bytes: f64,
+    /// Bytes of these copies from pinned memory.
+    pub pinned_bytes: f64,
+    /// Bytes of these copies from other memory.
+    pub pageable_bytes: f64,
     /// Copies to the host.
     pub reads: f64,
     /// Bytes of these copies.
@@ -75,7 +77,8 @@ impl Runs {
         Step {
             launches: mean("launches"),
             uploads: mean("uploads"),
-            uploaded_bytes: mean("uploaded_bytes"),
+            pinned_bytes: mean("pinned_uploaded_bytes"),
+            pageable_bytes: mean("pageable_uploaded_bytes"),
             reads: mean("reads"),
             read_bytes: mean("read_bytes"),
             synchronisations: mean("event_synchronisations")
@@ -107,17 +110,18 @@ impl Runs {
 /// Formats the counts of trainings as a table.
 pub fn table(trainings: &[Runs]) -> String {
     let mut table = String::from(
-        "| training | launches | uploads | KB up | reads | KB read | waits | kernels | compiled | NVRTC s | failures |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| training | launches | uploads | KB pinned | KB not pinned | reads | KB read | waits | kernels | compiled | NVRTC s | failures |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for runs in trainings {
-        let Step { launches, uploads, uploaded_bytes, reads, read_bytes, synchronisations } = runs.step();
+        let Step { launches, uploads, pinned_bytes, pageable_bytes, reads, read_bytes, synchronisations } = runs.step();
         let (first, failures) = (&runs.first, runs.failures().values().sum::<u64>());
         let _ = writeln!(
             table,
-            "| {} | {launches:.2} | {uploads:.2} | {:.1} | {reads:.2} | {:.1} | {synchronisations:.2} | {} | {} | {:.0} | {failures} |",
+            "| {} | {launches:.2} | {uploads:.2} | {:.1} | {:.1} | {reads:.2} | {:.1} | {synchronisations:.2} | {} | {} | {:.0} | {failures} |",
             runs.name,
-            uploaded_bytes / 1e3,
+            pinned_bytes / 1e3,
+            pageable_bytes / 1e3,
             read_bytes / 1e3,
             first.count("modules"),
             first.count("compilations"),
@@ -222,7 +226,7 @@ mod tests {
         assert_eq!((step.launches, step.reads, step.synchronisations, step.uploads), (30.0, 0.5, 3.0, 0.0));
         assert_eq!(runs(0).largest("kernels", 9), [("often".to_string(), 20.0), ("seldom".to_string(), 10.0)]);
         assert_eq!(runs(0).largest("kernels", 1).len(), 1);
-        assert!(table(&[runs(2)]).contains("| simclr | 30.00 | 0.00 | 0.0 | 0.50 |"));
+        assert!(table(&[runs(2)]).contains("| simclr | 30.00 | 0.00 | 0.0 | 0.0 | 0.50 |"));
         assert!(details(&runs(0), 9).contains("   20.00  often\n"));
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Compute capability of the device.
     pub capability: (u32, u32),
+    /// The version of CUDA that the driver is of.
+    pub version: (u32, u32),
     /// Time that a kernel takes.
     pub kernel_time: Duration,
     /// What reads give.
@@ -39,12 +41,12 @@ impl Settings {
     /// If a variable has a value that is not understood.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let capability = match variable("DRY_CUDA_CAPABILITY") {
-            None => (9, 0),
+        let version = |name: &str, default: (u32, u32)| match variable(name) {
+            None => Ok(default),
             Some(text) => text
                 .split_once('.')
                 .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
-                .ok_or(format!("DRY_CUDA_CAPABILITY={text}: expected MAJOR.MINOR, such as 9.0"))?,
+                .ok_or(format!("{name}={text}: expected MAJOR.MINOR, such as {}.{}", default.0, default.1)),
         };
         let microseconds = match variable("DRY_CUDA_KERNEL_MICROSECONDS") {
             None => 0,
@@ -59,7 +61,8 @@ impl Settings {
             Some(text) => return Err(format!("DRY_CUDA_READS={text}: expected zeros, numbers or memory")),
         };
         Ok(Self {
-            capability,
+            capability: version("DRY_CUDA_CAPABILITY", (9, 0))?,
+            version: version("DRY_CUDA_VERSION", (13, 0))?,
             kernel_time: Duration::from_micros(microseconds),
             reads,
             log: path("DRY_CUDA_LOG"),
@@ -91,6 +94,7 @@ mod tests {
         let defaults = Settings::from(|_| None).unwrap();
         assert_eq!((defaults.capability, defaults.reads, defaults.kernel_time), ((9, 0), Reads::Zeros, Duration::ZERO));
         assert_eq!(with("DRY_CUDA_CAPABILITY", "12.1").unwrap().capability, (12, 1));
+        assert_eq!((defaults.version, with("DRY_CUDA_VERSION", "12.8").unwrap().version), ((13, 0), (12, 8)));
         assert_eq!(with("DRY_CUDA_KERNEL_MICROSECONDS", "250").unwrap().kernel_time, Duration::from_micros(250));
         for (name, reads) in [("zeros", Reads::Zeros), ("numbers", Reads::Numbers), ("memory", Reads::Memory)] {
             assert_eq!(with("DRY_CUDA_READS", name).unwrap().reads, reads);
@@ -99,6 +103,7 @@ mod tests {
         for (name, value) in [
             ("DRY_CUDA_CAPABILITY", "9"),
             ("DRY_CUDA_CAPABILITY", "9.x"),
+            ("DRY_CUDA_VERSION", "13"),
             ("DRY_CUDA_KERNEL_MICROSECONDS", "-1"),
             ("DRY_CUDA_READS", "zero"),
         ] {

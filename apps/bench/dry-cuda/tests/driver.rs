@@ -117,8 +117,8 @@ fn memory_is_zero_and_copies_stay_within_their_block() {
         assert_eq!(read(address, 3).1, [7, 7, 0]);
         assert_eq!(read(address + 501, 2).1, [2, 3]);
     });
-    let counts =
-        ["uploads", "uploaded_bytes", "reads", "read_bytes", "device_copies", "fills"].map(|kind| more.count(kind));
+    let counts = ["uploads", "pageable_uploaded_bytes", "reads", "read_bytes", "device_copies", "fills"]
+        .map(|kind| more.count(kind));
     assert_eq!(counts, [1, 3, 3, 10, 1, 1]);
     assert_eq!((more.get("upload_sizes", "3"), more.get("read_sizes", "5")), (1, 1));
     // Beyond the end, before the start, and after the block is freed.
@@ -146,6 +146,10 @@ fn memory_ends() {
         assert_eq!(cuMemAlloc_v2(&mut address, 0), INVALID_VALUE);
         let mut pinned = null_mut();
         assert_eq!(cuMemAllocHost_v2(&mut pinned, 4096), SUCCESS);
+        let end = pinned.cast::<u8>().add(4096 - 3);
+        let device = allocate(3);
+        let more = added(|| assert_eq!(cuMemcpyHtoDAsync_v2(device, end.cast(), 3, null_mut()), SUCCESS));
+        assert_eq!((more.count("pinned_uploaded_bytes"), more.count("pageable_uploaded_bytes")), (3, 0));
         assert_eq!(cuMemFreeHost(pinned), SUCCESS);
         assert_eq!(cuMemFreeHost(pinned), INVALID_VALUE);
     }
@@ -163,7 +167,7 @@ fn rows_are_copied_with_their_pitch() {
         unsafe { cuMemcpy2DAsync_v2(&rows, null_mut()) }
     };
     let more = added(|| assert_eq!(copy(Rows { from: on_host, to: on_device, width: 4, height: 3 }), SUCCESS));
-    assert_eq!((more.count("uploads"), more.count("uploaded_bytes")), (1, 12));
+    assert_eq!((more.count("uploads"), more.count("pageable_uploaded_bytes")), (1, 12));
     assert_eq!(read(address + 512, 5).1, [5, 6, 7, 8, 0]);
     host.fill(0);
     let more = added(|| {

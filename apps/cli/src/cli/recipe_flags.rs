@@ -72,8 +72,8 @@ pub struct RecipeFlags {
     #[arg(help_heading = OBJECTIVE, long, alias = "similarity_floor", value_name = "FLOOR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity_floor: Option<Floor>,
-    /// Set term of the *_qare methods: spectral, the paper's, frobenius, which needs no decomposition, or centred (experimental)
-    /// [default: spectral]
+    /// Set term of the *_qare methods: spectral, the paper's, frobenius, which needs no decomposition, or centred, mean or uniformity
+    /// (for comparison) [default: spectral]
     #[arg(help_heading = OBJECTIVE, long, alias = "set_term", value_name = "TERM")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_term: Option<SetTerm>,

@@ -12,6 +12,8 @@ mod golden_backbone;
 #[cfg(not(any(feature = "flex", feature = "ndarray")))]
 #[path = "../../../../qare/tests/suite/metric/golden.rs"]
 mod metric;
+#[cfg(feature = "gpu")]
+mod odd_sizes;
 mod same_seed;
 #[cfg(feature = "gpu")]
 mod terms;

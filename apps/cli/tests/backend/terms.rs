@@ -132,3 +132,31 @@ fn a_row_that_is_no_number_makes_the_loss_none() {
         }
     }
 }
+
+/// Rows shorter and longer than a cube has units: spread, nearly alike, far from zero, and with entries that are never in the support.
+#[test]
+fn sparsemax_agrees_with_the_cpu() {
+    qare_models::use_kernels::<Plain>();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (count, width) in [(1, 1), (3, 5), (7, 130), (33, 1025)] {
+        for (spread, middle) in [(1.0, 0.0), (20.0, 0.0), (1e-3, 0.0), (1.0, 300.0), (1.0, -1e4)] {
+            let mut rows: Vec<f64> =
+                (0..count * width).map(|_| f64::from((middle + rng.random_range(-spread..=spread)) as f32)).collect();
+            // All but one of a row, at most.
+            for row in rows.chunks_mut(width) {
+                for _ in 0..width / 3 {
+                    row[rng.random_range(1..width)] = f64::NEG_INFINITY;
+                }
+            }
+            let data = TensorData::new(rows, [count, width]);
+            let of = |values: TensorData| values.iter::<f64>().collect::<Vec<_>>();
+            let expected = Tensor::<NdArray<f64>, 2>::from_data(data.clone(), (&Default::default(), DType::F64));
+            let expected = of(qare::sparsemax(expected).into_data());
+            let found = Tensor::<Plain, 2>::from_data(data, (&Default::default(), DType::F32));
+            let found = of(qare::sparsemax(found).into_data());
+            let most = found.iter().zip(&expected).fold(0.0f64, |most, (f, e)| most.max((f - e).abs()));
+            // An entry is the difference of two numbers that are within 1 of each other, and so is known to the last bit of an f32.
+            assert!(most <= 4e-6, "{count} × {width}, {middle} ± {spread}: off by {most:e}");
+        }
+    }
+}

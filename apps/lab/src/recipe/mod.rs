@@ -66,7 +66,7 @@ pub struct Recipe {
     pub margin: f64,
     /// Lower bound of the similarities in the set term: "1e-8", or "none", which makes the cost of the term linear in B.
     pub similarity_floor: Floor,
-    /// Set term of the `*_qare` methods: "spectral", the paper's, "frobenius" or "centred".
+    /// Set term of the `*_qare` methods: "spectral", the paper's, "frobenius", "centred", "mean" or "uniformity".
     pub set_term: SetTerm,
     /// Aggregation of the features of two views in `relationnet`.
     pub aggregation: Aggregation,

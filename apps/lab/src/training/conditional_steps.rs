@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::record::AdaptorRecord;
 use burn::optim::{AdamState, AdaptiveMomentumState, GradientsParams, LearningRate};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
+use burn::tensor::{Bool, Int, Tensor, TensorPrimitive};
+use qare_models::computes_on_host;
 
 use super::bias_correction::{BiasCorrection, correction_table};
 use super::optimizer::{BETA_1, BETA_2, Rule, Update, UpdateState};
@@ -63,7 +64,8 @@ impl<B: AutodiffBackend> ConditionalSteps<B> {
         gradients: GradientsParams,
         finite: &Tensor<B::InnerBackend, 1, Bool>,
     ) -> M {
-        model.map(&mut Step { optimizer: self, rule, rate, gradients, finite, counted: HashMap::new() })
+        let masks = HashMap::new();
+        model.map(&mut Step { optimizer: self, rule, rate, gradients, finite, masks, counted: HashMap::new() })
     }
 
     /// Returns the states of the parameters of `model`. Waits for the device.
@@ -94,8 +96,13 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Reader<'_, B> {
     }
 }
 
-/// A count, and the bias correction after that number of steps.
-type Counted<B> = (StepCount<B>, BiasCorrection<B>);
+/// A count, the bias correction after that number of steps, and the same for parameters of each rank.
+struct Counted<B: Backend> {
+    count: StepCount<B>,
+    correction: BiasCorrection<B>,
+    /// Factor and epsilon `[1; D]`, by D.
+    of_rank: HashMap<usize, [TensorPrimitive<B>; 2]>,
+}
 
 /// Mapper that takes a step with each parameter.
 struct Step<'a, B: AutodiffBackend> {
@@ -104,17 +111,19 @@ struct Step<'a, B: AutodiffBackend> {
     rate: LearningRate,
     gradients: GradientsParams,
     finite: &'a Tensor<B::InnerBackend, 1, Bool>,
+    /// `finite` `[1; D]`, by D. A GPU computes the step of a parameter in one kernel if it finds such tensors made.
+    masks: HashMap<usize, <B::InnerBackend as BackendTypes>::BoolTensorPrimitive>,
     /// The counts after this step, with the bias corrections, by what was before.
     counted: HashMap<Before, Counted<B::InnerBackend>>,
 }
 
 impl<B: AutodiffBackend> Step<'_, B> {
-    /// Counts the step of a parameter, and returns the bias correction.
-    fn count(&mut self, id: ParamId, known: usize) -> BiasCorrection<B::InnerBackend> {
+    /// Counts the step of a parameter, and returns factor and epsilon of the bias correction, `[1; D]`.
+    fn count<const D: usize>(&mut self, id: ParamId, known: usize) -> [Tensor<B::InnerBackend, D>; 2] {
         let ConditionalSteps { counts, next_count, table, .. } = &mut *self.optimizer;
         let before = counts.get(&id).map_or(Before::Known(known), |count| Before::Counted(count.id));
         let (finite, device) = (self.finite, self.finite.device());
-        let (count, correction) = self.counted.entry(before).or_insert_with(|| {
+        let counted = self.counted.entry(before).or_insert_with(|| {
             let one_if_taken = finite.clone().int();
             let steps = match counts.get(&id) {
                 Some(count) => count.steps.clone() + one_if_taken,
@@ -122,20 +131,32 @@ impl<B: AutodiffBackend> Step<'_, B> {
             };
             let correction = table.get_or_insert_with(|| correction_table(&device)).at(&steps);
             *next_count += 1;
-            (StepCount { id: *next_count, steps }, correction)
+            Counted { count: StepCount { id: *next_count, steps }, correction, of_rank: HashMap::new() }
         });
-        counts.insert(id, count.clone());
-        correction.clone()
+        counts.insert(id, counted.count.clone());
+        let of_rank = counted.of_rank.entry(D).or_insert_with(|| {
+            let BiasCorrection { factor, epsilon } = counted.correction.clone();
+            [factor, epsilon].map(|number| number.reshape([1; D]).into_primitive())
+        });
+        of_rank.clone().map(Tensor::from_primitive)
     }
 
     /// Selects the values after the step if it is taken, else those before it.
     fn selected<const D: usize>(
-        &self,
+        &mut self,
         before: Tensor<B::InnerBackend, D>,
         after: Tensor<B::InnerBackend, D>,
     ) -> Tensor<B::InnerBackend, D> {
-        let mask = self.finite.clone().reshape([1; D]).expand(before.shape());
-        before.mask_where(mask, after)
+        let mask = self.masks.entry(D).or_insert_with(|| self.finite.clone().reshape([1; D]).into_primitive());
+        let mask = Tensor::<B::InnerBackend, D, Bool>::from_primitive(mask.clone());
+        match computes_on_host::<B::InnerBackend>(&mask.device()) {
+            // Backends of a CPU need not broadcast masks.
+            true => {
+                let shape = before.shape();
+                before.mask_where(mask.expand(shape), after)
+            }
+            false => before.mask_where(mask, after),
+        }
     }
 
     /// Adam's step, in the order of operations of Burn's `Adam`.
@@ -155,12 +176,11 @@ impl<B: AutodiffBackend> Step<'_, B> {
         let time = before.as_ref().map_or(0, |before| before.time);
         let (mean, square) = before
             .map_or_else(|| (nothing(&gradient), nothing(&gradient)), |before| (before.moment_1, before.moment_2));
-        let BiasCorrection { factor, epsilon } = self.count(id, time);
+        let [factor, epsilon] = self.count(id, time);
 
         let new_mean = mean.clone().mul_scalar(BETA_1).add(gradient.clone().mul_scalar(1.0 - BETA_1));
         let new_square = square.clone().mul_scalar(BETA_2).add(gradient.square().mul_scalar(1.0 - BETA_2));
-        let direction =
-            new_mean.clone().mul(factor.reshape([1; D])).div(new_square.clone().sqrt().add(epsilon.reshape([1; D])));
+        let direction = new_mean.clone().mul(factor).div(new_square.clone().sqrt().add(epsilon));
         let new_weights = weights.clone() - direction.mul_scalar(self.rate);
 
         let (mean, square) = (self.selected(mean, new_mean), self.selected(square, new_square));
@@ -170,7 +190,7 @@ impl<B: AutodiffBackend> Step<'_, B> {
 
     /// The step of SGD.
     fn sgd<const D: usize>(
-        &self,
+        &mut self,
         sgd: Sgd,
         weights: Tensor<B::InnerBackend, D>,
         gradient: Tensor<B::InnerBackend, D>,

@@ -25,7 +25,7 @@ pub struct Differentiated<B: AutodiffBackend> {
     gradients: B::Gradients,
     /// Inverse of the scale, the factor of the gradients, `[1]`.
     inverse: Option<Tensor<B::InnerBackend, 1>>,
-    /// Σ|g| of each parameter so far, `[1]`, which is finite only if all its gradients are.
+    /// Σg of each parameter so far, `[1]`, which is finite only if all its gradients are.
     sums: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
@@ -43,7 +43,8 @@ impl<B: AutodiffBackend> Differentiated<B> {
     /// no gradients.
     pub fn are_finite(self) -> Option<Tensor<B::InnerBackend, 1, Bool>> {
         // Not a comparison with the largest number, which compilers for GPUs may take for always true.
-        (!self.sums.is_empty()).then(|| Tensor::cat(self.sums, 0).sum().is_finite())
+        // No infinity is made up for by another: ∞ − ∞ is no number.
+        self.sums.into_iter().reduce(|sum, more| sum + more).map(|sum| sum.is_finite())
     }
 }
 
@@ -57,7 +58,7 @@ struct Unscaled<'a, B: AutodiffBackend> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for Unscaled<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id) else { return };
-        self.sums.push(gradient.clone().abs().sum());
+        self.sums.push(gradient.clone().sum());
         self.gradients.register(param.id, gradient * self.inverse.clone().reshape([1; D]));
     }
 }

@@ -16,7 +16,7 @@ fn block_rows(images: usize) -> usize {
     ((1 << 15) / images).clamp(32, 128)
 }
 
-const FLOOR: f32 = SIMILARITY_FLOOR as f32;
+pub(super) const FLOOR: f32 = SIMILARITY_FLOOR as f32;
 
 /// S = 1 + max(s, floor).
 pub(super) fn frobenius(sets: &Sets, set: usize, differentiate: bool) -> Set {
@@ -88,12 +88,12 @@ pub(super) fn centred(sets: &Sets, set: usize, differentiate: bool) -> Set {
 
 /// max(s, floor).
 #[inline(always)]
-fn raised(s: f32) -> f32 {
+pub(super) fn raised(s: f32) -> f32 {
     if s < FLOOR { FLOOR } else { s }
 }
 
 /// Calls `of(i, s)` for each block of rows of the similarities s of a view set, from row i on, and gathers what it returns.
-fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
+pub(super) fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
     let unit = sets.matrix(set);
     let rows = block_rows(sets.images);
     let block = |scratch: &mut Vec<f32>, block: usize| {
@@ -109,7 +109,7 @@ fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -
 }
 
 /// Rows of a matrix `[…, B]` times Ẑ, if a gradient is wanted.
-fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: bool) -> Vec<f32> {
+pub(super) fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: bool) -> Vec<f32> {
     if !differentiate {
         return Vec::new();
     }

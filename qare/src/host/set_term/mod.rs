@@ -2,8 +2,10 @@
 
 mod factors;
 mod floored;
+mod mean;
 mod norms;
 mod spectral;
+mod uniformity;
 
 use faer::MatRef;
 
@@ -22,6 +24,10 @@ pub(super) fn term(rows: &UnitRows, qare: &Qare, views: Views, differentiate: bo
         (SetTerm::Centred, SimilarityFloor::None) => Ok(norms::term(&sets, differentiate, factors::centred)),
         (SetTerm::Frobenius, SimilarityFloor::Epsilon) => Ok(norms::term(&sets, differentiate, floored::frobenius)),
         (SetTerm::Centred, SimilarityFloor::Epsilon) => Ok(norms::term(&sets, differentiate, floored::centred)),
+        (SetTerm::Mean, SimilarityFloor::None) => Ok(norms::term(&sets, differentiate, mean::mean)),
+        (SetTerm::Mean, SimilarityFloor::Epsilon) => Ok(norms::term(&sets, differentiate, mean::floored)),
+        (SetTerm::Uniformity, SimilarityFloor::None) => Ok(uniformity::term(&sets, f32::NEG_INFINITY, differentiate)),
+        (SetTerm::Uniformity, SimilarityFloor::Epsilon) => Ok(uniformity::term(&sets, floored::FLOOR, differentiate)),
     }
 }
 
