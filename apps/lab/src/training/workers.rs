@@ -251,11 +251,13 @@ mod tests {
         let devices = Workers::start(&group, &[any_device(), any_device()]).unwrap();
         // Distinct views give gradients that are not zero.
         let shares = || [0, 1].map(|rank| batch(Share::of(Shard { rank, count: 2 }, 8), 1)).to_vec();
-        for (scale, expected) in [(1024.0, true), (8e37, false)] {
-            let scale: LossScale = serde_json::from_value(json!({ "scale": scale, "good_steps": 0 })).unwrap();
-            let on_device = scale.to_device(&any_device());
-            let finite = devices.differentiate(&model, shares(), Some(&on_device)).unwrap().finite.unwrap();
-            assert_eq!(values(finite.float()), [f32::from(expected)], "{scale:?}");
+        let scale: LossScale = serde_json::from_value(json!({ "scale": 1024.0, "good_steps": 0 })).unwrap();
+        let scale = scale.to_device(&any_device());
+        for (pixels, expected) in [(1.0, true), (f32::INFINITY, false)] {
+            let mut shares = shares();
+            shares[1].images = shares[1].images.clone() * pixels;
+            let finite = devices.differentiate(&model, shares, Some(&scale)).unwrap().finite.unwrap();
+            assert_eq!(values(finite.float()), [f32::from(expected)], "pixels times {pixels}");
         }
     }
 }
