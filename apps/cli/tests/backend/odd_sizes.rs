@@ -44,7 +44,7 @@ fn odd_sizes_agree_with_the_cpu() {
             assert!(output <= of_output, "{what}: the output is off by {output:e}");
             let pairs = found.gradients.iter().zip(&expected.gradients);
             let errors: Vec<f64> = pairs.map(|((_, found), (_, of))| relative_error(found, of)).collect();
-            println!("{what}: output {output:.1e}, gradients {errors:.1e?}");
+            println!("{what}: output {output:.1e}, gradients {errors:?}");
             let agrees = errors.iter().all(|error| *error <= of_gradients);
             tried.push(errors);
             agrees
