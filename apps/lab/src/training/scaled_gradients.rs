@@ -1,9 +1,11 @@
 //! Gradients of a loss that is scaled before it is differentiated.
 
+use std::collections::HashMap;
+
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Tensor, TensorPrimitive};
 
 use super::loss_scale::DynamicLossScale;
 
@@ -34,7 +36,10 @@ impl<B: AutodiffBackend> Differentiated<B> {
     pub fn of<M: AutodiffModule<B>>(&mut self, module: &M) -> GradientsParams {
         let gradients = GradientsParams::from_module(&mut self.gradients, module);
         let Some(inverse) = &self.inverse else { return gradients };
-        let mut unscaled = Unscaled::<B> { gradients, inverse, sums: &mut self.sums };
+        // All sums, then all quotients, which a GPU computes in one kernel with the optimizer's step.
+        let mut sums = Sums::<B> { gradients: &gradients, sums: &mut self.sums };
+        module.visit(&mut sums);
+        let mut unscaled = Unscaled::<B> { gradients, inverse, of_rank: HashMap::new() };
         module.visit(&mut unscaled);
         unscaled.gradients
     }
@@ -48,18 +53,31 @@ impl<B: AutodiffBackend> Differentiated<B> {
     }
 }
 
+/// Visitor that sums the gradients of each of a module's parameters.
+struct Sums<'a, B: AutodiffBackend> {
+    gradients: &'a GradientsParams,
+    sums: &'a mut Vec<Tensor<B::InnerBackend, 1>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Sums<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.sums.extend(self.gradients.get::<B::InnerBackend, D>(param.id).map(Tensor::sum));
+    }
+}
+
 /// Visitor that divides the gradients of a module's parameters by the scale.
 struct Unscaled<'a, B: AutodiffBackend> {
     gradients: GradientsParams,
     inverse: &'a Tensor<B::InnerBackend, 1>,
-    sums: &'a mut Vec<Tensor<B::InnerBackend, 1>>,
+    /// The inverse `[1; D]`, by D.
+    of_rank: HashMap<usize, TensorPrimitive<B::InnerBackend>>,
 }
 
 impl<B: AutodiffBackend> ModuleVisitor<B> for Unscaled<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id) else { return };
-        self.sums.push(gradient.clone().sum());
-        self.gradients.register(param.id, gradient * self.inverse.clone().reshape([1; D]));
+        let inverse = self.of_rank.entry(D).or_insert_with(|| self.inverse.clone().reshape([1; D]).into_primitive());
+        self.gradients.register(param.id, gradient * Tensor::from_primitive(inverse.clone()));
     }
 }
 
