@@ -21,6 +21,12 @@ mod weight_gradient_tiles;
 mod weights;
 #[cfg(test)]
 mod widths_tests;
+mod winograd;
+mod winograd_lines;
+mod winograd_products;
+#[cfg(test)]
+mod winograd_tests;
+mod winograd_tiles;
 
 pub use batch_statistics::{BatchStatistics, Normalization};
 pub use block::ConvBlock;
