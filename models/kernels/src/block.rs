@@ -104,8 +104,9 @@ impl ConvBlock {
         }
     }
 
-    /// Whether the convolution of so many images and its gradients are computed by Winograd's algorithm.
-    pub(crate) fn by_winograd(&self, images: usize) -> bool {
+    /// Whether the convolution of so many images and its gradients are computed by Winograd's algorithm F(4×4, 3×3), by what that is
+    /// expected to take. Rounding errors are then two to four times those of sums of products.
+    pub fn by_winograd(&self, images: usize) -> bool {
         self.layout == Layout::Interleaved && can_compute(&self.sizes) && is_faster(&self.sizes, images)
     }
 

@@ -22,6 +22,8 @@ mod weights;
 #[cfg(test)]
 mod widths_tests;
 mod winograd;
+#[cfg(test)]
+mod winograd_bound;
 mod winograd_lines;
 mod winograd_products;
 #[cfg(test)]

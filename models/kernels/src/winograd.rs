@@ -12,7 +12,8 @@ use crate::sizes::{ConvParams, ConvSizes};
 use crate::weights::{Weights, panel_width};
 use crate::winograd_products::{add_products, multiply};
 use crate::winograd_tiles::{
-    POINTS, Points, Tiling, transform_gradients, transform_images, transform_products, transform_sums, transform_weights,
+    POINTS, Points, Tiling, transform_gradients, transform_images, transform_products, transform_sums,
+    transform_weights,
 };
 
 /// Memory of a thread.

@@ -223,7 +223,8 @@ impl AddProducts<'_> {
                         for q in 0..Q {
                             for n in 0..N {
                                 let at = to.add(q * c_out + n * S::F32_LANES);
-                                let sum = if self.start { sums[q][n] } else { simd.add_f32s(load::<S>(at), sums[q][n]) };
+                                let sum =
+                                    if self.start { sums[q][n] } else { simd.add_f32s(load::<S>(at), sums[q][n]) };
                                 store::<S>(at, sum);
                             }
                         }

@@ -125,7 +125,8 @@ impl Points {
 
     /// All values; no vector is in two lines of the cache.
     pub fn values(&self) -> &[f32] {
-        &self.values[self.values.as_ptr().align_offset(LINE * size_of::<f32>())..][..self.tiles * tile_len(self.channels)]
+        &self.values[self.values.as_ptr().align_offset(LINE * size_of::<f32>())..]
+            [..self.tiles * tile_len(self.channels)]
     }
 
     pub fn values_mut(&mut self) -> &mut [f32] {
@@ -426,7 +427,9 @@ impl WithSimd for TransformWeights<'_> {
                 let line = weights(simd, half[row]);
                 for column in 0..WINDOW {
                     // SAFETY: the points are 36 times as many.
-                    unsafe { store::<S>(self.points.as_mut_ptr().add((row * WINDOW + column) * len + at), line[column]) };
+                    unsafe {
+                        store::<S>(self.points.as_mut_ptr().add((row * WINDOW + column) * len + at), line[column])
+                    };
                 }
             }
         }

@@ -4,7 +4,7 @@
 use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
-use crate::cases::{Case, Inputs, small, together, wide};
+use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
 use crate::oracle::EPSILON;
 
 /// All results of a block, on threads of its own: their memory is new.
@@ -58,6 +58,11 @@ fn images_together() {
     let cases = together();
     assert!(cases.iter().filter(few).count() > 20);
     cases.iter().filter(few).for_each(assert_independent);
+}
+
+#[test]
+fn by_winograd_s_algorithm() {
+    by_winograd().iter().step_by(2).for_each(assert_independent);
 }
 
 #[test]
