@@ -10,11 +10,10 @@ use rayon::prelude::*;
 use crate::buffer::Buffer;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::weights::{Weights, panel_width};
+use crate::winograd_points::{POINTS, Points, Tiling};
 use crate::winograd_products::{add_products, multiply};
-use crate::winograd_tiles::{
-    POINTS, Points, Tiling, transform_gradients, transform_images, transform_products, transform_sums,
-    transform_weights,
-};
+use crate::winograd_tiles::{transform_gradients, transform_images, transform_products};
+use crate::winograd_weights::{transform_sums, transform_weights};
 
 /// Memory of a thread.
 #[derive(Debug, Default)]

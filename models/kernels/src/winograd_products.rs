@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::vectors::{load, store, vectorize};
 use crate::weights::panel_width;
-use crate::winograd_tiles::{POINTS, Points, tile_len};
+use crate::winograd_points::{POINTS, Points, tile_len};
 
 /// Writes Σ_i points[p, t, i] · weights[p, i, o] for every point p and tile t, given weights `[C_out / w, 36, C_in, w]`.
 ///
