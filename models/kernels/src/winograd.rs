@@ -4,6 +4,8 @@
 //! the products are transformed to the outputs. Points and products of a block stay in the processor's cache. The gradient of the input
 //! is the convolution of the gradient of the output with the mirrored weights. For the gradient of the weights, what a tile sees and
 //! the gradient of its outputs meet at the points, and the sums over all tiles are transformed.
+//!
+//! A tile is computed in the same order in whatever block it is, so that results depend on neither threads nor groups of images.
 
 use rayon::prelude::*;
 
@@ -26,7 +28,7 @@ pub(crate) struct Blocks {
 
 /// Whether Winograd's algorithm is faster for so many images: by the multiplications of both, and measured costs of the transforms.
 pub(crate) fn is_faster(sizes: &ConvSizes, images: usize) -> bool {
-    /// Transforming a value of a tile takes as long as so many multiplications.
+    /// Transforming a value of a tile takes as long as so many multiplications, in vectors as wide.
     const OF_A_VALUE: usize = 11;
     /// Transforming the weights takes as long as the products of so many tiles.
     const OF_THE_WEIGHTS: usize = 40;
@@ -41,8 +43,11 @@ pub(crate) fn is_faster(sizes: &ConvSizes, images: usize) -> bool {
     };
     let direct = along(height, sizes.out_height()) as f64 * along(width, sizes.out_width()) as f64 * images as f64;
     let tiles = Tiling::new(sizes).tiles() as f64 * images as f64;
-    let of_values = OF_A_VALUE as f64 * (1.0 / c_in as f64 + 1.0 / c_out as f64);
-    POINTS as f64 * (tiles * (1.0 + of_values) + OF_THE_WEIGHTS as f64) < 0.9 * direct
+    let of_values = |channels: usize| {
+        let narrow = if channels.is_multiple_of(16) { 1 } else { 2 };
+        (narrow * OF_A_VALUE) as f64 / channels as f64
+    };
+    POINTS as f64 * (tiles * (1.0 + of_values(c_in) + of_values(c_out)) + OF_THE_WEIGHTS as f64) < 0.9 * direct
 }
 
 /// Images whose gradients of weights are one sum at the points, where groups of images go through a convolution together: enough tiles

@@ -166,7 +166,7 @@ pub fn by_winograd() -> Vec<Case> {
         }
     }
     // Sums at the points of a part of the output channels.
-    let params = ConvParams { height: 8, width: 8, c_in: 24, c_out: 256, kernel: 3, stride: 1, padding: 1 };
+    let params = ConvParams { height: 8, width: 8, c_in: 32, c_out: 256, kernel: 3, stride: 1, padding: 1 };
     cases.push(Case { layout: Layout::Interleaved, ..turned(params, 9, cases.len()) });
     cases
 }

@@ -62,7 +62,10 @@ fn images_together() {
 
 #[test]
 fn by_winograd_s_algorithm() {
-    by_winograd().iter().step_by(2).for_each(assert_independent);
+    let few = |case: &&Case| case.sizes().weights_len() * case.values_per_channel() < 3_000_000;
+    let cases = by_winograd();
+    assert!(cases.iter().filter(few).count() > 10);
+    cases.iter().filter(few).for_each(assert_independent);
 }
 
 #[test]
