@@ -2,7 +2,7 @@
 //!
 //! A batch is split into runs of images. Each run goes through the block image by image, so that what one step writes is still in
 //! the processor's cache when the next step reads it. Where maps are small or weights many, groups of images take the place of
-//! images: see `image_tiles`. Only the statistics of the batch need a second pass over all images. Sums
+//! images: see `image_tiles`. Where it takes less, the convolution is Winograd's: see `winograd`. Only the statistics of the batch need a second pass over all images. Sums
 //! over a batch are added up run by run, and the runs depend on the number of images alone: results do not depend on the number of
 //! threads.
 
@@ -19,6 +19,7 @@ use crate::normalization::{activate, statistics};
 use crate::pooling::{average_pool, global_average};
 use crate::sizes::{ConvParams, ConvSizes, SizesError};
 use crate::weights::Weights;
+use crate::winograd::{Blocks, PointWeights, is_faster};
 
 /// Convolution → batch normalisation (→ + residual) (→ ReLU) (→ pooling) of batches of images.
 ///
@@ -97,7 +98,21 @@ impl ConvBlock {
     /// Number of images in such a group: whole tiles, enough pixels to read the weights for, and a share for several threads.
     pub(crate) fn group(&self, images: usize) -> usize {
         let pixels = self.sizes.output_len() / self.sizes.params().c_out;
-        (32 / pixels).max(8).min(images.div_ceil(8)).next_multiple_of(4)
+        match self.by_winograd(images) {
+            true => (32 * 16 / pixels).max(8).min(images.div_ceil(4)).next_multiple_of(4),
+            false => (32 / pixels).max(8).min(images.div_ceil(8)).next_multiple_of(4),
+        }
+    }
+
+    /// Whether the convolution of so many images and its gradients are computed by Winograd's algorithm F(4×4, 3×3), by what that is
+    /// expected to take. Rounding errors are then two to four times those of sums of products.
+    pub fn by_winograd(&self, images: usize) -> bool {
+        self.layout == Layout::Interleaved && can_compute(&self.sizes) && is_faster(&self.sizes, images)
+    }
+
+    /// The weights for Winograd's algorithm, if that computes the convolution of so many images.
+    fn point_weights(&self, images: usize, weights: &Weights) -> Option<PointWeights> {
+        self.by_winograd(images).then(|| PointWeights::forward(weights))
     }
 
     /// Whether images go through the convolution together, and how many are a part of the batch then or else.
@@ -109,10 +124,19 @@ impl ConvBlock {
     }
 
     /// Writes the maps of a group of images, or of one.
-    fn convolve_part(&self, frames: &mut Frames, images: &[f32], weights: &Weights, together: bool, maps: &mut [f32]) {
-        match together {
-            true => convolve_images(images, weights, maps),
-            false => frames.convolve(images, self.layout, weights, maps),
+    fn convolve_part(
+        &self,
+        frames: &mut Frames,
+        blocks: &mut Blocks,
+        images: &[f32],
+        weights: (&Weights, Option<&PointWeights>),
+        together: bool,
+        maps: &mut [f32],
+    ) {
+        match weights {
+            (_, Some(weights)) => weights.convolve(images, blocks, maps),
+            (weights, None) if together => convolve_images(images, weights, maps),
+            (weights, None) => frames.convolve(images, self.layout, weights, maps),
         }
     }
 
@@ -128,6 +152,8 @@ impl ConvBlock {
         let (input, output) = (self.sizes.input_len(), self.sizes.output_len());
         let count = count(images, input);
         let (together, part) = self.part(count);
+        let point_weights = self.point_weights(count, weights);
+        let weights = (weights, point_weights.as_ref());
         let mut maps = Buffer::new(batch_len(count, output));
         let mut means = vec![0.0; count * c_out];
         let mut squares = vec![0.0; count * c_out];
@@ -137,12 +163,12 @@ impl ConvBlock {
             .zip(means.par_chunks_mut(part * c_out))
             .zip(squares.par_chunks_mut(part * c_out))
             .for_each(|(((images, maps), means), squares)| {
-                SCRATCH.with_borrow_mut(|scratch| {
+                SCRATCH.with_borrow_mut(|Scratch { frames, blocks, .. }| {
                     let step = if together { part } else { 1 };
                     let images = images.chunks(step * input).zip(maps.chunks_mut(step * output));
                     let of_images = means.chunks_mut(step * c_out).zip(squares.chunks_mut(step * c_out));
                     for ((images, maps), (means, squares)) in images.zip(of_images) {
-                        self.convolve_part(&mut scratch.frames, images, weights, together, maps);
+                        self.convolve_part(frames, blocks, images, weights, together, maps);
                         let of_image = means.chunks_exact_mut(c_out).zip(squares.chunks_exact_mut(c_out));
                         for (maps, (mean, squares)) in maps.chunks_exact(output).zip(of_image) {
                             statistics(maps, mean, squares);
@@ -238,18 +264,20 @@ impl ConvBlock {
         let maps_len = batch_len(count, output);
         assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
         let (together, part) = self.part(count);
+        let point_weights = self.point_weights(count, weights);
+        let weights = (weights, point_weights.as_ref());
         let len = batch_len(count, finished);
         let mut out = Buffer::new(len);
         let parts = images.par_chunks(part * input).zip(out.par_chunks_mut(part * finished));
         parts.enumerate().for_each(|(at, (images, out))| {
-            SCRATCH.with_borrow_mut(|Scratch { frames, maps, activated }| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps, activated }| {
                 let step = if together { part } else { 1 };
                 maps.resize(step * output, 0.0);
                 activated.resize(output, 0.0);
                 let steps = images.chunks(step * input).zip(out.chunks_mut(step * finished));
                 for (i, (images, out)) in steps.enumerate() {
                     let maps = &mut maps[..images.len() / input * output];
-                    self.convolve_part(frames, images, weights, together, maps);
+                    self.convolve_part(frames, blocks, images, weights, together, maps);
                     for (j, (maps, out)) in maps.chunks_exact(output).zip(out.chunks_exact_mut(finished)).enumerate() {
                         let at = (at * part + i * step + j) * output;
                         let residual = residual.map(|residual| &residual[at..at + output]);
@@ -302,6 +330,7 @@ pub(crate) fn optional_chunks(values: Option<&mut [f32]>, len: usize, count: usi
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub frames: Frames,
+    pub blocks: Blocks,
     /// Maps of an image, or their gradient.
     pub maps: Vec<f32>,
     /// The output of the ReLU before pooling.

@@ -12,6 +12,7 @@ use crate::image_tiles::input_gradients;
 use crate::image_weight_gradient::weight_gradient_row;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::weights::{Weights, panel_width, pytorch_layout};
+use crate::winograd::{PointWeights, WeightSums, images_of_a_sum, width_of_a_sum};
 
 /// Output pixels over which a gradient of weights is summed before it is added to others: enough that adding takes little.
 const PIXELS_OF_A_RUN: usize = 512;
@@ -126,20 +127,35 @@ impl ConvBlock {
             (self.sizes().input_len(), self.sizes().output_len(), self.sizes().weights_len());
         let run = self.run(count);
         let runs = count.div_ceil(run);
+        let winograd = self.by_winograd(count);
+        let mirrored = (winograd && of_images).then(|| PointWeights::mirrored(saved.weights));
         let mut of_weights = Buffer::new(batch_len(runs, weights));
         let mut images = of_images.then(|| Buffer::new(count * input));
         let of_run = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
-            SCRATCH.with_borrow_mut(|Scratch { frames, maps: gradient, .. }| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps: gradient, .. }| {
                 gradient.resize(output, 0.0);
                 of_weights.fill(0.0);
+                let mut sums = winograd.then(|| WeightSums::new(self.sizes(), [0, self.sizes().params().c_out]));
                 for image in at * run..((at + 1) * run).min(count) {
                     maps_gradient(image, gradient);
-                    frames.fill(&saved.images[image * input..][..input], self.layout(), self.sizes());
-                    frames.add_weight_gradient(gradient, self.sizes(), of_weights);
+                    let pixels = &saved.images[image * input..][..input];
+                    match &mut sums {
+                        Some(sums) => sums.add(pixels, gradient, blocks),
+                        None => {
+                            frames.fill(pixels, self.layout(), self.sizes());
+                            frames.add_weight_gradient(gradient, self.sizes(), of_weights);
+                        }
+                    }
                     if let Some(images) = &mut images {
                         let out = &mut images[(image - at * run) * input..][..input];
-                        frames.input_gradient(gradient, saved.weights, out);
+                        match &mirrored {
+                            Some(weights) => weights.convolve(gradient, blocks, out),
+                            None => frames.input_gradient(gradient, saved.weights, out),
+                        }
                     }
+                }
+                if let Some(sums) = sums {
+                    sums.write(blocks, of_weights);
                 }
             });
         };
@@ -162,27 +178,47 @@ impl ConvBlock {
         let mut gradient = Buffer::new(count * output);
         gradient.par_chunks_mut(output).enumerate().for_each(|(image, out)| maps_gradient(image, out));
 
-        let run = (PIXELS_OF_A_RUN * c_out / output).clamp(count.div_ceil(MAX_RUNS), count);
-        let panel = panel_width(c_out);
-        let rows = c_out / panel * kernel;
+        let winograd = self.by_winograd(count);
+        let least = if winograd { images_of_a_sum(self.sizes()) } else { PIXELS_OF_A_RUN * c_out / output };
+        let run = least.clamp(count.div_ceil(MAX_RUNS), count);
         let mut of_weights = Buffer::new(batch_len(count.div_ceil(run), self.sizes().weights_len()));
-        of_weights.par_chunks_mut(kernel * c_in * panel).enumerate().for_each(|(at, of_weights)| {
-            let (at, row) = (at / rows, at % rows);
+        let of_run = |at: usize| {
             let images = at * run..((at + 1) * run).min(count);
             let gradient = &gradient[images.start * output..images.end * output];
-            let images = &saved.images[images.start * input..images.end * input];
-            let row = [row / kernel * panel, row % kernel];
-            weight_gradient_row(images, gradient, self.sizes(), row, of_weights);
-        });
+            (&saved.images[images.start * input..images.end * input], gradient)
+        };
+        let width = if winograd { width_of_a_sum(c_out) } else { panel_width(c_out) };
+        let panels = c_out / width;
+        if winograd {
+            of_weights.par_chunks_mut(kernel * kernel * c_in * width).enumerate().for_each(|(at, of_weights)| {
+                let (images, gradient) = of_run(at / panels);
+                SCRATCH.with_borrow_mut(|Scratch { blocks, .. }| {
+                    let mut sums = WeightSums::new(self.sizes(), [at % panels * width, width]);
+                    sums.add(images, gradient, blocks);
+                    sums.write(blocks, of_weights);
+                });
+            });
+        } else {
+            of_weights.par_chunks_mut(kernel * c_in * width).enumerate().for_each(|(at, of_weights)| {
+                let (images, gradient) = of_run(at / kernel / panels);
+                let row = [at / kernel % panels * width, at % kernel];
+                weight_gradient_row(images, gradient, self.sizes(), row, of_weights);
+            });
+        }
 
         let images = of_images.then(|| {
             let mut images = Buffer::new(count * input);
             let group = self.group(count);
             let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
-            groups.for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images));
+            match winograd.then(|| PointWeights::mirrored(saved.weights)) {
+                Some(weights) => groups.for_each(|(images, gradient)| {
+                    SCRATCH.with_borrow_mut(|Scratch { blocks, .. }| weights.convolve(gradient, blocks, images));
+                }),
+                None => groups.for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images)),
+            }
             images
         });
-        (pytorch_layout(&of_weights, self.sizes(), panel), images)
+        (pytorch_layout(&of_weights, self.sizes(), width), images)
     }
 
     /// The number of images.

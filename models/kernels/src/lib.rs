@@ -21,6 +21,16 @@ mod weight_gradient_tiles;
 mod weights;
 #[cfg(test)]
 mod widths_tests;
+mod winograd;
+#[cfg(test)]
+mod winograd_bound;
+mod winograd_lines;
+mod winograd_points;
+mod winograd_products;
+#[cfg(test)]
+mod winograd_tests;
+mod winograd_tiles;
+mod winograd_weights;
 
 pub use batch_statistics::{BatchStatistics, Normalization};
 pub use block::ConvBlock;

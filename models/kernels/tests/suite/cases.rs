@@ -139,6 +139,38 @@ pub fn together() -> Vec<Case> {
     cases
 }
 
+/// Convolutions that Winograd's algorithm computes, of drawn sizes: tiles are whole and parted, and images go through it together and one
+/// by one.
+pub fn by_winograd() -> Vec<Case> {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut cases = Vec::new();
+    while cases.len() < 60 {
+        let mut from = |least: usize, most: usize| least + rng.next_u32() as usize % (most + 1 - least);
+        let params = ConvParams {
+            height: from(1, 21),
+            width: from(1, 21),
+            c_in: 8 * from(1, 5),
+            c_out: [8, 16, 24, 32, 48, 64][from(0, 5)],
+            kernel: 3,
+            stride: 1,
+            padding: from(0, 2),
+        };
+        let images = [2, 7, 9, 16, 33][from(0, 4)];
+        if params.height.min(params.width) + 2 * params.padding < 3 {
+            continue;
+        }
+        let case = Case { layout: Layout::Interleaved, ..turned(params, images, cases.len()) };
+        let products = case.sizes().weights_len() * case.values_per_channel();
+        if products < 20_000_000 && case.block().by_winograd(case.images) {
+            cases.push(case);
+        }
+    }
+    // Sums at the points of a part of the output channels.
+    let params = ConvParams { height: 8, width: 8, c_in: 32, c_out: 256, kernel: 3, stride: 1, padding: 1 };
+    cases.push(Case { layout: Layout::Interleaved, ..turned(params, 9, cases.len()) });
+    cases
+}
+
 /// What follows the convolution, by turns.
 fn turned(params: ConvParams, images: usize, turn: usize) -> Case {
     let layout = if turn.is_multiple_of(2) { Layout::Planar } else { Layout::Interleaved };

@@ -8,4 +8,6 @@ mod memory;
 mod oracle;
 mod rejects;
 mod stages;
+#[path = "../../src/winograd_bound.rs"]
+mod winograd_bound;
 mod wrong_calls;

@@ -4,7 +4,7 @@
 use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
-use crate::cases::{Case, Inputs, small, together, wide};
+use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
 use crate::oracle::EPSILON;
 
 /// All results of a block, on threads of its own: their memory is new.
@@ -57,6 +57,14 @@ fn images_together() {
     let few = |case: &&Case| case.sizes().weights_len() * case.values_per_channel() < 4_000_000;
     let cases = together();
     assert!(cases.iter().filter(few).count() > 20);
+    cases.iter().filter(few).for_each(assert_independent);
+}
+
+#[test]
+fn by_winograd_s_algorithm() {
+    let few = |case: &&Case| case.sizes().weights_len() * case.values_per_channel() < 3_000_000;
+    let cases = by_winograd();
+    assert!(cases.iter().filter(few).count() > 10);
     cases.iter().filter(few).for_each(assert_independent);
 }
 

@@ -4,6 +4,7 @@ use qare_kernels::{ConvParams, Layout, Pool};
 
 use crate::approx::{Approx, Sum};
 use crate::cases::Case;
+use crate::winograd_bound::Geometry;
 
 pub const EPSILON: f64 = 1e-5;
 
@@ -64,7 +65,22 @@ pub fn convolve(case: &Case, images: &[f64], weights: &[f64]) -> Vec<Approx> {
     for_each_product(case, |out, input, weight| {
         sums[out].add(Approx::exact(images[input] * weights[weight]).rounded(1.0));
     });
-    sums.into_iter().map(|sum| sum.total(kernel * kernel * c_in)).collect()
+    let direct = sums.into_iter().map(|sum| sum.total(kernel * kernel * c_in));
+    with_bounds(direct.collect(), geometry(case).map(|geometry| geometry.of_outputs(images, weights)))
+}
+
+/// The convolution, if it is computed by Winograd's algorithm.
+fn geometry(case: &Case) -> Option<Geometry> {
+    let ConvParams { height, width, c_in, c_out, padding, .. } = case.params;
+    let images = case.images;
+    case.block().by_winograd(images).then_some(Geometry { images, height, width, c_in, c_out, padding })
+}
+
+/// The same values with other errors of their sums of products, if there are such.
+fn with_bounds(values: Vec<Approx>, bounds: Option<Vec<f64>>) -> Vec<Approx> {
+    let Some(bounds) = bounds else { return values };
+    assert_eq!(values.len(), bounds.len());
+    values.into_iter().zip(bounds).map(|(of, bound)| Approx { error: of.error + bound, ..of }).collect()
 }
 
 /// Mean and biased variance of each channel.
@@ -209,12 +225,19 @@ pub fn gradients(case: &Case, forward: &Forward<'_>, of_output: &[f64]) -> Gradi
         images[input].add(of_maps[out] * Approx::exact(forward.weights[weight]));
         weights[weight].add(of_maps[out] * Approx::exact(forward.images[input]));
     });
+    let by_winograd = geometry(case);
+    let magnitudes = Vec::from_iter(of_maps.iter().map(|of| of.value.abs() + of.error));
+    let of_images = by_winograd.map(|geometry| geometry.of_inputs(&magnitudes, forward.weights));
+    let of_weights = by_winograd.map(|geometry| geometry.of_weights(forward.images, &magnitudes));
     let gamma = products.iter().zip(forward.variance).map(|(sum, variance)| *sum * inverse_deviation(*variance));
     Gradients {
-        images: images.into_iter().map(|sum| sum.total(kernel * kernel * c_out)).collect(),
+        images: with_bounds(images.into_iter().map(|sum| sum.total(kernel * kernel * c_out)).collect(), of_images),
         // Over the pixels of an image, the images of a run, and 32 runs; or over all pixels of a run, which are 512 unless its
         // images are one in 32 or one.
-        weights: weights.into_iter().map(|sum| sum.total(pixels.max(in_run.min(count)) + case.images + 32)).collect(),
+        weights: with_bounds(
+            weights.into_iter().map(|sum| sum.total(pixels.max(in_run.min(count)) + case.images + 32)).collect(),
+            of_weights,
+        ),
         gamma: gamma.collect(),
         beta: sums.iter().map(|sum| sum.rounded(1.0)).collect(),
         residual: g,

@@ -3,7 +3,7 @@
 use qare_kernels::{Normalization, Pool, Saved, Weights};
 
 use crate::approx::assert_within;
-use crate::cases::{Case, Inputs, small, together, wide};
+use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
 use crate::oracle::{self, EPSILON, Forward};
 
 fn f64s(values: &[f32]) -> Vec<f64> {
@@ -86,6 +86,13 @@ fn many_channels() {
 #[test]
 fn images_together() {
     together().iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
+}
+
+#[test]
+fn by_winograd_s_algorithm() {
+    let cases = by_winograd();
+    assert!(cases.iter().all(|case| case.block().by_winograd(case.images)));
+    cases.iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
 }
 
 #[test]
