@@ -161,11 +161,14 @@ fn check_picture(file: &Path, queries: usize, checkpoint: &Checkpoint) -> Result
 fn draw(retrieved: &Retrieved, images: &ImageSet, queries: usize, seed: u64, file: &Path) -> Result<()> {
     let (png, shown) = retrieved.picture(images, queries, seed)?;
     write_whole(file, &png)?;
+    let worst = match shown.worst.len() {
+        0 => String::new(),
+        worst => format!(" and, below the line, the {worst} worst"),
+    };
     print_note(format!(
-        "picture of {} random queries and, below the line, the {} worst saved as {}: the query on the left, then its nearest images, right ones \
+        "picture of {} random queries{worst} saved as {}: the query on the left, then its nearest images, right ones \
          in green frames and wrong ones in dashed red frames",
         shown.random.len(),
-        shown.worst.len(),
         file.printable()
     ));
     Ok(())

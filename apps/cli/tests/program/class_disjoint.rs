@@ -126,6 +126,9 @@ fn another_folder_is_searched_with_a_division_of_its_own() {
         printed.contains("note: the figures are of other images than the run's, and are not recorded"),
         "{printed}"
     );
+    let picture = out.path().join("all.png");
+    let printed = succeeds(&mut retrieve(&["--picture", text(&picture), "--queries", "100"]));
+    assert!(printed.contains("picture of 8 random queries saved as "), "there are no others: {printed}");
     let printed = succeeds(&mut retrieve(&["--test-classes", "three,one"]));
     assert!(printed.contains("among 20 test images of 2 classes"), "{printed}");
     let printed = succeeds(qare(&["retrieve", text(run.path())]).args(["--test-classes", "character01,character02"]));

@@ -407,7 +407,7 @@ fn divided(run: &OpenRun, plan: &Plan, splits: &Splits) -> Result<(ImageSet, Opt
             let (of, have) = (labels::present(&train), if small == 1 { "has" } else { "have" });
             info!(
                 "note: {small} of {of} training classes {have} fewer than {needed} images, which a batch repeats in other views; \
-                 --images-per-identity is the number"
+                 --images-per-identity sets how many"
             );
         }
     }
