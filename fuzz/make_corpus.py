@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes small files for the corpus of each target: make_corpus.py. Needs torch, numpy, safetensors and Pillow.
+"""Makes small files for the corpus of each target: make_corpus.py. Needs torch, numpy, scipy, safetensors and Pillow.
 
 A fuzzer begins with them, and the tests of `harness` change them. A first byte chooses how a target reads the rest.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save
+from scipy.io import savemat
 
 HERE = Path(__file__).parent
 rng = np.random.default_rng(0)
@@ -108,6 +109,14 @@ keep("archives", "zip", written(zipped), 0)
 keep("archives", "tar_gz", gzip.compress(plain, mtime=0), 1)
 # Without most of the zeros in the end.
 keep("archives", "tar", plain.rstrip(b"\0") + bytes(2048), 2)
+
+structs = np.zeros((1, 2), dtype=[("fname", "O"), ("class", "O")])
+structs[0, 0], structs[0, 1] = ("1.jpg", np.uint8(1)), ("é.jpg", 2.5)
+variables = {"annotations": structs, "names": np.array(["a", "b"], dtype=object), "rows": np.arange(6, dtype=np.int16).reshape(2, 3)}
+for compressed in (False, True):
+    contents = written(lambda to: savemat(to, variables, do_compression=compressed))
+    # The text of a header says when and where the file was written.
+    keep("matfiles", "compressed" if compressed else "plain", b"MATLAB 5.0 MAT-file".ljust(116) + contents[116:])
 
 keep("recipes", "small", b'dataset = "shapes"\nepochs = 2\n[probe]\nepochs = 2\n')
 keep("recipes", "all", b'''dataset = "cifar10"\nmethod = "sparseclr_qare"\nbackbone = "resnet32"\nseed = 3\ndata_size = 64\nviews = 2

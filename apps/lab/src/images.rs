@@ -151,12 +151,20 @@ impl Images {
     }
 }
 
+/// Whether a recipe probes, tests or searches another folder of images than the `trained` recipe's, and both folders exist.
+pub fn is_other_folder(trained: &Recipe, recipe: &Recipe) -> bool {
+    let folder = |recipe: &Recipe| recipe.data_dir.as_deref().and_then(|dir| dir.canonicalize().ok());
+    let both = recipe.probed() == DatasetName::Folder && trained.dataset == DatasetName::Folder;
+    both && folder(trained).is_some_and(|trained| folder(recipe).is_some_and(|probed| probed != trained))
+}
+
 /// Checks that a classifier can be trained and tested on a dataset.
 ///
 /// # Errors
 /// Says why it cannot.
 pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     let Splits { train, test, .. } = splits;
+    let mut advice = "`qare pretrain` needs no labels";
     let problem = if train.is_empty() || !train.is_labeled() {
         format!("{dataset} has no labelled training images")
     } else if test.is_empty() {
@@ -166,13 +174,14 @@ pub fn probeable(dataset: DatasetName, splits: &Splits) -> Result<()> {
     } else if train.classes() < 2 {
         format!("all training images of {dataset} are of the one class {}", labels::listed(train.class_names()))
     } else if train.class_names() != test.class_names() {
+        advice = "`qare retrieve` searches them";
         format!("the test images of {dataset} are of other classes than its training images")
     } else {
         return Ok(());
     };
     Err(LabError::Usage(format!(
         "a probe needs labelled images of two classes or more, some to learn from and others to be tested on: {problem}; \
-         `qare pretrain` needs no labels"
+         {advice}"
     )))
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod broken;
 pub mod cars196;
+mod cars_annotations;
 pub(crate) mod catalog;
 pub(crate) mod cifar;
 pub mod cifar10;

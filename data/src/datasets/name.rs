@@ -106,9 +106,7 @@ impl DatasetName {
                 "1,623 handwritten characters of 50 alphabets by 20 people each, 28×28, classes of their own in the test split"
             }
             Self::Cub200 => "CUB-200-2011: 11,788 photographs of 200 kinds of birds, the last 100 in the test split",
-            Self::Cars196 => {
-                "Stanford Cars: 16,185 photographs of 196 models in class folders, the last 98 in the test split"
-            }
+            Self::Cars196 => "Stanford Cars: 16,185 photographs of 196 models, the last 98 in the test split",
             Self::Sop => {
                 "Stanford Online Products: 120,053 photographs of 22,634 products, half of them in the test split"
             }

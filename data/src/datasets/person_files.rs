@@ -1,7 +1,7 @@
 //! Person re-identification in the layout of Market-1501: three folders of images, whose names say the identity and the camera.
 //!
 //! `0002_c1s1_000451_03.jpg` is identity 2 from camera 1. Identity -1 is junk: neither right nor wrong, and left out. Identity 0000 is a
-//! distractor: it stays in the gallery, where it is right for no query.
+//! distractor: it stays in the gallery, where it is right for no query. Among queries and training images it is left out.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub(super) fn catalog(root: PathBuf, belongs: &'static str) -> Catalog {
 /// The images of a folder by identity. Names of another form are problems.
 fn people(catalog: &mut Catalog, folder: &Folder, role: Option<RetrievalRole>) -> Classes {
     let mut people: Classes = BTreeMap::new();
-    let mut junk = 0;
+    let (mut junk, mut distractors) = (0, 0);
     for name in folder.all_images() {
         match identity_and_camera(&name) {
             None => {
@@ -80,6 +80,8 @@ fn people(catalog: &mut Catalog, folder: &Folder, role: Option<RetrievalRole>) -
                 catalog.problem(path, "its name has no identity and camera".to_owned(), NAMES);
             }
             Some((JUNK, _)) => junk += 1,
+            // Of many people, who are no class: they would be right for each other.
+            Some((DISTRACTORS, _)) if role != Some(RetrievalRole::Gallery) => distractors += 1,
             Some((identity, camera)) => {
                 let identity = identity.to_owned();
                 people.entry(identity).or_default().push(Entry { camera: Some(camera), role, ..Entry::new(name, 0) });
@@ -88,6 +90,10 @@ fn people(catalog: &mut Catalog, folder: &Folder, role: Option<RetrievalRole>) -
     }
     if junk > 0 {
         catalog.notes.push(format!("{} ({JUNK}) in {} left out", counted(junk, "junk image"), folder.shown()));
+    }
+    if distractors > 0 {
+        let images = counted(distractors, "distractor");
+        catalog.notes.push(format!("{images} ({DISTRACTORS}) in {} left out", folder.shown()));
     }
     people
 }

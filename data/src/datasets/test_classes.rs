@@ -57,8 +57,10 @@ impl TestClasses {
             Self::Fraction(part) => (part * classes.len() as f64).round() as usize,
             Self::Names(names) => {
                 if let Some(unknown) = names.iter().find(|name| !classes.contains(name)) {
-                    let known = listed(classes);
-                    return Err(self.problem(format!("there is no class {}; there are {known}", printable(unknown))));
+                    let (unknown, known) = (printable(unknown), listed(classes));
+                    let like = nearest(&unknown, classes).map(|class| format!("; did you mean {}?", printable(class)));
+                    let like = like.as_deref().unwrap_or(";");
+                    return Err(self.problem(format!("there is no class {unknown}{like} there are {known}")));
                 }
                 let chosen: Vec<bool> = classes.iter().map(|class| names.contains(class)).collect();
                 return self.both_sides(chosen);
@@ -77,6 +79,16 @@ impl TestClasses {
         let there = counted(chosen.len(), "class");
         Err(self.problem(format!("it leaves no class {side}, as the folder has {there}; expected some on either side")))
     }
+}
+
+/// The class whose name is most like an unknown one, if any is.
+fn nearest<'a>(unknown: &str, classes: &'a [String]) -> Option<&'a String> {
+    const LIKE: f64 = 0.8;
+    let similar = classes.iter().map(|class| (strsim::jaro(&class.to_lowercase(), &unknown.to_lowercase()), class));
+    similar
+        .filter(|(similarity, _)| *similarity >= LIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, class)| class)
 }
 
 impl Display for TestClasses {

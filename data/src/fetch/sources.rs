@@ -58,7 +58,11 @@ fn otherwise(dataset: &str) -> Option<&'static str> {
              into one folder",
         ),
         "cub200" => Some("download CUB_200_2011.tgz from https://data.caltech.edu/records/65de6-vp158, and unpack it"),
-        "cars196" => Some("get a copy of Stanford Cars with a folder for each of its 196 classes"),
+        "cars196" => Some(
+            "get Stanford Cars (Krause et al., 3D Object Representations for Fine-Grained Categorization, 2013): cars_train.tgz, \
+             cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat, or car_ims.tgz and cars_annos.mat, or a copy with a \
+             folder for each of its 196 classes",
+        ),
         "sop" => Some(
             "download Stanford_Online_Products.zip from https://cvgl.stanford.edu/projects/lifted_struct/, and unpack it",
         ),

@@ -1,6 +1,5 @@
 //! Stanford Cars in class folders.
 
-use std::fs;
 use std::path::Path;
 
 use qare_data::{DatasetName, check};
@@ -43,12 +42,6 @@ fn other_folders_are_not_taken_for_it() {
         let message = read(DatasetName::Cars196, dir.path()).unwrap_err().to_string();
         assert!(message.contains(part) && message.contains("--dataset folder"), "{message}");
     }
-    // As published.
-    let dir = tempdir().unwrap();
-    write(&dir.path().join("car_ims/000001.jpg"), 8, [0; 3]);
-    fs::write(dir.path().join("cars_annos.mat"), "MATLAB 5.0 MAT-file").unwrap();
-    let message = read(DatasetName::Cars196, dir.path()).unwrap_err().to_string();
-    assert!(message.contains("class"), "{message}");
     let empty = tempdir().unwrap();
     let message = read(DatasetName::Cars196, empty.path()).unwrap_err().to_string();
     assert!(message.contains("196 class folders") && message.contains("cars_annos.mat"), "{message}");

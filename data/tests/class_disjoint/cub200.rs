@@ -65,8 +65,17 @@ fn images_that_no_list_names_are_noted() {
 }
 
 #[test]
+fn a_missing_image_is_one_problem() {
+    let dir = tempdir().unwrap();
+    birds(dir.path());
+    fs::remove_file(dir.path().join("CUB_200_2011/images/001.Albatross/A_02.jpg")).unwrap();
+    let report = check(dir.path(), None).unwrap();
+    assert_eq!(report.findings[0].problems.len(), 1, "{report}");
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_named() {
-    let damages: [crate::Damage; 11] = [
+    let damages: [crate::Damage; 12] = [
         (
             |root| fs::remove_file(root.join("CUB_200_2011/images.txt")).unwrap(),
             &["images.txt is missing", "classes.txt"],
@@ -92,6 +101,13 @@ fn what_is_missing_or_wrong_is_named() {
         (
             |root| append(&root.join("CUB_200_2011/images.txt"), "9 001.Albatross/A_02.jpg\n"),
             &["images.txt, line 6: image 9 has no class in image_class_labels.txt"],
+        ),
+        (
+            |root| {
+                append(&root.join("CUB_200_2011/images.txt"), "9 001.Albatross/A_02.jpg\n");
+                append(&root.join("CUB_200_2011/image_class_labels.txt"), "9 200\n");
+            },
+            &["A_02.jpg: it is listed twice; expected each image once"],
         ),
         (
             |root| append(&root.join("CUB_200_2011/image_class_labels.txt"), "8 150\n"),

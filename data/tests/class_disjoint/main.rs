@@ -1,6 +1,7 @@
 //! Datasets whose test split has classes of its own, in small files of their official forms, sound and damaged.
 
 mod cars196;
+mod cars_annotations;
 mod cub200;
 #[path = "../image_files/mod.rs"]
 mod image_files;

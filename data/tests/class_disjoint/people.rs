@@ -71,6 +71,22 @@ fn queries_and_gallery_are_the_test_split() {
 }
 
 #[test]
+fn distractors_are_no_queries_and_not_trained_on() {
+    let dir = tempdir().unwrap();
+    market(dir.path());
+    for file in ["query/0000_c2s1_000001_00.jpg", "bounding_box_train/0000_c2s1_000002_00.jpg"] {
+        write(&dir.path().join(MARKET).join(file), 8, [0; 3]);
+    }
+    let splits = read(DatasetName::Market1501, dir.path()).unwrap();
+    assert_eq!((splits.train.class_names(), splits.train.len()), (&["0002".to_owned(), "0007".to_owned()][..], 3));
+    assert_eq!(splits.test.roles().unwrap().iter().filter(|role| **role == Query).count(), 2);
+    assert_note(&splits, "1 distractor (0000) in query/ left out");
+    assert_note(&splits, "1 distractor (0000) in bounding_box_train/ left out");
+    assert_note(&splits, "the test split is 2 images in query/");
+    assert_note(&splits, "1 distractor (0000) in the gallery");
+}
+
+#[test]
 fn subsets_keep_roles_with_their_images() {
     let dir = tempdir().unwrap();
     market(dir.path());

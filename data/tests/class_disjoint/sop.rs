@@ -39,7 +39,7 @@ fn products_are_classes() {
 
 #[test]
 fn what_is_missing_or_wrong_is_named() {
-    let damages: [crate::Damage; 6] = [
+    let damages: [crate::Damage; 8] = [
         (
             |root| fs::remove_file(root.join("Stanford_Online_Products/Ebay_test.txt")).unwrap(),
             &["Ebay_test.txt is missing"],
@@ -51,6 +51,14 @@ fn what_is_missing_or_wrong_is_named() {
         (
             |root| append(&root.join("Stanford_Online_Products/Ebay_train.txt"), "9 2 chair_final/2_0.JPG\n"),
             &["Ebay_train.txt, line 5: `9 2 chair_final/2_0.JPG` has fewer than 4 fields"],
+        ),
+        (
+            |root| append(&root.join("Stanford_Online_Products/Ebay_train.txt"), "9 2 4 chair_final/2_0.JPG\n"),
+            &["chair_final/2_0.JPG: it is listed twice; expected each image once"],
+        ),
+        (
+            |root| append(&root.join("Stanford_Online_Products/Ebay_test.txt"), "9 11319 4 chair_final/2_0.JPG\n"),
+            &["chair_final/2_0.JPG: it is listed twice; expected each image once"],
         ),
         (
             |root| replace(&root.join("Stanford_Online_Products/Ebay_train.txt"), "3 2 4", "3 two 4"),

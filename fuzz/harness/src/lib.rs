@@ -7,6 +7,7 @@
 mod archives;
 mod cifar;
 mod images;
+mod matfiles;
 pub mod mutation;
 mod recipes;
 mod weights;
@@ -26,12 +27,14 @@ const MIB: usize = 1 << 20;
 
 /// All targets. The memory of each is bounded by a multiple of the file's length and by its buffers, whatever the file announces. The
 /// decoders of images may take up to 64 MiB more, by a limit of their own for files that announce few pixels.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "weights", read: weights::file, memory: |bytes| 64 * bytes + 4 * MIB },
     Target { name: "pickles", read: weights::pickle, memory: |bytes| 64 * bytes + 4 * MIB },
     Target { name: "cifar", read: cifar::file, memory: |bytes| 64 * bytes + 4 * MIB },
     Target { name: "images", read: images::file, memory: |bytes| 64 * bytes + (64 + 4) * MIB },
     Target { name: "archives", read: archives::file, memory: |bytes| 64 * bytes + 4 * MIB },
+    // Compressed variables inflate to at most a limit of a MiB.
+    Target { name: "matfiles", read: matfiles::file, memory: |bytes| 64 * bytes + 20 * MIB },
     Target { name: "recipes", read: recipes::file, memory: |bytes| 64 * bytes + 4 * MIB },
 ];
 

@@ -172,6 +172,11 @@ fn archives() {
 }
 
 #[test]
+fn matfiles() {
+    search("matfiles", 4000);
+}
+
+#[test]
 fn recipes() {
     search("recipes", 4000);
 }

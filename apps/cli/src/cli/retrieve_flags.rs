@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use qare_data::DatasetName;
+use qare_data::{DatasetName, TestClasses};
 use qare_lab::precision::Precision;
 use qare_models::BackboneName;
 
@@ -25,6 +25,9 @@ pub struct RetrieveArgs {
     /// Dataset whose test images are searched [default: the run's dataset]
     #[arg(long)]
     pub dataset: Option<DatasetName>,
+    /// Test classes of dataset folder: a number of classes, a fraction of them, or their names [default: the run's, on its own folder]
+    #[arg(long, alias = "test_classes", value_name = "N|NAME,NAME", allow_negative_numbers = true)]
+    pub test_classes: Option<TestClasses>,
     /// Numbers k of nearest images for Recall@k or CMC@k [default: 1,10,100,1000 on sop; 1,5,10 for re-identification; else 1,2,4,8]
     #[arg(long, value_name = "K,…", value_delimiter = ',')]
     pub at: Vec<usize>,

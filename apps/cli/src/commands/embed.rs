@@ -12,7 +12,7 @@ use qare_lab::recipe::{SIZES, normalization};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
 
-use super::images_of_run;
+use super::{images_of_run, only_of_folder};
 use crate::backend::{NAME, Plain, device_for};
 use crate::cli::{EmbedArgs, Part};
 use crate::output::print_line;
@@ -73,8 +73,8 @@ pub fn embed_command(args: EmbedArgs) -> Result<()> {
     // The run's division is that of its own folder of images, wherever that is now.
     let own = |dir: &PathBuf| dir.canonicalize().is_err() || dir.canonicalize().ok() == canonical(&data_dir);
     let of_run = || recipe.test_classes.clone().filter(|_| recipe.data_dir.as_ref().is_none_or(own));
-    if let Some(classes) = args.test_classes.as_ref().filter(|_| dataset != DatasetName::Folder) {
-        return Err(LabError::Usage(format!("--test-classes {classes}: only dataset folder can be divided by class")));
+    if let Some(classes) = &args.test_classes {
+        only_of_folder(classes, dataset)?;
     }
     let test_classes = args.test_classes.or_else(of_run);
     let image_size = args.image_size.or(recipe.image_size).or(trained_on.side());

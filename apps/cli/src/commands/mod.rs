@@ -17,8 +17,9 @@ mod test;
 
 use std::path::{Path, PathBuf};
 
-use qare_data::DatasetName;
+use qare_data::{DatasetName, TestClasses};
 use qare_lab::PrintablePath;
+use qare_lab::images::is_other_folder;
 use qare_lab::recipe::{Recipe, absolute};
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::{LabError, Result};
@@ -54,6 +55,15 @@ fn stated(flags: &CheckpointFlags) -> Stated {
     Stated { dataset: flags.dataset, method: flags.method, backbone: flags.backbone }
 }
 
+/// # Errors
+/// If a dataset other than `folder` is to be divided by class.
+fn only_of_folder(classes: &TestClasses, dataset: DatasetName) -> Result<()> {
+    match dataset {
+        DatasetName::Folder => Ok(()),
+        _ => Err(LabError::Usage(format!("--test-classes {classes}: only dataset folder can be divided by class"))),
+    }
+}
+
 /// The recipe of a checkpoint, with the machine and probe settings of the flags.
 ///
 /// # Errors
@@ -79,6 +89,10 @@ fn recipe_of(checkpoint: &Checkpoint, flags: &CheckpointFlags) -> Result<Recipe>
     }
     let MachineFlags { data_dir, device, num_workers, skip_broken, max_pixels, .. } = flags.machine.clone();
     recipe.data_dir = images_of_run(&checkpoint.file, data_dir, recipe.data_dir)?;
+    if is_other_folder(&checkpoint.recipe, &recipe) {
+        // The run's division is that of its own folder of images, wherever that is now.
+        recipe.test_classes = None;
+    }
     recipe.skip_broken |= skip_broken;
     recipe.max_pixels = max_pixels.or(recipe.max_pixels);
     if device.is_some() {

@@ -101,7 +101,9 @@ pub fn train(run: &OpenRun, splits: &Splits, devices: &[Device], no_tui: bool) -
     let folder = trained.folder;
     let has_classifier =
         recipe.method.plan(recipe).is_some_and(|plan| plan.labelled && plan.validating == Validating::Neighbours);
-    if has_classifier && !splits.test.is_empty() && splits.test.is_labeled() {
+    // A classifier says nothing about classes that it has not seen: those are searched by retrieval.
+    let same_classes = splits.train.class_names() == splits.test.class_names();
+    if has_classifier && same_classes && !splits.test.is_empty() && splits.test.is_labeled() {
         let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
         test_and_record(&checkpoint, SUPERVISED, splits, recipe, &devices[0])?;
     }

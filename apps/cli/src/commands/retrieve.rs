@@ -13,7 +13,8 @@ use qare_lab::runs::checkpoint::Checkpoint;
 use qare_lab::runs::files::write_whole;
 use qare_lab::{LabError, Result};
 
-use super::{other_dataset, recipe_of, stated};
+use super::sweep::without_repeats;
+use super::{only_of_folder, other_dataset, recipe_of, stated};
 use crate::backend::{Device, NAME, Plain, device_for};
 use crate::cli::RetrieveArgs;
 use crate::output::{notes_to_stderr, print_line, print_note};
@@ -38,13 +39,17 @@ pub fn retrieve_command(args: RetrieveArgs) -> Result<()> {
     let mut recipe = recipe_of(&checkpoint, &flags)?;
     recipe.probe.dataset = other_dataset(&recipe, args.dataset.or(recipe.probe.dataset));
     recipe.probe.seed = args.seed.or(recipe.probe.seed);
+    if let Some(classes) = args.test_classes {
+        only_of_folder(&classes, recipe.probed())?;
+        recipe.test_classes = Some(classes);
+    }
     recipe.validate()?;
     let device = device_for(flags.machine.device, recipe.main_device())?;
     recipe.precision.require::<Plain>(NAME, &device)?;
     let Images { splits, .. } = Images::for_retrieval(&recipe, &show)?;
     let space = if args.features { Space::Features } else { Space::Embedding };
     let picture = args.picture.as_deref().map(|file| (file, args.queries));
-    let wanted = Wanted { space, at: &args.at, json: args.json, picture };
+    let wanted = Wanted { space, at: &without_repeats(&args.at), json: args.json, picture };
     retrieve_and_record(&checkpoint, &splits.test, &recipe, wanted, &device)
 }
 
@@ -156,11 +161,14 @@ fn check_picture(file: &Path, queries: usize, checkpoint: &Checkpoint) -> Result
 fn draw(retrieved: &Retrieved, images: &ImageSet, queries: usize, seed: u64, file: &Path) -> Result<()> {
     let (png, shown) = retrieved.picture(images, queries, seed)?;
     write_whole(file, &png)?;
+    let worst = match shown.worst.len() {
+        0 => String::new(),
+        worst => format!(" and, below the line, the {worst} worst"),
+    };
     print_note(format!(
-        "picture of {} random queries and, below the line, the {} worst saved as {}: the query on the left, then its nearest images, right ones \
+        "picture of {} random queries{worst} saved as {}: the query on the left, then its nearest images, right ones \
          in green frames and wrong ones in dashed red frames",
         shown.random.len(),
-        shown.worst.len(),
         file.printable()
     ));
     Ok(())

@@ -111,7 +111,8 @@ fn table_name(args: &SweepArgs, first: &Recipe) -> String {
     [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
 }
 
-fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
+/// The items in their order, each once.
+pub fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     for item in items {
         if !kept.contains(item) {

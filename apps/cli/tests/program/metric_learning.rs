@@ -190,6 +190,14 @@ fn batches_that_cannot_be_are_refused() {
     refused(&["--base-similarity", "nan"], &["base_similarity is NaN", "such as 0.5"]);
     refused(&["--augment-on", "device"], &["triplet needs --augment-on host"]);
     assert!(!runs.exists(), "a refused call leaves a folder");
+    // More images of a class than there are: a batch repeats them, and a note says so.
+    let printed = succeeds(call("pretrain", "triplet", data.path(), &out.path().join("repeated")).args([
+        "--images-per-identity",
+        "40",
+        "--batch-size",
+        "80",
+    ]));
+    assert!(printed.contains(" training classes have fewer than 40 images, which a batch repeats"), "{printed}");
     let mut other = qare(&["pretrain", "--dataset", "shapes", "--train-images", "16", "--data-size", "8", "--no-tui"]);
     other.args(["--epochs", "1", "--images-per-identity", "2", "--out", text(&out)]);
     let printed = succeeds(&mut other);

@@ -25,6 +25,13 @@ pub fn present(images: &ImageSet) -> usize {
     images.labels().iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
+/// Returns the number of classes that have images in the set, and fewer than `needed`.
+pub fn smaller_than(images: &ImageSet, needed: usize) -> usize {
+    let mut counts = vec![0; images.classes()];
+    images.labels().iter().for_each(|label| counts[usize::from(*label)] += 1);
+    counts.into_iter().filter(|count| (1..needed).contains(count)).count()
+}
+
 /// Replaces the labels of features, which index the class names `named`, by those of the same names in `known`, the classes of
 /// a classifier. `what` names the classifier in messages.
 ///

@@ -18,6 +18,7 @@ use super::finetune::{BACKBONE_RATE, CLASSIFIER_RATE, discard, finetune};
 use super::{knn, labels, softmax_regression};
 use crate::error::{LabError, Result};
 use crate::export::{extension, is_another, writable};
+use crate::images::is_other_folder;
 use crate::precision::Precision;
 use crate::printable_path::PrintablePath;
 use crate::progress::{OnProgress, ignore};
@@ -157,7 +158,7 @@ impl ProbeTarget {
                 is_another("--output", output, checkpoint)?;
                 Self { weights: output.to_path_buf(), results: output.with_extension("results.json") }
             }
-            None if has_other_images(checkpoint, recipe) => {
+            None if is_other_folder(&checkpoint.recipe, recipe) => {
                 return Err(LabError::Usage(format!(
                     "{} was trained on the images in {}, and the probe is for the images in {}: name an output file with \
                      --output FILE.safetensors; the file beside the weights is for a probe of their own images",
@@ -271,13 +272,6 @@ impl<B: Backend> Probed<'_, B> {
         }
         Ok(())
     }
-}
-
-/// Whether the probe uses another folder of images than the training, and both folders exist.
-fn has_other_images(checkpoint: &Checkpoint, recipe: &Recipe) -> bool {
-    let folder = |recipe: &Recipe| recipe.data_dir.as_deref().and_then(|dir| dir.canonicalize().ok());
-    let both = recipe.probed() == DatasetName::Folder && checkpoint.recipe.dataset == DatasetName::Folder;
-    both && folder(&checkpoint.recipe).is_some_and(|trained| folder(recipe).is_some_and(|probed| probed != trained))
 }
 
 /// Returns the settings that a probe's figures depend on besides the weights.

@@ -48,7 +48,7 @@ use self::state::TrainingState;
 use self::strategy::{LoopCell, LoopState, Outcome, PretrainStrategy};
 use self::validation::Validation;
 use crate::error::{LabError, Result};
-use crate::evaluation::features;
+use crate::evaluation::{features, labels};
 use crate::loggers::tensorboard::projector::MAX_POINTS;
 use crate::loggers::{LoggerName, Loggers};
 use crate::methods::{Facts, Networks, Plan, Trainable, Validating};
@@ -373,8 +373,11 @@ fn training_images<'a>(run: &OpenRun, plan: &Plan, splits: &'a Splits) -> Result
         )));
     }
     if plan.labelled && (!images.is_labeled() || images.classes() < 2) {
-        let problem = if images.is_labeled() { "has images of one class only" } else { "has no labels" };
-        return Err(LabError::Usage(format!("{} learns from labels, but {} {problem}", recipe.method, recipe.dataset)));
+        let problem = if images.is_labeled() { "are of one class only" } else { "have no labels" };
+        return Err(LabError::Usage(format!(
+            "{} learns from labels, but the training images of {} {problem}",
+            recipe.method, recipe.dataset
+        )));
     }
     Ok(images)
 }
@@ -397,6 +400,16 @@ fn divided(run: &OpenRun, plan: &Plan, splits: &Splits) -> Result<(ImageSet, Opt
             format!("{classes} of {} training classes, {} images", classes + train.classes(), held_out.len())
         };
         info!("note: {what}, are held out for the validation; --validation-share 0 trains on all");
+    }
+    if let Some(needed) = plan.images_per_identity {
+        let small = labels::smaller_than(&train, needed);
+        if small > 0 {
+            let (of, have) = (labels::present(&train), if small == 1 { "has" } else { "have" });
+            info!(
+                "note: {small} of {of} training classes {have} fewer than {needed} images, which a batch repeats in other views; \
+                 --images-per-identity sets how many"
+            );
+        }
     }
     Ok((train, held_out))
 }

@@ -20,6 +20,7 @@ use super::embedder::Space;
 use super::features::Features;
 use super::kmeans::{self, kmeans};
 use crate::error::{LabError, Result};
+use crate::images::is_other_folder;
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::checkpoint::Checkpoint;
@@ -142,14 +143,25 @@ impl Retrieved<'_> {
         Ok((picture::png(&neighbours, images), neighbours))
     }
 
-    /// Records the figures under the name of the stage `retrieve`, or `retrieve_features` for features of a run with an embedding. A folder that is
-    /// not writable is not an error: the reason is returned as a note.
+    /// Records the figures under the name of the stage `retrieve`, or `retrieve_features` for features of a run with an embedding. Those of another
+    /// folder of images than the run's, or of other test classes, are not recorded, so that the run's own stay. That, or a folder that is not
+    /// writable, is not an error: the reason is returned as a note.
     ///
     /// # Errors
     /// If the results file is damaged.
     pub fn record(&self, recipe: &Recipe, ks: &[usize]) -> Result<Option<String>> {
         let stage = recipe.stage(if self.other_space { "retrieve_features" } else { "retrieve" });
         let results = self.checkpoint.results_file();
+        let trained = &self.checkpoint.recipe;
+        let other = if is_other_folder(trained, recipe) {
+            Some("images")
+        } else {
+            let own = recipe.probed() == trained.dataset && trained.data_dir.is_some();
+            (own && recipe.test_classes != trained.test_classes).then_some("test classes")
+        };
+        if let Some(other) = other {
+            return Ok(Some(format!("the figures are of other {other} than the run's, and are not recorded")));
+        }
         if let Some(error) = &self.unwritable {
             return Ok(Some(format!("the figures are not recorded in {}: {error}", results.printable())));
         }

@@ -129,6 +129,35 @@ fn every_number_of_a_loss_is_a_setting() {
     assert_eq!(face("margin = 20\nscale = 30"), [20.0, 30.0]);
 }
 
+/// Each loss has a page whose table names its settings and their defaults.
+#[test]
+fn pages_name_the_settings_and_their_defaults() {
+    for method in MetricMethod::ALL.iter().filter(|method| !method.set_term) {
+        let name = method.as_str();
+        let page = format!("{}/../../docs/methods/{name}.md", env!("CARGO_MANIFEST_DIR"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
+        let with = |text: &str| {
+            let recipe = recipe(name, text);
+            (format!("{:?}", method.loss(&recipe, 3)), recipe.proxy_rate())
+        };
+        // | m | `--margin`, `margin` | `margin` | 0.05 |
+        let mut named = BTreeSet::new();
+        for row in page.lines().filter(|line| line.starts_with("| ") && line.contains("`--")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let (flag, setting) = cells[1].split_once(", ").expect("a flag and a setting");
+            let setting = setting.trim_matches('`');
+            assert_eq!(flag, format!("`--{}`", setting.replace('_', "-")), "{name}: {row}");
+            let default = cells[3].split(", ").next().expect("a default");
+            let default = default.replace('`', "\"");
+            assert_eq!(with(&format!("{setting} = {default}")), with(""), "{name}: {row}");
+            named.insert(setting);
+        }
+        let common = ["images_per_identity", "validation_share", "source_size"];
+        let settings = method.settings().into_iter().filter(|setting| !common.contains(setting));
+        assert_eq!(named, settings.collect(), "{name}");
+    }
+}
+
 #[test]
 fn the_settings_of_a_method_are_those_that_change_it() {
     for method in MetricMethod::ALL {
