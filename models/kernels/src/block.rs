@@ -98,21 +98,21 @@ impl ConvBlock {
     /// Number of images in such a group: whole tiles, enough pixels to read the weights for, and a share for several threads.
     pub(crate) fn group(&self, images: usize) -> usize {
         let pixels = self.sizes.output_len() / self.sizes.params().c_out;
-        match self.by_winograd(images) {
+        match self.by_winograd() {
             true => (32 * 16 / pixels).max(8).min(images.div_ceil(4)).next_multiple_of(4),
             false => (32 / pixels).max(8).min(images.div_ceil(8)).next_multiple_of(4),
         }
     }
 
-    /// Whether the convolution of so many images and its gradients are computed by Winograd's algorithm F(4×4, 3×3), by what that is
+    /// Whether the convolution and its gradients are computed by Winograd's algorithm F(4×4, 3×3), by what that is
     /// expected to take. Rounding errors are then two to four times those of sums of products.
-    pub fn by_winograd(&self, images: usize) -> bool {
-        self.layout == Layout::Interleaved && can_compute(&self.sizes) && is_faster(&self.sizes, images)
+    pub fn by_winograd(&self) -> bool {
+        self.layout == Layout::Interleaved && can_compute(&self.sizes) && is_faster(&self.sizes)
     }
 
-    /// The weights for Winograd's algorithm, if that computes the convolution of so many images.
-    fn point_weights(&self, images: usize, weights: &Weights) -> Option<PointWeights> {
-        self.by_winograd(images).then(|| PointWeights::forward(weights))
+    /// The weights for Winograd's algorithm, if that computes the convolution.
+    fn point_weights(&self, weights: &Weights) -> Option<PointWeights> {
+        self.by_winograd().then(|| PointWeights::forward(weights))
     }
 
     /// Whether images go through the convolution together, and how many are a part of the batch then or else.
@@ -152,7 +152,7 @@ impl ConvBlock {
         let (input, output) = (self.sizes.input_len(), self.sizes.output_len());
         let count = count(images, input);
         let (together, part) = self.part(count);
-        let point_weights = self.point_weights(count, weights);
+        let point_weights = self.point_weights(weights);
         let weights = (weights, point_weights.as_ref());
         let mut maps = Buffer::new(batch_len(count, output));
         let mut means = vec![0.0; count * c_out];
@@ -264,7 +264,7 @@ impl ConvBlock {
         let maps_len = batch_len(count, output);
         assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
         let (together, part) = self.part(count);
-        let point_weights = self.point_weights(count, weights);
+        let point_weights = self.point_weights(weights);
         let weights = (weights, point_weights.as_ref());
         let len = batch_len(count, finished);
         let mut out = Buffer::new(len);

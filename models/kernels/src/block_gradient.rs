@@ -127,7 +127,7 @@ impl ConvBlock {
             (self.sizes().input_len(), self.sizes().output_len(), self.sizes().weights_len());
         let run = self.run(count);
         let runs = count.div_ceil(run);
-        let winograd = self.by_winograd(count);
+        let winograd = self.by_winograd();
         let mirrored = (winograd && of_images).then(|| PointWeights::mirrored(saved.weights));
         let mut of_weights = Buffer::new(batch_len(runs, weights));
         let mut images = of_images.then(|| Buffer::new(count * input));
@@ -178,7 +178,7 @@ impl ConvBlock {
         let mut gradient = Buffer::new(count * output);
         gradient.par_chunks_mut(output).enumerate().for_each(|(image, out)| maps_gradient(image, out));
 
-        let winograd = self.by_winograd(count);
+        let winograd = self.by_winograd();
         let least = if winograd { images_of_a_sum(self.sizes()) } else { PIXELS_OF_A_RUN * c_out / output };
         let run = least.clamp(count.div_ceil(MAX_RUNS), count);
         let mut of_weights = Buffer::new(batch_len(count.div_ceil(run), self.sizes().weights_len()));

@@ -26,12 +26,13 @@ pub(crate) struct Blocks {
     sums: Vec<f32>,
 }
 
-/// Whether Winograd's algorithm is faster for so many images: by the multiplications of both, and measured costs of the transforms.
-pub(crate) fn is_faster(sizes: &ConvSizes, images: usize) -> bool {
+/// Whether Winograd's algorithm is faster, by the multiplications of both and measured costs of the transforms. The number of images has no
+/// say, so that the output of an image does not depend on the others of its batch.
+pub(crate) fn is_faster(sizes: &ConvSizes) -> bool {
     /// Transforming a value of a tile takes as long as so many multiplications, in vectors as wide.
     const OF_A_VALUE: usize = 11;
-    /// Transforming the weights takes as long as the products of so many tiles.
-    const OF_THE_WEIGHTS: usize = 40;
+    /// Transforming the weights takes as long as the products of 40 tiles, of which each of 32 images has a share.
+    const OF_THE_WEIGHTS: f64 = 40.0 / 32.0;
 
     let ConvParams { height, width, c_in, c_out, kernel, stride, padding } = sizes.params();
     if (kernel, stride) != (3, 1) {
@@ -41,13 +42,13 @@ pub(crate) fn is_faster(sizes: &ConvSizes, images: usize) -> bool {
     let along = |side: usize, out: usize| -> usize {
         (0..kernel).map(|at| (side + padding).saturating_sub(at).min(out) - padding.saturating_sub(at).min(out)).sum()
     };
-    let direct = along(height, sizes.out_height()) as f64 * along(width, sizes.out_width()) as f64 * images as f64;
-    let tiles = Tiling::new(sizes).tiles() as f64 * images as f64;
+    let direct = along(height, sizes.out_height()) as f64 * along(width, sizes.out_width()) as f64;
+    let tiles = Tiling::new(sizes).tiles() as f64;
     let of_values = |channels: usize| {
         let narrow = if channels.is_multiple_of(16) { 1 } else { 2 };
         (narrow * OF_A_VALUE) as f64 / channels as f64
     };
-    POINTS as f64 * (tiles * (1.0 + of_values(c_in) + of_values(c_out)) + OF_THE_WEIGHTS as f64) < 0.9 * direct
+    POINTS as f64 * (tiles * (1.0 + of_values(c_in) + of_values(c_out)) + OF_THE_WEIGHTS) < 0.9 * direct
 }
 
 /// Images whose gradients of weights are one sum at the points, where groups of images go through a convolution together: enough tiles

@@ -73,7 +73,7 @@ pub fn convolve(case: &Case, images: &[f64], weights: &[f64]) -> Vec<Approx> {
 fn geometry(case: &Case) -> Option<Geometry> {
     let ConvParams { height, width, c_in, c_out, padding, .. } = case.params;
     let images = case.images;
-    case.block().by_winograd(images).then_some(Geometry { images, height, width, c_in, c_out, padding })
+    case.block().by_winograd().then_some(Geometry { images, height, width, c_in, c_out, padding })
 }
 
 /// The same values with other errors of their sums of products, if there are such.
