@@ -40,13 +40,13 @@ fn lines_are_products_with_the_matrices() {
         let of_sums = weight_gradients(scalar, column(at));
         (0..3).for_each(|row| near(of_sums[row], g[at][row]));
     }
-    for at in 0..4 {
+    for (at, of_output) in a.iter().enumerate() {
         let found = output_gradients(scalar, column(at));
-        (0..6).for_each(|row| assert_eq!(f64::from(found[row]), a[at][row]));
+        (0..6).for_each(|row| assert_eq!(f64::from(found[row]), of_output[row]));
     }
     for at in 0..3 {
         let found = weights(scalar, column(at));
-        (0..6).for_each(|row| near(found[row], g[row][at]));
+        found.iter().zip(&g).for_each(|(found, of_point)| near(*found, of_point[at]));
     }
 }
 
