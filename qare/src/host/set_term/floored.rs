@@ -20,22 +20,19 @@ pub(super) const FLOOR: f32 = SIMILARITY_FLOOR as f32;
 
 /// S = 1 + max(s, floor).
 pub(super) fn frobenius(sets: &Sets, set: usize, differentiate: bool) -> Set {
-    let blocks = map_blocks(sets, set, |first, block| {
-        let square = vectorized(
-            #[inline(always)]
-            || {
-                let mut square = 0.0;
-                for (i, row) in block.chunks_exact_mut(sets.images).enumerate() {
-                    square += sum(row, |s| (1.0 + raised(s)) * (1.0 + raised(s)));
-                    row.iter_mut().for_each(|s| *s = unless_floored(1.0 + *s, *s, FLOOR));
-                    row[first + i] = 0.0;
-                }
-                square
-            },
-        );
-        Set { square, product: product(sets, set, block, differentiate) }
-    });
-    joined(blocks)
+    let (square, product) = weighed(
+        sets,
+        set,
+        differentiate,
+        #[inline(always)]
+        |i, row| {
+            let square = sum(row, |s| (1.0 + raised(s)) * (1.0 + raised(s)));
+            row.iter_mut().for_each(|s| *s = unless_floored(1.0 + *s, *s, FLOOR));
+            row[i] = 0.0;
+            square
+        },
+    );
+    Set { square, product }
 }
 
 /// J S J = J max(s, floor) J.
@@ -81,9 +78,10 @@ pub(super) fn centred(sets: &Sets, set: usize, differentiate: bool) -> Set {
                 square
             },
         );
-        Set { square, product: product(sets, set, block, differentiate) }
+        (square, product(sets, set, block, differentiate))
     });
-    joined(blocks)
+    let (square, product) = joined(blocks);
+    Set { square, product }
 }
 
 /// max(s, floor).
@@ -92,8 +90,32 @@ pub(super) fn raised(s: f32) -> f32 {
     if s < FLOOR { FLOOR } else { s }
 }
 
+/// Σ `weigh(i, s_i)` over the rows s_i of the similarities of a view set, and if a gradient is wanted W Ẑ `[B, D]`, where W is what
+/// `weigh` leaves in the place of the similarities.
+pub(super) fn weighed(
+    sets: &Sets,
+    set: usize,
+    differentiate: bool,
+    weigh: impl Fn(usize, &mut [f32]) -> f64 + Sync,
+) -> (f64, Vec<f32>) {
+    joined(map_blocks(sets, set, |first, block| {
+        let total = vectorized(
+            #[inline(always)]
+            || {
+                let rows = block.chunks_exact_mut(sets.images).enumerate();
+                rows.map(
+                    #[inline(always)]
+                    |(i, row)| weigh(first + i, row),
+                )
+                .sum()
+            },
+        );
+        (total, product(sets, set, block, differentiate))
+    }))
+}
+
 /// Calls `of(i, s)` for each block of rows of the similarities s of a view set, from row i on, and gathers what it returns.
-pub(super) fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
+fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &mut [f32]) -> T + Sync) -> Vec<T> {
     let unit = sets.matrix(set);
     let rows = block_rows(sets.images);
     let block = |scratch: &mut Vec<f32>, block: usize| {
@@ -109,7 +131,7 @@ pub(super) fn map_blocks<T: Send>(sets: &Sets, set: usize, of: impl Fn(usize, &m
 }
 
 /// Rows of a matrix `[…, B]` times Ẑ, if a gradient is wanted.
-pub(super) fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: bool) -> Vec<f32> {
+fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: bool) -> Vec<f32> {
     if !differentiate {
         return Vec::new();
     }
@@ -121,8 +143,8 @@ pub(super) fn product(sets: &Sets, set: usize, weights: &[f32], differentiate: b
     product
 }
 
-/// The blocks of a set as one.
-fn joined(blocks: Vec<Set>) -> Set {
-    let square = blocks.iter().map(|block| block.square).sum();
-    Set { square, product: blocks.into_iter().flat_map(|block| block.product).collect() }
+/// The sums and the rows of products of all blocks of a set.
+fn joined(blocks: Vec<(f64, Vec<f32>)>) -> (f64, Vec<f32>) {
+    let total = blocks.iter().map(|(total, _)| total).sum();
+    (total, blocks.into_iter().flat_map(|(_, product)| product).collect())
 }

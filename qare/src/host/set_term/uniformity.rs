@@ -3,9 +3,8 @@
 use super::super::Term;
 use super::super::exponential::exp;
 use super::super::pairwise::{sum, unless_floored};
-use super::super::vectorized::vectorized;
 use super::Sets;
-use super::floored::{map_blocks, product};
+use super::floored::weighed;
 
 /// The mean over the view sets, of similarities that are cut off at `floor`, which may be −∞.
 ///
@@ -29,25 +28,20 @@ pub(super) fn term(sets: &Sets, floor: f32, differentiate: bool) -> Term {
 
 /// Σ e_ij over i ≠ j, with e = exp(4(s − 1)), and E Ẑ `[B, D]` without the entries that are constants.
 fn exponentials(sets: &Sets, set: usize, floor: f32, differentiate: bool) -> (f64, Vec<f32>) {
-    let blocks = map_blocks(sets, set, |first, block| {
-        let total = vectorized(
-            #[inline(always)]
-            || {
-                let mut total = 0.0;
-                for (i, row) in block.chunks_exact_mut(sets.images).enumerate() {
-                    // Of itself there is no pair.
-                    row[first + i] = f32::NEG_INFINITY;
-                    let of = |s: f32| {
-                        if s == f32::NEG_INFINITY { 0.0 } else { exp(4.0 * (if s < floor { floor } else { s } - 1.0)) }
-                    };
-                    total += sum(row, of);
-                    row.iter_mut().for_each(|s| *s = unless_floored(of(*s), *s, floor));
-                }
-                total
-            },
-        );
-        (total, product(sets, set, block, differentiate))
-    });
-    let total = blocks.iter().map(|(total, _)| total).sum();
-    (total, blocks.into_iter().flat_map(|(_, product)| product).collect())
+    weighed(
+        sets,
+        set,
+        differentiate,
+        #[inline(always)]
+        |i, row| {
+            // Of itself there is no pair.
+            row[i] = f32::NEG_INFINITY;
+            let of = |s: f32| {
+                if s == f32::NEG_INFINITY { 0.0 } else { exp(4.0 * (if s < floor { floor } else { s } - 1.0)) }
+            };
+            let total = sum(row, of);
+            row.iter_mut().for_each(|s| *s = unless_floored(of(*s), *s, floor));
+            total
+        },
+    )
 }
