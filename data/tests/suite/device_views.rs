@@ -170,8 +170,10 @@ pub fn colors<B: Backend>() {
         let mut views = vec![plain(size), ContrastiveView { grayscale: true, ..plain(size) }];
         for change in [ColorChange::Brightness, ColorChange::Contrast, ColorChange::Saturation, ColorChange::Hue] {
             let (low, high) = if change == ColorChange::Hue { (-0.5, 0.5) } else { (0.2, 1.8) };
-            let exact = if change == ColorChange::Hue { [0.0, 0.25] } else { [1.0, 0.5] };
-            let factors = exact.into_iter().chain((0..6).map(|_| draw.uniform(low, high)));
+            // Of the multiples of a tenth, many products round to an integer that they miss.
+            let special: &[f64] =
+                if change == ColorChange::Hue { &[0.0, 0.25] } else { &[1.0, 0.5, 0.2, 1.2, 1.6, 1.7, 1.8] };
+            let factors = special.iter().copied().chain((0..6).map(|_| draw.uniform(low, high)));
             let jitters: Vec<_> = factors.map(|factor| jitter(change, factor)).collect();
             views.extend(jitters.into_iter().map(|jitter| ContrastiveView { jitter: Some(jitter), ..plain(size) }));
         }

@@ -147,12 +147,7 @@ mod views_of_the_device {
         device_views::contrast_of_large_images::<Plain>();
     }
 
-    /// On Mesa's Vulkan driver an integer part in the first change is not exact: a byte is off by one, and by up to 6 after the others.
     #[test]
-    #[cfg_attr(
-        not(any(feature = "flex", feature = "ndarray")),
-        ignore = "a byte is off by up to 6 on Mesa's Vulkan driver"
-    )]
     fn orders() {
         device_views::orders::<Plain>();
     }

@@ -26,17 +26,19 @@ pub(super) fn rounded_mean<B: Backend>(luma: Tensor<B, 5>) -> Tensor<B, 5> {
     sum.mul_scalar(2).add_scalar(pixels).div_scalar(2 * pixels).float().cast(DType::F32)
 }
 
+/// Above every product of a blend: a factor up to 2 of a difference up to 255.
+const LARGEST_PRODUCT: f64 = 512.0;
+
 /// Blends views with a gray: `from + factor · (view - from)`, clamped to 8 bits and rounded down.
 ///
-/// `of_blend` are the two halves of the factor, and the shares of the mean luma and of the pixel's luma in the gray, each
-/// `[B, K, 1, 1, 1]`.
+/// `of_blend` are the factor, and the shares of the mean luma and of the pixel's luma in the gray, each `[B, K, 1, 1, 1]`.
 pub(super) fn blend<B: Backend>(views: Tensor<B, 5>, of_blend: [Tensor<B, 5>; OF_BLEND]) -> Tensor<B, 5> {
-    let [high, low, of_mean, of_luma] = of_blend;
+    let [factor, of_mean, of_luma] = of_blend;
     let luma = luma(&views);
     let from = rounded_mean(luma.clone()) * of_mean + luma * of_luma;
     let difference = views - from.clone();
-    // Both products are exact, so their sum is the product with the whole factor, rounded once, in one operation or in two.
-    let product = difference.clone() * high + difference * low;
+    // The clamp changes no value, but the product below it rounds on its own.
+    let product = (difference * factor).clamp(-LARGEST_PRODUCT, LARGEST_PRODUCT);
     integer_part((from + product).clamp(0.0, 255.0))
 }
 

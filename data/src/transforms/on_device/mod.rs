@@ -12,8 +12,8 @@
 //! elementwise one in `f32`, each of whose intermediate results is an integer below 2²⁴ or a dyadic fraction with as few bits, which
 //! no contraction changes, with three exceptions:
 //!
-//! - The product of a blend is rounded as the host's: its factor is split into two parts whose products are exact, so that only their
-//!   sum rounds.
+//! - The product of a blend rounds as the host's, and so does the sum after it: between them stands a clamp that changes no value, over
+//!   which no compiler contracts them.
 //! - A quotient is only used for its integer part, with a margin above the error of an inexact division.
 //! - The normalisation at the end rounds to the last bits of an `f32`.
 //!

@@ -33,13 +33,6 @@ pub(super) struct Blend {
 impl Blend {
     /// The blend that changes nothing.
     const SKIPPED: Self = Self { factor: 1.0, mean: 0.0, luma: 0.0 };
-
-    /// Two parts that add up to the factor. The product of each and an integer from -255 to 255 is exact in `f32`.
-    pub fn halves(self) -> [f32; 2] {
-        // 16 of 24 significant bits.
-        let high = f32::from_bits(self.factor.to_bits() & !0xff);
-        [high, self.factor - high]
-    }
 }
 
 /// The steps of one view.
@@ -109,24 +102,5 @@ mod tests {
         }
         assert_eq!(orders.len(), 24, "all orders were drawn");
         assert_eq!(Schedule::of(None), Schedule { blends: [Blend::SKIPPED; BLENDS], hues: [None; HUES] });
-    }
-
-    #[test]
-    fn the_products_of_the_halves_of_a_factor_are_exact() {
-        let mut draw = Draw::new(2, Purpose::View, 0, 0, 0);
-        for _ in 0..10_000 {
-            let factor = draw.uniform(0.2, 1.8) as f32;
-            let [high, low] = Blend { factor, ..Blend::SKIPPED }.halves();
-            assert_eq!(high + low, factor);
-            for difference in [-255.0f32, -254.0, -1.0, 0.0, 127.0, 255.0] {
-                let exact = |part: f32| f64::from(part) * f64::from(difference);
-                assert_eq!(f64::from(high * difference), exact(high));
-                assert_eq!(f64::from(low * difference), exact(low));
-                // The same with and without contraction, whichever product contracts.
-                assert_eq!(high * difference + low * difference, factor * difference);
-                assert_eq!(high.mul_add(difference, low * difference), factor * difference);
-                assert_eq!(low.mul_add(difference, high * difference), factor * difference);
-            }
-        }
     }
 }

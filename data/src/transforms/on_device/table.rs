@@ -8,8 +8,8 @@ use crate::transforms::views::ContrastiveView;
 
 /// Fractional bits of the lower half of a weight of the resampling.
 pub(super) const HALF_BITS: u32 = PRECISION / 2;
-/// Numbers of a blend: the halves of its factor, and its shares of mean and luma.
-pub(super) const OF_BLEND: usize = 4;
+/// Numbers of a blend: its factor, and its shares of mean and luma.
+pub(super) const OF_BLEND: usize = 3;
 /// Numbers of a change of hue: whether it happens, and its steps.
 pub(super) const OF_HUE: usize = 2;
 /// Numbers of the colours of a view: blends, changes of hue, and whether the view is gray.
@@ -111,10 +111,7 @@ impl ContrastiveTable {
     }
 
     fn set_colors(&mut self, view: usize, Schedule { blends, hues }: &Schedule, grayscale: bool) {
-        let of_blend = |blend: &Blend| {
-            let [high, low] = blend.halves();
-            [high, low, blend.mean, blend.luma]
-        };
+        let of_blend = |blend: &Blend| [blend.factor, blend.mean, blend.luma];
         let of_hue = |steps: &Option<i32>| steps.map_or([0.0, 0.0], |steps| [1.0, steps as f32]);
         let blends = blends.iter().flat_map(of_blend);
         let hues = hues.iter().flat_map(of_hue);
