@@ -112,21 +112,18 @@ impl<'a> ActivationGradient<'a> {
                     let quarter = simd.splat_f32s(0.25);
                     let row = self.width * channels;
                     let (height, half) = (len / row, self.width / 2);
-                    for y in 0..height / 2 {
+                    // Row after row, since processors fetch what comes next in memory ahead of its use.
+                    for y in 0..height / 2 * 2 {
                         for x in 0..half {
-                            let gradient = of_output((y * half + x) * channels + channel);
+                            let gradient = of_output((y / 2 * half + x) * channels + channel);
                             let gradient = simd.mul_f32s(gradient, quarter);
-                            let at = 2 * y * row + 2 * x * channels + channel;
-                            for (turn, at) in [at, at + channels, at + row, at + row + channels].into_iter().enumerate()
-                            {
-                                pixel(at, turn, gradient);
-                            }
+                            let (at, turn) = (y * row + 2 * x * channels + channel, y % 2 * 2);
+                            pixel(at, turn, gradient);
+                            pixel(at + channels, turn + 1, gradient);
                         }
-                        // Pixels that pooling has dropped.
+                        // A pixel that pooling has dropped.
                         if self.width % 2 == 1 {
-                            let at = (2 * y + 1) * row - channels + channel;
-                            pixel(at, 0, zero);
-                            pixel(at + row, 1, zero);
+                            pixel((y + 1) * row - channels + channel, y % 2, zero);
                         }
                     }
                     if height % 2 == 1 {
