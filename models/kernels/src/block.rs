@@ -2,9 +2,10 @@
 //!
 //! A batch is split into runs of images. Each run goes through the block image by image, so that what one step writes is still in
 //! the processor's cache when the next step reads it. Where maps are small or weights many, groups of images take the place of
-//! images: see `image_tiles`. Where it takes less, the convolution is Winograd's: see `winograd`. Only the statistics of the batch need a second pass over all images. Sums
-//! over a batch are added up run by run, and the runs depend on the number of images alone: results do not depend on the number of
-//! threads.
+//! images: see `image_tiles`. Where it takes less, the convolution is Winograd's: see `winograd`. Only the statistics of the batch need
+//! a second pass over all images. It goes from the last image to the first, as every second pass here and of the gradients does, and so
+//! begins with what is still in the cache. Sums over a batch are added up run by run, and the runs depend on the number of images alone:
+//! results do not depend on the number of threads.
 
 use std::cell::RefCell;
 
@@ -205,7 +206,7 @@ impl ConvBlock {
         let of_run = |at: usize, out: &mut [f32], mut activated: Option<&mut [f32]>| {
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.activated.resize(output, 0.0);
-                for (i, out) in out.chunks_exact_mut(finished).enumerate() {
+                for (i, out) in out.chunks_exact_mut(finished).enumerate().rev() {
                     let part = (at * run + i) * output..(at * run + i + 1) * output;
                     let residual = residual.map(|residual| &residual[part.clone()]);
                     let activated = match &mut activated {
@@ -217,7 +218,7 @@ impl ConvBlock {
             });
         };
         let runs = out.par_chunks_mut(run * finished).zip(kept);
-        runs.enumerate().for_each(|(at, (out, activated))| of_run(at, out, activated));
+        runs.enumerate().rev().for_each(|(at, (out, activated))| of_run(at, out, activated));
         (out.into_vec(), activated)
     }
 

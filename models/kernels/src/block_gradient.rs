@@ -136,7 +136,7 @@ impl ConvBlock {
                 gradient.resize(output, 0.0);
                 of_weights.fill(0.0);
                 let mut sums = winograd.then(|| WeightSums::new(self.sizes(), [0, self.sizes().params().c_out]));
-                for image in at * run..((at + 1) * run).min(count) {
+                for image in (at * run..((at + 1) * run).min(count)).rev() {
                     maps_gradient(image, gradient);
                     let pixels = &saved.images[image * input..][..input];
                     match &mut sums {
@@ -161,7 +161,7 @@ impl ConvBlock {
         };
         let of_runs = of_weights.par_chunks_mut(weights);
         let of_runs = of_runs.zip(optional_chunks(images.as_deref_mut(), run * input, runs));
-        of_runs.enumerate().for_each(|(at, (weights, images))| of_run(at, weights, images));
+        of_runs.enumerate().rev().for_each(|(at, (weights, images))| of_run(at, weights, images));
         (pytorch_layout(&of_weights, self.sizes(), self.sizes().params().c_out), images)
     }
 
@@ -176,7 +176,7 @@ impl ConvBlock {
         let ConvParams { c_in, c_out, kernel, .. } = self.sizes().params();
         let (input, output) = (self.sizes().input_len(), self.sizes().output_len());
         let mut gradient = Buffer::new(count * output);
-        gradient.par_chunks_mut(output).enumerate().for_each(|(image, out)| maps_gradient(image, out));
+        gradient.par_chunks_mut(output).enumerate().rev().for_each(|(image, out)| maps_gradient(image, out));
 
         let winograd = self.by_winograd();
         let least = if winograd { images_of_a_sum(self.sizes()) } else { PIXELS_OF_A_RUN * c_out / output };
@@ -211,10 +211,10 @@ impl ConvBlock {
             let group = self.group(count);
             let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
             match winograd.then(|| PointWeights::mirrored(saved.weights)) {
-                Some(weights) => groups.for_each(|(images, gradient)| {
+                Some(weights) => groups.rev().for_each(|(images, gradient)| {
                     SCRATCH.with_borrow_mut(|Scratch { blocks, .. }| weights.convolve(gradient, blocks, images));
                 }),
-                None => groups.for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images)),
+                None => groups.rev().for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images)),
             }
             images
         });
