@@ -32,7 +32,7 @@ while (($#)); do
         --check) check=yes ;;
         --install) install=yes ;;
         --program | --nvrtc | --cache | --out | --trainings | --kernels | --steps)
-            (($# > 1)) || wrong "$1: a value is missing"
+            (($# > 1)) && [[ -n $2 ]] || wrong "$1: a value is missing"
             name=${1#--} value=$2
             case $name in
                 program | nvrtc | cache | out) value=$(path "$value") ;;
@@ -46,7 +46,14 @@ while (($#)); do
 done
 if [[ $install == no ]]; then
     [[ -n $program ]] || wrong "--program is missing"
-    [[ -x $program ]] || wrong "--program $program: is not a program"
+    [[ -f $program && -x $program ]] || wrong "--program $program: is not a program"
+    known=$("$program" list 2>/dev/null) || wrong "--program $program: is not qare"
+    grep -q '^  cuda' <<<"$known" || wrong "--program $program: was not built with the feature cuda"
+    for training in ${trainings//,/ }; do
+        method=${training%_f16} method=${method%_bf16}
+        method=${method%_frobenius} method=${method%_centred} method=${method%_mean} method=${method%_uniformity}
+        grep -q "^  $method " <<<"$known" || wrong "--trainings $training: there is no method $method"
+    done
 fi
 # The drawn dataset has 5,000 images.
 batch=256
@@ -85,16 +92,17 @@ export DRY_CUDA_READS=numbers
 unset "${!CUBECL_@}"
 
 # Compiled kernels are kept. Tuning starts anew: its result must not depend on earlier programs.
-rm -rf "$out/autotune" "$out/checkpoint"
-cat >"$out/cubecl.toml" <<TOML
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat >"$work/cubecl.toml" <<TOML
 [compilation]
 cache = { file = "$cache/kernels" }
 [autotune]
-cache = { file = "$out/autotune" }
+cache = { file = "$work/autotune" }
 TOML
 # Every step costs the same: one in 16 would be a sample for the figures. The kNN accuracy after an epoch costs the same in all runs, and
 # little.
-printf 'figures = "none"\n[knn]\nheld_out = 8\nbank = 8\n' >"$out/recipe.toml"
+printf 'figures = "none"\n[knn]\nheld_out = 8\nbank = 8\n' >"$work/recipe.toml"
 
 # Runs a training of a number of steps.
 run() {
@@ -107,9 +115,9 @@ run() {
     esac
     flags+=(--method "$method")
     printf '%s, %s run of %d steps\n' "$training" "$kind" "$steps" >&2
-    if ! (cd "$out" && DRY_CUDA_SUMMARY=$training.$kind.json DRY_CUDA_LOG=$training.$kind.log \
+    if ! (cd "$work" && DRY_CUDA_SUMMARY=$out/$training.$kind.json DRY_CUDA_LOG=$out/$training.$kind.log \
         "$program" pretrain --config recipe.toml --dataset shapes --no-tui --overwrite --epochs 1 --batch-size $batch \
-        --train-images $((batch * steps)) "${flags[@]}" ${more[@]+"${more[@]}"} >"$training.$kind.out" 2>&1); then
+        --train-images $((batch * steps)) "${flags[@]}" ${more[@]+"${more[@]}"} >"$out/$training.$kind.out" 2>&1); then
         tail -n 20 "$out/$training.$kind.out" >&2
         echo "error: $training: the run failed, see $out/$training.$kind.out" >&2
         exit 1
@@ -118,7 +126,7 @@ run() {
 names=()
 for training in ${trainings//,/ }; do
     names+=("$training")
-    rm -f "$out/$training".*
+    rm -f "$out/$training".{first,short,long}.{json,log,out}
     run "$training" first "$steps"
     run "$training" short "$steps"
     run "$training" long $((3 * steps))

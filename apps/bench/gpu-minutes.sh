@@ -4,8 +4,9 @@
 #   logs/         output of each stage
 #   *.json        figures of qare and PyTorch
 #   cache/        compiled kernels and results of autotuning, grown; packed into cache.tar.xz at the end
-set +e
 command -v timeout >/dev/null || wrong "--minutes needs the command timeout of GNU coreutils"
+[[ -n $program || -f bin/qare.xz ]] || wrong "--minutes needs --program FILE, or a folder of apps/bench/pack-gpu.sh"
+set +e
 python=${PYTHON:-python3}
 logs=$out/logs
 mkdir -p "$logs" "$out/cache"
@@ -58,8 +59,8 @@ stage() {
 }
 
 unpack() { # FILE.xz TARGET
-    if command -v xz >/dev/null; then xz -dc "$1" >"$2"; else
-        "$python" -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[2], "wb"))' "$1" "$2"
+    if command -v xz >/dev/null; then timeout 60 xz -dc "$1" >"$2"; else
+        timeout 60 "$python" -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[2], "wb"))' "$1" "$2"
     fi
 }
 
@@ -88,7 +89,7 @@ for archive in kernels.tar.xz "$out/cache.tar.xz"; do
     fi
 done
 [[ -n $data || ! -f data.tar.xz ]] || data=$PWD/data.tar.xz
-[[ -n $program ]] || wrong "--minutes needs --program FILE, or a folder of apps/bench/pack-gpu.sh"
+for_gpu "$program"
 
 # Finds CUDA where neither the environment nor the system's loader has it.
 complete() {
@@ -112,7 +113,7 @@ export QARE_CACHE_DIR=$out/cache RUST_BACKTRACE=1
 
 flags=()
 [[ -z $device ]] || flags+=(--device "$device")
-card() { nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1; }
+card() { timeout 10 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1; }
 machine() {
     nvidia-smi
     echo "CUDA_PATH=${CUDA_PATH:-}"
@@ -130,7 +131,7 @@ summary() {
     {
         echo "### ${card:-no GPU found}"
         echo
-        echo "$(date '+%-d %B %Y'): ${card:-no GPU found} (name, driver), ${nvrtc:-no kernel compiled}; $("$program" --version 2>/dev/null), $(nproc) cores."
+        echo "$(date '+%-d %B %Y'): ${card:-no GPU found} (name, driver), ${nvrtc:-no kernel compiled}; $(timeout 10 "$program" --version 2>/dev/null), $(nproc) cores."
         echo
         echo "| stage | outcome | seconds |"
         echo "| --- | --- | ---: |"
@@ -178,7 +179,10 @@ export -f machine kernels_by_time unpack
 export program work out python
 mkdir -p "$work/profile" "$work/tests" "$work/golden"
 
-stage devices 30 bash -c machine
+if ! stage devices 30 bash -c machine; then
+    echo "error: no GPU can be used, so that nothing else was tried: see $logs/devices.txt" >&2
+    exit 1
+fi
 # Compiles and tunes the kernels of a step, unless they are there already.
 stage "first step" 240 "$program" bench memory --batches 256 --steps 5 ${flags[@]+"${flags[@]}"}
 
@@ -219,7 +223,7 @@ measure() {
     local flags_of_both=(step memory --backbones "$2" --batches 256 --seconds 2 --steps 100 --add)
     [[ $2 == conv4 ]] || flags_of_both=(step --backbones "$2" --batches 256 --seconds 2 --add)
     stage "step of $name" "$1" "$program" bench "${flags_of_both[@]}" --json "$out/qare.json" ${flags[@]+"${flags[@]}"}
-    if "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null; then
+    if timeout 60 "$python" -c 'import torch, torchvision; assert torch.cuda.is_available()' 2>/dev/null; then
         for mode in eager compile; do
             more=()
             [[ $mode == eager ]] || more=(--compile)
@@ -241,7 +245,7 @@ ratios() {
         { echo '```text'; cat "$logs"/step-of-{conv4,resnet32}.txt 2>/dev/null; echo '```'; } >"$out/ratios.md"
         return
     fi
-    "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md" >"$logs/ratios.txt" 2>&1
+    timeout 20 "$program" bench --compare "${files[@]}" --markdown "$out/ratios.md" >"$logs/ratios.txt" 2>&1
 }
 measure 80 conv4
 

@@ -23,12 +23,13 @@ wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 step() { printf '\n== %s\n' "$*"; }
 
 data= features=cuda seeds=1,2,3 epochs=200 backbones=conv4,resnet32 precision= device= program= tests= out=gpu-results
-methods=simclr,simclr_qare,sparseclr,sparseclr_qare minutes=
+methods=simclr,simclr_qare,sparseclr,sparseclr_qare minutes= given=
 while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --data-dir | --features | --seeds | --epochs | --backbones | --methods | --precision | --device | --program | --tests | --out | --minutes)
-            (($# > 1)) || wrong "$1: a value is missing"
+            (($# > 1)) && [[ -n $2 ]] || wrong "$1: a value is missing"
+            given+=" $1 "
             name=${1#--} value=$2
             case $name in
                 data-dir) data=$(path "$value") ;;
@@ -41,12 +42,29 @@ while (($#)); do
     shift
 done
 [[ $out == /* ]] || out=$start/$out
+for name in program tests; do
+    [[ -z ${!name} || -f ${!name} && -x ${!name} ]] || wrong "--$name ${!name}: is not a program"
+done
+[[ -z $data || -e $data ]] || wrong "--data-dir $data: there is no such folder"
+# Runs on a CPU would take hours, and check no GPU.
+for_gpu() { "$1" list 2>/dev/null | grep -qE '^  (cuda|vulkan|metal|wgpu)( |$)' || wrong "--program $1: is not qare with a backend for GPUs"; }
+[[ -z $program ]] || for_gpu "$program"
 if [[ -n $minutes ]]; then
-    [[ $minutes =~ ^[0-9]+$ ]] && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number of at least 5"
+    [[ $minutes =~ ^0*[1-9][0-9]{0,4}$ ]] && minutes=$((10#$minutes)) && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number of at least 5"
+    for name in features seeds epochs backbones methods precision; do
+        [[ $given != *" --$name "* ]] || wrong "--$name has no place beside --minutes"
+    done
     source apps/bench/gpu-minutes.sh
     exit
 fi
 [[ -n $data ]] || wrong "--data-dir is missing"
+[[ -d $data ]] || wrong "--data-dir $data: expected a folder"
+[[ $epochs =~ ^[1-9][0-9]*$ ]] || wrong "--epochs $epochs: expected a number of at least 1"
+[[ $seeds =~ ^[0-9]+(,[0-9]+)*$ ]] || wrong "--seeds $seeds: expected numbers such as 1,2,3"
+[[ $precision =~ ^(f32|f16|bf16)?$ ]] || wrong "--precision $precision: expected f32, f16 or bf16"
+if [[ -z $program || -z $tests ]]; then
+    command -v cargo >/dev/null || wrong "without cargo, --program and --tests must be given"
+fi
 mkdir -p "$out"
 target=${CARGO_TARGET_DIR:-target}
 build=(--release --locked --package qare-cli --no-default-features --features "$features")
@@ -58,6 +76,10 @@ if [[ -z $program ]]; then
     cargo build "${build[@]}"
     program=$target/release/qare
 fi
+known=$("$program" list)
+for name in ${methods//,/ } ${backbones//,/ }; do
+    grep -q "^  $name " <<<"$known" || wrong "there is no method or backbone $name"
+done
 "$program" devices | tee "$out/devices.txt"
 
 step "golden values and seeds"

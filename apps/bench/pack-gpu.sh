@@ -7,7 +7,7 @@
 # compiled kernels (QARE_CACHE_DIR of a run), or the archive cache.tar.xz that gpu.sh --minutes leaves: kernels are packed, timings of
 # another GPU are not.
 # --data names an archive of cifar-10-batches-bin, or of train/CLASS/IMAGE and test/CLASS/IMAGE. FOLDER (default: target/gpu-pack) may
-# hold at most 60 MB.
+# hold at most 60 MB. If it exists, it must be empty, or a folder that this script has made, which is then replaced.
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$0")/../.."
@@ -22,7 +22,7 @@ while (($#)); do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --out | --features | --program | --tests | --cache | --data)
-            (($# > 1)) || wrong "$1: a value is missing"
+            (($# > 1)) && [[ -n $2 ]] || wrong "$1: a value is missing"
             name=${1#--} value=$2
             [[ $name == features ]] || value=$(path "$value")
             printf -v "$name" '%s' "$value"
@@ -35,6 +35,18 @@ for name in program tests data; do
     [[ -z ${!name} || -f ${!name} ]] || wrong "--$name ${!name}: there is no such file"
 done
 [[ -z $cache || -e $cache ]] || wrong "--cache $cache: there is no such folder or archive"
+for name in program tests; do
+    [[ -z ${!name} || $(head -c 4 "${!name}") == $'\x7fELF' ]] || wrong "--$name ${!name}: is not a program for Linux"
+done
+for archive in "$data" "$cache"; do
+    [[ ! -f $archive ]] || tar -tf "$archive" >/dev/null 2>&1 || wrong "$archive: is not an archive that tar can read"
+done
+[[ -z $data ]] || xz -t "$data" 2>/dev/null || wrong "--data $data: expected a .tar.xz archive"
+# What is deleted below must be a pack of this script.
+is_pack() { [[ -f $1/apps/bench/gpu-minutes.sh && -f $1/bin/qare.xz && ! -e $1/.git ]]; }
+if [[ -e $out || -L $out ]]; then
+    [[ -d $out && -z $(ls -A "$out") ]] || is_pack "$out" || wrong "--out $out: exists, and is not a folder that this script has made"
+fi
 
 build=(--release --locked --package qare-cli --no-default-features --features "$features")
 if [[ -z $program ]]; then
@@ -46,8 +58,10 @@ if [[ -z $tests ]]; then
     [[ -f $tests ]] || { echo "error: cargo did not say where the test binary is" >&2; exit 1; }
 fi
 
-part=$out.part
-rm -rf "$part"
+mkdir -p "$(dirname "$out")"
+part=$(mktemp -d "$out.XXXXXX") unpacked=
+trap 'rm -rf "$part" ${unpacked:+"$unpacked"}' EXIT
+chmod 755 "$part"
 mkdir -p "$part/bin" "$part/qare/tests" "$part/models/tests" "$part/apps/bench"
 for pair in "$program:qare" "$tests:backend"; do
     strip -o "$part/bin/${pair##*:}" "${pair%:*}"
@@ -61,23 +75,19 @@ mkdir "$part/apps/bench/pytorch"
 cp apps/bench/pytorch/*.py apps/bench/pytorch/requirements.txt "$part/apps/bench/pytorch"
 if [[ -f $cache ]]; then
     unpacked=$(mktemp -d)
-    trap 'rm -rf "$unpacked"' EXIT
     tar -C "$unpacked" -xf "$cache"
     cache=$unpacked
 fi
 if [[ -n $cache ]]; then
     # Folders of compiled kernels are named after compilers; those of timings after GPUs.
-    (
-        cd "$cache"
-        find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' -print0 |
-            tar --null -cf - --exclude compiler-tried --exclude '*.lock' -T -
-    ) | xz -T0 -6 >"$part/kernels.tar.xz"
+    kernels() { (cd "$cache" && find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' "$@"); }
+    [[ -n $(kernels) ]] || wrong "--cache: holds no compiled kernels, expected folders such as VERSION/cuda-sm90-nvrtc13.0"
+    kernels -print0 | tar -C "$cache" --null -cf - --exclude compiler-tried --exclude '*.lock' -T - | xz -T0 -6 >"$part/kernels.tar.xz"
 fi
 [[ -z $data ]] || cp "$data" "$part/data.tar.xz"
+kilobytes=$(du -sk "$part" | cut -f1)
+(cd "$part" && find . -type f -size +100k -exec du -k {} + | sort -rn | awk '{ printf "%8.1f MB  %s\n", $1 / 1024, $2 }')
+printf '%8.1f MB  %s\n' "$(awk "BEGIN { print $kilobytes / 1024 }")" "$out"
+((kilobytes <= 60 * 1024)) || { echo "error: more than 60 MB, nothing is written: leave out --data or --cache" >&2; exit 1; }
 rm -rf "$out"
 mv "$part" "$out"
-
-kilobytes=$(du -sk "$out" | cut -f1)
-(cd "$out" && find . -type f -size +100k -exec du -k {} + | sort -rn | awk '{ printf "%8.1f MB  %s\n", $1 / 1024, $2 }')
-printf '%8.1f MB  %s\n' "$(awk "BEGIN { print $kilobytes / 1024 }")" "$out"
-((kilobytes <= 60 * 1024)) || { echo "error: more than 60 MB: leave out --data or --cache" >&2; exit 1; }

@@ -129,7 +129,7 @@ pub enum ObjectiveError {
     /// A result is finite and larger than the numbers it is kept in can be.
     #[error(
         "{quantity} leaves the range of {dtype}: training has diverged, or a temperature, margin or weight is out of \
-         proportion (lower the learning rate, or compute in f64)"
+         proportion (make it smaller, or lower the learning rate)"
     )]
     Overflow {
         /// What is too large, and where.

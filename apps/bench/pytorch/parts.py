@@ -107,6 +107,7 @@ class Bench:
 
     def objectives(self):
         terms = {method: objectives.objective(method) for method in objectives.METHODS}
+        terms["sparseclr_qare_frobenius"] = objectives.objective("sparseclr_qare_frobenius")
         terms["qare"] = objectives.set_term
         terms["qare_no_floor"] = objectives.set_term_without_floor
         terms["qare_frobenius"] = objectives.frobenius_term

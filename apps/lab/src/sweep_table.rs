@@ -80,18 +80,26 @@ impl Figure {
 struct Run {
     /// Method, dataset, backbone, batch size and epochs as text, see [`SETTINGS`].
     settings: [String; 5],
+    /// Its values of the settings that the sweep varies; [`UNUSED`] of one that its method does not use.
+    varied: Vec<String>,
     seed: u64,
     figures: Vec<Option<f64>>,
 }
 
 const SETTINGS: [&str; 5] = ["method", "dataset", "backbone", "batch", "epochs"];
 
+/// Settings of recipes that are [`SETTINGS`] of each row anyway.
+const SHOWN: [&str; 3] = ["backbone", "batch_size", "epochs"];
+
+/// In place of the value of a setting that a method does not use.
+const UNUSED: &str = "–";
+
 impl Run {
     /// Reads the figures of a recipe's run.
     ///
     /// # Errors
     /// If a figure that every run has is missing.
-    fn of(evaluation: Evaluation, recipe: &Recipe, results: &Value) -> Result<Self> {
+    fn of(evaluation: Evaluation, recipe: &Recipe, values: &[Option<String>], results: &Value) -> Result<Self> {
         let of_run = |figure: &Figure| (figure.read)(results, recipe);
         let figures: Vec<Option<f64>> = evaluation.figures().iter().map(of_run).collect();
         if let Some(figure) = evaluation.figures().iter().find(|figure| figure.always && of_run(figure).is_none()) {
@@ -121,29 +129,37 @@ impl Run {
             recipe.batch_size.to_string(),
             epochs.to_string(),
         ];
-        Ok(Self { settings, seed: recipe.seed, figures })
+        let varied = values.iter().map(|value| value.clone().unwrap_or_else(|| UNUSED.into())).collect();
+        Ok(Self { settings, varied, seed: recipe.seed, figures })
     }
 }
 
 /// The table of a sweep.
 pub struct SweepTable {
     evaluation: Evaluation,
+    /// The settings that the sweep varies.
+    varied: Vec<String>,
     /// The runs. Runs that differ only in their seed are adjacent.
     runs: Vec<Run>,
 }
 
 impl SweepTable {
-    /// A table without runs.
-    pub fn new(evaluation: Evaluation) -> Self {
-        Self { evaluation, runs: Vec::new() }
+    /// A table without runs, of a sweep that varies some settings of recipes.
+    pub fn new(evaluation: Evaluation, varied: Vec<String>) -> Self {
+        Self { evaluation, varied, runs: Vec::new() }
     }
 
-    /// Adds the run of a recipe, given its results. Runs that differ only in their seed follow each other.
+    /// Adds the run of a recipe, given its values of the varied settings, `None` for one that its method does not use, and its results. Runs
+    /// that differ only in their seed follow each other.
     ///
     /// # Errors
     /// If a figure that every run has is missing.
-    pub fn push(&mut self, recipe: &Recipe, results: &Value) -> Result<()> {
-        self.runs.push(Run::of(self.evaluation, recipe, results)?);
+    ///
+    /// # Panics
+    /// If there is not one value for each varied setting.
+    pub fn push(&mut self, recipe: &Recipe, values: &[Option<String>], results: &Value) -> Result<()> {
+        assert_eq!(values.len(), self.varied.len(), "a value of each varied setting");
+        self.runs.push(Run::of(self.evaluation, recipe, values, results)?);
         Ok(())
     }
 
@@ -158,28 +174,81 @@ impl SweepTable {
 
     /// Groups the runs that differ only in their seed.
     fn groups(&self) -> impl Iterator<Item = &[Run]> {
-        self.runs.chunk_by(|one, next| one.settings == next.settings)
+        self.runs.chunk_by(|one, next| one.settings == next.settings && one.varied == next.varied)
+    }
+
+    /// Returns the settings of a group's row, with those that vary and are no [`SETTINGS`] of every row: by name, or of a run.
+    fn of_row<'a>(&'a self, settings: impl Iterator<Item = &'a str>, varied: &'a [String]) -> Vec<&'a str> {
+        let others = self.varied.iter().zip(varied).filter(|(name, _)| !SHOWN.contains(&name.as_str()));
+        settings.chain(others.map(|(_, value)| value.as_str())).collect()
+    }
+
+    /// Returns the settings of a run's row.
+    fn row<'a>(&'a self, run: &'a Run) -> Vec<&'a str> {
+        self.of_row(run.settings.iter().map(String::as_str), &run.varied)
+    }
+
+    /// Returns the names of the settings in a row.
+    fn head(&self) -> Vec<&str> {
+        self.of_row(SETTINGS.into_iter(), &self.varied)
+    }
+
+    /// Returns the names of the accuracies.
+    pub fn accuracies(&self) -> impl Iterator<Item = &'static str> {
+        self.figures().iter().filter(|figure| figure.always).map(|figure| figure.name)
+    }
+
+    /// Returns the runs' figures of an accuracy over values of the first varied setting: for each method and choice of the other varied
+    /// settings a name, and the figures of all seeds for each value. Those of a method that does not use the setting are there for every
+    /// value.
+    ///
+    /// # Panics
+    /// If the sweep varies nothing, or there is no such accuracy.
+    pub fn lines(&self, accuracy: usize, values: &[String]) -> Vec<(String, Vec<Vec<f64>>)> {
+        let mut lines: Vec<(String, Vec<Vec<f64>>)> = Vec::new();
+        for run in &self.runs {
+            let others = self.varied.iter().zip(&run.varied).skip(1).filter(|(_, value)| *value != UNUSED);
+            let others: String = others.map(|(name, value)| format!(", {name} {value}")).collect();
+            let name = format!("{}{others}", run.settings[0]);
+            let line = match lines.iter().position(|(other, _)| *other == name) {
+                Some(line) => line,
+                None => {
+                    lines.push((name, vec![Vec::new(); values.len()]));
+                    lines.len() - 1
+                }
+            };
+            for (value, group) in values.iter().zip(&mut lines[line].1) {
+                if *value == run.varied[0] || run.varied[0] == UNUSED {
+                    group.extend(run.figures[accuracy]);
+                }
+            }
+        }
+        lines
     }
 
     /// Returns two Markdown tables: means and standard deviations over the seeds, and the figures of each run.
     pub fn markdown(&self) -> String {
-        let names: Vec<&str> = SETTINGS.into_iter().chain(self.figures().iter().map(|figure| figure.name)).collect();
+        let names: Vec<&str> = self.head().into_iter().chain(self.figures().iter().map(|figure| figure.name)).collect();
         let mut text = format!("| {} | seeds |\n|{}---|\n", names.join(" | "), "---|".repeat(names.len()));
         for runs in self.groups() {
-            let [method, others @ ..] = &runs[0].settings;
+            let row = self.row(&runs[0]);
             let cells = each_summary(runs, |mean, deviation| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("{mean:.2} ± {deviation:.2}"),
                 (Some(mean), None) => format!("{mean:.2}"),
                 (None, _) => "–".to_string(),
             });
-            text += &format!("| `{method}` | {} | {} | {} |\n", others.join(" | "), cells.join(" | "), seeds(runs));
+            text += &format!("| `{}` | {} | {} | {} |\n", row[0], row[1..].join(" | "), cells.join(" | "), seeds(runs));
         }
         let names: Vec<&str> = self.figures().iter().map(|figure| figure.name).collect();
-        text += &format!("\n| run | seed | {} |\n|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+        let varied = |of: &[String]| of.iter().map(|text| format!("{text} | ")).collect::<String>();
+        let columns = 2 + self.varied.len() + names.len();
+        text +=
+            &format!("\n| run | {}seed | {} |\n|{}\n", varied(&self.varied), names.join(" | "), "---|".repeat(columns));
         for run in &self.runs {
             let cell = |value: &Option<f64>| value.map_or("–".to_string(), |value| format!("{value:.2}"));
             let cells: Vec<String> = run.figures.iter().map(cell).collect();
-            text += &format!("| `{}` | {} | {} |\n", run.settings[0], run.seed, cells.join(" | "));
+            text +=
+                &format!("| `{}` | {}{} | {} |\n", run.settings[0], varied(&run.varied), run.seed, cells.join(" | "));
         }
         text
     }
@@ -192,22 +261,22 @@ impl SweepTable {
     /// Returns CSV with means and standard deviations over the seeds.
     pub fn csv(&self) -> String {
         let columns = self.columns(|column| format!("{column}_mean,{column}_std"));
-        let mut text = format!("method,seeds,{columns},{}\n", SETTINGS[1..].join(","));
+        let mut text = format!("method,seeds,{columns},{}\n", self.head()[1..].join(","));
         for runs in self.groups() {
-            let [method, others @ ..] = &runs[0].settings;
+            let row = self.row(&runs[0]);
             let cells = each_summary(runs, |mean, deviation| format!("{},{}", number(mean), number(deviation)));
-            text += &format!("{method},{},{},{}\n", runs.len(), cells.join(","), others.join(","));
+            text += &format!("{},{},{},{}\n", row[0], runs.len(), cells.join(","), row[1..].join(","));
         }
         text
     }
 
     /// Returns CSV with a row for each run.
     pub fn csv_of_runs(&self) -> String {
-        let mut text = format!("{},seed,{}\n", SETTINGS.join(","), self.columns(|column| column));
+        let mut text = format!("{},seed,{}\n", self.head().join(","), self.columns(|column| column));
         for run in &self.runs {
             text += &format!(
                 "{},{},{}\n",
-                run.settings.join(","),
+                self.row(run).join(","),
                 run.seed,
                 run.figures.iter().copied().map(number).collect::<Vec<_>>().join(",")
             );
@@ -218,12 +287,14 @@ impl SweepTable {
     /// Returns a LaTeX table with means and standard deviations of the accuracies. It needs the package booktabs.
     pub fn latex(&self) -> String {
         let accuracies: Vec<&Figure> = self.figures().iter().filter(|figure| figure.always).collect();
-        let names = SETTINGS.into_iter().chain(accuracies.iter().map(|figure| figure.name)).collect::<Vec<_>>();
+        let head = self.head();
+        let names = head.iter().copied().chain(accuracies.iter().map(|figure| figure.name)).map(escape_latex);
         let mut text = String::from("% \\usepackage{booktabs}\n");
-        text += &format!("\\begin{{tabular}}{{lllrr{}}}\n\\toprule\n", "c".repeat(accuracies.len()));
-        text += &format!("{} \\\\\n\\midrule\n", names.join(" & "));
+        let aligned = "r".repeat(head.len() - SETTINGS.len()) + &"c".repeat(accuracies.len());
+        text += &format!("\\begin{{tabular}}{{lllrr{aligned}}}\n\\toprule\n");
+        text += &format!("{} \\\\\n\\midrule\n", names.collect::<Vec<_>>().join(" & "));
         for runs in self.groups() {
-            let settings = runs[0].settings.clone().map(|text| escape_latex(&text));
+            let settings: Vec<String> = self.row(&runs[0]).into_iter().map(escape_latex).collect();
             let cells = each_summary(runs, |mean, deviation| match (mean, deviation) {
                 (Some(mean), Some(deviation)) => format!("${mean:.2} \\pm {deviation:.2}$"),
                 (Some(mean), None) => format!("${mean:.2}$"),
@@ -281,7 +352,7 @@ mod tests {
 
     fn run(method: &str, seed: u64, probe: f64, seconds: Option<f64>) -> Run {
         let settings = [method, "cifar10", "conv4", "128", "200"].map(str::to_string);
-        Run { settings, seed, figures: vec![Some(probe), Some(40.0), seconds] }
+        Run { settings, varied: Vec::new(), seed, figures: vec![Some(probe), Some(40.0), seconds] }
     }
 
     fn table() -> SweepTable {
@@ -289,7 +360,50 @@ mod tests {
             [(1, 47.0), (2, 48.0), (3, 52.0)].map(|(seed, probe)| run("simclr_qare", seed, probe, Some(8.0)));
         let others =
             [run("simclr", 1, 45.0, Some(8.0)), run("simclr", 2, 47.0, Some(8.0)), run("randomweights", 1, 30.5, None)];
-        SweepTable { evaluation: Evaluation::Probe, runs: of_three.into_iter().chain(others).collect() }
+        SweepTable {
+            evaluation: Evaluation::Probe,
+            varied: Vec::new(),
+            runs: of_three.into_iter().chain(others).collect(),
+        }
+    }
+
+    /// Two values of beta, which `simclr` does not use, and of the batch size.
+    fn varied() -> SweepTable {
+        let varied = |run: Run, beta: &str, batch: &str| Run {
+            settings: run.settings.map(|text| if text == "128" { batch.to_string() } else { text }),
+            varied: vec![beta.into(), batch.into()],
+            ..run
+        };
+        let runs = vec![
+            varied(run("simclr", 1, 44.0, None), UNUSED, "64"),
+            varied(run("simclr_qare", 1, 45.0, None), "0.5", "64"),
+            varied(run("simclr_qare", 2, 47.0, None), "0.5", "64"),
+            varied(run("simclr_qare", 1, 49.0, None), "2", "64"),
+            varied(run("simclr_qare", 1, 50.0, None), "2", "128"),
+        ];
+        SweepTable { evaluation: Evaluation::Probe, varied: vec!["beta".into(), "batch_size".into()], runs }
+    }
+
+    #[test]
+    fn varied_settings_are_columns_and_lines() {
+        let text = varied().markdown();
+        assert!(text.starts_with("| method | dataset | backbone | batch | epochs | beta | linear probe |"), "{text}");
+        assert!(text.contains("| `simclr_qare` | cifar10 | conv4 | 64 | 200 | 0.5 | 46.00 |"), "{text}");
+        assert!(text.contains("| `simclr` | cifar10 | conv4 | 64 | 200 | – | 44.00 |"), "{text}");
+        assert!(
+            text.contains("| run | beta | batch_size | seed |")
+                && text.contains("| `simclr_qare` | 2 | 128 | 1 | 50.00 |")
+        );
+        assert!(varied().csv().lines().next().unwrap().ends_with(",dataset,backbone,batch,epochs,beta"));
+        assert!(varied().csv_of_runs().contains("simclr_qare,cifar10,conv4,128,200,2,1,50.0000,"));
+        assert!(varied().latex().contains("{lllrrrcc}"));
+        let lines = varied().lines(0, &["0.5".into(), "2".into()]);
+        let expected = [
+            ("simclr, batch_size 64", vec![vec![44.0], vec![44.0]]),
+            ("simclr_qare, batch_size 64", vec![vec![45.0, 47.0], vec![49.0]]),
+            ("simclr_qare, batch_size 128", vec![vec![], vec![50.0]]),
+        ];
+        assert_eq!(lines, expected.map(|(name, groups)| (name.to_string(), groups)));
     }
 
     #[test]

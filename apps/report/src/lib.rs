@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+mod comparison;
 mod contact_sheet;
 mod error;
 mod escape;
@@ -15,6 +16,7 @@ mod random;
 mod report;
 mod svg;
 
+pub use comparison::{Series, comparison};
 pub use contact_sheet::{ContactSheet, Shown};
 pub use error::{ReportError, Result};
 pub use picture::{Pictures, interleaved, png};

@@ -209,8 +209,8 @@ pub fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 
 /// Keeps gradients of f16 from being cut off at 6e-8.
 const SCALE: f64 = 65_536.0;
 
-/// Half of the distance between two numbers near 1.
-fn unit_roundoff(dtype: FloatDType) -> f64 {
+/// The rounding error to expect, relative to a number: half of the largest one.
+fn expected_rounding(dtype: FloatDType) -> f64 {
     if dtype == FloatDType::BF16 { 2f64.powi(-9) } else { 2f64.powi(-12) }
 }
 
@@ -307,14 +307,14 @@ pub fn check_tf32<B: AutodiffBackend>(backend: &str) {
 impl HalfPrecisionErrors {
     /// The errors over what rounding is expected to lead to.
     ///
-    /// Each layer rounds its output, by u of its norm: over L layers an output is off by about √L·u. A rounded number near zero may
+    /// Each layer rounds its output, by u of its norm, the rounding error to expect: over L layers an output is off by about √L·u. A rounded number near zero may
     /// be on the other side of a ReLU, which switches its gradient on or off. That happens to about u of the units of a layer, each
     /// of which has about its share in the norm of the gradient: over L layers a gradient is off by about √(L·u), for every one of
     /// them that is off by more than its own rounding.
     pub fn over_expected(&self, dtype: FloatDType, name: BackboneName) -> [f64; 4] {
-        let (roundoff, layers) = (unit_roundoff(dtype), relus(name));
-        let [eval, train] = self.outputs.map(|error| error / (layers.sqrt() * roundoff));
-        let [first, input] = self.gradients.map(|error| error / (layers * roundoff).sqrt());
+        let (rounding, layers) = (expected_rounding(dtype), relus(name));
+        let [eval, train] = self.outputs.map(|error| error / (layers.sqrt() * rounding));
+        let [first, input] = self.gradients.map(|error| error / (layers * rounding).sqrt());
         [eval, train, first, input]
     }
 

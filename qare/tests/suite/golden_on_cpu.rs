@@ -16,10 +16,10 @@ fn losses_agree_on_ndarray() {
 
 #[test]
 fn set_terms_agree_on_flex() {
-    golden::set_terms::<Autodiff<burn_flex::Flex>>();
+    golden::set_terms::<Autodiff<burn_flex::Flex>>(golden::SINGLE);
 }
 
 #[test]
 fn set_terms_agree_on_ndarray() {
-    golden::set_terms::<Autodiff<burn_ndarray::NdArray>>();
+    golden::set_terms::<Autodiff<burn_ndarray::NdArray>>(golden::SINGLE);
 }

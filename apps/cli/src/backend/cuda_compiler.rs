@@ -75,8 +75,8 @@ fn newest(folder: &Path, start: &str) -> Option<std::path::PathBuf> {
 
 /// Makes sure that kernels can be compiled for a GPU.
 ///
-/// A trial takes about half a second, so a success is remembered in the folder of compiled kernels, if there is one. Headers that are
-/// missing are found at each start.
+/// A trial with the headers of matrix products takes about half a second, so a success is remembered in the folder of compiled kernels, if
+/// there is one. Missing headers, and missing parts of NVRTC by a kernel without headers, are found at each start.
 ///
 /// # Errors
 /// If something is missing or too old. The message says what, and what to install or to set.
@@ -102,9 +102,9 @@ pub fn check(nvrtc: Version, architecture: i32, device: usize, remembered_in: Op
     let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let tried = format!("{}\n{:?}\n{libraries:?}\n", toolkit.headers.display(), toolkit.driver);
     if memory.as_ref().is_some_and(|file| std::fs::read_to_string(file).is_ok_and(|text| text == tried)) {
-        return Ok(());
+        return compile(&toolkit, WITHOUT_HEADERS).map(drop).map_err(failed);
     }
-    let code = compile(&toolkit).map_err(failed)?;
+    let code = compile(&toolkit, WITH_HEADERS).map_err(failed)?;
     // PTX of a newer CUDA may need a newer driver.
     if toolkit.nvrtc > toolkit.driver {
         load(&code, device).map_err(|reason| failed(Fault::Driver(reason)))?;
@@ -141,14 +141,19 @@ fn architectures() -> Vec<i32> {
     }
 }
 
-/// Compiles a kernel with CubeCL's options and the headers of its matrix products.
-fn compile(toolkit: &Toolkit) -> std::result::Result<Vec<c_char>, Fault> {
-    const SOURCE: &CStr = c"#include <cuda_runtime.h>
+/// A kernel with the headers of CubeCL's matrix products.
+const WITH_HEADERS: &CStr = c"#include <cuda_runtime.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <mma.h>
 extern \"C\" __global__ void qare_trial(float *x) { x[threadIdx.x] = nvcuda::wmma::__float_to_tf32(x[0]); }
 ";
+
+/// A kernel that compiles in milliseconds.
+const WITHOUT_HEADERS: &CStr = c"extern \"C\" __global__ void qare_trial(float *x) { x[threadIdx.x] = 1.0f; }\n";
+
+/// Compiles a kernel with CubeCL's options.
+fn compile(toolkit: &Toolkit, source: &CStr) -> std::result::Result<Vec<c_char>, Fault> {
     let Toolkit { architecture, known, headers, .. } = toolkit;
     if !known.is_empty() && !known.contains(architecture) {
         return Err(Fault::Architecture);
@@ -162,7 +167,7 @@ extern \"C\" __global__ void qare_trial(float *x) { x[threadIdx.x] = nvcuda::wmm
     if headers.join("cccl").is_dir() {
         options.push(format!("--include-path={}", headers.join("cccl").display()));
     }
-    let program = call_library(|| nvrtc::result::create_program(SOURCE, None)).map_err(Fault::Other)?;
+    let program = call_library(|| nvrtc::result::create_program(source, None)).map_err(Fault::Other)?;
     // SAFETY: the program was just created, and its source is static.
     let compiled = call_library(|| unsafe { nvrtc::result::compile_program(program, &options) });
     // SAFETY: as above.

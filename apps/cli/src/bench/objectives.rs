@@ -40,6 +40,11 @@ fn terms() -> Vec<Term> {
         objective("simclr_qare", ContrastiveObjectiveConfig::simclr_qare(1.0, 1.0)),
         objective("sparseclr", ContrastiveObjectiveConfig::sparseclr()),
         objective("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
+        objective(
+            "sparseclr_qare_frobenius",
+            ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)
+                .with_qare(Some(QareConfig::new().with_set_term(SetTerm::Frobenius))),
+        ),
         set_term("qare", None, QareConfig::new()),
         set_term("qare_no_floor", Some(1 << 16), QareConfig::new().with_similarity_floor(SimilarityFloor::None)),
         set_term("qare_frobenius", None, QareConfig::new().with_set_term(SetTerm::Frobenius)),

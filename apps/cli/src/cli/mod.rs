@@ -30,7 +30,7 @@ use qare_lab::Result;
 use qare_lab::export::Format;
 use qare_lab::methods::Method;
 use qare_lab::precision::Precision;
-use qare_lab::recipe::DeviceChoice;
+use qare_lab::recipe::{DeviceChoice, Variation};
 
 const EXAMPLES: &str = "Examples:
   qare run configs/quickstart.toml
@@ -206,8 +206,9 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2,3 --methods simclr,simclr_qare")]
+#[command(after_help = "Examples:
+  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2,3 --methods simclr,simclr_qare
+  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2 --methods simclr,simclr_qare --vary beta=0.1,0.5,2 --id beta")]
 pub struct SweepArgs {
     /// Recipe that all runs share; without one, the flags describe the runs
     #[arg(value_name = "RECIPE")]
@@ -221,6 +222,10 @@ pub struct SweepArgs {
     /// Methods of the runs, such as simclr,simclr_qare [default: the recipe's method]
     #[arg(long, value_delimiter = ',')]
     pub methods: Vec<Method>,
+    /// A setting that varies from run to run, and its values, such as beta=0,0.5,1: the key of a recipe. Methods that do not use it run once.
+    /// Several --vary run all combinations
+    #[arg(long, value_name = "SETTING=VALUE,VALUE")]
+    pub vary: Vec<Variation>,
     #[command(flatten)]
     pub flags: RecipeFlags,
 }

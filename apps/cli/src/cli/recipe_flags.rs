@@ -210,7 +210,7 @@ pub struct RecipeFlags {
 
 impl RecipeFlags {
     /// The flags of the call as a layer of a recipe.
-    fn layer(&self) -> Result<Layer> {
+    pub fn layer(&self) -> Result<Layer> {
         for path in [&self.out, &self.checkpoint, &self.machine.data_dir].into_iter().flatten() {
             if path.to_str().is_none() {
                 return Err(LabError::Usage(format!("{}: a path in a recipe must be UTF-8", path.printable())));
@@ -233,6 +233,11 @@ impl RecipeFlags {
     /// # Errors
     /// If the file cannot be read, a setting is out of range, or `--inner-fs` is not the backbone's feature size.
     pub fn to_recipe(&self, file: Option<&Path>) -> Result<Recipe> {
+        self.to_recipe_with(file, Layer::new())
+    }
+
+    /// The same with settings `above` those of flags and file.
+    pub fn to_recipe_with(&self, file: Option<&Path>, above: Layer) -> Result<Recipe> {
         if let Some(seed) = self.seed.filter(|seed| *seed > i64::MAX as u64) {
             return Err(LabError::Usage(format!(
                 "--seed {seed}: must be at most {}, the largest integer in TOML",
@@ -247,7 +252,7 @@ impl RecipeFlags {
             ));
         }
         let base = file.map(Recipe::layers).transpose()?;
-        let recipe = Recipe::of_layers(base.iter().cloned().chain([self.layer()?]))
+        let recipe = Recipe::of_layers(base.iter().cloned().chain([self.layer()?, above]))
             .and_then(|recipe| recipe.validate().map(|()| recipe).map_err(|error| error.to_string()));
         let recipe = recipe.map_err(|message| {
             // An error that the file has without the flags is the file's.

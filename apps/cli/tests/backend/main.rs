@@ -61,7 +61,7 @@ mod reference {
 
     #[test]
     fn set_terms_agree() {
-        golden::set_terms::<Autodiff<Plain>>();
+        golden::set_terms::<Autodiff<Plain>>(TOLERANCES);
     }
 
     /// Losses over labels. Of one file alone, since a driver compiles kernels for every loss and shape anew.

@@ -46,7 +46,7 @@ fn merge(lower: Layer, upper: Layer) -> Layer {
 }
 
 /// Replaces aliases by the names of the settings.
-fn without_aliases(mut layer: Layer) -> Layer {
+pub(super) fn without_aliases(mut layer: Layer) -> Layer {
     for (alias, name) in [("views", "K"), ("gpu", "device"), ("data_size", "batch_size")] {
         if let Some(value) = layer.remove(alias) {
             layer.insert(name.into(), value);

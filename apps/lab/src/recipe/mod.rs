@@ -8,6 +8,7 @@ mod syntax_error;
 mod tables;
 mod unused;
 mod validation;
+mod variation;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use source_size::SourceSize;
 pub(crate) use syntax_error::shortened;
 pub use tables::{InfoMaxRecipe, KnnRecipe, ProbeRecipe};
 pub use validation::SIZES;
+pub use variation::Variation;
 
 use self::figures::one_or_several;
 use self::tables::table;

@@ -32,6 +32,9 @@ pub struct RunFolder {
     pub(super) seed: u64,
 }
 
+/// The settings that the name of a run's folder tells, besides `id` and the folder of images.
+pub const TOLD_BY_NAME: [&str; 7] = ["method", "dataset", "backbone", "batch_size", "outter_fs", "alpha", "beta"];
+
 impl RunFolder {
     /// Returns the folder of a recipe's run, which need not exist.
     pub fn of(recipe: &Recipe) -> Self {

@@ -397,9 +397,9 @@ fn divided(run: &OpenRun, plan: &Plan, splits: &Splits) -> Result<(ImageSet, Opt
             format!("{} of {} training images", held_out.len(), images.len())
         } else {
             let classes = held_out.classes();
-            format!("{classes} of {} training classes, {} images", classes + train.classes(), held_out.len())
+            format!("{classes} of {} training classes, {} images,", classes + train.classes(), held_out.len())
         };
-        info!("note: {what}, are held out for the validation; --validation-share 0 trains on all");
+        info!("note: {what} are held out for the validation; --validation-share 0 trains on all");
     }
     if let Some(needed) = plan.images_per_identity {
         let small = labels::smaller_than(&train, needed);

@@ -3,21 +3,12 @@
 use serde_json::{Value, json};
 
 use super::axis::Scale;
+use super::frame::{BOTTOM, HEIGHT, LEFT, RIGHT, ROW, TOP, WIDTH, dash, frame, legend};
 use super::{COLORS, Plot, slug};
-use crate::escape::{escape, shortened};
 use crate::number::{place, rounded, short};
 
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 320.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = 44.0;
-/// Height of a row of names.
-const ROW: f64 = 18.0;
 /// Most points of a line; longer ones are thinned.
 const MAX_POINTS: usize = 500;
-const DASHES: [&str; 4] = ["", "8 4", "2 4", "10 3 2 3"];
 
 /// What the axes mean.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +41,7 @@ pub(crate) fn lines(axes: Axes, data: &[Line]) -> Option<Plot> {
     shown.clone().next()?;
     let x = Scale::over(shown.clone().map(|point| point.0), false, 0.0, LEFT, WIDTH - RIGHT);
     let y = Scale::over(shown.map(|point| point.1), axes.log, 0.05, HEIGHT - BOTTOM, TOP);
-    let mut body = frame(&axes, &x, &y);
+    let mut body = frame([axes.title, axes.x], ticks(&x), &y);
     body += &format!(
         "<clipPath id=\"clip-{0}\"><rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{1}\" height=\"{2}\"/></clipPath><g clip-path=\"url(#clip-{0})\">",
         slug(axes.title),
@@ -60,8 +51,7 @@ pub(crate) fn lines(axes: Axes, data: &[Line]) -> Option<Plot> {
     let mut hover = Vec::new();
     for (number, line) in data.iter().enumerate() {
         let color = number % COLORS;
-        let dash = DASHES[number % DASHES.len()];
-        let dash = if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") };
+        let dash = dash(number);
         if !line.band.is_empty() {
             let band = thinned(&line.band);
             let upper = band.iter().map(|(at, _, high)| (*at, *high));
@@ -96,8 +86,8 @@ pub(crate) fn lines(axes: Axes, data: &[Line]) -> Option<Plot> {
         }));
     }
     body += "</g>";
-    let (legend, rows) = legend(data);
-    body += &legend;
+    let (names, rows) = legend(data.iter().map(|line| line.name.as_str()));
+    body += &names;
     let ends = data.iter().filter_map(|line| Some(format!("{} ends at {}", line.name, short(line.points.last()?.1))));
     Some(Plot {
         name: slug(axes.title),
@@ -118,51 +108,11 @@ pub(crate) fn lines(axes: Axes, data: &[Line]) -> Option<Plot> {
     })
 }
 
-/// Title, grid, ticks and names of the axes.
-fn frame(axes: &Axes, x: &Scale, y: &Scale) -> String {
-    let mut body = format!("<text class=\"name\" x=\"{LEFT}\" y=\"20\">{}</text>", escape(axes.title));
-    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    for (value, label) in y.ticks(5) {
-        let at = place(y.place(value));
-        body += &format!("<path class=\"grid\" d=\"M{LEFT} {at}H{right}\"/>");
-        body += &format!("<text class=\"end\" x=\"{}\" y=\"{at}\" dy=\".35em\">{label}</text>", LEFT - 8.0);
-    }
-    for (value, label) in x.ticks(8).into_iter().filter(|(value, _)| value.fract().abs() < 1e-9 || x.high - x.low < 1.0)
-    {
-        let at = place(x.place(value));
-        body += &format!("<path class=\"axis\" d=\"M{at} {bottom}v4\"/>");
-        body += &format!("<text class=\"mid\" x=\"{at}\" y=\"{}\">{label}</text>", bottom + 18.0);
-    }
-    body += &format!("<path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>");
-    let middle = place((LEFT + right) / 2.0);
-    body + &format!("<text class=\"mid\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 8.0, escape(axes.x))
-}
-
-/// Names the lines below the plot, if there are several, and returns the number of rows.
-fn legend(data: &[Line]) -> (String, usize) {
-    if data.len() < 2 {
-        return (String::new(), 0);
-    }
-    let (mut body, mut left, mut row) = (String::new(), LEFT, 0);
-    for (number, line) in data.iter().enumerate() {
-        let name = shortened(&line.name, 60);
-        // A letter is about 6.6 pixels wide.
-        let width = 44.0 + 6.6 * name.chars().count() as f64;
-        if left + width > WIDTH && left > LEFT {
-            (left, row) = (LEFT, row + 1);
-        }
-        let (x, y) = (place(left), place(HEIGHT + 8.0 + ROW * row as f64));
-        body += &format!(
-            "<path class=\"line s{}\" stroke-dasharray=\"{}\" d=\"M{x} {y}h26\"/>\
-             <text class=\"strong\" x=\"{}\" y=\"{y}\" dy=\".35em\">{}</text>",
-            number % COLORS,
-            DASHES[number % DASHES.len()],
-            place(left + 32.0),
-            escape(&name)
-        );
-        left += width;
-    }
-    (body, row + 1)
+/// Ticks of the horizontal axis.
+fn ticks(x: &Scale) -> impl Iterator<Item = (f64, String)> {
+    let all = x.ticks(8).into_iter();
+    all.filter(|(value, _)| value.fract().abs() < 1e-9 || x.high - x.low < 1.0)
+        .map(|(value, label)| (x.place(value), label))
 }
 
 fn path(points: impl Iterator<Item = (f64, f64)>, x: &Scale, y: &Scale) -> String {

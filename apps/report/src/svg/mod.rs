@@ -2,6 +2,8 @@
 
 mod axis;
 mod bars;
+mod categories;
+mod frame;
 mod heatmap;
 mod interval;
 mod lines;
@@ -10,6 +12,7 @@ mod scatter;
 use serde_json::Value;
 
 pub(crate) use bars::{Bar, bars};
+pub(crate) use categories::categories;
 pub(crate) use heatmap::heatmap;
 pub(crate) use interval::{Mark, interval};
 pub(crate) use lines::{Axes, Line, lines};

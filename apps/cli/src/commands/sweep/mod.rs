@@ -1,12 +1,12 @@
-//! `qare sweep`: runs a recipe with several methods and seeds, and tabulates the results.
+//! `qare sweep`: runs a recipe with several methods, values of settings and seeds, and tabulates and plots the results.
 
-use std::path::Path;
+mod plan;
+mod plots;
 
 use qare_data::{DataError, DatasetName, ImageSet, Splits};
 use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
 use qare_lab::images::{Images, Source, probeable, retrievable};
-use qare_lab::methods::Method;
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::runs::files::write_whole;
@@ -18,6 +18,9 @@ use qare_lab::sweep_table::{Evaluation, SweepTable};
 use qare_lab::{LabError, Result};
 use serde_json::Value;
 
+pub use self::plan::without_repeats;
+use self::plan::{plan, recipe_file};
+use self::plots::plot;
 use super::pretrain::train;
 use super::probe::probe_and_save;
 use super::retrieve::{Wanted, retrieve_and_record};
@@ -28,20 +31,8 @@ use crate::progress::show;
 
 /// Completes every run of methods × seeds, prints the table, and writes it beside the run folders.
 pub fn sweep_command(args: SweepArgs) -> Result<()> {
-    if args.flags.seed.is_some() || args.flags.method.is_some() {
-        return Err(LabError::Usage("--seed and --method have no place in a sweep: use --seeds and --methods".into()));
-    }
-    let methods = if args.methods.is_empty() {
-        vec![args.flags.to_recipe(recipe_file(&args))?.method.built_in()?]
-    } else {
-        without_repeats(&args.methods)
-    };
-    let seeds = without_repeats(&args.seeds);
-    let recipes: Vec<Recipe> = methods
-        .iter()
-        .flat_map(|method| seeds.iter().map(move |seed| (*method, *seed)))
-        .map(|(method, seed)| run_recipe(&args, method, seed))
-        .collect::<Result<_>>()?;
+    let planned = plan(&args)?;
+    let recipes: Vec<Recipe> = planned.iter().map(|run| run.recipe.clone()).collect();
     let evaluation = Evaluation::of(&recipes);
     // All folders are locked and all devices checked before the first run, which may take hours.
     let mut runs = Vec::with_capacity(recipes.len());
@@ -52,13 +43,14 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
 
     let no_tui = args.flags.machine.no_tui;
     let mut datasets = Datasets::default();
-    let mut table = SweepTable::new(evaluation);
+    let mut table =
+        SweepTable::new(evaluation, args.vary.iter().map(|variation| variation.setting().to_string()).collect());
     let mut failed = Vec::new();
     let count = runs.len();
-    for (number, run) in runs.iter().enumerate() {
-        let name = format!("{}, seed {}", run.recipe.method, run.recipe.seed);
+    for (number, (run, planned)) in runs.iter().zip(&planned).enumerate() {
+        let name = planned.title(&args.vary);
         match complete_run(run, &format!("[{}/{count}] {name}", number + 1), evaluation, &mut datasets, no_tui) {
-            Ok(results) => table.push(&run.recipe, &results)?,
+            Ok(results) => table.push(&run.recipe, &planned.values, &results)?,
             Err(interrupted @ LabError::Interrupted(_)) => return Err(interrupted),
             // A failed run does not stop the remaining ones.
             Err(error) => {
@@ -80,24 +72,25 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     {
         write_whole(&file(end), text.as_bytes())?;
     }
+    let plots = plot(&table, &args.vary);
+    for plot in &plots {
+        write_whole(&file(&format!("_{}.svg", plot.name)), plot.file().as_bytes())?;
+    }
     print_line(format!(
-        "{} in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv and \
-         .tex beside it",
+        "{} in percent, with mean ± standard deviation from three seeds on; saved as {}, with .csv, _runs.csv{} \
+         beside it",
         match evaluation {
             Evaluation::Probe => "test accuracies",
             Evaluation::Retrieval => "retrieval among the test images",
         },
-        file(".md").printable()
+        file(".md").printable(),
+        if plots.is_empty() { " and .tex".to_string() } else { format!(", .tex and {} plots", plots.len()) }
     ));
     if failed.is_empty() {
         Ok(())
     } else {
         Err(LabError::Failed(format!("{} of {count} runs failed: {}", failed.len(), failed.join("; "))))
     }
-}
-
-fn recipe_file(args: &SweepArgs) -> Option<&Path> {
-    args.recipe.as_deref().or(args.config.as_deref())
 }
 
 /// The name in the tables' file names: the stem of the recipe file, or `DATASET_BACKBONE` without one.
@@ -109,27 +102,6 @@ fn table_name(args: &SweepArgs, first: &Recipe) -> String {
     // Two folders of images given with --data-dir get two tables.
     let images = args.flags.machine.data_dir.as_ref().and_then(|_| images_of(first));
     [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
-}
-
-/// The items in their order, each once.
-pub fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
-    let mut kept: Vec<T> = Vec::new();
-    for item in items {
-        if !kept.contains(item) {
-            kept.push(*item);
-        }
-    }
-    kept
-}
-
-/// The recipe of one run. The seed ends the name of its folder.
-fn run_recipe(args: &SweepArgs, method: Method, seed: u64) -> Result<Recipe> {
-    let mut flags = args.flags.clone();
-    flags.method = Some(method);
-    flags.seed = Some(seed);
-    let recipe = flags.to_recipe(recipe_file(args))?;
-    let id = recipe.id.as_ref().map_or(format!("seed_{seed}"), |id| format!("{id}_seed_{seed}"));
-    Ok(Recipe { id: Some(id), ..recipe })
 }
 
 /// The complete datasets of a sweep. Each is read when the first run needs it.
