@@ -16,7 +16,7 @@
 # caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
 set -euo pipefail
 start=$PWD
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$(readlink -f "$0")")/../.."
 
 usage() { sed -n '2,/^set/p' apps/bench/dry-run.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
@@ -47,6 +47,7 @@ done
 if [[ $install == no ]]; then
     [[ -n $program ]] || wrong "--program is missing"
     [[ -f $program && -x $program ]] || wrong "--program $program: is not a program"
+    [[ $trainings =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] || wrong "--trainings $trainings: expected names such as simclr,simclr_qare_frobenius_f16"
     known=$("$program" list 2>/dev/null) || wrong "--program $program: is not qare"
     grep -q '^  cuda' <<<"$known" || wrong "--program $program: was not built with the feature cuda"
     for training in ${trainings//,/ }; do
@@ -59,25 +60,24 @@ fi
 batch=256
 [[ $steps =~ ^[1-6]$ ]] || wrong "--steps $steps: expected 1 to 6"
 [[ $kernels =~ ^[0-9]+$ ]] || wrong "--kernels $kernels: expected a number"
+# NVRTC with CUDA's headers.
+has_nvrtc() { [[ -f $1/lib/libnvrtc.so.13 && -f $1/include/cuda_runtime.h ]]; }
+[[ -z $nvrtc ]] || has_nvrtc "$nvrtc" || wrong "--nvrtc $nvrtc: has no lib/libnvrtc.so.13 or no include/cuda_runtime.h"
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 out=${out:-$cache/runs}
 mkdir -p "$out"
 
-# NVRTC with CUDA's headers.
-has_nvrtc() { [[ -f $1/lib/libnvrtc.so.13 && -f $1/include/cuda_runtime.h ]]; }
-if [[ -n $nvrtc ]]; then
-    has_nvrtc "$nvrtc" || wrong "--nvrtc $nvrtc: has no lib/libnvrtc.so.13 or no include/cuda_runtime.h"
-elif [[ -n ${CUDA_PATH:-} ]] && has_nvrtc "$CUDA_PATH"; then
+if [[ -z $nvrtc && -n ${CUDA_PATH:-} ]] && has_nvrtc "$CUDA_PATH"; then
     nvrtc=$CUDA_PATH
-else
+elif [[ -z $nvrtc ]]; then
     nvrtc=$cache/nvrtc/nvidia/cu13
     has_nvrtc "$nvrtc" || python3 -m pip install --quiet --no-deps --target "$cache/nvrtc" nvidia-cuda-nvrtc==13.0.88 \
         nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85
 fi
 
 # The driver, under NVIDIA's names in a folder of its own.
-cargo build --quiet --release --locked --package qare-dry-cuda
+cargo build --quiet --release --locked --package qare-dry-cuda || { echo "error: the driver cannot be built" >&2; exit 1; }
 [[ $install == no ]] || exit 0
 build=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)
 mkdir -p "$cache/driver" "$cache/kernels"

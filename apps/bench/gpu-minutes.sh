@@ -9,12 +9,9 @@ command -v timeout >/dev/null || wrong "--minutes needs the command timeout of G
 set +e
 python=${PYTHON:-python3}
 logs=$out/logs
-mkdir -p "$logs" "$out/cache"
 work=$(mktemp -d)
 # In the background: thousands of images may take a minute to remove.
 trap '(setsid rm -rf "$work" >/dev/null 2>&1 &)' EXIT
-rm -f "$out/stages.tsv" "$out"/{qare,pytorch-eager,pytorch-compile}.json "$out/ratios.md" "$out/kernels.md"
-: >"$out/stages.tsv"
 begin=$SECONDS
 # The end is for the summary.
 left() { echo $((minutes * 60 - 20 - (SECONDS - begin))); }
@@ -81,13 +78,6 @@ for name in qare backend; do
         esac
     fi
 done
-# Kernels of the packed folder, then those of an earlier run.
-for archive in kernels.tar.xz "$out/cache.tar.xz"; do
-    if [[ -f $archive ]]; then
-        unpack "$archive" "$work/cache.tar" && tar -C "$out/cache" -xf "$work/cache.tar"
-        rm -f "$work/cache.tar"
-    fi
-done
 [[ -n $data || ! -f data.tar.xz ]] || data=$PWD/data.tar.xz
 for_gpu "$program"
 
@@ -109,7 +99,25 @@ for folder in ${CUDA_PATH:+"$CUDA_PATH/lib64" "$CUDA_PATH/lib"} /usr/local/nvidi
 done
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}$libraries
 LD_LIBRARY_PATH=${LD_LIBRARY_PATH#:}
-export QARE_CACHE_DIR=$out/cache RUST_BACKTRACE=1
+export RUST_BACKTRACE=1
+
+# Without a GPU nothing is tried, and results of an earlier run stay.
+if ! timeout 30 "$program" devices >"$work/devices.txt" 2>&1 || ! grep -q -- '--device [0-9]' "$work/devices.txt"; then
+    cat "$work/devices.txt" >&2
+    echo "error: the program finds no GPU" >&2
+    exit 1
+fi
+mkdir -p "$logs" "$out/cache"
+rm -f "$out"/{qare,pytorch-eager,pytorch-compile}.json "$out/ratios.md" "$out/kernels.md"
+: >"$out/stages.tsv"
+export QARE_CACHE_DIR=$out/cache
+# Kernels of the packed folder, then those of an earlier run.
+for archive in kernels.tar.xz "$out/cache.tar.xz"; do
+    if [[ -f $archive ]]; then
+        unpack "$archive" "$work/cache.tar" && tar -C "$out/cache" -xf "$work/cache.tar"
+        rm -f "$work/cache.tar"
+    fi
+done
 
 flags=()
 [[ -z $device ]] || flags+=(--device "$device")
@@ -179,10 +187,7 @@ export -f machine kernels_by_time unpack
 export program work out python
 mkdir -p "$work/profile" "$work/tests" "$work/golden"
 
-if ! stage devices 30 bash -c machine; then
-    echo "error: no GPU can be used, so that nothing else was tried: see $logs/devices.txt" >&2
-    exit 1
-fi
+stage devices 30 bash -c machine
 # Compiles and tunes the kernels of a step, unless they are there already.
 stage "first step" 240 "$program" bench memory --batches 256 --steps 5 ${flags[@]+"${flags[@]}"}
 

@@ -15,7 +15,7 @@
 # after each. In a folder of apps/bench/pack-gpu.sh it uses the program, the tests, the data and the kernels in it.
 set -euo pipefail
 start=$PWD
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$(readlink -f "$0")")/../.."
 
 usage() { sed -n '2,/^set/p' apps/bench/gpu.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
@@ -46,11 +46,13 @@ for name in program tests; do
     [[ -z ${!name} || -f ${!name} && -x ${!name} ]] || wrong "--$name ${!name}: is not a program"
 done
 [[ -z $data || -e $data ]] || wrong "--data-dir $data: there is no such folder"
+[[ ! -e $out || -d $out ]] || wrong "--out $out: is not a folder"
+[[ $features =~ ^(cuda|vulkan|metal|wgpu)$ ]] || wrong "--features $features: expected cuda, vulkan, metal or wgpu"
 # Runs on a CPU would take hours, and check no GPU.
 for_gpu() { "$1" list 2>/dev/null | grep -qE '^  (cuda|vulkan|metal|wgpu)( |$)' || wrong "--program $1: is not qare with a backend for GPUs"; }
 [[ -z $program ]] || for_gpu "$program"
 if [[ -n $minutes ]]; then
-    [[ $minutes =~ ^0*[1-9][0-9]{0,4}$ ]] && minutes=$((10#$minutes)) && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number of at least 5"
+    [[ $minutes =~ ^0*[0-9]{1,4}$ ]] && minutes=$((10#$minutes)) && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number from 5 to 9999"
     for name in features seeds epochs backbones methods precision; do
         [[ $given != *" --$name "* ]] || wrong "--$name has no place beside --minutes"
     done
@@ -60,12 +62,14 @@ fi
 [[ -n $data ]] || wrong "--data-dir is missing"
 [[ -d $data ]] || wrong "--data-dir $data: expected a folder"
 [[ $epochs =~ ^[1-9][0-9]*$ ]] || wrong "--epochs $epochs: expected a number of at least 1"
+for names in "$methods" "$backbones"; do
+    [[ $names =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] || wrong "$names: expected names such as simclr,simclr_qare"
+done
 [[ $seeds =~ ^[0-9]+(,[0-9]+)*$ ]] || wrong "--seeds $seeds: expected numbers such as 1,2,3"
 [[ $precision =~ ^(f32|f16|bf16)?$ ]] || wrong "--precision $precision: expected f32, f16 or bf16"
 if [[ -z $program || -z $tests ]]; then
     command -v cargo >/dev/null || wrong "without cargo, --program and --tests must be given"
 fi
-mkdir -p "$out"
 target=${CARGO_TARGET_DIR:-target}
 build=(--release --locked --package qare-cli --no-default-features --features "$features")
 flags=()
@@ -80,6 +84,7 @@ known=$("$program" list)
 for name in ${methods//,/ } ${backbones//,/ }; do
     grep -q "^  $name " <<<"$known" || wrong "there is no method or backbone $name"
 done
+mkdir -p "$out"
 "$program" devices | tee "$out/devices.txt"
 
 step "golden values and seeds"

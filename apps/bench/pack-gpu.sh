@@ -7,10 +7,10 @@
 # compiled kernels (QARE_CACHE_DIR of a run), or the archive cache.tar.xz that gpu.sh --minutes leaves: kernels are packed, timings of
 # another GPU are not.
 # --data names an archive of cifar-10-batches-bin, or of train/CLASS/IMAGE and test/CLASS/IMAGE. FOLDER (default: target/gpu-pack) may
-# hold at most 60 MB. If it exists, it must be empty, or a folder that this script has made, which is then replaced.
+# hold at most 60 MB, and must not exist yet, or be empty.
 set -euo pipefail
 start=$PWD
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$(readlink -f "$0")")/../.."
 
 usage() { sed -n '2,/^set/p' apps/bench/pack-gpu.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
@@ -42,10 +42,9 @@ for archive in "$data" "$cache"; do
     [[ ! -f $archive ]] || tar -tf "$archive" >/dev/null 2>&1 || wrong "$archive: is not an archive that tar can read"
 done
 [[ -z $data ]] || xz -t "$data" 2>/dev/null || wrong "--data $data: expected a .tar.xz archive"
-# What is deleted below must be a pack of this script.
-is_pack() { [[ -f $1/apps/bench/gpu-minutes.sh && -f $1/bin/qare.xz && ! -e $1/.git ]]; }
+while [[ $out == ?*/ ]]; do out=${out%/}; done
 if [[ -e $out || -L $out ]]; then
-    [[ -d $out && -z $(ls -A "$out") ]] || is_pack "$out" || wrong "--out $out: exists, and is not a folder that this script has made"
+    [[ -d $out && ! -L $out && -z $(ls -A "$out") ]] || wrong "--out $out: exists already; remove it, or name another folder"
 fi
 
 build=(--release --locked --package qare-cli --no-default-features --features "$features")
@@ -73,6 +72,7 @@ cp -R models/tests/golden "$part/models/tests"
 cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh "$part/apps/bench"
 mkdir "$part/apps/bench/pytorch"
 cp apps/bench/pytorch/*.py apps/bench/pytorch/requirements.txt "$part/apps/bench/pytorch"
+given_cache=$cache
 if [[ -f $cache ]]; then
     unpacked=$(mktemp -d)
     tar -C "$unpacked" -xf "$cache"
@@ -81,7 +81,7 @@ fi
 if [[ -n $cache ]]; then
     # Folders of compiled kernels are named after compilers; those of timings after GPUs.
     kernels() { (cd "$cache" && find . -mindepth 2 -maxdepth 2 -type d -name '*-nvrtc*' "$@"); }
-    [[ -n $(kernels) ]] || wrong "--cache: holds no compiled kernels, expected folders such as VERSION/cuda-sm90-nvrtc13.0"
+    [[ -n $(kernels) ]] || wrong "--cache $given_cache: holds no compiled kernels, expected folders such as VERSION/cuda-sm90-nvrtc13.0"
     kernels -print0 | tar -C "$cache" --null -cf - --exclude compiler-tried --exclude '*.lock' -T - | xz -T0 -6 >"$part/kernels.tar.xz"
 fi
 [[ -z $data ]] || cp "$data" "$part/data.tar.xz"
@@ -89,5 +89,5 @@ kilobytes=$(du -sk "$part" | cut -f1)
 (cd "$part" && find . -type f -size +100k -exec du -k {} + | sort -rn | awk '{ printf "%8.1f MB  %s\n", $1 / 1024, $2 }')
 printf '%8.1f MB  %s\n' "$(awk "BEGIN { print $kilobytes / 1024 }")" "$out"
 ((kilobytes <= 60 * 1024)) || { echo "error: more than 60 MB, nothing is written: leave out --data or --cache" >&2; exit 1; }
-rm -rf "$out"
-mv "$part" "$out"
+[[ ! -d $out ]] || rmdir "$out"
+mv -T "$part" "$out"

@@ -163,6 +163,11 @@ impl SweepTable {
         Ok(())
     }
 
+    /// Returns the settings that the sweep varies.
+    pub fn varied(&self) -> &[String] {
+        &self.varied
+    }
+
     /// Whether there are no runs.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()

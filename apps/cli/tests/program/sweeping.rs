@@ -75,45 +75,55 @@ fn a_sweep_varies_settings() {
     let settings = "dataset = \"shapes\"\ntrain_images = 16\ntest_images = 50\nbatch_size = 8\nbeta = 0.5\nepochs = 1\n[probe]\nepochs = 1\n";
     fs::write(&recipe, settings).unwrap();
     let sweep = |arguments: &[&str]| {
-        let mut call = qare(&["sweep", text(&recipe), "--seeds", "1,2", "--methods", "simclr,simclr_qare", "--no-tui"]);
+        let mut call = qare(&[
+            "sweep",
+            text(&recipe),
+            "--seeds",
+            "1,2",
+            "--methods",
+            "simclr,simclr_qare,randomweights",
+            "--no-tui",
+        ]);
         call.args(arguments).args(["--out", text(&out)]);
         call
     };
-    let printed = succeeds(&mut sweep(&["--vary", "beta=0,0.5", "--vary", "K=2,3"]));
-    // simclr has no set term, so that its runs differ in K alone.
+    let printed = succeeds(&mut sweep(&["--vary", "beta=0,0.5,0.50", "--vary", "K=2,3"]));
+    // simclr has no set term, so that its runs differ in K alone, and untrained backbones in neither.
     assert!(
-        printed.contains("[1/12] simclr, K 2, seed 1:")
-            && printed.contains("[12/12] simclr_qare, beta 0.5, K 3, seed 2:"),
+        printed.contains("[1/14] simclr, K 2, seed 1:")
+            && printed.contains("[12/14] simclr_qare, beta 0.5, K 3, seed 2:")
+            && printed.contains("[14/14] randomweights, seed 2:"),
         "{printed}"
     );
     let folder = |name: &str| RunFolder(out.path().join(format!("{name}_seed_1")));
     let start = "shapes_conv4_8_64_64_1.0";
     for (name, beta, views) in [
-        (format!("simclr_{start}_0.5"), 0.5, 2),
+        (format!("simclr_{start}_0.5_K_2"), 0.5, 2),
         (format!("simclr_{start}_0.5_K_3"), 0.5, 3),
-        // The recipe's own value of K is not added to the name, and beta is in it.
-        (format!("simclr_qare_{start}_0.0"), 0.0, 2),
+        // The name has beta anyway.
+        (format!("simclr_qare_{start}_0.0_K_2"), 0.0, 2),
         (format!("simclr_qare_{start}_0.5_K_3"), 0.5, 3),
+        (format!("randomweights_{start}_0.5"), 0.5, 2),
     ] {
         let recipe: toml::Table = folder(&name).read("recipe.toml").parse().unwrap();
         assert_eq!((recipe["beta"].as_float(), recipe["K"].as_integer()), (Some(beta), Some(views)), "{name}");
     }
     let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
-    let table = read("sweep_small.md");
+    let table = read("sweep_small_beta_K.md");
     assert!(
         table.contains("| `simclr` | shapes | conv4 | 8 | 1 | – | 3 |")
-            && table.contains("| `simclr_qare` | shapes | conv4 | 8 | 1 | 0 | 2 |"),
+            && table.contains("| `simclr_qare` | shapes | conv4 | 8 | 1 | 0.0 | 2 |"),
         "{table}"
     );
-    assert_eq!(read("sweep_small_runs.csv").lines().count(), 13);
-    let plot = read("sweep_small_linear_probe.svg");
-    // Two seeds of simclr at each of two values, twice, and as many of simclr_qare.
-    assert_eq!(plot.matches("<circle").count(), 16, "{plot}");
-    assert!(plot.contains(">simclr_qare, K 3<") && out.path().join("sweep_small_knn.svg").exists());
+    assert_eq!(read("sweep_small_beta_K_runs.csv").lines().count(), 15);
+    let plot = read("sweep_small_beta_K_linear_probe.svg");
+    // Two seeds at each of two values of beta, of simclr and simclr_qare with two values of K each, and of randomweights.
+    assert_eq!(plot.matches("<circle").count(), 20, "{plot}");
+    assert!(plot.contains(">simclr_qare, K 3<") && out.path().join("sweep_small_beta_K_knn.svg").exists());
 
-    // A later sweep over less takes the runs that are there.
-    let printed = succeeds(&mut sweep(&["--vary", "beta=0.5,0"]));
-    assert_eq!(printed.matches("already complete").count(), 6, "{printed}");
+    // A later sweep takes the runs that are there, however values are written and settings are ordered.
+    let printed = succeeds(&mut sweep(&["--vary", "views=3,+2", "--vary", "beta=5e-1,0.0"]));
+    assert_eq!(printed.matches("already complete").count(), 14, "{printed}");
 
     for (arguments, message) in [
         (vec!["--vary", "beta"], "beta=0,0.5,1"),
@@ -122,6 +132,7 @@ fn a_sweep_varies_settings() {
         (vec!["--vary", "batch_size=8,1"], "at least 2"),
         (vec!["--vary", "seed=1,2"], "--seeds"),
         (vec!["--vary", "beta=1,2", "--vary", "beta=3"], "another --vary"),
+        (vec!["--vary", "clusters=1,2"], "none of the methods uses it"),
         (vec!["--vary", "beta=1,2", "--beta", "3"], "another flag"),
     ] {
         fails(&mut sweep(&arguments), 2, &[message]);

@@ -6,7 +6,8 @@ use crate::methods::{Method, MethodName};
 /// Settings that only some built-in methods use, and these methods.
 ///
 /// The methods of metric learning list theirs themselves, in `MetricMethod::settings`.
-const USED_BY: [(&str, &[Method]); 21] = [
+const USED_BY: [(&str, &[Method]); 22] = [
+    ("K", &[Method::Simclr, Method::SimclrQare, Method::Sparseclr, Method::SparseclrQare, Method::Relationnet]),
     ("alpha", &[Method::SimclrQare, Method::SparseclrQare]),
     ("beta", &[Method::SimclrQare, Method::SparseclrQare]),
     ("similarity_floor", &[Method::SimclrQare, Method::SparseclrQare]),

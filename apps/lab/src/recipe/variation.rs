@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::layers::{Layer, without_aliases};
 
 /// Settings that are the same in all runs of a sweep: those with flags of their own, and those of its images, which are read once.
-const FIXED: [(&str, &str); 15] = [
+const FIXED: [(&str, &str); 20] = [
     ("method", "use --methods"),
     ("seed", "use --seeds"),
     ("base", "it is no setting of a run"),
@@ -20,16 +20,22 @@ const FIXED: [(&str, &str); 15] = [
     ("test_classes", IMAGES),
     ("skip_broken", IMAGES),
     ("max_pixels", IMAGES),
-    ("device", "it changes no result"),
-    ("gpus", "use a sweep with --id for each of the devices"),
+    ("device", NO_RESULT),
+    ("num_workers", NO_RESULT),
+    ("augment_on", NO_RESULT),
+    ("figures", NO_RESULT),
+    ("logger", NO_RESULT),
+    ("compare_untrained", NO_RESULT),
+    ("gpus", "use a sweep with --id for each choice of devices"),
 ];
+const NO_RESULT: &str = "it changes no result";
 const IMAGES: &str = "all runs of a sweep share their images";
 
 /// A setting of recipes with the values that runs have, from text such as `beta=0,0.5,1` or `set_term=spectral,mean`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variation {
     setting: String,
-    /// Each value as text and as TOML; all are different.
+    /// Each value as text and as TOML.
     values: Vec<(String, toml::Value)>,
 }
 
@@ -72,10 +78,10 @@ impl FromStr for Variation {
             if text.is_empty() {
                 return Err(format!("a value of {setting} is empty"));
             }
-            let value = value(text);
-            if values.iter().all(|(_, other)| *other != value) {
-                values.push((text.to_string(), value));
+            if text.contains(char::is_control) {
+                return Err(format!("a value of {setting} has a line break or another control character"));
             }
+            values.push((text.to_string(), value(text)));
         }
         Ok(Self { setting, values })
     }
@@ -87,12 +93,17 @@ impl fmt::Display for Variation {
     }
 }
 
-/// A value as a recipe would have it. What is no number or truth value is text, which needs no quotes here.
+/// A value as a recipe would have it. What is no number or truth value is text.
 fn value(text: &str) -> toml::Value {
-    let parsed = format!("value = {text}").parse::<Layer>().ok().and_then(|mut table| table.remove("value"));
-    match parsed {
-        Some(value @ (toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_))) => value,
-        _ => toml::Value::String(text.trim_matches('"').to_string()),
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    if let Ok(number) = text.parse::<i64>() {
+        number.into()
+    } else if let Some(number) = text.parse::<f64>().ok().filter(|_| is_number) {
+        number.into()
+    } else if let Ok(value) = text.parse::<bool>() {
+        value.into()
+    } else {
+        text.into()
     }
 }
 
@@ -107,7 +118,7 @@ mod tests {
 
     #[test]
     fn values_are_those_of_a_recipe() {
-        let beta = of("beta=0,0.5,1e0,0.5");
+        let beta = of("beta=0,0.5,1e0");
         assert_eq!((beta.setting(), beta.values().collect::<Vec<_>>()), ("beta", vec!["0", "0.5", "1e0"]));
         let betas: Vec<f64> = (0..3).map(|index| Recipe::of_layers([beta.layer(index)]).unwrap().beta).collect();
         assert_eq!(betas, [0.0, 0.5, 1.0]);
@@ -129,6 +140,7 @@ mod tests {
         assert!(error("beta").contains("beta=0,0.5,1") && error("=1").contains("name of a setting"));
         assert!(error("beta=1,,2").contains("empty") && error("probe.epochs=1").contains("table"));
         assert!(error("seed=1,2").contains("--seeds") && error("method=simclr").contains("--methods"));
+        assert!(error("beta=1\n2").contains("line break") && error("num-workers=1,2").contains("changes no result"));
         assert!(error("gpu=0,1").contains("changes no result") && error("data-dir=a,b").contains("share their images"));
     }
 }

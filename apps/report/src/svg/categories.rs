@@ -20,8 +20,8 @@ pub(crate) fn categories([title, setting]: [&str; 2], values: &[String], series:
     let y = Scale::over(finite, false, 0.06, HEIGHT - BOTTOM, TOP);
     let step = (WIDTH - LEFT - RIGHT) / values.len() as f64;
     let middle = |index: usize| LEFT + step * (index as f64 + 0.5);
-    // A letter is about 7 pixels wide.
-    let letters = ((step / 7.0) as usize).max(3);
+    // A letter is about 6.6 pixels wide.
+    let letters = ((step / 6.6) as usize).max(3);
     let ticks = values.iter().enumerate().map(|(index, value)| (middle(index), shortened(value, letters)));
     let mut body = frame([title, setting], ticks, &y);
     let count = series.len();
@@ -30,12 +30,20 @@ pub(crate) fn categories([title, setting]: [&str; 2], values: &[String], series:
     for (number, series) in series.iter().enumerate() {
         let color = number % COLORS;
         let shift = apart * (number as f64 - 0.5 * (count as f64 - 1.0));
-        let (mut path, mut dots) = (String::new(), String::new());
+        // The line has a gap where there is no figure.
+        let (mut path, mut dots, mut broken) = (String::new(), String::new(), true);
         for (index, group) in series.groups.iter().enumerate() {
             let figures: Vec<f64> = group.iter().copied().filter(|figure| figure.is_finite()).collect();
-            let Some((mean, _)) = mean_and_deviation(&figures) else { continue };
-            let x = place(middle(index) + shift);
-            path += &format!("{}{x} {}", if path.is_empty() { 'M' } else { 'L' }, place(y.place(mean)));
+            let Some((mean, _)) = mean_and_deviation(&figures) else {
+                broken = true;
+                continue;
+            };
+            let x = middle(index) + shift;
+            let at = place(y.place(mean));
+            path += &format!("{}{} {at}", if broken { 'M' } else { 'L' }, place(x));
+            broken = false;
+            dots += &format!("<path class=\"line s{color}\" d=\"M{} {at}h10\"/>", place(x - 5.0));
+            let x = place(x);
             for figure in figures {
                 let y = place(y.place(figure));
                 dots += &format!("<circle class=\"f{color}\" cx=\"{x}\" cy=\"{y}\" r=\"3\" opacity=\".6\"/>");
@@ -75,7 +83,9 @@ mod tests {
         let line = |color: &str| {
             let start = plot.body.split(&format!("<path class=\"line {color}\"")).nth(1).unwrap();
             let path = start.split(" d=\"M").nth(1).unwrap().split('"').next().unwrap();
-            path.split('L').map(|point| point.split(' ').nth(1).unwrap().parse::<f64>().unwrap()).collect::<Vec<_>>()
+            path.split(['L', 'M'])
+                .map(|point| point.split(' ').nth(1).unwrap().parse::<f64>().unwrap())
+                .collect::<Vec<_>>()
         };
         let [a, b] = ["s0", "s1"].map(line);
         // The means 2, 2, 5 and 2, 5: the same heights.

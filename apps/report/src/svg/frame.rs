@@ -17,8 +17,12 @@ const DASHES: [&str; 4] = ["", "8 4", "2 4", "10 3 2 3"];
 
 /// The attribute that tells a line from others of its colour.
 pub(super) fn dash(number: usize) -> String {
-    let dash = DASHES[number % DASHES.len()];
+    let dash = dashes(number);
     if dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dash}\"") }
+}
+
+fn dashes(number: usize) -> &'static str {
+    DASHES[(number + number / COLORS) % DASHES.len()]
 }
 
 /// Title, grid, ticks and the name of the horizontal axis, whose ticks are places with labels.
@@ -40,11 +44,8 @@ pub(super) fn frame([title, name]: [&str; 2], ticks: impl Iterator<Item = (f64, 
     body + &format!("<text class=\"mid\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 8.0, escape(name))
 }
 
-/// Names the lines below the plot, if there are several, and returns the number of rows.
-pub(super) fn legend<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> (String, usize) {
-    if names.len() < 2 {
-        return (String::new(), 0);
-    }
+/// Names the lines below the plot, and returns the number of rows.
+pub(super) fn legend<'a>(names: impl Iterator<Item = &'a str>) -> (String, usize) {
     let (mut body, mut left, mut row) = (String::new(), LEFT, 0);
     for (number, name) in names.enumerate() {
         let name = shortened(name, 60);
@@ -58,7 +59,7 @@ pub(super) fn legend<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> (Stri
             "<path class=\"line s{}\" stroke-dasharray=\"{}\" d=\"M{x} {y}h26\"/>\
              <text class=\"strong\" x=\"{}\" y=\"{y}\" dy=\".35em\">{}</text>",
             number % COLORS,
-            DASHES[number % DASHES.len()],
+            dashes(number),
             place(left + 32.0),
             escape(&name)
         );

@@ -86,7 +86,8 @@ pub(crate) fn lines(axes: Axes, data: &[Line]) -> Option<Plot> {
         }));
     }
     body += "</g>";
-    let (names, rows) = legend(data.iter().map(|line| line.name.as_str()));
+    let names = data.iter().map(|line| line.name.as_str());
+    let (names, rows) = if data.len() > 1 { legend(names) } else { (String::new(), 0) };
     body += &names;
     let ends = data.iter().filter_map(|line| Some(format!("{} ends at {}", line.name, short(line.points.last()?.1))));
     Some(Plot {

@@ -6,6 +6,7 @@ mod plots;
 use qare_data::{DataError, DatasetName, ImageSet, Splits};
 use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
+use qare_lab::evaluation::retrieval;
 use qare_lab::images::{Images, Source, probeable, retrievable};
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 pub use self::plan::without_repeats;
 use self::plan::{plan, recipe_file};
-use self::plots::plot;
+use self::plots::plots;
 use super::pretrain::train;
 use super::probe::probe_and_save;
 use super::retrieve::{Wanted, retrieve_and_record};
@@ -51,7 +52,9 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
         let name = planned.title(&args.vary);
         match complete_run(run, &format!("[{}/{count}] {name}", number + 1), evaluation, &mut datasets, no_tui) {
             Ok(results) => table.push(&run.recipe, &planned.values, &results)?,
-            Err(interrupted @ LabError::Interrupted(_)) => return Err(interrupted),
+            Err(LabError::Interrupted(_)) => {
+                return Err(LabError::Interrupted("interrupted; the same sweep continues when it is run again".into()));
+            }
             // A failed run does not stop the remaining ones.
             Err(error) => {
                 eprint_line(format!("{name} failed: {error}"));
@@ -72,7 +75,7 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
     {
         write_whole(&file(end), text.as_bytes())?;
     }
-    let plots = plot(&table, &args.vary);
+    let plots = plots(&table, &planned);
     for plot in &plots {
         write_whole(&file(&format!("_{}.svg", plot.name)), plot.file().as_bytes())?;
     }
@@ -97,11 +100,14 @@ pub fn sweep_command(args: SweepArgs) -> Result<()> {
 fn table_name(args: &SweepArgs, first: &Recipe) -> String {
     let name = match recipe_file(args) {
         Some(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        None if args.vary.iter().any(|variation| variation.setting() == "backbone") => first.dataset.to_string(),
         None => format!("{}_{}", first.dataset, first.backbone),
     };
+    // A sweep that varies a setting keeps the tables of one that does not.
+    let varied = args.vary.iter().map(|variation| variation.setting().to_string());
     // Two folders of images given with --data-dir get two tables.
     let images = args.flags.machine.data_dir.as_ref().and_then(|_| images_of(first));
-    [Some(name), images, args.flags.id.clone()].into_iter().flatten().collect::<Vec<_>>().join("_")
+    [Some(name), images].into_iter().flatten().chain(varied).chain(args.flags.id.clone()).collect::<Vec<_>>().join("_")
 }
 
 /// The complete datasets of a sweep. Each is read when the first run needs it.
@@ -156,7 +162,10 @@ fn complete_run(
             let probe = &results[recipe.stage("probe")];
             probe["epoch"] == epochs && probe["settings"] == settings(recipe)
         }
-        Evaluation::Retrieval => results[recipe.stage("retrieve")]["epoch"] == epochs,
+        Evaluation::Retrieval => {
+            let retrieve = &results[recipe.stage("retrieve")];
+            retrieve["epoch"] == epochs && retrieve["settings"] == retrieval::settings(recipe)
+        }
     };
     if recipe.dataset == DatasetName::Folder && folder.exists() {
         // The folder of images may have changed since the run was trained.

@@ -52,25 +52,47 @@ pub fn plan(args: &SweepArgs) -> Result<Vec<Planned>> {
         without_repeats(&args.methods)
     };
     let seeds = without_repeats(&args.seeds);
-    let mut runs = Vec::new();
+    if let Some(variation) = args.vary.iter().find(|of| !methods.iter().any(|method| uses(*method, of.setting()))) {
+        return Err(LabError::Usage(format!("--vary {variation}: none of the methods uses it")));
+    }
+    let mut runs: Vec<Planned> = Vec::new();
     for method in methods {
-        for choice in choices(args, &run_recipe(args, method, seeds[0], Layer::new())?) {
-            for seed in &seeds {
-                runs.push(planned(args, method, *seed, &choice)?);
+        let mut of_method: Vec<Planned> = Vec::new();
+        for choice in choices(args, method) {
+            let first = planned(args, method, seeds[0], &choice)?;
+            // The same numbers in other words, such as 0.5 and 0.50.
+            if of_method.iter().any(|other| other.values == first.values) {
+                continue;
+            }
+            of_method.push(first);
+            for seed in &seeds[1..] {
+                of_method.push(planned(args, method, *seed, &choice)?);
             }
         }
+        runs.extend(of_method);
     }
     Ok(runs)
 }
 
-/// All combinations of values: for each varied setting the index of one, or `None` if the recipe's method does not use the setting.
-fn choices(args: &SweepArgs, recipe: &Recipe) -> Vec<Vec<Option<usize>>> {
-    let unused = recipe.unused();
+/// Settings that change the figures of a backbone that is not trained.
+const OF_UNTRAINED: [&str; 4] = ["backbone", "precision", "train_images", "test_images"];
+
+/// Whether a setting changes the figures of a method's runs.
+fn uses(method: Method, setting: &str) -> bool {
+    let recipe = Recipe { method: method.into(), ..Recipe::default() };
+    match method.plan(&recipe) {
+        Some(_) => !recipe.unused().contains(&setting),
+        None => OF_UNTRAINED.contains(&setting),
+    }
+}
+
+/// All combinations of values: for each varied setting the index of one, or `None` if the method does not use the setting.
+fn choices(args: &SweepArgs, method: Method) -> Vec<Vec<Option<usize>>> {
     let mut choices = vec![Vec::new()];
     for variation in &args.vary {
-        let indices: Vec<Option<usize>> = match unused.contains(&variation.setting()) {
-            true => vec![None],
-            false => (0..variation.values().len()).map(Some).collect(),
+        let indices: Vec<Option<usize>> = match uses(method, variation.setting()) {
+            true => (0..variation.values().len()).map(Some).collect(),
+            false => vec![None],
         };
         let with = |choice: Vec<Option<usize>>| {
             indices.iter().map(|index| [choice.as_slice(), &[*index]].concat()).collect::<Vec<_>>()
@@ -80,25 +102,34 @@ fn choices(args: &SweepArgs, recipe: &Recipe) -> Vec<Vec<Option<usize>>> {
     choices
 }
 
-/// The run of a choice of values. Those that the name of its folder does not tell are added to it, unless the recipe has them anyway.
+/// The run of a choice of values. Those that the name of its folder does not tell are added to it.
 fn planned(args: &SweepArgs, method: Method, seed: u64, choice: &[Option<usize>]) -> Result<Planned> {
-    let without = run_recipe(args, method, seed, Layer::new())?;
     let chosen = args.vary.iter().zip(choice);
     let of_choice: Layer =
         chosen.clone().filter_map(|(variation, index)| index.map(|index| variation.layer(index))).flatten().collect();
     let mut recipe = run_recipe(args, method, seed, of_choice)?;
-    let text =
-        |variation: &Variation, index: usize| variation.values().nth(index).expect("an index of a value").to_string();
+    let settings = Layer::try_from(&recipe).expect("a recipe is plain TOML");
+    let written = |setting: &str| match settings.get(setting) {
+        Some(toml::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "none".to_string(),
+    };
     let values: Vec<Option<String>> =
-        chosen.map(|(variation, index)| index.map(|index| text(variation, index))).collect();
-    let settings = |recipe: &Recipe| Layer::try_from(recipe).expect("a recipe is plain TOML");
-    let (own, usual) = (settings(&recipe), settings(&without));
-    let told = |setting: &str| TOLD_BY_NAME.contains(&setting) || own.get(setting) == usual.get(setting);
-    let untold = args.vary.iter().zip(&values).filter(|(variation, _)| !told(variation.setting()));
-    let untold = untold.filter_map(|(variation, value)| Some(format!("{}_{}", variation.setting(), value.as_ref()?)));
+        chosen.map(|(variation, index)| index.map(|_| written(variation.setting()))).collect();
+    let of_settings = args.vary.iter().map(Variation::setting).zip(&values);
+    let mut untold: Vec<String> = of_settings
+        .filter(|(setting, _)| !TOLD_BY_NAME.contains(setting))
+        .filter_map(|(setting, value)| Some(format!("{setting}_{}", value.as_ref()?)))
+        .collect();
+    untold.sort_unstable();
     let parts: Vec<String> = recipe.id.take().into_iter().chain(untold).chain([format!("seed_{seed}")]).collect();
     recipe.id = Some(parts.join("_"));
-    recipe.validate()?;
+    recipe.validate().map_err(|error| match error {
+        LabError::Usage(message) if !args.vary.is_empty() => {
+            LabError::Usage(format!("--vary adds its values to the names of run folders: {message}"))
+        }
+        error => error,
+    })?;
     Ok(Planned { recipe, values })
 }
 

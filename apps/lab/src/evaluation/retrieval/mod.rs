@@ -106,6 +106,11 @@ pub fn retrieve<'a, B: Backend>(
     Ok(Retrieved { figures, dim: features.dim, what: embedder.what(), other_space, search, unwritable, checkpoint })
 }
 
+/// Returns the settings that figures of a checkpoint's retrieval depend on, besides the folder of images and its classes.
+pub fn settings(recipe: &Recipe) -> Value {
+    json!({ "test_images": recipe.test_images, "precision": recipe.precision })
+}
+
 impl Retrieved<'_> {
     /// Returns the figures as JSON, in percent, with Recall@k or CMC@k at each of `ks`.
     pub fn json(&self, ks: &[usize]) -> Value {
@@ -165,7 +170,9 @@ impl Retrieved<'_> {
         if let Some(error) = &self.unwritable {
             return Ok(Some(format!("the figures are not recorded in {}: {error}", results.printable())));
         }
-        records::record(&results, [(self.checkpoint.stage(&stage)?, self.json(ks))])?;
+        let mut found = self.json(ks);
+        found["settings"] = settings(recipe);
+        records::record(&results, [(self.checkpoint.stage(&stage)?, found)])?;
         Ok(None)
     }
 }
