@@ -71,6 +71,8 @@ pub struct Retrieved<'a> {
     pub dim: usize,
     /// What was compared: "embedding" or "features".
     pub what: &'static str,
+    /// See [`settings`].
+    settings: Value,
     /// Whether features were compared although there is an embedding.
     other_space: bool,
     /// The ranked queries.
@@ -103,7 +105,8 @@ pub fn retrieve<'a, B: Backend>(
     let search = Search::of(&features, images).map_err(of_checkpoint)?;
     let figures = figures::<B>(&features, &search, recipe.probe_seed(), device).map_err(of_checkpoint)?;
     let other_space = space == Space::Features && checkpoint.has_embedding();
-    Ok(Retrieved { figures, dim: features.dim, what: embedder.what(), other_space, search, unwritable, checkpoint })
+    let (what, settings) = (embedder.what(), settings(recipe));
+    Ok(Retrieved { figures, dim: features.dim, what, settings, other_space, search, unwritable, checkpoint })
 }
 
 /// Returns the settings that figures of a checkpoint's retrieval depend on, besides the folder of images and its classes.
@@ -128,6 +131,7 @@ impl Retrieved<'_> {
             "of": self.what,
             "dim": self.dim,
             "epoch": self.checkpoint.epoch,
+            "settings": self.settings,
         });
         match nmi {
             None => found["cmc"] = at.into(),
@@ -170,9 +174,7 @@ impl Retrieved<'_> {
         if let Some(error) = &self.unwritable {
             return Ok(Some(format!("the figures are not recorded in {}: {error}", results.printable())));
         }
-        let mut found = self.json(ks);
-        found["settings"] = settings(recipe);
-        records::record(&results, [(self.checkpoint.stage(&stage)?, found)])?;
+        records::record(&results, [(self.checkpoint.stage(&stage)?, self.json(ks))])?;
         Ok(None)
     }
 }
