@@ -49,7 +49,7 @@ done
 [[ ! -e $out || -d $out ]] || wrong "--out $out: is not a folder"
 [[ $features =~ ^(cuda|vulkan|metal|wgpu)$ ]] || wrong "--features $features: expected cuda, vulkan, metal or wgpu"
 # Runs on a CPU would take hours, and check no GPU.
-for_gpu() { "$1" list 2>/dev/null | grep -qE '^  (cuda|vulkan|metal|wgpu)( |$)' || wrong "--program $1: is not qare with a backend for GPUs"; }
+for_gpu() { grep -qE '^  (cuda|vulkan|metal|wgpu)( |$)' <<<"$("$1" list 2>/dev/null)" || wrong "--program $1: is not qare with a backend for GPUs"; }
 [[ -z $program ]] || for_gpu "$program"
 if [[ -n $minutes ]]; then
     [[ $minutes =~ ^0*[0-9]{1,4}$ ]] && minutes=$((10#$minutes)) && ((minutes >= 5)) || wrong "--minutes $minutes: expected a number from 5 to 9999"

@@ -198,9 +198,9 @@ impl SweepTable {
         self.of_row(SETTINGS.into_iter(), &self.varied)
     }
 
-    /// Returns the names of the accuracies.
-    pub fn accuracies(&self) -> impl Iterator<Item = &'static str> {
-        self.figures().iter().filter(|figure| figure.always).map(|figure| figure.name)
+    /// Returns the names of the accuracies, and those of their columns in CSV.
+    pub fn accuracies(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.figures().iter().filter(|figure| figure.always).map(|figure| (figure.name, figure.column()))
     }
 
     /// Returns the runs' figures of an accuracy over values of the first varied setting: for each method and choice of the other varied

@@ -208,7 +208,7 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2,3 --methods simclr,simclr_qare
-  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2 --methods simclr,simclr_qare --vary beta=0.1,0.5,2 --id beta")]
+  qare sweep configs/paper_table.toml --data-dir ~/data --seeds 1,2 --methods simclr,simclr_qare --vary beta=0.1,0.5,2")]
 pub struct SweepArgs {
     /// Recipe that all runs share; without one, the flags describe the runs
     #[arg(value_name = "RECIPE")]

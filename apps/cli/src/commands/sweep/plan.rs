@@ -148,11 +148,11 @@ fn run_recipe(args: &SweepArgs, method: Method, seed: u64, above: Layer) -> Resu
 }
 
 /// The items in their order, each once.
-pub fn without_repeats<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
+pub fn without_repeats<T: Clone + PartialEq>(items: &[T]) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     for item in items {
         if !kept.contains(item) {
-            kept.push(*item);
+            kept.push(item.clone());
         }
     }
     kept
