@@ -63,6 +63,9 @@ pub use embedding_head::{EmbeddingHead, EmbeddingHeadConfig};
 pub use head::{ProjectionHead, ProjectionHeadConfig};
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
+#[cfg(feature = "cubecl")]
+#[doc(hidden)]
+pub use qare_cube;
 pub use qare_host::computes_on_host;
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use residual_block::ResidualBlock;

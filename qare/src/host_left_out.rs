@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use crate::metric::{Contrastive, TripletMargin};
-use crate::term::{DistanceTerm, Term};
+use crate::term::{DistanceTerm, Term, WeightedTerms};
 use crate::{ObjectiveError, PairwiseTerm, Qare, Views};
 
 /// There are none.
@@ -26,13 +26,14 @@ impl UnitRows {
         match *self {}
     }
 
-    pub fn both_terms(
+    pub fn objective(
         &self,
         _pairwise: &PairwiseTerm,
         _qare: Option<&Qare>,
+        _weights: [f64; 2],
         _views: Views,
         _gradient: bool,
-    ) -> Result<(Term, Option<Term>), ObjectiveError> {
+    ) -> Result<WeightedTerms, ObjectiveError> {
         match *self {}
     }
 

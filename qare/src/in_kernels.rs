@@ -17,6 +17,14 @@ fn run<B: Backend, const N: usize>(call: Call, inputs: &[&Tensor<B, 2>]) -> [Ten
     outputs.try_into().expect("a call has a fixed number of outputs")
 }
 
+/// The products of the matrices of two batches, off the graph.
+fn product<B: Backend>(a: &Tensor<B, 3>, b: &Tensor<B, 3>) -> Tensor<B, 3> {
+    let [.., columns] = b.dims();
+    let inputs = [a, b].map(|matrices| primitive(matrices.clone().detach())).into();
+    let outputs = run_if_registered::<B>(Call::Product { columns }, inputs).expect("the backend has kernels");
+    tensor(outputs.into_iter().next().expect("a product is one output"))
+}
+
 /// The cosines within K sets of B rows of embeddings, on a backend with kernels.
 struct Cosines<B: Backend> {
     /// The embeddings, set by set, on the graph `[K·B, D]`.
@@ -42,7 +50,7 @@ impl<B: Backend> Cosines<B> {
         let [count, dim] = rows.dims();
         let [units, norms] = run(Call::UnitRows, &[&rows]);
         let units = units.reshape([sets, count / sets, dim]);
-        let cosines = units.clone().matmul(units.clone().transpose()).reshape([count, count / sets]);
+        let cosines = product(&units, &units.clone().transpose()).reshape([count, count / sets]);
         Self { rows, units, norms, cosines, floored: similarity == Similarity::FlooredCosine }
     }
 
@@ -56,7 +64,7 @@ impl<B: Backend> Cosines<B> {
         let [factors, radial] = run(call, &inputs);
         let [sets, images, dim] = self.units.dims();
         let factors = factors.reshape([sets, images, images]);
-        let gradient = factors.matmul(self.units.clone()) - self.units * radial.reshape([sets, images, 1]);
+        let gradient = product(&factors, &self.units) - self.units * radial.reshape([sets, images, 1]);
         with_gradient(value, self.rows, gradient.reshape([sets * images, dim]))
     }
 }

@@ -192,17 +192,13 @@ impl ContrastiveObjective {
             return self.output(self.pairwise.forward(embeddings, views)?, qare);
         };
         let differentiate = B::ad_enabled(&embeddings.device());
-        let (pairwise, qare) = rows.both_terms(&self.pairwise, self.qare.as_ref(), views, differentiate)?;
+        let weights = [self.alpha, self.beta];
+        let terms = rows.objective(&self.pairwise, self.qare.as_ref(), weights, views, differentiate)?;
         let device = embeddings.device();
-        let (pairwise_value, qare_value) = (pairwise.value, qare.as_ref().map(|term| term.value));
-        let total = match qare {
-            Some(qare) => pairwise.weighted_sum(self.alpha, qare, self.beta),
-            None => pairwise.scaled(self.alpha),
-        };
         Ok(ObjectiveOutput {
-            loss: rows.attach(total, embeddings)?,
-            pairwise: scalar::<B>(pairwise_value, &device),
-            qare: qare_value.map(|value| scalar::<B>(value, &device)),
+            pairwise: scalar::<B>(terms.pairwise, &device),
+            qare: terms.qare.map(|value| scalar::<B>(value, &device)),
+            loss: rows.attach(terms.total, embeddings)?,
         })
     }
 

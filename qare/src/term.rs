@@ -26,6 +26,13 @@ impl Term {
     }
 }
 
+/// α·pairwise + β·set term, and the values of the two.
+pub(crate) struct WeightedTerms {
+    pub pairwise: f64,
+    pub qare: Option<f64>,
+    pub total: Term,
+}
+
 /// The value of a loss, and its gradient if that was asked for.
 pub(crate) struct DistanceTerm {
     pub value: f64,

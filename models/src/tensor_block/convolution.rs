@@ -12,6 +12,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use qare_host::{primitive, tensor};
 
+use super::input_gradient::input_gradient;
 use super::kernels::{BlockKernels, Normalization, Pass};
 use super::set_gradient;
 use super::weight_gradient::{Sizes, planar, weight_gradient};
@@ -50,7 +51,7 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
     let count = images * sizes.places();
     assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
     let weight = weight.cast(dtype);
-    let maps = conv2d(planar(input.clone()), weight.clone(), None, sizes.options()).permute([0, 2, 3, 1]);
+    let maps = convolve::<B, K>(input.clone(), weight.clone(), sizes);
     let moments = K::moments(maps.clone(), block.running.inner());
     let normalization = Normalization {
         moments: moments.both,
@@ -73,6 +74,23 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
     BlockOutput { maps: tensor(output), running: Some(running) }
+}
+
+/// The convolution of maps `[N, H, W, C_in]` and weights `[C_out, C_in, k, k]`, `[N, H', W', C_out]`.
+fn convolve<B: Backend, K: BlockKernels<B>>(maps: Tensor<B, 4>, weight: Tensor<B, 4>, sizes: Sizes) -> Tensor<B, 4> {
+    let [c_out, c_in, ..] = weight.dims();
+    if sizes.kernel > 1 || !K::needs_product(c_in) {
+        return conv2d(planar(maps), weight, None, sizes.options()).permute([0, 2, 3, 1]);
+    }
+    // Of one weight a channel, Burn makes a product.
+    let [images, ..] = maps.dims();
+    let maps = match (sizes.stride, sizes.padding) {
+        (1, 0) => maps.reshape([images, sizes.places(), c_in]),
+        _ => K::patches(maps, sizes),
+    };
+    let rows = maps.reshape([images * sizes.places(), c_in]);
+    let product = K::product(rows, weight.reshape([c_out, c_in]).transpose());
+    product.reshape([images, sizes.out_height(), sizes.out_width(), c_out])
 }
 
 #[derive(Debug)]
@@ -114,10 +132,6 @@ impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
         set_gradient(grads, weight, || {
             weight_gradient::<B, K>(images.clone(), weights.clone(), of_maps.clone(), sizes).cast(of_parameters)
         });
-        set_gradient(grads, input, || {
-            let [images, of_maps] = [images, of_maps].map(|maps| primitive(planar(maps)));
-            let gradient = B::conv2d_x_backward(images, primitive(weights.clone()), of_maps, sizes.options());
-            tensor::<B, 4>(gradient).permute([0, 2, 3, 1])
-        });
+        set_gradient(grads, input, || input_gradient::<B, K>(images, weights.clone(), of_maps, sizes));
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use qare_cube::{Call, KernelBackend, Normalize, Patches};
+use qare_cube::{Call, Fold, KernelBackend, Normalize, Patches};
 use qare_host::{FloatPrimitive, primitive, tensor};
 
 use super::kernels::{BlockKernels, Moments, Normalization, Pass};
@@ -52,9 +52,27 @@ impl<B: KernelBackend> BlockKernels<B> for CubeKernels {
     }
 
     fn patches(maps: Tensor<B, 4>, sizes: Sizes) -> Tensor<B, 3> {
-        let Sizes { kernel, stride, padding, .. } = sizes;
-        one(B::run(Call::Patches(Patches { kernel, stride, padding }), vec![primitive(maps)]))
+        one(B::run(Call::Patches(patches(sizes)), vec![primitive(maps)]))
     }
+
+    fn fold(patches: Tensor<B, 3>, sizes: Sizes) -> Tensor<B, 4> {
+        let call = Fold { patches: self::patches(sizes), height: sizes.height, width: sizes.width };
+        one(B::run(Call::Fold(call), vec![primitive(patches)]))
+    }
+
+    fn product<const D: usize>(a: Tensor<B, D>, b: Tensor<B, D>) -> Tensor<B, D> {
+        let columns = b.dims()[D - 1];
+        one(B::run(Call::Product { columns }, vec![primitive(a), primitive(b)]))
+    }
+
+    /// Twice the longest stage of a sum in kernels for planes of 64 units: see [`Call::Product`].
+    fn needs_product(length: usize) -> bool {
+        !length.is_multiple_of(128)
+    }
+}
+
+fn patches(Sizes { kernel, stride, padding, .. }: Sizes) -> Patches {
+    Patches { kernel, stride, padding }
 }
 
 fn call<B: Backend>(of: &Normalization<B>, residual: bool) -> Normalize {

@@ -30,6 +30,15 @@ pub(super) trait BlockKernels<B: Backend>: Clone + Debug + Send + 'static {
 
     /// The values under the kernel of a convolution at each of P places, `[N, P, k²·C]`, 0 outside of the image.
     fn patches(maps: Tensor<B, 4>, sizes: Sizes) -> Tensor<B, 3>;
+
+    /// Images `[N, H, W, C]` whose pixels are the sums of the values `[N, P, k²·C]` that [`patches`](Self::patches) takes from them.
+    fn fold(patches: Tensor<B, 3>, sizes: Sizes) -> Tensor<B, 4>;
+
+    /// a b, of matrices.
+    fn product<const D: usize>(a: Tensor<B, D>, b: Tensor<B, D>) -> Tensor<B, D>;
+
+    /// Whether only [`product`](Self::product) is right for sums of so many numbers, and not the products in Burn's convolutions.
+    fn needs_product(length: usize) -> bool;
 }
 
 /// The statistics of a batch.

@@ -120,8 +120,8 @@ impl<B: Backend, K: BlockKernels<B>> Backward<B, 5> for BlockBackward<K> {
         set_gradient(grads, beta, || of_beta);
         set_gradient(grads, gamma, || of_gamma);
         set_gradient(grads, bias, || for_sums(of_rows.clone()).sum_dim(0).reshape(channels).cast(of_parameters));
-        set_gradient(grads, weight, || rows.transpose().matmul(of_rows.clone()).cast(of_parameters));
-        set_gradient(grads, input, || of_rows.clone().matmul(weights.transpose()));
+        set_gradient(grads, weight, || K::product(rows.transpose(), of_rows.clone()).cast(of_parameters));
+        set_gradient(grads, input, || K::product(of_rows.clone(), weights.transpose()));
     }
 }
 

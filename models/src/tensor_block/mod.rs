@@ -7,6 +7,7 @@
 mod convolution;
 #[cfg(feature = "cubecl")]
 mod cube_kernels;
+mod input_gradient;
 mod kernels;
 mod linear;
 mod tensor_kernels;

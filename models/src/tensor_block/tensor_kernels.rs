@@ -78,6 +78,44 @@ impl<B: Backend> BlockKernels<B> for TensorKernels {
         };
         patches.reshape([images, sizes.places(), sizes.taps() * channels])
     }
+
+    fn fold(patches: Tensor<B, 3>, sizes: Sizes) -> Tensor<B, 4> {
+        let [images, _, values] = patches.dims();
+        let Sizes { height, width, kernel, stride, padding } = sizes;
+        let (out_height, out_width, channels) = (sizes.out_height(), sizes.out_width(), values / sizes.taps());
+        // Each tap's values with zeros between them, on a canvas that has room for all taps.
+        let [rows, columns] = [out_height * stride, out_width * stride];
+        let taps = for_sums(patches).reshape([images, out_height, out_width, sizes.taps(), channels]);
+        let zeros = |dims: [usize; 6]| Tensor::<B, 6>::zeros(dims, (&taps.device(), taps.dtype()));
+        let mut canvas = zeros([images, rows + kernel - 1, columns + kernel - 1, channels, 1, 1]).reshape([
+            images,
+            rows + kernel - 1,
+            columns + kernel - 1,
+            channels,
+        ]);
+        for tap in 0..sizes.taps() {
+            let values = taps.clone().narrow(3, tap, 1).reshape([images, out_height, 1, out_width, 1, channels]);
+            let below = zeros([images, out_height, stride - 1, out_width, 1, channels]);
+            let beside = zeros([images, out_height, stride, out_width, stride - 1, channels]);
+            let spread = match stride {
+                1 => values,
+                _ => Tensor::cat(vec![Tensor::cat(vec![values, below], 2), beside], 4),
+            };
+            let (top, left) = (tap / kernel, tap % kernel);
+            let at = [0..images, top..top + rows, left..left + columns, 0..channels];
+            let sum = canvas.clone().slice(at.clone()) + spread.reshape([images, rows, columns, channels]);
+            canvas = canvas.slice_assign(at, sum);
+        }
+        canvas.slice([0..images, padding..padding + height, padding..padding + width, 0..channels])
+    }
+
+    fn product<const D: usize>(a: Tensor<B, D>, b: Tensor<B, D>) -> Tensor<B, D> {
+        a.matmul(b)
+    }
+
+    fn needs_product(_length: usize) -> bool {
+        false
+    }
 }
 
 /// `[N, H, W, C]` → `[N, H·W, C]`

@@ -12,7 +12,7 @@ const TILE: usize = 64;
 /// Number of groups of threads that keep a large GPU busy.
 const GROUPS: usize = 256;
 /// Number of values of patches that are gathered at once: 256 MiB of f32.
-const PATCHES: usize = 1 << 26;
+pub(super) const PATCHES: usize = 1 << 26;
 
 /// The sizes of a convolution without groups and dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +95,7 @@ fn gathered<B: Backend, K: BlockKernels<B>>(
         let patches = K::patches(of(&maps), sizes).reshape([parts, rows / parts, columns]);
         let of_output = of(&of_output).reshape([parts, rows / parts, c_out]);
         // Half precision would lose what many parts add up to.
-        for_sums(of_output.transpose().matmul(patches)).sum_dim(0) // [1, C_out, k²·C_in]
+        for_sums(K::product(of_output.transpose(), patches)).sum_dim(0) // [1, C_out, k²·C_in]
     };
     let firsts = (0..images).step_by(at_once);
     let sum = firsts.map(part).reduce(|sum, part| sum + part).expect("a batch has images");

@@ -24,6 +24,15 @@ pub enum Call {
     MapsGradient(Normalize),
     /// maps → the values under the kernel of a convolution at each place, `[N, H'·W', k·k·C]`, 0 outside of the image.
     Patches(Patches),
+    /// The values at each place of a convolution of images of H × W, `[N, H'·W', k·k·C]` → `[N, H, W, C]`: the sum of those that
+    /// [`Patches`](Call::Patches) takes from the same pixel.
+    Fold(Fold),
+    /// a `[…, M, K]`, b `[…, K, N]` → a b `[…, M, N]`. Burn 0.21 computes some products of other sizes wrongly than those with a K that is odd,
+    /// or a multiple of twice the units of a plane (64 or 128).
+    Product {
+        /// N.
+        columns: usize,
+    },
     /// Rows `[N, M]` of f32 → their sparsemax `[N, M]`, and its thresholds `[N, 1]`.
     Sparsemax {
         /// Number of steps towards the threshold.
@@ -111,6 +120,17 @@ pub struct Patches {
     pub padding: usize,
 }
 
+/// Images whose patches are added up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fold {
+    /// Where the patches are from.
+    pub patches: Patches,
+    /// H.
+    pub height: usize,
+    /// W.
+    pub width: usize,
+}
+
 impl Patches {
     /// Number of places along a side of an image.
     pub fn places(self, length: usize) -> usize {
@@ -127,6 +147,8 @@ impl Call {
             Call::ParameterGradients(_) => "qare_parameter_gradients",
             Call::MapsGradient(_) => "qare_maps_gradient",
             Call::Patches(_) => "qare_patches",
+            Call::Fold(_) => "qare_fold",
+            Call::Product { .. } => "qare_product",
             Call::Sparsemax { .. } => "qare_sparsemax",
             Call::UnitRows => "qare_unit_rows",
             Call::NtXentOfRows(_) => "qare_nt_xent_of_rows",
@@ -143,6 +165,15 @@ impl Call {
         let by_row = || (Shape::from([maps[0], 1]), dtype);
         let all = || (maps.clone(), dtype);
         match self {
+            Call::Product { columns } => {
+                let mut product = maps.clone();
+                *product.last_mut().expect("a product is of matrices") = columns;
+                return vec![(product, dtype)];
+            }
+            Call::Fold(Fold { patches, height, width }) => {
+                let channels = maps[2] / patches.kernel.pow(2);
+                return vec![(Shape::from([maps[0], height, width, channels]), dtype)];
+            }
             Call::Sparsemax { .. } | Call::UnitRows | Call::CosineGradient(_) => return vec![all(), by_row()],
             Call::NtXentOfRows(_) => return vec![by_row(), by_row(), all()],
             Call::NtXentOfAll(_) | Call::FrobeniusOfSets { .. } => return vec![(Shape::from([1, 1]), dtype), by_row()],

@@ -8,7 +8,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::call::{Call, Normalize, Patches};
+use crate::call::{Call, Fold, Normalize, Patches};
 use crate::kernels::moments;
 use crate::kernels::normalization::{self, NormalizationLaunch, SizesLaunch};
 use crate::kernels::patches::{self, ConvolutionLaunch};
@@ -16,6 +16,7 @@ use crate::launch_of_rows::{
     cosine_gradient, frobenius_of_sets, nt_xent_of_all, nt_xent_of_rows, sparse_clr, sparsemax, squares_of_rows,
     unit_rows,
 };
+use crate::product::product;
 
 /// Number of units that compute sums of groups of rows: enough for a large GPU.
 const UNITS: usize = 1 << 16;
@@ -24,6 +25,10 @@ pub(crate) const THREADS: u32 = 256;
 
 /// Runs a call. See [`Call`] for its inputs.
 pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec<CubeTensor<R>> {
+    if let Call::Product { .. } = call {
+        // Products take matrices as they lie.
+        return vec![product(inputs)];
+    }
     let inputs: Vec<_> = inputs.into_iter().map(into_contiguous).collect();
     let maps = &inputs[0];
     let outputs: Vec<_> = call
@@ -37,6 +42,8 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
         Call::ParameterGradients(normalize) => parameter_gradients(normalize, &inputs, &outputs),
         Call::MapsGradient(normalize) => maps_gradient(normalize, &inputs, &outputs),
         Call::Patches(patches) => self::patches(patches, maps, &outputs[0]),
+        Call::Fold(fold) => self::fold(fold, maps, &outputs[0]),
+        Call::Product { .. } => unreachable!("products have returned"),
         Call::Sparsemax { rounds } => sparsemax(rounds, maps, &outputs),
         Call::UnitRows => unit_rows(maps, &outputs),
         Call::NtXentOfRows(call) => nt_xent_of_rows(call, &inputs, &outputs),
@@ -216,18 +223,34 @@ fn maps_gradient<R: CubeRuntime>(call: Normalize, inputs: &[CubeTensor<R>], outp
     );
 }
 
+fn convolution<R: CubeRuntime>(
+    Patches { kernel, stride, padding }: Patches,
+    [height, width, channels]: [usize; 3],
+    [out_height, out_width]: [usize; 2],
+) -> ConvolutionLaunch<R> {
+    ConvolutionLaunch::new(height, width, channels, out_height, out_width, kernel, stride, padding)
+}
+
 fn patches<R: CubeRuntime>(call: Patches, maps: &CubeTensor<R>, output: &CubeTensor<R>) {
     let [_, height, width, channels] = maps.meta.shape.dims();
     let (count, dim) = grid(maps, output.meta.num_elements());
-    let (out_height, out_width) = (call.places(height), call.places(width));
-    let Patches { kernel, stride, padding } = call;
-    patches::gather_patches::launch::<R>(
-        &maps.client,
+    let places = [height, width].map(|length| call.places(length));
+    let of = convolution(call, [height, width, channels], places);
+    patches::gather_patches::launch::<R>(&maps.client, count, dim, array(maps), array(output), of, maps.dtype.into());
+}
+
+fn fold<R: CubeRuntime>(call: Fold, patches: &CubeTensor<R>, output: &CubeTensor<R>) {
+    let [_, height, width, channels] = output.meta.shape.dims();
+    let (count, dim) = grid(patches, output.meta.num_elements());
+    let places = [height, width].map(|length| call.patches.places(length));
+    let of = convolution(call.patches, [height, width, channels], places);
+    patches::fold_patches::launch::<R>(
+        &patches.client,
         count,
         dim,
-        array(maps),
+        array(patches),
         array(output),
-        ConvolutionLaunch::new(height, width, channels, out_height, out_width, kernel, stride, padding),
-        maps.dtype.into(),
+        of,
+        patches.dtype.into(),
     );
 }

@@ -10,8 +10,9 @@ mod call;
 mod kernels;
 mod launch;
 mod launch_of_rows;
+mod product;
 mod registry;
 
 pub use backends::KernelBackend;
-pub use call::{Call, CosineGradient, Normalize, NtXent, Patches, SparseClr};
+pub use call::{Call, CosineGradient, Fold, Normalize, NtXent, Patches, SparseClr};
 pub use registry::{attach_if_registered, is_registered, register, run_if_registered};

@@ -7,6 +7,7 @@
 //!
 //! All sums run in a fixed order over fixed blocks, so that results do not depend on the number of threads.
 
+mod alongside;
 mod distances;
 mod exponential;
 mod nt_xent;
@@ -19,13 +20,15 @@ mod vectorized;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use qare_host::computes_on_host;
 
+use self::alongside::FrobeniusTerm;
 pub(crate) use self::distances::LabelledRows;
+use self::pairwise::Passes;
 use self::vectorized::vectorized;
 use crate::gradient::with_gradient;
 use crate::inspection::{overflow, row_label};
 use crate::range::power_of_two;
-use crate::term::{Term, scalar};
-use crate::{ObjectiveError, PairwiseTerm, Qare, Similarity, SimilarityFloor, Views};
+use crate::term::{Term, WeightedTerms, scalar};
+use crate::{ObjectiveError, PairwiseTerm, Qare, SetTerm, Similarity, SimilarityFloor, Views};
 
 /// Embeddings scaled to length 1, with the lengths they had.
 pub(crate) struct UnitRows {
@@ -111,13 +114,24 @@ impl UnitRows {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or NT-Xent's temperature is out of range.
     pub fn pairwise(&self, term: &PairwiseTerm, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
+        self.passes(term, views, differentiate, &mut Passes { rows: self, set_term: None })
+    }
+
+    /// The pairwise term by given passes.
+    fn passes(
+        &self,
+        term: &PairwiseTerm,
+        views: Views,
+        differentiate: bool,
+        passes: &mut Passes,
+    ) -> Result<Term, ObjectiveError> {
         views.images(self.count())?;
         Ok(match term {
             PairwiseTerm::NtXent(loss) => {
                 loss.check_temperature(DType::F32)?;
-                nt_xent::term(self, loss, views, differentiate)
+                nt_xent::term(passes, loss, views, differentiate)
             }
-            PairwiseTerm::SparseClr(loss) => sparse_clr::term(self, loss, views, differentiate),
+            PairwiseTerm::SparseClr(loss) => sparse_clr::term(passes, loss, views, differentiate),
         })
     }
 
@@ -130,17 +144,51 @@ impl UnitRows {
         rayon::scope(|_| set_term::term(self, qare, views, differentiate))
     }
 
-    /// The pairwise term and, if wanted, the set term, at the same time where threads are left.
+    /// α·pairwise + β·set term, or α·pairwise without one, for the weights [α, β].
     ///
     /// # Errors
-    /// Those of the two.
-    pub fn both_terms(
+    /// Those of the terms.
+    pub fn objective(
         &self,
         pairwise: &PairwiseTerm,
         qare: Option<&Qare>,
+        weights: [f64; 2],
         views: Views,
         differentiate: bool,
-    ) -> Result<(Term, Option<Term>), ObjectiveError> {
+    ) -> Result<WeightedTerms, ObjectiveError> {
+        match qare {
+            Some(Qare { set_term: SetTerm::Frobenius, similarity_floor: SimilarityFloor::Epsilon }) => {
+                rayon::scope(|_| self.alongside(pairwise, weights, views, differentiate))
+            }
+            _ => self.both_terms(pairwise, qare, weights, views, differentiate),
+        }
+    }
+
+    /// The objective with the Frobenius term of floored similarities.
+    fn alongside(
+        &self,
+        pairwise: &PairwiseTerm,
+        weights @ [alpha, beta]: [f64; 2],
+        views: Views,
+        differentiate: bool,
+    ) -> Result<WeightedTerms, ObjectiveError> {
+        views.images(self.count())?;
+        let mut passes = Passes { rows: self, set_term: Some(FrobeniusTerm::new(self, views, weights)) };
+        let term = self.passes(pairwise, views, differentiate, &mut passes)?;
+        let qare = passes.set_term.map(|term| term.value);
+        let value = alpha * term.value + qare.map_or(0.0, |qare| beta * qare);
+        Ok(WeightedTerms { pairwise: term.value, qare, total: Term { value, gradient: term.gradient } })
+    }
+
+    /// The objective by terms apart from each other, at the same time where threads are left.
+    fn both_terms(
+        &self,
+        pairwise: &PairwiseTerm,
+        qare: Option<&Qare>,
+        [alpha, beta]: [f64; 2],
+        views: Views,
+        differentiate: bool,
+    ) -> Result<WeightedTerms, ObjectiveError> {
         let set_term = || qare.map(|qare| set_term::term(self, qare, views, differentiate)).transpose();
         let pairwise = || self.pairwise(pairwise, views, differentiate);
         // A decomposition keeps one thread busy. The pairwise term takes threads that are left; with none left it fills the
@@ -154,7 +202,13 @@ impl UnitRows {
             }
         };
         let (pairwise, set_term) = rayon::scope(|_| terms());
-        Ok((pairwise?, set_term?))
+        let (pairwise, set_term) = (pairwise?, set_term?);
+        let values = (pairwise.value, set_term.as_ref().map(|term| term.value));
+        let total = match set_term {
+            Some(set_term) => pairwise.weighted_sum(alpha, set_term, beta),
+            None => pairwise.scaled(alpha),
+        };
+        Ok(WeightedTerms { pairwise: values.0, qare: values.1, total })
     }
 
     /// The value `[1]` on the graph of `embeddings`, from which these rows are, with `gradient` with respect to the unit rows.

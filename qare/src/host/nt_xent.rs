@@ -1,8 +1,8 @@
 //! NT-Xent, fused.
 
+use super::Term;
 use super::exponential::exp;
-use super::pairwise::{gradient, largest, map_rows, raise, sum, unless_floored};
-use super::{Term, UnitRows};
+use super::pairwise::{Passes, largest, raise, sum, unless_floored};
 use crate::{NtXent, NtXentReduction, Views};
 
 /// What a row of exponentials e_ij = exp((s_ij − largest)/t) comes to.
@@ -37,14 +37,13 @@ impl Row {
 const FAINT: f32 = -40.0;
 
 /// As [`NtXent::forward`] defines it, where also the names are from.
-pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: bool) -> Term {
+pub(super) fn term(passes: &mut Passes, loss: &NtXent, views: Views, differentiate: bool) -> Term {
     let floor = loss.similarity.floor();
     let sharpness = (1.0 / loss.temperature) as f32;
-    let count = rows.count();
+    let count = passes.rows.count();
     let share = 1.0 / (views.count() - 1) as f64;
 
-    let reduced = map_rows(
-        rows,
+    let reduced = passes.reduce(
         #[inline(always)]
         |i, row, _| {
             raise(row, floor);
@@ -123,8 +122,7 @@ pub(super) fn term(rows: &UnitRows, loss: &NtXent, views: Views, differentiate: 
     let spread = largest.iter().map(|own| (top - own) * sharpness).fold(0.0, f32::max);
     let rescaled: Vec<f32> =
         all.iter().zip(&largest).map(|(all, own)| all * exp(((top - own) * sharpness).min(88.0))).collect();
-    let gradient = gradient(
-        rows,
+    let gradient = passes.gradient(
         #[inline(always)]
         |i, row| {
             let positives: Vec<(usize, f32)> = views.others(i).map(|j| (j, row[j])).collect();

@@ -3,69 +3,95 @@
 //! The first pass reduces each row of similarities to a few numbers (a sum, a threshold). With those of all rows known, the
 //! derivative h_ij = ∂L/∂s_ij + ∂L/∂s_ji follows from s_ij alone, entry by entry, and ∂L/∂ẑ = h·ẑ. Computing the
 //! similarities twice costs less than writing them to memory and reading them back.
+//!
+//! A set term that is a function of the same similarities is computed along with them: see [`FrobeniusTerm`].
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::UnitRows;
+use super::alongside::FrobeniusTerm;
 use super::vectorized::vectorized;
 
 /// Rows of a block: a block of 8,192 columns then takes 1 MiB.
 const BLOCK: usize = 32;
 
-/// Calls `row(i, s_i, before)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns;
-/// `before` is what it returned for the row before, if that is in the same block.
-pub(super) fn map_rows<T: Send>(rows: &UnitRows, row: impl Fn(usize, &mut [f32], Option<&T>) -> T + Sync) -> Vec<T> {
-    let count = rows.count();
-    let blocks: Vec<Vec<T>> = (0..count.div_ceil(BLOCK))
-        .into_par_iter()
-        .map_init(
-            || vec![0.0; BLOCK * count],
-            |scratch, block| {
-                let (first, similarities) = similarities(rows, block, scratch);
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        // Loops, not iterators' methods, which the compiler may leave outside.
-                        let mut results = Vec::with_capacity(BLOCK);
-                        for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
-                            let result = row(first + i, s, results.last());
-                            results.push(result);
-                        }
-                        results
-                    },
-                )
-            },
-        )
-        .collect();
-    blocks.into_iter().flatten().collect()
+/// The two passes of one pairwise term.
+pub(super) struct Passes<'a> {
+    pub rows: &'a UnitRows,
+    /// The set term that is computed along.
+    pub set_term: Option<FrobeniusTerm>,
 }
 
-/// h·ẑ `[N, D]`, where `row(i, s_i)` turns row i of the similarities into row i of the symmetric h.
-pub(super) fn gradient(rows: &UnitRows, row: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    let (count, dim) = (rows.count(), rows.dim);
-    let unit = MatRef::from_row_major_slice(&rows.unit, count, dim);
-    let mut gradient = vec![0.0; count * dim];
-    gradient.par_chunks_mut(BLOCK * dim).enumerate().for_each_init(
-        || vec![0.0; BLOCK * count],
-        |scratch, (block, gradient)| {
+impl Passes<'_> {
+    /// The first pass: calls `row(i, s_i, before)` for each row of similarities ẑ_i·ẑ_j (no floor applied), and gathers what it returns;
+    /// `before` is what it returned for the row before, if that is in the same block.
+    pub fn reduce<T: Send>(&mut self, row: impl Fn(usize, &mut [f32], Option<&T>) -> T + Sync) -> Vec<T> {
+        let Self { rows, set_term } = self;
+        let count = rows.count();
+        let block = |scratch: &mut Vec<f32>, block: usize| {
             let (first, similarities) = similarities(rows, block, scratch);
             vectorized(
                 #[inline(always)]
                 || {
+                    // Loops, not iterators' methods, which the compiler may leave outside.
+                    let mut results = Vec::with_capacity(BLOCK);
+                    let mut squares = Vec::new();
                     for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
-                        row(first + i, s);
+                        if let Some(term) = set_term.as_ref() {
+                            squares.push(term.square(first + i, s));
+                        }
+                        let result = row(first + i, s, results.last());
+                        results.push(result);
                     }
+                    (results, squares)
                 },
-            );
-            let height = similarities.len() / count;
-            let weights = MatRef::from_row_major_slice(similarities, height, count);
-            let gradient = MatMut::from_row_major_slice_mut(gradient, height, dim);
-            matmul(gradient, Accum::Replace, weights, unit, 1.0, Par::Seq);
-        },
-    );
-    gradient
+            )
+        };
+        let blocks = (0..count.div_ceil(BLOCK)).into_par_iter();
+        let blocks: Vec<(Vec<T>, Vec<f64>)> = blocks.map_init(|| vec![0.0; BLOCK * count], block).collect();
+        let (results, squares): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        if let Some(term) = set_term {
+            term.finish(squares.into_iter().flatten());
+        }
+        results.into_iter().flatten().collect()
+    }
+
+    /// The second pass: h·ẑ `[N, D]`, where `row(i, s_i)` turns row i of the similarities into row i of the symmetric h. With a set term
+    /// h is the weighted sum of both terms' derivatives.
+    pub fn gradient(&self, row: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+        let (count, dim) = (self.rows.count(), self.rows.dim);
+        let unit = MatRef::from_row_major_slice(&self.rows.unit, count, dim);
+        let mut gradient = vec![0.0; count * dim];
+        gradient.par_chunks_mut(BLOCK * dim).enumerate().for_each_init(
+            || vec![0.0; BLOCK * count],
+            |scratch, (block, gradient)| {
+                let (first, similarities) = similarities(self.rows, block, scratch);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let mut before = Vec::new();
+                        for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
+                            let Some(term) = self.set_term.as_ref() else {
+                                row(first + i, s);
+                                continue;
+                            };
+                            before.clear();
+                            before.extend_from_slice(s);
+                            row(first + i, s);
+                            term.add(first + i, &before, s);
+                        }
+                    },
+                );
+                let height = similarities.len() / count;
+                let weights = MatRef::from_row_major_slice(similarities, height, count);
+                let gradient = MatMut::from_row_major_slice_mut(gradient, height, dim);
+                matmul(gradient, Accum::Replace, weights, unit, 1.0, Par::Seq);
+            },
+        );
+        gradient
+    }
 }
 
 /// The rows of a block of the similarity matrix, and the index of the first.
@@ -142,34 +168,38 @@ fn short_sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32;
 /// Σ a b of two rows.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0; 32];
-    let (chunks, rest) = a.as_chunks::<32>();
-    let (others, other_rest) = b.as_chunks::<32>();
-    for (chunk, other) in chunks.iter().zip(others) {
-        for i in 0..32 {
-            lanes[i] += chunk[i] * other[i];
-        }
-    }
-    for (lane, (a, b)) in lanes.iter_mut().zip(rest.iter().zip(other_rest)) {
-        *lane += a * b;
-    }
-    fold(lanes, |a, b| a + b)
+    short_sum_of_pairs(a, b, |a, b| a * b)
 }
 
 /// Σ (a − b)² of two rows.
 #[inline(always)]
 pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    short_sum_of_pairs(a, b, |a, b| (a - b) * (a - b))
+}
+
+/// Σ f(a, b) of two rows.
+#[inline(always)]
+pub(super) fn sum_of_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
+    let spans = a.chunks(SPAN).zip(b.chunks(SPAN));
+    let mut total = 0.0;
+    for (a, b) in spans {
+        total += f64::from(short_sum_of_pairs(a, b, &f));
+    }
+    total
+}
+
+#[inline(always)]
+fn short_sum_of_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; 32];
     let (chunks, rest) = a.as_chunks::<32>();
     let (others, other_rest) = b.as_chunks::<32>();
     for (chunk, other) in chunks.iter().zip(others) {
         for i in 0..32 {
-            let difference = chunk[i] - other[i];
-            lanes[i] += difference * difference;
+            lanes[i] += f(chunk[i], other[i]);
         }
     }
     for (lane, (a, b)) in lanes.iter_mut().zip(rest.iter().zip(other_rest)) {
-        *lane += (a - b) * (a - b);
+        *lane += f(*a, *b);
     }
     fold(lanes, |a, b| a + b)
 }

@@ -1,18 +1,17 @@
 //! SparseCLR, fused.
 
-use super::pairwise::{gradient, map_rows, raise, unless_floored};
+use super::Term;
+use super::pairwise::{Passes, raise, unless_floored};
 use super::threshold::{Excess, Threshold, excess};
-use super::{Term, UnitRows};
 use crate::{SparseClr, Views};
 
 /// As [`SparseClr::forward`] defines it, where also the names are from.
-pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiate: bool) -> Term {
+pub(super) fn term(passes: &mut Passes, loss: &SparseClr, views: Views, differentiate: bool) -> Term {
     let (floor, margin) = (loss.similarity.floor(), loss.margin as f32);
-    let count = rows.count();
+    let count = passes.rows.count();
     let share = 1.0 / (views.count() - 1) as f32;
 
-    let reduced = map_rows(
-        rows,
+    let reduced = passes.reduce(
         #[inline(always)]
         |i, row, before: Option<&(f64, Threshold)>| {
             raise(row, floor);
@@ -39,8 +38,7 @@ pub(super) fn term(rows: &UnitRows, loss: &SparseClr, views: Views, differentiat
     let offsets: Vec<f32> = reduced.iter().map(|(_, tau)| tau.offset).collect();
     let precise = offsets.iter().any(|offset| *offset != 0.0);
     let scale = 1.0 / count as f32;
-    let gradient = gradient(
-        rows,
+    let gradient = passes.gradient(
         #[inline(always)]
         |i, row| {
             let (mine, my_offset) = (taus[i], offsets[i]);

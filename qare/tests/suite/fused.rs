@@ -6,7 +6,7 @@ use qare::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::evaluation::{Flex, NdArray, NdArray64, Outcome, Path, distance, evaluate, rounded};
+use crate::evaluation::{Flex, NdArray, NdArray64, Outcome, Path, distance, evaluate, number, of_type, rounded};
 use crate::oracle::Rows;
 
 /// Rows `[K·B, dim]` whose views of an image differ by `noise`, around `clusters` centres if there are any.
@@ -73,7 +73,49 @@ fn configs() -> Vec<ContrastiveObjectiveConfig> {
         }
         configs.extend([0.0, 0.3, 1.0].map(|margin| sparse(margin, similarity)));
     }
+    configs.extend(with_frobenius_terms());
     configs
+}
+
+/// The Frobenius term of floored similarities, which the passes of the pairwise term compute along.
+fn with_frobenius_terms() -> Vec<ContrastiveObjectiveConfig> {
+    let unfloored = ContrastiveObjectiveConfig::simclr().with_alpha(0.4).with_beta(-2.0);
+    let configs = [
+        ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5),
+        ContrastiveObjectiveConfig::sparseclr_qare(0.7, 2.0),
+        ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.0),
+        ContrastiveObjectiveConfig::sparseclr_qare(-1.5, 1.0),
+        unfloored,
+    ];
+    configs.into_iter().map(|config| config.with_qare(Some(frobenius()))).collect()
+}
+
+fn frobenius() -> QareConfig {
+    QareConfig::new().with_set_term(SetTerm::Frobenius)
+}
+
+/// Computed along with a pairwise term of no weight, and by itself.
+#[test]
+fn the_frobenius_term_along_with_a_pairwise_term_is_that_by_itself() {
+    for (seed, (images, k, dim)) in
+        [(2, 2, 3), (17, 2, 64), (33, 3, 16), (40, 8, 5), (130, 2, 64)].into_iter().enumerate()
+    {
+        let rows = rows(images, k, dim, 0.5, 3, seed as u64);
+        for config in
+            [ContrastiveObjectiveConfig::simclr_qare(0.0, 1.0), ContrastiveObjectiveConfig::sparseclr_qare(0.0, 1.0)]
+        {
+            let objective = config.with_qare(Some(frobenius())).init().unwrap();
+            let (value, gradient) = single::<Flex>(&objective, &rows, k, Path::Chosen);
+            let z = of_type::<Flex>(&rows, DType::F32).require_grad();
+            let alone = frobenius().init().forward(z.clone(), Views::new(k).unwrap()).unwrap();
+            let of_alone = z.grad(&alone.backward()).unwrap().into_data().iter::<f64>().collect::<Vec<f64>>();
+            let case = format!("{images} × {k} × {dim}");
+            // Sums in another order.
+            assert!((value - number(alone)).abs() < 1e-6 * value, "{case}: the value is {value}");
+            let error = distance(&gradient, &of_alone);
+            assert!(error < 1e-5, "{case}: the gradients differ by {error:.1e}");
+        }
+    }
 }
 
 #[test]

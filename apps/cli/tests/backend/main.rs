@@ -14,6 +14,8 @@ mod golden_backbone;
 mod metric;
 #[cfg(feature = "gpu")]
 mod odd_sizes;
+#[cfg(feature = "gpu")]
+mod products;
 mod same_seed;
 #[cfg(feature = "gpu")]
 mod terms;

@@ -12,11 +12,13 @@ use super::Plain;
 use super::golden_backbone::{Trained, relative_error, train_step};
 
 /// Backbones with the number of images and their side.
-const CASES: [(BackboneName, usize, usize); 5] = [
+const CASES: [(BackboneName, usize, usize); 7] = [
     (BackboneName::Conv4, 3, 13),
     (BackboneName::Conv4, 1, 31),
     (BackboneName::Resnet8, 5, 17),
     (BackboneName::Resnet8, 1, 9),
+    (BackboneName::Resnet8, 1, 8),
+    (BackboneName::Resnet8, 2, 8),
     (BackboneName::Resnet18, 2, 33),
 ];
 

@@ -16,7 +16,7 @@ fn block_rows(images: usize) -> usize {
     ((1 << 15) / images).clamp(32, 128)
 }
 
-pub(super) const FLOOR: f32 = SIMILARITY_FLOOR as f32;
+pub(in super::super) const FLOOR: f32 = SIMILARITY_FLOOR as f32;
 
 /// S = 1 + max(s, floor).
 pub(super) fn frobenius(sets: &Sets, set: usize, differentiate: bool) -> Set {
@@ -86,7 +86,7 @@ pub(super) fn centred(sets: &Sets, set: usize, differentiate: bool) -> Set {
 
 /// max(s, floor).
 #[inline(always)]
-pub(super) fn raised(s: f32) -> f32 {
+pub(in super::super) fn raised(s: f32) -> f32 {
     if s < FLOOR { FLOOR } else { s }
 }
 

@@ -9,6 +9,9 @@ mod uniformity;
 
 use faer::MatRef;
 
+pub(super) use self::floored::{FLOOR, raised};
+pub(super) use self::norms::NormPairing;
+
 use super::{Term, UnitRows};
 use crate::{ObjectiveError, Qare, SetTerm, SimilarityFloor, Views};
 

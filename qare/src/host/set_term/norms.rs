@@ -33,16 +33,16 @@ pub(super) fn term(sets: &Sets, differentiate: bool, make: impl Fn(&Sets, usize,
 }
 
 /// What the norms of K sets of B images come to.
-struct NormPairing {
+pub(in super::super) struct NormPairing {
     /// The mean of ‖A_k‖ ‖A_l‖ / (B(B−1)) over all pairs of sets.
-    value: f64,
+    pub value: f64,
     /// p_k such that ∂value/∂A_k = p_k A_k / ‖A_k‖.
-    slopes: Vec<f64>,
+    pub slopes: Vec<f64>,
 }
 
 impl NormPairing {
     /// Of ‖A_k‖ of each set.
-    fn new(norms: &[f64], images: usize) -> Self {
+    pub fn new(norms: &[f64], images: usize) -> Self {
         let sets = norms.len();
         let pairs = (sets * (sets - 1) / 2) as f64;
         let scale = 1.0 / (pairs * images as f64 * (images - 1) as f64);

@@ -1,0 +1,45 @@
+//! The gradient of a convolution's input.
+
+use burn::tensor::{Tensor, backend::Backend};
+use qare_host::{primitive, tensor};
+
+use super::kernels::BlockKernels;
+use super::weight_gradient::{PATCHES, Sizes, planar};
+
+/// The gradient `[N, H, W, C_in]` of the maps, of the weights `[C_out, C_in, k, k]` and the gradient of the output `[N, H', W', C_out]`.
+///
+/// It is a product of matrices, ∂y `[N·P, C_out]` and the weights `[C_out, k²·C_in]`, whose values at each place are added up in the pixels
+/// that they are from.
+///
+/// Burn's own kernels compute it in two other ways. One is wrong for kernels smaller than their stride: it finds zero
+/// (`conv_transpose2d_direct` of Burn 0.21, for strided shortcuts of residual networks). The other has products that may be wrong for few
+/// channels. They serve many channels.
+pub(super) fn input_gradient<B: Backend, K: BlockKernels<B>>(
+    maps: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    of_output: Tensor<B, 4>,
+    sizes: Sizes,
+) -> Tensor<B, 4> {
+    let [c_out, c_in, ..] = weight.dims();
+    if sizes.kernel >= sizes.stride && !K::needs_product(c_out) {
+        let [maps, of_output] = [maps, of_output].map(|maps| primitive(planar(maps)));
+        let gradient = B::conv2d_x_backward(maps, primitive(weight), of_output, sizes.options());
+        return tensor::<B, 4>(gradient).permute([0, 2, 3, 1]);
+    }
+    let dtype = of_output.dtype();
+    let [images, ..] = of_output.dims();
+    let values = sizes.taps() * c_in;
+    let weight = weight.permute([0, 2, 3, 1]).reshape([c_out, values]);
+    let at_once = (PATCHES / (sizes.places() * values)).clamp(1, images);
+    let part = |first: usize| {
+        let count = at_once.min(images - first);
+        let of_output = match count == images {
+            true => of_output.clone(),
+            false => of_output.clone().narrow(0, first, count),
+        };
+        let patches = K::product(of_output.reshape([count * sizes.places(), c_out]), weight.clone());
+        K::fold(patches.reshape([count, sizes.places(), values]), sizes).cast(dtype)
+    };
+    let mut parts: Vec<_> = (0..images).step_by(at_once).map(part).collect();
+    if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
+}
