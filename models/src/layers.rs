@@ -6,21 +6,33 @@
 
 use burn::module::Param;
 use burn::nn::Linear;
+use burn::nn::PaddingConfig2d::{Explicit, Valid};
 use burn::nn::conv::Conv2d;
-use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
+use burn::tensor::{DType, FloatDType, Int, Tensor, backend::Backend};
+use qare_host::computes_on_host;
 
-/// A convolution in the type of the maps.
+/// A convolution in the type of the maps, `[N, C, H, W]`.
 pub(crate) fn convolution<B: Backend>(layer: &Conv2d<B>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
     let dtype = maps.dtype();
-    if layer.weight.val().dtype() == dtype {
-        return layer.forward(maps);
+    let mut layer = layer.clone();
+    if layer.weight.val().dtype() != dtype {
+        layer.weight = Param::initialized(layer.weight.id, weight(&layer.weight, dtype));
+        layer.bias = layer.bias.as_ref().map(|bias| Param::initialized(bias.id, weight(bias, dtype)));
     }
-    let rounded = Conv2d {
-        weight: Param::initialized(layer.weight.id, weight(&layer.weight, dtype)),
-        bias: layer.bias.as_ref().map(|bias| Param::initialized(bias.id, weight(bias, dtype))),
-        ..layer.clone()
-    };
-    rounded.forward(maps)
+    let [height, width] = layer.stride;
+    let pointwise = layer.kernel_size == [1, 1] && matches!(layer.padding, Valid | Explicit(0, 0, 0, 0));
+    if pointwise && [height, width] != [1, 1] && !computes_on_host::<B>(&maps.device()) {
+        layer.stride = [1, 1];
+        return layer.forward(every(every(maps, 2, height), 3, width));
+    }
+    layer.forward(maps)
+}
+
+/// Each `step`-th entry of a dimension. A convolution of kernel 1 and this stride sees no others, and on GPUs Burn 0.21 may find their gradient
+/// to be zero (`conv_transpose2d_direct`, for kernels smaller than their stride).
+fn every<B: Backend>(maps: Tensor<B, 4>, dim: usize, step: usize) -> Tensor<B, 4> {
+    let places = Tensor::<B, 1, Int>::arange_step(0..maps.dims()[dim] as i64, step, &maps.device());
+    maps.select(dim, places)
 }
 
 /// A linear layer in the type of the rows.
