@@ -14,18 +14,21 @@ use qare_host::computes_on_host;
 /// A convolution in the type of the maps, `[N, C, H, W]`.
 pub(crate) fn convolution<B: Backend>(layer: &Conv2d<B>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
     let dtype = maps.dtype();
-    let mut layer = layer.clone();
-    if layer.weight.val().dtype() != dtype {
-        layer.weight = Param::initialized(layer.weight.id, weight(&layer.weight, dtype));
-        layer.bias = layer.bias.as_ref().map(|bias| Param::initialized(bias.id, weight(bias, dtype)));
-    }
     let [height, width] = layer.stride;
     let pointwise = layer.kernel_size == [1, 1] && matches!(layer.padding, Valid | Explicit(0, 0, 0, 0));
     if pointwise && [height, width] != [1, 1] && !computes_on_host::<B>(&maps.device()) {
-        layer.stride = [1, 1];
-        return layer.forward(every(every(maps, 2, height), 3, width));
+        let dense = Conv2d { stride: [1, 1], ..layer.clone() };
+        return convolution(&dense, every(every(maps, 2, height), 3, width));
     }
-    layer.forward(maps)
+    if layer.weight.val().dtype() == dtype {
+        return layer.forward(maps);
+    }
+    let rounded = Conv2d {
+        weight: Param::initialized(layer.weight.id, weight(&layer.weight, dtype)),
+        bias: layer.bias.as_ref().map(|bias| Param::initialized(bias.id, weight(bias, dtype))),
+        ..layer.clone()
+    };
+    rounded.forward(maps)
 }
 
 /// Each `step`-th entry of a dimension. A convolution of kernel 1 and this stride sees no others, and on GPUs Burn 0.21 may find their gradient

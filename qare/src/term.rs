@@ -3,11 +3,13 @@
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 /// A term's value, and its derivative with respect to the unit rows if that was asked for.
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 pub(crate) struct Term {
     pub value: f64,
     pub gradient: Option<Vec<f32>>,
 }
 
+#[cfg(feature = "host")]
 impl Term {
     /// weight · self.
     pub fn scaled(self, weight: f64) -> Self {

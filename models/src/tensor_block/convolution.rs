@@ -82,7 +82,7 @@ fn convolve<B: Backend, K: BlockKernels<B>>(maps: Tensor<B, 4>, weight: Tensor<B
     if sizes.kernel > 1 || !K::needs_product(c_in) {
         return conv2d(planar(maps), weight, None, sizes.options()).permute([0, 2, 3, 1]);
     }
-    // Of one weight a channel, Burn makes a product.
+    // Burn makes a product of it.
     let [images, ..] = maps.dims();
     let maps = match (sizes.stride, sizes.padding) {
         (1, 0) => maps.reshape([images, sizes.places(), c_in]),

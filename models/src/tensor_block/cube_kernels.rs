@@ -65,7 +65,7 @@ impl<B: KernelBackend> BlockKernels<B> for CubeKernels {
         one(B::run(Call::Product { columns }, vec![primitive(a), primitive(b)]))
     }
 
-    /// Twice the longest stage of a sum in kernels for planes of 64 units: see [`Call::Product`].
+    /// Twice the units of the widest plane that there is, 64: see [`Call::Product`].
     fn needs_product(length: usize) -> bool {
         !length.is_multiple_of(128)
     }

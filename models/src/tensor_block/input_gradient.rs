@@ -11,9 +11,9 @@ use super::weight_gradient::{PATCHES, Sizes, planar};
 /// It is a product of matrices, ∂y `[N·P, C_out]` and the weights `[C_out, k²·C_in]`, whose values at each place are added up in the pixels
 /// that they are from.
 ///
-/// Burn's own kernels compute it in two other ways. One is wrong for kernels smaller than their stride: it finds zero
-/// (`conv_transpose2d_direct` of Burn 0.21, for strided shortcuts of residual networks). The other has products that may be wrong for few
-/// channels. They serve many channels.
+/// Burn 0.21 chooses between kernels of its own. One of them, `conv_transpose2d_direct`, finds zero for kernels smaller than their stride, as
+/// in the shortcuts of residual networks. Another makes a product that may be wrong unless its sums have the lengths of
+/// [`product`](BlockKernels::product): it is left multiples of 128 channels.
 pub(super) fn input_gradient<B: Backend, K: BlockKernels<B>>(
     maps: Tensor<B, 4>,
     weight: Tensor<B, 4>,

@@ -9,7 +9,6 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::linear;
 use qare_host::{primitive, tensor};
 
 use super::kernels::{BlockKernels, Normalization, Pass};
@@ -67,7 +66,7 @@ pub(super) fn block<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
     let weight = weight.cast(dtype);
     let bias = tensor::<B, 1>(bias).cast(dtype);
 
-    let maps = as_maps(linear(input.clone(), weight.clone(), Some(bias)));
+    let maps = as_maps(K::product(input.clone(), weight.clone()) + bias.unsqueeze());
     let moments = K::moments(maps.clone(), block.running.inner());
     let normalization = Normalization {
         moments: moments.both,

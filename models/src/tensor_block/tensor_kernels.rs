@@ -83,30 +83,29 @@ impl<B: Backend> BlockKernels<B> for TensorKernels {
         let [images, _, values] = patches.dims();
         let Sizes { height, width, kernel, stride, padding } = sizes;
         let (out_height, out_width, channels) = (sizes.out_height(), sizes.out_width(), values / sizes.taps());
+        let taps = for_sums(patches).reshape([images, out_height, out_width, sizes.taps(), channels]);
+        let zeros =
+            |dims: &[usize]| Tensor::<B, 1>::zeros([dims.iter().product::<usize>()], (&taps.device(), taps.dtype()));
         // Each tap's values with zeros between them, on a canvas that has room for all taps.
         let [rows, columns] = [out_height * stride, out_width * stride];
-        let taps = for_sums(patches).reshape([images, out_height, out_width, sizes.taps(), channels]);
-        let zeros = |dims: [usize; 6]| Tensor::<B, 6>::zeros(dims, (&taps.device(), taps.dtype()));
-        let mut canvas = zeros([images, rows + kernel - 1, columns + kernel - 1, channels, 1, 1]).reshape([
-            images,
-            rows + kernel - 1,
-            columns + kernel - 1,
-            channels,
-        ]);
+        let canvas = [images, rows + kernel - 1, columns + kernel - 1, channels];
+        let mut sum = zeros(&canvas).reshape(canvas);
+        let (below, beside) = (
+            [images, out_height, stride - 1, out_width, 1, channels],
+            [images, out_height, stride, out_width, stride - 1, channels],
+        );
+        let between = (stride > 1).then(|| (zeros(&below).reshape(below), zeros(&beside).reshape(beside)));
         for tap in 0..sizes.taps() {
-            let values = taps.clone().narrow(3, tap, 1).reshape([images, out_height, 1, out_width, 1, channels]);
-            let below = zeros([images, out_height, stride - 1, out_width, 1, channels]);
-            let beside = zeros([images, out_height, stride, out_width, stride - 1, channels]);
-            let spread = match stride {
-                1 => values,
-                _ => Tensor::cat(vec![Tensor::cat(vec![values, below], 2), beside], 4),
-            };
+            let mut values = taps.clone().narrow(3, tap, 1).reshape([images, out_height, 1, out_width, 1, channels]);
+            if let Some((below, beside)) = between.clone() {
+                values = Tensor::cat(vec![Tensor::cat(vec![values, below], 2), beside], 4);
+            }
             let (top, left) = (tap / kernel, tap % kernel);
             let at = [0..images, top..top + rows, left..left + columns, 0..channels];
-            let sum = canvas.clone().slice(at.clone()) + spread.reshape([images, rows, columns, channels]);
-            canvas = canvas.slice_assign(at, sum);
+            let added = sum.clone().slice(at.clone()) + values.reshape([images, rows, columns, channels]);
+            sum = sum.slice_assign(at, added);
         }
-        canvas.slice([0..images, padding..padding + height, padding..padding + width, 0..channels])
+        sum.slice([0..images, padding..padding + height, padding..padding + width, 0..channels])
     }
 
     fn product<const D: usize>(a: Tensor<B, D>, b: Tensor<B, D>) -> Tensor<B, D> {
@@ -236,5 +235,37 @@ fn new_places<B: Backend>(sizes: Sizes, device: &B::Device) -> Places<B> {
     Places {
         pixels: Tensor::from_data(TensorData::new(pixels, [count]), device),
         inside: (!all).then(|| Tensor::from_data(TensorData::new(inside, [1, count, 1]), device)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+    use burn_ndarray::NdArray;
+
+    use super::*;
+
+    type B = NdArray<f64>;
+
+    /// Σ fold(p)·m = Σ p·patches(m), for each is what the other is transposed.
+    #[test]
+    fn folding_is_the_transpose_of_taking_patches() {
+        let device = Default::default();
+        for (kernel, stride, padding) in
+            [(1, 1, 0), (1, 2, 0), (1, 3, 0), (3, 1, 1), (3, 2, 1), (2, 3, 1), (7, 2, 3), (5, 4, 0)]
+        {
+            for (images, height, width, channels) in [(1, 9, 8, 3), (2, 7, 11, 1)] {
+                let sizes = Sizes { height, width, kernel, stride, padding };
+                let normal = Distribution::Normal(0.0, 1.0);
+                let maps = Tensor::<B, 4>::random([images, height, width, channels], normal, &device);
+                let taken = TensorKernels::patches(maps.clone(), sizes);
+                let patches = Tensor::random(taken.dims(), normal, &device);
+                let [folded, of_patches] = [
+                    (TensorKernels::fold(patches.clone(), sizes) * maps).sum().into_scalar(),
+                    (patches * taken).sum().into_scalar(),
+                ];
+                assert!((folded - of_patches).abs() < 1e-10, "{sizes:?}: {folded} and {of_patches}");
+            }
+        }
     }
 }

@@ -27,8 +27,8 @@ pub enum Call {
     /// The values at each place of a convolution of images of H × W, `[N, H'·W', k·k·C]` → `[N, H, W, C]`: the sum of those that
     /// [`Patches`](Call::Patches) takes from the same pixel.
     Fold(Fold),
-    /// a `[…, M, K]`, b `[…, K, N]` → a b `[…, M, N]`. Burn 0.21 computes some products of other sizes wrongly than those with a K that is odd,
-    /// or a multiple of twice the units of a plane (64 or 128).
+    /// a `[…, M, K]`, b `[…, K, N]` → a b `[…, M, N]`. Burn 0.21 is sure to compute it for a K that is odd or a multiple of twice the units of a
+    /// plane (64 or 128), and may compute others wrongly.
     Product {
         /// N.
         columns: usize,

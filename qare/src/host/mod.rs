@@ -114,25 +114,8 @@ impl UnitRows {
     /// # Errors
     /// When the rows are not K views each of at least 2 images, or NT-Xent's temperature is out of range.
     pub fn pairwise(&self, term: &PairwiseTerm, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
-        self.passes(term, views, differentiate, &mut Passes { rows: self, set_term: None })
-    }
-
-    /// The pairwise term by given passes.
-    fn passes(
-        &self,
-        term: &PairwiseTerm,
-        views: Views,
-        differentiate: bool,
-        passes: &mut Passes,
-    ) -> Result<Term, ObjectiveError> {
         views.images(self.count())?;
-        Ok(match term {
-            PairwiseTerm::NtXent(loss) => {
-                loss.check_temperature(DType::F32)?;
-                nt_xent::term(passes, loss, views, differentiate)
-            }
-            PairwiseTerm::SparseClr(loss) => sparse_clr::term(passes, loss, views, differentiate),
-        })
+        Passes { rows: self, set_term: None }.term(term, views, differentiate)
     }
 
     /// The set term, with its gradient if `differentiate`.
@@ -174,10 +157,10 @@ impl UnitRows {
     ) -> Result<WeightedTerms, ObjectiveError> {
         views.images(self.count())?;
         let mut passes = Passes { rows: self, set_term: Some(FrobeniusTerm::new(self, views, weights)) };
-        let term = self.passes(pairwise, views, differentiate, &mut passes)?;
-        let qare = passes.set_term.map(|term| term.value);
-        let value = alpha * term.value + qare.map_or(0.0, |qare| beta * qare);
-        Ok(WeightedTerms { pairwise: term.value, qare, total: Term { value, gradient: term.gradient } })
+        let Term { value: pairwise, gradient } = passes.term(pairwise, views, differentiate)?;
+        let qare = passes.set_term.expect("it is there").value;
+        let total = Term { value: alpha * pairwise + beta * qare, gradient };
+        Ok(WeightedTerms { pairwise, qare: Some(qare), total })
     }
 
     /// The objective by terms apart from each other, at the same time where threads are left.
@@ -250,6 +233,22 @@ impl UnitRows {
         }
         let gradient = Tensor::from_data(TensorData::new(gradient, shape), (&device, DType::F32));
         Ok(with_gradient(value, embeddings, gradient))
+    }
+}
+
+impl Passes<'_> {
+    /// The pairwise term, with its gradient, or that of both terms, if `differentiate`.
+    ///
+    /// # Errors
+    /// When NT-Xent's temperature is out of range.
+    fn term(&mut self, term: &PairwiseTerm, views: Views, differentiate: bool) -> Result<Term, ObjectiveError> {
+        Ok(match term {
+            PairwiseTerm::NtXent(loss) => {
+                loss.check_temperature(DType::F32)?;
+                nt_xent::term(self, loss, views, differentiate)
+            }
+            PairwiseTerm::SparseClr(loss) => sparse_clr::term(self, loss, views, differentiate),
+        })
     }
 }
 

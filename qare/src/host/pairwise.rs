@@ -71,16 +71,16 @@ impl Passes<'_> {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let mut before = Vec::new();
+                        let mut of_row = Vec::new();
                         for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
                             let Some(term) = self.set_term.as_ref() else {
                                 row(first + i, s);
                                 continue;
                             };
-                            before.clear();
-                            before.extend_from_slice(s);
+                            of_row.clear();
+                            of_row.extend_from_slice(s);
                             row(first + i, s);
-                            term.add(first + i, &before, s);
+                            term.add(first + i, &of_row, s);
                         }
                     },
                 );

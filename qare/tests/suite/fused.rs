@@ -79,13 +79,13 @@ fn configs() -> Vec<ContrastiveObjectiveConfig> {
 
 /// The Frobenius term of floored similarities, which the passes of the pairwise term compute along.
 fn with_frobenius_terms() -> Vec<ContrastiveObjectiveConfig> {
-    let unfloored = ContrastiveObjectiveConfig::simclr().with_alpha(0.4).with_beta(-2.0);
+    let of_cosines = ContrastiveObjectiveConfig::simclr().with_alpha(0.4).with_beta(-2.0);
     let configs = [
         ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5),
         ContrastiveObjectiveConfig::sparseclr_qare(0.7, 2.0),
         ContrastiveObjectiveConfig::sparseclr_qare(1.0, 0.0),
         ContrastiveObjectiveConfig::sparseclr_qare(-1.5, 1.0),
-        unfloored,
+        of_cosines,
     ];
     configs.into_iter().map(|config| config.with_qare(Some(frobenius()))).collect()
 }

@@ -13,13 +13,17 @@ fn run<const D: usize, const E: usize>(call: Call, inputs: Vec<Tensor<Plain, D>>
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 
-fn matrix(values: &[f32], [rows, columns]: [usize; 2], turned: bool) -> Tensor<Plain, 2> {
+/// Matrices one after another, each by rows, or turned by columns.
+fn matrices(values: &[f32], [count, rows, columns]: [usize; 3], turned: bool) -> Tensor<Plain, 3> {
     let device = Default::default();
     if !turned {
-        return Tensor::from_data(TensorData::new(values.to_vec(), [rows, columns]), &device);
+        return Tensor::from_data(TensorData::new(values.to_vec(), [count, rows, columns]), &device);
     }
-    let by_column = (0..rows * columns).map(|at| values[at % rows * columns + at / rows]).collect::<Vec<f32>>();
-    Tensor::from_data(TensorData::new(by_column, [columns, rows]), &device).transpose()
+    let turn = |matrix: &[f32]| -> Vec<f32> {
+        (0..rows * columns).map(|at| matrix[at % rows * columns + at / rows]).collect()
+    };
+    let by_column = values.chunks_exact(rows * columns).flat_map(turn).collect::<Vec<f32>>();
+    Tensor::from_data(TensorData::new(by_column, [count, columns, rows]), &device).transpose()
 }
 
 /// ‖found − expected‖ / ‖expected‖
@@ -37,28 +41,41 @@ fn leave_numbers() {
     }
 }
 
+/// Sizes, number of products at once, and whether each factor lies by columns.
+///
+/// What lies beyond a row of a factor by rows is its next row, beyond a column the next column, and beyond the matrix another one.
+const PRODUCTS: [(usize, usize, usize, [bool; 2]); 5] = [
+    (576, 9, 1, [false, false]),
+    (600, 520, 1, [false, true]),
+    (600, 520, 1, [true, false]),
+    (530, 40, 2, [true, true]),
+    (600, 1, 1, [false, false]),
+];
+
 #[test]
 fn products_have_the_sums_of_all_lengths() {
     let most = if cfg!(feature = "cuda") { 2e-3 } else { 1e-5 };
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     // Odd and even numbers of stages of 8 to 64, and what fills none.
-    for length in [7, 8, 32, 104, 192] {
-        for [rows, columns] in [[1, 9], [576, 9], [600, 520]] {
-            let mut draw = |count| (0..count).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f32>>();
+    for length in [1, 7, 8, 32, 104, 192] {
+        for (rows, columns, count, turned) in PRODUCTS {
+            let mut draw = |size| (0..count * size).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f32>>();
             let (a, b) = (draw(rows * length), draw(length * columns));
             let entry = |at: usize| -> f64 {
-                let of = |k: usize| f64::from(a[at / columns * length + k]) * f64::from(b[k * columns + at % columns]);
-                (0..length).map(of).sum()
+                let (product, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
+                let left = &a[(product * rows + row) * length..];
+                let right = &b[product * length * columns..];
+                (0..length).map(|k| f64::from(left[k]) * f64::from(right[k * columns + column])).sum()
             };
-            let expected: Vec<f64> = (0..rows * columns).map(entry).collect();
-            let layouts = [[false, false], [true, false]];
-            for turned in &layouts[..if rows == 600 { 2 } else { 1 }] {
-                leave_numbers();
-                let inputs = vec![matrix(&a, [rows, length], turned[0]), matrix(&b, [length, columns], turned[1])];
-                let found = run::<2, 2>(Call::Product { columns }, inputs).into_data().to_vec().unwrap();
-                let error = error(found, &expected);
-                assert!(error < most, "{rows} × {length} × {columns}, turned {turned:?}: off by {error:.1e}");
-            }
+            let expected: Vec<f64> = (0..count * rows * columns).map(entry).collect();
+            leave_numbers();
+            let inputs =
+                vec![matrices(&a, [count, rows, length], turned[0]), matrices(&b, [count, length, columns], turned[1])];
+            let found = run::<3, 3>(Call::Product { columns }, inputs);
+            assert_eq!(found.dims(), [count, rows, columns]);
+            let error = error(found.into_data().to_vec().unwrap(), &expected);
+            let what = format!("{count} × {rows} × {length} × {columns}, by columns {turned:?}");
+            assert!(error < most, "{what}: off by {error:.1e}");
         }
     }
 }
