@@ -12,8 +12,8 @@ use super::weight_gradient::{PATCHES, Sizes, planar};
 /// that they are from.
 ///
 /// Burn 0.21 chooses between kernels of its own. One of them, `conv_transpose2d_direct`, finds zero for kernels smaller than their stride, as
-/// in the shortcuts of residual networks. Another makes a product that may be wrong unless its sums have the lengths of
-/// [`product`](BlockKernels::product): it is left multiples of 128 channels.
+/// in the shortcuts of residual networks. Another makes a product that is wrong for some lengths of its sums, which are the channels of
+/// the output. So they serve multiples of 128 channels alone.
 pub(super) fn input_gradient<B: Backend, K: BlockKernels<B>>(
     maps: Tensor<B, 4>,
     weight: Tensor<B, 4>,
