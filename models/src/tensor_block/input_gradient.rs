@@ -1,10 +1,12 @@
 //! The gradient of a convolution's input.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, backend::Backend};
 use qare_host::{primitive, tensor};
 
 use super::kernels::BlockKernels;
-use super::weight_gradient::{PATCHES, Sizes, planar};
+use super::weight_gradient::{Sizes, at_once, of_images, planar};
 
 /// The gradient `[N, H, W, C_in]` of the maps, of the weights `[C_out, C_in, k, k]` and the gradient of the output `[N, H', W', C_out]`.
 ///
@@ -30,16 +32,12 @@ pub(super) fn input_gradient<B: Backend, K: BlockKernels<B>>(
     let [images, ..] = of_output.dims();
     let values = sizes.taps() * c_in;
     let weight = weight.permute([0, 2, 3, 1]).reshape([c_out, values]);
-    let at_once = (PATCHES / (sizes.places() * values)).clamp(1, images);
-    let part = |first: usize| {
-        let count = at_once.min(images - first);
-        let of_output = match count == images {
-            true => of_output.clone(),
-            false => of_output.clone().narrow(0, first, count),
-        };
-        let patches = K::product(of_output.reshape([count * sizes.places(), c_out]), weight.clone());
+    let part = |part: Range<usize>| {
+        let count = part.len();
+        let rows = of_images(&of_output, part).reshape([count * sizes.places(), c_out]);
+        let patches = K::product(rows, weight.clone());
         K::fold(patches.reshape([count, sizes.places(), values]), sizes).cast(dtype)
     };
-    let mut parts: Vec<_> = (0..images).step_by(at_once).map(part).collect();
+    let mut parts: Vec<_> = at_once(images, sizes.places() * values).map(part).collect();
     if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) }
 }

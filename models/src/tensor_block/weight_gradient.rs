@@ -1,5 +1,7 @@
 //! The gradient of a convolution's weights.
 
+use std::ops::Range;
+
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, backend::Backend};
 use qare_host::{primitive, tensor};
@@ -12,7 +14,7 @@ const TILE: usize = 64;
 /// Number of groups of threads that keep a large GPU busy.
 const GROUPS: usize = 256;
 /// Number of values of patches that are gathered at once: 256 MiB of f32.
-pub(super) const PATCHES: usize = 1 << 26;
+const PATCHES: usize = 1 << 26;
 
 /// The sizes of a convolution without groups and dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +74,20 @@ pub(super) fn planar<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
     maps.permute([0, 3, 1, 2])
 }
 
+/// The parts of a batch whose patches, of so many values for each image, are held at once.
+pub(super) fn at_once(images: usize, values: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = (PATCHES / values).clamp(1, images);
+    (0..images).step_by(count).map(move |first| first..(first + count).min(images))
+}
+
+/// Some images of a batch.
+pub(super) fn of_images<B: Backend>(batch: &Tensor<B, 4>, images: Range<usize>) -> Tensor<B, 4> {
+    match images.len() == batch.dims()[0] {
+        true => batch.clone(),
+        false => batch.clone().narrow(0, images.start, images.len()),
+    }
+}
+
 /// The gradient by gathered patches, in at most `parts` products of parts of the sum.
 fn gathered<B: Backend, K: BlockKernels<B>>(
     maps: Tensor<B, 4>,
@@ -83,21 +99,16 @@ fn gathered<B: Backend, K: BlockKernels<B>>(
     let [images, _, _, c_in] = maps.dims();
     let [_, _, _, c_out] = of_output.dims();
     let columns = sizes.taps() * c_in;
-    let at_once = (PATCHES / (sizes.places() * columns)).clamp(1, images);
-    let part = |first: usize| {
-        let last = (first + at_once).min(images);
-        let of = |tensor: &Tensor<B, 4>| match last - first == images {
-            true => tensor.clone(),
-            false => tensor.clone().narrow(0, first, last - first),
-        };
-        let rows = (last - first) * sizes.places();
+    let part = |part: Range<usize>| {
+        let of = |tensor: &Tensor<B, 4>| of_images(tensor, part.clone());
+        let rows = part.len() * sizes.places();
         let parts = (1..=parts.min(rows)).rev().find(|parts| rows.is_multiple_of(*parts)).unwrap_or(1);
         let patches = K::patches(of(&maps), sizes).reshape([parts, rows / parts, columns]);
         let of_output = of(&of_output).reshape([parts, rows / parts, c_out]);
         // Half precision would lose what many parts add up to.
         for_sums(K::product(of_output.transpose(), patches)).sum_dim(0) // [1, C_out, k²·C_in]
     };
-    let firsts = (0..images).step_by(at_once);
-    let sum = firsts.map(part).reduce(|sum, part| sum + part).expect("a batch has images");
+    let sums = at_once(images, sizes.places() * columns).map(part);
+    let sum = sums.reduce(|sum, part| sum + part).expect("a batch has images");
     sum.reshape([c_out, sizes.kernel, sizes.kernel, c_in]).permute([0, 3, 1, 2]).cast(dtype)
 }
