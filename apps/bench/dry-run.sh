@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Counts what a training step asks of an NVIDIA GPU, on a machine without one: launches, copies, waits, kernels that do not compile.
 #
-#   apps/bench/dry-run.sh --program FILE [--trainings NAMES] [--check] [--kernels N] [--nvrtc DIR] [--cache DIR] [--out DIR]
-#                         [--steps N] [-- FLAGS for qare pretrain, such as --backbone resnet32]
+#   apps/bench/dry-run.sh --program FILE [--trainings NAMES] [--tests FILE] [--check] [--kernels N] [--nvrtc DIR] [--cache DIR]
+#                         [--out DIR] [--steps N] [-- FLAGS for qare pretrain, such as --backbone resnet32]
 #   apps/bench/dry-run.sh --install [--cache DIR]: installs NVRTC, builds the driver, and does no more
 #
 # FILE is the program with the feature cuda. It trains on drawn images with the driver of apps/bench/dry-cuda, which computes nothing,
@@ -14,6 +14,9 @@
 # copies. --nvrtc DIR has lib/libnvrtc.so.13 and include (default: CUDA_PATH, or else pip installs it into the cache, 250 MB).
 # --cache DIR (default: target/dry-run) keeps compiled kernels: without them NVRTC takes ten minutes. Two runs at once need two
 # caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
+#
+# --tests FILE runs the test binary `backend` on the same driver, which makes it compile its kernels; its values are wrong, of course.
+# CACHE/kernels then holds what apps/bench/pack-gpu.sh --cache packs for a GPU of the architecture DRY_CUDA_CAPABILITY (9.0).
 set -euo pipefail
 start=$PWD
 cd "$(dirname "$(readlink -f "$0")")/../.."
@@ -22,7 +25,7 @@ usage() { sed -n '2,/^set/p' apps/bench/dry-run.sh | sed '$d; s/^# \{0,1\}//'; }
 path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
-program= nvrtc= out= check=no install=no kernels=0 steps=6 more=()
+program= tests= nvrtc= out= check=no install=no kernels=0 steps=6 more=()
 cache=${CARGO_TARGET_DIR:-target}/dry-run
 limits=apps/bench/counts.txt
 trainings=$(sed -n 's/^\([a-z0-9_]\{1,\}\) .*/\1/p' "$limits" | paste -sd,)
@@ -31,11 +34,11 @@ while (($#)); do
         -h | --help) usage; exit 0 ;;
         --check) check=yes ;;
         --install) install=yes ;;
-        --program | --nvrtc | --cache | --out | --trainings | --kernels | --steps)
+        --program | --tests | --nvrtc | --cache | --out | --trainings | --kernels | --steps)
             (($# > 1)) && [[ -n $2 ]] || wrong "$1: a value is missing"
             name=${1#--} value=$2
             case $name in
-                program | nvrtc | cache | out) value=$(path "$value") ;;
+                program | tests | nvrtc | cache | out) value=$(path "$value") ;;
             esac
             printf -v "$name" '%s' "$value"
             shift ;;
@@ -46,7 +49,9 @@ while (($#)); do
 done
 if [[ $install == no ]]; then
     [[ -n $program ]] || wrong "--program is missing"
-    [[ -f $program && -x $program ]] || wrong "--program $program: is not a program"
+    for name in program tests; do
+        [[ -z ${!name} || -f ${!name} && -x ${!name} ]] || wrong "--$name ${!name}: is not a program"
+    done
     [[ $trainings =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] || wrong "--trainings $trainings: expected names such as simclr,simclr_qare_frobenius_f16"
     known=$("$program" list 2>/dev/null) || wrong "--program $program: is not qare"
     grep -q '^  cuda' <<<"$known" || wrong "--program $program: was not built with the feature cuda"
@@ -73,7 +78,8 @@ if [[ -z $nvrtc && -n ${CUDA_PATH:-} ]] && has_nvrtc "$CUDA_PATH"; then
 elif [[ -z $nvrtc ]]; then
     nvrtc=$cache/nvrtc/nvidia/cu13
     has_nvrtc "$nvrtc" || python3 -m pip install --quiet --no-deps --target "$cache/nvrtc" nvidia-cuda-nvrtc==13.0.88 \
-        nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85
+        nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85 ||
+        { echo "error: pip cannot install NVRTC" >&2; exit 3; }
 fi
 
 # The driver, under NVIDIA's names in a folder of its own.
@@ -91,15 +97,11 @@ export DRY_CUDA_KERNEL_MICROSECONDS=500
 export DRY_CUDA_READS=numbers
 unset "${!CUBECL_@}"
 
-# Compiled kernels are kept. Tuning starts anew: its result must not depend on earlier programs.
+# Compiled kernels are kept, in the program's own folders. Tuning starts anew: its result must not depend on earlier programs.
+export QARE_CACHE_DIR=$cache/kernels
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cat >"$work/cubecl.toml" <<TOML
-[compilation]
-cache = { file = "$cache/kernels" }
-[autotune]
-cache = { file = "$work/autotune" }
-TOML
+printf '[autotune]\ncache = { file = "%s" }\n' "$work/autotune" >"$work/cubecl.toml"
 # Every step costs the same: one in 16 would be a sample for the figures. The kNN accuracy after an epoch costs the same in all runs, and
 # little.
 printf 'figures = "none"\n[knn]\nheld_out = 8\nbank = 8\n' >"$work/recipe.toml"
@@ -131,6 +133,29 @@ for training in ${trainings//,/ }; do
     run "$training" short "$steps"
     run "$training" long $((3 * steps))
 done
+
+if [[ -n $tests ]]; then
+    mkdir "$work/tests"
+    # The tests know nothing of the program's folders: theirs is the newest, which the runs above have just tried.
+    compiled=$(ls -td "$cache"/kernels/*/*-nvrtc* | head -n 1)
+    cat >"$work/tests/cubecl.toml" <<TOML
+[streaming]
+max_streams = 1
+[compilation]
+cache = { file = "$compiled" }
+[autotune]
+cache = { file = "$work/autotune" }
+TOML
+    mkdir "$work/golden"
+    cp qare/tests/golden/* models/tests/golden/* "$work/golden"
+    metric=$PWD/qare/tests/golden_metric
+    echo "tests of the backend, for their kernels" >&2
+    (cd "$work/tests" && QARE_GOLDEN_DIR=$work/golden QARE_GOLDEN_METRIC_DIR=$metric DRY_CUDA_SUMMARY=$out/tests.json \
+        DRY_CUDA_LOG=$out/tests.log "$tests" --test-threads=1 >"$out/tests.out" 2>&1) || true
+    [[ -s $out/tests.json ]] || { tail -n 20 "$out/tests.out" >&2; echo "error: the tests did not run to their end" >&2; exit 1; }
+    sed -n '/"failures": {/,/}/{//!p}' "$out/tests.json"
+    grep -c '^test .* \.\.\. ' "$out/tests.out" | sed 's/$/ tests have compiled their kernels/'
+fi
 
 [[ $check == yes ]] || limits=
 "$build/dry-report" "$out" $((2 * steps)) "$kernels" "$limits" "${names[@]}"

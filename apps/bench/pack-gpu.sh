@@ -67,7 +67,7 @@ for pair in "$program:qare" "$tests:backend"; do
     xz -T0 -6 "$part/bin/${pair##*:}"
 done
 cp -R configs "$part"
-cp -R qare/tests/golden "$part/qare/tests"
+cp -R qare/tests/golden qare/tests/golden_metric "$part/qare/tests"
 cp -R models/tests/golden "$part/models/tests"
 cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh "$part/apps/bench"
 mkdir "$part/apps/bench/pytorch"

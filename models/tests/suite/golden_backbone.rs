@@ -139,8 +139,14 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f64 {
         / largest(&mut expected.iter().map(|e| f64::from(e.abs()))).max(1.0)
 }
 
+/// Fails if any of the strings tells of something. Every file is compared before: one run tells all, and all kernels are compiled.
+fn assert_none(told: &[String]) {
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
 pub fn check<B: AutodiffBackend>(backend: &str) {
     let device = Default::default();
+    let mut off = Vec::new();
     for golden in golden_files() {
         let backbone: Backbone<B> = golden.backbone();
         assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
@@ -156,20 +162,26 @@ pub fn check<B: AutodiffBackend>(backend: &str) {
             let relative = relative_error(found, expected);
             let largest = largest_difference(found, expected);
             println!("  {name}: norm {relative:.1e}, largest {largest:.1e}");
-            assert!(
-                relative <= OUTPUT_TOLERANCE && largest <= OUTPUT_TOLERANCE,
-                "{backend} {}: {name} is off by {relative:e} (norm), {largest:e} (largest)",
-                golden.label
-            );
+            // Not where an error is NaN.
+            let agrees = relative <= OUTPUT_TOLERANCE && largest <= OUTPUT_TOLERANCE;
+            if !agrees {
+                let label = &golden.label;
+                off.push(format!("{backend} {label}: {name} is off by {relative:e} (norm), {largest:e} (largest)"));
+            }
         }
-        check_gradients(backend, &golden, &backbone);
+        off.extend(compare_gradients(backend, &golden, &backbone).err());
     }
+    assert_none(&off);
 }
 
 /// Where a ReLU's input is within rounding of zero, the gradient jumps by that unit's share, and which side a
 /// computation lands on is its own rounding (the deepest network's gradients differ by 6e-3 between f32 and f64). So
 /// they have to agree at the input itself or at one that differs by less than its last bits, all at the same one.
-pub fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backbone: &Backbone<B>) {
+pub fn compare_gradients<B: AutodiffBackend>(
+    backend: &str,
+    golden: &Golden,
+    backbone: &Backbone<B>,
+) -> Result<(), String> {
     let mut tried = Vec::new();
     for by in [0.0, 2e-7, -2e-7, 5e-7, -5e-7, 1e-6, -1e-6] {
         let images = golden.input::<B>(&Default::default()) * (1.0 + by);
@@ -180,11 +192,11 @@ pub fn check_gradients<B: AutodiffBackend>(backend: &str, golden: &Golden, backb
         let told = format!("at an input changed by {by:e}: {}", told.join(", "));
         println!("  gradients {told}");
         if errors.iter().all(|(_, error)| *error <= GRADIENT_TOLERANCE) {
-            return;
+            return Ok(());
         }
         tried.push(told);
     }
-    panic!("{backend} {}: gradients are off: {}", golden.label, tried.join("; "));
+    Err(format!("{backend} {}: gradients are off: {}", golden.label, tried.join("; ")))
 }
 
 pub struct Trained {
@@ -207,18 +219,18 @@ pub fn train_step<B: AutodiffBackend>(backbone: &Backbone<B>, images: Tensor<B, 
 }
 
 /// Keeps gradients of f16 from being cut off at 6e-8.
-const SCALE: f64 = 65_536.0;
+pub const SCALE: f64 = 65_536.0;
 
 /// The rounding error r to expect of many numbers, relative to their norm: the root of a twelfth of the distance between two numbers squared
 /// over the mean square of a number. From m = 1 to 2 numbers are 2⁻¹⁰ (bf16: 2⁻⁷) apart; with the logarithm of m uniform, the mean of m²
 /// is 3/(2 log 2).
-fn expected_rounding(dtype: FloatDType) -> f64 {
+pub fn expected_rounding(dtype: FloatDType) -> f64 {
     let apart = if dtype == FloatDType::BF16 { 2f64.powi(-7) } else { 2f64.powi(-10) };
     apart / (12.0 * 1.5 / std::f64::consts::LN_2).sqrt()
 }
 
 /// The number of ReLUs in a row.
-fn relus(name: BackboneName) -> f64 {
+pub fn relus(name: BackboneName) -> f64 {
     match name {
         BackboneName::Conv4 => 4.0,
         BackboneName::Resnet18 => 17.0,
@@ -228,18 +240,19 @@ fn relus(name: BackboneName) -> f64 {
     }
 }
 
-/// Output in training, and the gradients of mean(output²), of images as `forward` rounds them.
+/// Output in training, and the gradients of mean(output²), of images as `forward` rounds them, with the loss times `scale` on the way back.
 pub fn trained<B: AutodiffBackend>(
     backbone: &Backbone<B>,
     images: Tensor<B, 4>,
+    scale: f64,
     forward: impl Fn(Tensor<B, 4>) -> Tensor<B, 4>,
 ) -> (Tensor<B, 2>, [Vec<f32>; 2]) {
     let images = images.detach().require_grad();
     let output = backbone.forward(forward(images.clone()));
-    let gradients = (output.clone().cast(FloatDType::F32).powi_scalar(2).mean() * SCALE).backward();
+    let gradients = (output.clone().cast(FloatDType::F32).powi_scalar(2).mean() * scale).backward();
     let found = [first_conv(backbone).grad(&gradients).unwrap(), images.grad(&gradients).unwrap()];
     assert!(found.iter().all(|gradient| gradient.dtype() == DType::F32));
-    (output, found.map(|gradient| values(gradient / SCALE)))
+    (output, found.map(|gradient| values(gradient / scale)))
 }
 
 /// How many times as far off as expected values may be: twice the largest of 40 seeds of weights and images. Measured on conv4, resnet8,
@@ -267,7 +280,7 @@ pub fn half_precision_errors<B: AutodiffBackend>(
     gradients: [&[f32]; 2],
 ) -> HalfPrecisionErrors {
     let eval_found = backbone.valid().forward(images.clone().inner().cast(dtype));
-    let (output, found) = trained(backbone, images, |images| images.cast(dtype));
+    let (output, found) = trained(backbone, images, SCALE, |images| images.cast(dtype));
     assert_eq!([eval_found.dtype(), output.dtype()], [DType::from(dtype); 2]);
     let [eval, train] = outputs;
     HalfPrecisionErrors {
@@ -278,6 +291,7 @@ pub fn half_precision_errors<B: AutodiffBackend>(
 
 /// The golden backbones on images of half precision; see [`HalfPrecisionErrors::check`].
 pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
+    let mut off = Vec::new();
     for golden in golden_files() {
         let backbone: Backbone<B> = golden.backbone();
         let outputs = ["output_eval", "output_train"].map(|name| golden.values(name));
@@ -285,8 +299,9 @@ pub fn check_half_precision<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
         let images = golden.input(&Default::default());
         let errors = half_precision_errors(&backbone, images, dtype, outputs, gradients);
         let case = format!("{dtype:?} {}", golden.label);
-        errors.check(&case, dtype, golden.name, slack);
+        off.extend(errors.compare(&case, dtype, golden.name, slack));
     }
+    assert_none(&off);
 }
 
 /// How many times as far off as in f16 TF32 may be: its units may cut digits off where f16 is rounded to nearest.
@@ -296,6 +311,7 @@ const SLACK_OF_TF32: f64 = 2.0;
 /// digits of f16, and sums are in f32. In a layer, weights and images are rounded once each, and so are the gradients on the way back,
 /// as in f16, where results are rounded besides. So the bounds of f16 hold. TF32 has the exponents of f32: nothing underflows.
 pub fn check_tf32<B: AutodiffBackend>(backend: &str) {
+    let mut off = Vec::new();
     for golden in golden_files() {
         let backbone: Backbone<B> = golden.backbone();
         assert_eq!(parameter_count(&backbone), golden.parameters, "{}: parameters", golden.label);
@@ -303,8 +319,10 @@ pub fn check_tf32<B: AutodiffBackend>(backend: &str) {
         let gradients = ["grad_first_conv", "grad_input"].map(|name| golden.values(name));
         let images = golden.input(&Default::default());
         let errors = half_precision_errors(&backbone, images, FloatDType::F32, outputs, gradients);
-        errors.check(&format!("{backend} {}", golden.label), FloatDType::F16, golden.name, SLACK_OF_TF32);
+        let case = format!("{backend} {}", golden.label);
+        off.extend(errors.compare(&case, FloatDType::F16, golden.name, SLACK_OF_TF32));
     }
+    assert_none(&off);
 }
 
 impl HalfPrecisionErrors {
@@ -325,22 +343,34 @@ impl HalfPrecisionErrors {
         [eval, train, first, input]
     }
 
-    /// Asserts that the errors are within the bounds. Outputs may be `slack` times as far off as those of flex; gradients by its root,
-    /// for so many more units are switched, and their errors add up in squares.
-    pub fn check(&self, case: &str, dtype: FloatDType, name: BackboneName, slack: f64) {
+    /// The errors that are beyond the bounds. Outputs may be `slack` times as far off as those of flex; gradients by its root,
+    /// for so many more units are switched, and their errors add up in squares. No error may come near 1, which is that of zeros: a deep
+    /// network in bf16 switches so many units that its gradient tells little, and the gradients of `open_relus.rs` are what can fail.
+    pub fn compare(&self, case: &str, dtype: FloatDType, name: BackboneName, slack: f64) -> Vec<String> {
         let over = self.over_expected(dtype, name);
         println!("{case}: {over:.2?} times what is expected");
         let slacks = [slack, slack, slack.sqrt(), slack.sqrt()];
         let names = ["output_eval", "output_train", "grad_first_conv", "grad_input"];
-        for (at, what) in names.into_iter().enumerate() {
+        let found = [self.outputs, self.gradients].concat();
+        let off = names.into_iter().enumerate().filter_map(|(at, what)| {
             let (over, most) = (over[at], slacks[at] * most(name)[at]);
-            assert!(over <= most, "{case}: {what} is {over:.1} times as far off as expected, not {most:.1}");
-        }
+            let agrees = over <= most && found[at] <= MOST_OF_ALL; // Not where it is NaN.
+            (!agrees).then(|| {
+                format!(
+                    "{case}: {what} is off by {:.1e}, {over:.1} times what is expected, not {most:.1} or {MOST_OF_ALL}",
+                    found[at]
+                )
+            })
+        });
+        off.collect()
     }
 }
 
+/// No relative error may be larger, whatever is expected.
+const MOST_OF_ALL: f64 = 0.9;
+
 /// The weight of the first convolution: the first tensor that a visitor meets.
-fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
+pub fn first_conv<B: Backend>(backbone: &Backbone<B>) -> Tensor<B, 4> {
     use burn::module::{Module, ModuleVisitor, Param};
 
     struct First<B: Backend>(Option<Tensor<B, 4>>);

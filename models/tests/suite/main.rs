@@ -17,6 +17,7 @@ mod numbers;
 mod onnx_graphs;
 #[cfg(feature = "onnx")]
 mod onnx_interpreter;
+mod open_relus;
 mod pytorch_files;
 mod records;
 mod replicas;

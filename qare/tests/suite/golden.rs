@@ -75,9 +75,38 @@ fn folder_beside() -> PathBuf {
     beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed")
 }
 
-fn assert_value(file: &Golden, found: f64, expected: f64, tolerance: f64) {
-    let error = (found - expected).abs() / expected.abs().max(1e-12);
-    assert!(error <= tolerance, "{}: value {found}, expected {expected}: off by {error:.1e}", file.path.display());
+/// What disagrees. Every file is compared before a test fails: one run tells all, and all kernels are compiled.
+#[derive(Default)]
+struct Disagreements(Vec<String>);
+
+impl Disagreements {
+    fn value(&mut self, file: &Golden, found: f64, expected: f64, tolerance: f64) {
+        let error = (found - expected).abs() / expected.abs().max(1e-12);
+        let told = format!("{}: value {found}, expected {expected}: off by {error:.1e}", file.path.display());
+        self.unless(error <= tolerance, told);
+    }
+
+    fn gradient(&mut self, file: &Golden, name: &str, found: TensorData, expected: &[f64], tolerance: f64) {
+        let found: Vec<f64> = found.iter::<f64>().collect();
+        let error = relative_error(&found, expected);
+        if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
+            println!("{} {name}: {error:.1e}", file.path.display());
+        }
+        self.unless(error <= tolerance, format!("{}: {name} is off by {error:.1e}", file.path.display()));
+    }
+
+    /// `agrees` is false where an error is NaN.
+    fn unless(&mut self, agrees: bool, told: String) {
+        if !agrees {
+            self.0.push(told);
+        }
+    }
+}
+
+impl Drop for Disagreements {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty() || std::thread::panicking(), "{}", self.0.join("\n"));
+    }
 }
 
 /// ‖found − expected‖ / ‖expected‖
@@ -90,15 +119,6 @@ pub fn relative_error(found: &[f64], expected: &[f64]) -> f64 {
 
 fn norm(values: &[f64]) -> f64 {
     values.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-fn assert_gradient(file: &Golden, name: &str, found: TensorData, expected: &[f64], tolerance: f64) {
-    let found: Vec<f64> = found.iter::<f64>().collect();
-    let error = relative_error(&found, expected);
-    if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
-        println!("{} {name}: {error:.1e}", file.path.display());
-    }
-    assert!(error <= tolerance, "{}: {name} is off by {error:.1e}", file.path.display());
 }
 
 /// A golden loss: objective, embeddings, and what the reference makes of them.
@@ -150,14 +170,15 @@ fn single<B: AutodiffBackend, const D: usize>(values: Vec<f64>, shape: &[usize],
 
 pub fn losses<B: AutodiffBackend>(tolerances: Tolerances) {
     let device = Default::default();
+    let mut disagreements = Disagreements::default();
     for file in golden("loss") {
         let GoldenLoss { objective, views, embeddings, shape, loss: expected, gradient: slope, .. } =
             GoldenLoss::of(&file);
         let embeddings = single::<B, 2>(embeddings, &shape, &device).require_grad();
         let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
-        assert_value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected, tolerances.value);
+        disagreements.value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected, tolerances.value);
         let gradient = embeddings.grad(&loss.backward()).unwrap();
-        assert_gradient(&file, "grad", gradient.into_data(), &slope, tolerances.gradient);
+        disagreements.gradient(&file, "grad", gradient.into_data(), &slope, tolerances.gradient);
     }
 }
 
@@ -208,6 +229,7 @@ pub fn with_loss_scale<B: AutodiffBackend>(
 /// ½ Σ |g(z + δ) − g(z)|·|δ| where the gradient is monotonic in between.
 pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType, tolerances: Tolerances) {
     let device = Default::default();
+    let mut disagreements = Disagreements::default();
     let (_, rounding) = ROUNDINGS.into_iter().find(|(of, _)| *of == dtype).expect("f16 or bf16");
     for GoldenLoss { name, objective, views, embeddings, shape, loss: golden, gradient: slope } in golden_losses() {
         let half = single::<B, 2>(embeddings.clone(), &shape, &device).cast(dtype);
@@ -228,33 +250,29 @@ pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType, tolerance
             "{dtype:?} {name}: value {error:.1e} of {most:.1e}, gradient {of_gradient:.1e}, from the golden one {:.1e}",
             relative_error(&gradient, &slope)
         );
-        assert!(error <= most, "{dtype:?} {name}: the value is off by {error:.1e}, more than {most:.1e}");
-        assert!(
-            of_gradient <= rounding + cut_off + tolerances.gradient,
-            "{dtype:?} {name}: the gradient is off that of the rounded embeddings by {of_gradient:.1e}"
-        );
+        let told = format!("{dtype:?} {name}: the value is off by {error:.1e}, more than {most:.1e}");
+        disagreements.unless(error <= most, told);
+        let told = format!("{dtype:?} {name}: the gradient is off that of the rounded embeddings by {of_gradient:.1e}");
+        disagreements.unless(of_gradient <= rounding + cut_off + tolerances.gradient, told);
     }
 }
 
 /// The set term of given similarities. Its gradient is a product of eigenvectors on the backend's device.
 pub fn set_terms<B: AutodiffBackend>(tolerances: Tolerances) {
     let device = Default::default();
+    let mut disagreements = Disagreements::default();
     for file in golden("qare") {
         let (mut values, shape) = file.tensor("s1");
         values.extend(file.tensor("s2").0);
         let shape = [2, shape[0], shape[1]];
         let similarities = single::<B, 3>(values, &shape, &device).require_grad();
         let value = Qare::default().forward_similarities(similarities.clone()).unwrap();
-        assert_value(&file, value.to_data().iter::<f64>().next().unwrap(), file.tensor("qare").0[0], tolerances.value);
+        let found = value.to_data().iter::<f64>().next().unwrap();
+        disagreements.value(&file, found, file.tensor("qare").0[0], tolerances.value);
         let gradient = similarities.grad(&value.backward()).unwrap();
         for (set, name) in ["grad_s1", "grad_s2"].into_iter().enumerate() {
-            assert_gradient(
-                &file,
-                name,
-                gradient.clone().narrow(0, set, 1).into_data(),
-                &file.tensor(name).0,
-                tolerances.gradient,
-            );
+            let found = gradient.clone().narrow(0, set, 1).into_data();
+            disagreements.gradient(&file, name, found, &file.tensor(name).0, tolerances.gradient);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use burn::module::AutodiffModule;
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
-use qare::SetTerm;
+use qare::{SetTerm, SimilarityFloor};
 use qare_data::{Share, ViewBatch};
 use qare_lab::Result;
 use qare_lab::evaluation::features::{self, Features};
-use qare_lab::methods::{EpochStart, Facts, Method, Networks, Pretext};
+use qare_lab::methods::{EpochStart, Facts, Floor, Method, Networks, Pretext};
 use qare_lab::precision::Precision;
 use qare_lab::recipe::Recipe;
 use qare_lab::training::model::PretextModel;
@@ -26,6 +26,7 @@ const CLASSES: usize = 10;
 pub struct Work {
     pub method: Method,
     pub set_term: SetTerm,
+    pub floor: SimilarityFloor,
     pub backbone: BackboneName,
     /// Number of images in a batch, B.
     pub images: usize,
@@ -37,14 +38,16 @@ pub struct Work {
 impl Work {
     /// Training on CIFAR-sized images.
     pub fn new(method: Method, backbone: BackboneName, images: usize, precision: Precision) -> Self {
-        Self { method, set_term: SetTerm::default(), backbone, images, side: 32, precision }
+        let (set_term, floor) = (SetTerm::default(), Floor::default().0);
+        Self { method, set_term, floor, backbone, images, side: 32, precision }
     }
 
     /// The settings of the protocol, with the method's own defaults, but for the number of images and of relationnet's views.
     fn recipe(&self) -> Recipe {
-        let Self { method, set_term, backbone, images, precision, .. } = *self;
+        let Self { method, set_term, floor, backbone, images, precision, .. } = *self;
         let mut recipe =
             Recipe { method: method.into(), set_term, backbone, batch_size: images, precision, ..Default::default() };
+        recipe.similarity_floor = Floor(floor);
         method.set_defaults(&mut recipe);
         if method == Method::Relationnet {
             // Its 32 views of each image would make a row of minutes.

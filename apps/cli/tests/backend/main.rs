@@ -14,9 +14,14 @@ mod golden_backbone;
 mod metric;
 #[cfg(feature = "gpu")]
 mod odd_sizes;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+#[path = "../../../../models/tests/suite/open_relus.rs"]
+mod open_relus;
 #[cfg(feature = "gpu")]
 mod products;
 mod same_seed;
+#[cfg(feature = "gpu")]
+mod set_terms;
 #[cfg(feature = "gpu")]
 mod terms;
 
@@ -42,7 +47,7 @@ mod reference {
     use burn::tensor::backend::Backend;
     use burn::tensor::{DType, FloatDType};
 
-    use super::{Plain, golden, golden_backbone, metric};
+    use super::{Plain, golden, golden_backbone, metric, open_relus};
 
     /// Those of cosines that are products in TF32, which has 11 digits in base two. A processor may cut off the others instead of rounding:
     /// each of both factors is then off by up to 2⁻¹⁰ of itself, and a cosine by 2⁻⁹. Values and gradients have it times 1/t = 2 of NT-Xent.
@@ -111,6 +116,12 @@ mod reference {
     fn backbones_agree_in_half_precision() {
         use_kernels();
         half_precisions().for_each(|dtype| golden_backbone::check_half_precision::<Autodiff<Plain>>(dtype, SLACK));
+    }
+
+    #[test]
+    fn gradients_of_open_relus_agree_in_half_precision() {
+        use_kernels();
+        half_precisions().for_each(|dtype| open_relus::check::<Autodiff<Plain>>(dtype, SLACK));
     }
 }
 
