@@ -3,7 +3,7 @@
 #
 #   apps/bench/dry-run.sh --program FILE [--trainings NAMES] [--tests FILE] [--check] [--kernels N] [--nvrtc DIR] [--cache DIR]
 #                         [--out DIR] [--steps N] [-- FLAGS for qare pretrain, such as --backbone resnet32]
-#   apps/bench/dry-run.sh --install [--cache DIR]: installs NVRTC, builds the driver, and does no more
+#   apps/bench/dry-run.sh --install [--cache DIR]: installs NVRTC, builds the driver, and does no more; 3 if pip cannot install
 #
 # FILE is the program with the feature cuda. It trains on drawn images with the driver of apps/bench/dry-cuda, which computes nothing,
 # and with NVIDIA's compiler NVRTC. A step's counts are the difference of two runs that differ in their number of steps, so what
@@ -15,7 +15,8 @@
 # --cache DIR (default: target/dry-run) keeps compiled kernels: without them NVRTC takes ten minutes. Two runs at once need two
 # caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
 #
-# --tests FILE runs the test binary `backend` on the same driver, which makes it compile its kernels; its values are wrong, of course.
+# --tests FILE runs the tests in f32 of the test binary `backend` on the same driver, which makes them compile their kernels; their values are
+# wrong, of course. Those in f16 and bf16 would fill the cache beyond the 400 MB at which the program empties it.
 # CACHE/kernels then holds what apps/bench/pack-gpu.sh --cache packs for a GPU of the architecture DRY_CUDA_CAPABILITY (9.0).
 set -euo pipefail
 start=$PWD
@@ -136,6 +137,7 @@ done
 
 if [[ -n $tests ]]; then
     mkdir "$work/tests"
+    rm -f "$out"/tests.{json,log,out}
     # The tests know nothing of the program's folders: theirs is the newest, which the runs above have just tried.
     compiled=$(ls -td "$cache"/kernels/*/*-nvrtc* | head -n 1)
     cat >"$work/tests/cubecl.toml" <<TOML
@@ -151,10 +153,9 @@ TOML
     metric=$PWD/qare/tests/golden_metric
     echo "tests of the backend, for their kernels" >&2
     (cd "$work/tests" && QARE_GOLDEN_DIR=$work/golden QARE_GOLDEN_METRIC_DIR=$metric DRY_CUDA_SUMMARY=$out/tests.json \
-        DRY_CUDA_LOG=$out/tests.log "$tests" --test-threads=1 >"$out/tests.out" 2>&1) || true
-    [[ -s $out/tests.json ]] || { tail -n 20 "$out/tests.out" >&2; echo "error: the tests did not run to their end" >&2; exit 1; }
+        DRY_CUDA_LOG=$out/tests.log "$tests" --test-threads=1 --skip half_precision >"$out/tests.out" 2>&1) || true
+    grep -q '^test result:' "$out/tests.out" || { tail -n 20 "$out/tests.out" >&2; echo "error: the tests did not run to their end" >&2; exit 1; }
     sed -n '/"failures": {/,/}/{//!p}' "$out/tests.json"
-    grep -c '^test .* \.\.\. ' "$out/tests.out" | sed 's/$/ tests have compiled their kernels/'
 fi
 
 [[ $check == yes ]] || limits=

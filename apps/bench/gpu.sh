@@ -9,7 +9,8 @@
 # DIR holds CIFAR-10 (qare data fetch cifar10 --data-dir DIR). The script finishes all methods and backbones of a seed before the
 # next seed. It can be stopped at any time, and continues when called again. --out DIR (default: gpu-results) receives the runs and
 # results.md, with accuracies and seconds per epoch. --program and --tests name a program and a test binary `backend` that were built
-# elsewhere, so the machine with the GPU needs no Rust. Tests use the default GPU (CUDA_VISIBLE_DEVICES selects an NVIDIA GPU).
+# elsewhere, so the machine with the GPU needs no Rust. Tests use the default GPU (CUDA_VISIBLE_DEVICES selects an NVIDIA GPU, and
+# with --minutes --device as well, by nvidia-smi's numbers, or among those of CUDA_VISIBLE_DEVICES).
 #
 # --minutes N (5 or more) does what N minutes allow, stage by stage (apps/bench/gpu-minutes.sh lists them), and writes summary.md
 # after each. In a folder of apps/bench/pack-gpu.sh it uses the program, the tests, the data and the kernels in it.

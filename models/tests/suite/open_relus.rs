@@ -1,8 +1,8 @@
 //! Gradients in half precision of networks whose ReLUs let nearly everything pass.
 //!
 //! Rounding switches some units of a ReLU, and that alone moves the gradients of a deep network in bf16 by as much as half their norm
-//! (`golden_backbone.rs`). Here nothing is switched: with 4 added to what batch normalisation makes, of which 3 in 100,000 normal numbers
-//! are then below 0. What remains is rounding, so that a missing factor, a wrong sign or a cast too many is seen.
+//! (`golden_backbone.rs`). Here almost nothing is switched: with 4 added to what batch normalisation makes, 3 in 100,000 normal numbers are
+//! below 0. What remains is rounding, so that a missing factor or a wrong sign is seen.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -16,7 +16,7 @@ use crate::golden_backbone::{SCALE, expected_rounding, first_conv, relative_erro
 /// The deviation of what batch normalisation makes is 1.
 const RAISED: f64 = 4.0;
 
-/// Adds to the biases of batch normalisation, which are the parameters of zeros.
+/// Adds to the biases of batch normalisation, which are the parameters of zeros; and to its running means, which training does not use.
 struct Raise;
 
 impl<B: Backend> ModuleMapper<B> for Raise {
@@ -59,9 +59,11 @@ pub fn errors_over_expected<B: AutodiffBackend>(name: BackboneName, seed: u64, d
     [0, 1].map(|at| relative_error(&found[at], &expected[at]) / unit)
 }
 
-/// Twice the largest of 40 seeds on flex: in f16 1.12 (conv4) and 0.59 (resnet8), in bf16 0.34 and 0.24. That is 0.9 % of a gradient of conv4 in
-/// f16, and 7 % in bf16.
-const MOST: f64 = 2.3;
+/// Twice the largest of 40 seeds on flex, which are 1.12 (conv4) and 0.59 (resnet8) in f16, and 0.34 and 0.24 in bf16. Of a gradient of conv4 the
+/// bound is 0.9 % in f16 and 2 % in bf16.
+fn most(dtype: FloatDType) -> f64 {
+    if dtype == FloatDType::F16 { 2.3 } else { 0.7 }
+}
 
 /// Asserts that gradients are within the bounds, which are `slack` times those of flex.
 pub fn check<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
@@ -69,9 +71,10 @@ pub fn check<B: AutodiffBackend>(dtype: FloatDType, slack: f64) {
     for (name, seed) in [(BackboneName::Conv4, 301), (BackboneName::Resnet8, 302)] {
         let over = errors_over_expected::<B>(name, seed, dtype);
         println!("{dtype:?} {name}, open ReLUs: {over:.2?} times what is expected");
-        let agrees = over.iter().all(|over| *over <= slack * MOST); // Not where it is NaN.
+        let most = slack * most(dtype);
+        let agrees = over.iter().all(|over| *over <= most); // Not where it is NaN.
         if !agrees {
-            off.push(format!("{dtype:?} {name}: gradients are {over:.1?} times as far off as expected, not {MOST}"));
+            off.push(format!("{dtype:?} {name}: gradients are {over:.1?} times as far off as expected, not {most:.1}"));
         }
     }
     assert!(off.is_empty(), "{}", off.join("\n"));

@@ -48,7 +48,7 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
                 bench.figures.seconds(key(name), label, runs, 1, Some("steps"));
             }
             for ((name, term), with) in SHARES.iter().zip(&runs[WITHOUT + 1..]) {
-                // Runs that follow each other, so that the machine's drift cancels.
+                // Runs of one round, so that the machine's drift cancels.
                 let shares = runs[WITHOUT].iter().zip(with).map(|(without, with)| 100.0 * (with - without) / with);
                 let label = format!("share of {term} in a step, {network}, B = {images}");
                 bench.figures.number(key(name), label, Unit::Percent, median(shares.collect()));

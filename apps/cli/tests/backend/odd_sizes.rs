@@ -63,11 +63,11 @@ fn odd_sizes_agree_with_the_cpu() {
             let pairs = found.gradients.iter().zip(&expected.gradients);
             let errors: Vec<f64> = pairs.map(|((_, found), (_, of))| relative_error(found, of)).collect();
             println!("{what}: output {output:.1e}, gradients {errors:?}");
-            // Outputs have no such places.
             let agrees = output <= of_output && errors.iter().all(|error| *error <= of_gradients);
             tried.push((output, errors));
             agrees
         });
+        // Outputs have no such places: each has to agree.
         if !agrees || !tried.iter().all(|(output, _)| *output <= of_output) {
             off.push(format!("{what}: output and gradients are off by {tried:?}"));
         }
