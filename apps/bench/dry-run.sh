@@ -16,7 +16,7 @@
 # caches. --out DIR (default: target/dry-run/runs) receives summaries and logs.
 #
 # --tests FILE runs the tests in f32 of the test binary `backend` on the same driver, which makes them compile their kernels; their values are
-# wrong, of course. Those in f16 and bf16 would fill the cache beyond the 400 MB at which the program empties it.
+# wrong, of course. f16 and bf16 would double the 350 MB of kernels, all of which are read at each start.
 # CACHE/kernels then holds what apps/bench/pack-gpu.sh --cache packs for a GPU of the architecture DRY_CUDA_CAPABILITY (9.0).
 set -euo pipefail
 start=$PWD
@@ -138,8 +138,8 @@ done
 if [[ -n $tests ]]; then
     mkdir "$work/tests"
     rm -f "$out"/tests.{json,log,out}
-    # The tests know nothing of the program's folders: theirs is the newest, which the runs above have just tried.
-    compiled=$(ls -td "$cache"/kernels/*/*-nvrtc* | head -n 1)
+    # Beside the program's folder, which is the newest: all of a folder is read at each start.
+    compiled=$(ls -td "$cache"/kernels/*/*-nvrtc*[0-9] | head -n 1)-tests
     cat >"$work/tests/cubecl.toml" <<TOML
 [streaming]
 max_streams = 1

@@ -160,7 +160,7 @@ summary() {
     local card nvrtc log
     card=$(card)
     [[ -n $card ]] || card=$(sed -n 's/^  --device [^ ]* *//p' "$logs/devices.txt" 2>/dev/null | head -n 1)
-    nvrtc=$(newest "$out"/cache/*/*-nvrtc* | sed -n 's/.*\/cuda-\(sm[0-9]*\)-nvrtc\([0-9.]*\)$/\1, NVRTC \2/p')
+    nvrtc=$(newest "$out"/cache/*/*-nvrtc*[0-9] | sed -n 's/.*\/cuda-\(sm[0-9]*\)-nvrtc\([0-9.]*\)$/\1, NVRTC \2/p')
     {
         echo "### ${card:-no GPU found}"
         echo
@@ -217,15 +217,15 @@ stage devices 20 bash -c machine
 # kernels by time add up to 12 minutes.
 stage "first step" 300 "$program" bench memory --batches 256 --steps 5 ${flags[@]+"${flags[@]}"}
 
-# The tests compute with the kernels of the program.
+# The tests have kernels of their own, beside those of the program.
 cp qare/tests/golden/* models/tests/golden/* "$work/golden"
-compiled=$(newest "$out"/cache/*/*-nvrtc*)
+compiled=$(newest "$out"/cache/*/*-nvrtc*[0-9])
 tuned=$(newest "$out"/cache/*/*/autotune)
 cat >"$work/tests/cubecl.toml" <<TOML
 [streaming]
 max_streams = 1
 [compilation]
-cache = { file = "${compiled:-$out/cache/tests}" }
+cache = { file = "${compiled:-$out/cache/kernels}-tests" }
 [autotune]
 cache = { file = "$([[ -n $tuned ]] && dirname "$tuned" || echo "$out/cache/tests")" }
 TOML
