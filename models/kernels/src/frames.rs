@@ -12,7 +12,7 @@
 //! kind: of the gradient of the output, with s − 1 zeros between its pixels, and the mirrored weights. The gradient of the weights
 //! is a sum over pixels.
 
-use crate::convolution_tiles::convolve_frame;
+use crate::convolution_tiles::{convolve_frame, convolve_frame_in_pairs};
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::weight_gradient_tiles::add_weight_gradient;
 use crate::weights::Weights;
@@ -38,7 +38,10 @@ impl Frames {
     /// Writes the convolution of an image, `[H', W', C_out]`.
     pub fn convolve(&mut self, image: &[f32], layout: Layout, weights: &Weights, out: &mut [f32]) {
         self.fill(image, layout, weights.sizes());
-        convolve_frame(&self.input, weights.sizes(), weights.forward(), out);
+        match weights.forward_pairs() {
+            Some(pairs) => convolve_frame_in_pairs(&self.input, weights.sizes(), pairs, out),
+            None => convolve_frame(&self.input, weights.sizes(), weights.forward(), out),
+        }
     }
 
     /// Copies an image into the frame that [`add_weight_gradient`](Self::add_weight_gradient) reads.
@@ -64,12 +67,16 @@ impl Frames {
             _ => fill_with_gaps(&mut self.gradient, gradient, weights.sizes(), &sizes),
         }
         let (c_in, rounded) = (weights.sizes().params().c_in, sizes.params().c_out);
+        let convolve = |out: &mut [f32]| match weights.mirrored_pairs() {
+            Some(pairs) => convolve_frame_in_pairs(&self.gradient, &sizes, pairs, out),
+            None => convolve_frame(&self.gradient, &sizes, mirrored, out),
+        };
         if rounded == c_in {
-            return convolve_frame(&self.gradient, &sizes, mirrored, out);
+            return convolve(out);
         }
         assert_eq!(out.len(), weights.sizes().input_len());
         self.wide.resize(sizes.output_len(), 0.0);
-        convolve_frame(&self.gradient, &sizes, mirrored, &mut self.wide);
+        convolve(&mut self.wide);
         for (to, from) in out.chunks_exact_mut(c_in).zip(self.wide.chunks_exact(rounded)) {
             to.copy_from_slice(&from[..c_in]);
         }

@@ -12,6 +12,7 @@ mod image_tiles;
 mod image_weight_gradient;
 mod max_pool;
 mod normalization;
+mod pairs;
 mod place_scores;
 mod pool;
 mod pooling;

@@ -30,6 +30,18 @@ pub(crate) fn vectorize<Op: WithSimd>(channels: usize, op: Op) -> Op::Output {
     Simd::vectorize(pulp::Scalar, op)
 }
 
+/// Whether [`vectorize`] has vectors of 16 lanes for channels that they divide.
+pub(crate) fn has_sixteen_lanes() -> bool {
+    #[cfg(test)]
+    if MOST_LANES.get() < 16 {
+        return false;
+    }
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return pulp::x86::V4::try_new().is_some();
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    false
+}
+
 #[cfg(test)]
 thread_local! {
     /// Lanes of the widest vectors that a test wants, of those that divide the channels.

@@ -5,6 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::pairs::{add_unpaired, in_pairs, pairs_of};
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::vectors::{load, store, vectorize};
 
@@ -16,14 +17,31 @@ use crate::vectors::{load, store, vectorize};
 pub(crate) fn add_weight_gradient(frame: &[f32], gradient: &[f32], sizes: &ConvSizes, weights: &mut [f32]) {
     assert_eq!((frame.len(), gradient.len()), (sizes.frame_len(), sizes.output_len()));
     assert_eq!(weights.len(), sizes.weights_len());
-    vectorize(sizes.params().c_out, WeightGradient { frame, gradient, sizes, weights });
+    let ConvParams { c_in, c_out, kernel, stride, .. } = sizes.params();
+    let (height, width, row) = (sizes.out_height(), sizes.out_width(), sizes.frame_width() * c_in);
+    if in_pairs(sizes) {
+        let pairs = pairs_of(sizes);
+        let pixels = Pixels { height, width: pairs.per_row, row, step: pairs.step, c_out: 2 * c_out };
+        let mut paired = vec![0.0; kernel * pairs.len * 2 * c_out];
+        let of_pairs =
+            WeightGradient { frame, gradient, pixels, row, rows: kernel, len: pairs.len, weights: &mut paired };
+        vectorize(2 * c_out, of_pairs);
+        return add_unpaired(&paired, sizes, weights);
+    }
+    let pixels = Pixels { height, width, row: stride * row, step: stride * c_in, c_out };
+    vectorize(c_out, WeightGradient { frame, gradient, pixels, row, rows: kernel, len: kernel * c_in, weights });
 }
 
-/// Made by [`add_weight_gradient`] alone: the lengths are those of the sizes, and the lanes of a vector divide C_out.
+/// Made by [`add_weight_gradient`] alone: the windows of all pixels are in the frame, the lengths fit, and the lanes of a vector divide C_out.
 struct WeightGradient<'a> {
     frame: &'a [f32],
     gradient: &'a [f32],
-    sizes: &'a ConvSizes,
+    pixels: Pixels,
+    /// Values of a row of the frame.
+    row: usize,
+    /// Rows of a window, and its values in each of them.
+    rows: usize,
+    len: usize,
     weights: &'a mut [f32],
 }
 
@@ -32,11 +50,13 @@ impl WithSimd for WeightGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let blocks = self.sizes.params().c_out / S::F32_LANES;
+        let blocks = self.pixels.c_out / S::F32_LANES;
         let many_registers = S::REGISTER_COUNT >= 32;
         match (many_registers, blocks) {
             (true, blocks) if blocks.is_multiple_of(4) => self.tiles::<S, 6, 4>(simd),
             (true, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 8, 2>(simd),
+            // Three channels in pairs: all places of a row of the window.
+            (true, _) if self.len == 12 => self.tiles::<S, 12, 1>(simd),
             (true, _) => self.tiles::<S, 16, 1>(simd),
             (false, blocks) if blocks.is_multiple_of(2) => self.tiles::<S, 4, 2>(simd),
             (false, _) => self.tiles::<S, 8, 1>(simd),
@@ -48,20 +68,13 @@ impl WeightGradient<'_> {
     /// All weights, Q places of a window × N vectors of channels at a time.
     #[inline(always)]
     fn tiles<S: Simd, const Q: usize, const N: usize>(self, simd: S) {
-        let ConvParams { c_in, c_out, kernel, stride, .. } = self.sizes.params();
-        let (row, len) = (self.sizes.frame_width() * c_in, kernel * c_in);
-        let pixels = Pixels {
-            height: self.sizes.out_height(),
-            width: self.sizes.out_width(),
-            row: stride * row,
-            step: stride * c_in,
-            c_out,
-        };
+        let Self { pixels, row, rows, len, .. } = self;
+        let c_out = pixels.c_out;
         for channel in (0..c_out).step_by(N * S::F32_LANES) {
-            for ky in 0..kernel {
+            for ky in 0..rows {
                 let mut j = 0;
                 while j < len {
-                    // SAFETY: the sizes put the windows of all output pixels into the frame, and a tile has no place from len on;
+                    // SAFETY: the windows of all output pixels are in the frame, and a tile has no place from len on;
                     // N vectors divide C_out, so channels up to N·lanes from `channel` on are in weights and gradient.
                     unsafe {
                         let frame = self.frame.as_ptr().add(ky * row + j);

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
+use crate::pairs::{in_pairs, paired};
 use crate::sizes::{ConvParams, ConvSizes};
 
 /// Weights of a convolution, arranged for its kernels.
@@ -16,6 +17,9 @@ pub struct Weights {
     forward: Buffer,
     /// Mirrored in both directions, `[C / w, k, k, C_out, w]` with C_in rounded up to C, and zeros in the added channels.
     mirrored: Option<Buffer>,
+    /// The same weights for pairs of pixels, where a convolution and that of its gradient are in pairs.
+    forward_pairs: Option<Vec<f32>>,
+    mirrored_pairs: Option<Vec<f32>>,
 }
 
 /// Width w of the panels of weights of so many output channels: the largest power of two up to 32 that divides them. The lanes of
@@ -43,7 +47,12 @@ impl Weights {
     pub fn new(values: &[f32], sizes: ConvSizes, input_gradient: bool) -> Self {
         assert_eq!(values.len(), sizes.weights_len(), "weights given (left) and of the convolution (right)");
         let mirrored = input_gradient.then(|| mirrored(values, &sizes));
-        Self { sizes, forward: panels(values, &sizes), mirrored }
+        let forward = panels(values, &sizes);
+        let forward_pairs = in_pairs(&sizes).then(|| paired(&forward, &sizes));
+        let transposed = sizes.transposed();
+        let mirrored_pairs =
+            mirrored.as_ref().filter(|_| in_pairs(&transposed)).map(|mirrored| paired(mirrored, &transposed));
+        Self { sizes, forward, mirrored, forward_pairs, mirrored_pairs }
     }
 
     /// The sizes of their convolution.
@@ -53,6 +62,14 @@ impl Weights {
 
     pub(crate) fn forward(&self) -> &[f32] {
         &self.forward
+    }
+
+    pub(crate) fn forward_pairs(&self) -> Option<&[f32]> {
+        self.forward_pairs.as_deref()
+    }
+
+    pub(crate) fn mirrored_pairs(&self) -> Option<&[f32]> {
+        self.mirrored_pairs.as_deref()
     }
 
     pub(crate) fn mirrored(&self) -> Option<&[f32]> {

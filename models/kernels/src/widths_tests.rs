@@ -3,11 +3,12 @@
 
 use crate::Pool;
 use crate::activation_gradient::{ActivationGradient, NormGradient, ReluMask, channel_sums, maps_gradient};
-use crate::convolution_tiles::convolve_frame;
+use crate::convolution_tiles::{convolve_frame, convolve_frame_in_pairs};
 use crate::frames::{Frames, Layout};
 use crate::image_tiles::{convolve_images, input_gradients};
 use crate::image_weight_gradient::weight_gradient_row;
 use crate::normalization::{Affine, activate, statistics};
+use crate::pairs::{in_pairs, paired};
 use crate::pooling::{average_pool, global_average};
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::vectors::MOST_LANES;
@@ -55,6 +56,11 @@ fn convolutions() -> impl Iterator<Item = ConvSizes> {
         params([3, 3], 16, 8, [2, 1, 1]),
         params([7, 8], 3, 16, [7, 2, 3]),
         params([2, 2], 5, 7, [2, 2, 0]),
+        // In pairs of pixels on vectors of 16 values: one pair in a row, tiles of 1, 4, 8 and 16 pairs, and even kernels.
+        params([3, 2], 3, 8, [3, 1, 1]),
+        params([2, 58], 3, 8, [3, 1, 1]),
+        params([4, 11], 2, 8, [2, 1, 0]),
+        params([3, 12], 8, 16, [3, 1, 1]),
     ]
     .map(|params| ConvSizes::new(params).expect("sizes that can be computed"))
     .into_iter()
@@ -88,7 +94,11 @@ fn convolutions_are_those_of_integers() {
         let (frame, weights) = (integers(sizes.frame_len(), 1), integers(sizes.weights_len(), 2));
         let found = on_all_widths(|| {
             let mut out = vec![f32::NAN; sizes.output_len()];
-            convolve_frame(&frame, &sizes, &panels(&weights, &sizes), &mut out);
+            let weights = panels(&weights, &sizes);
+            match in_pairs(&sizes) {
+                true => convolve_frame_in_pairs(&frame, &sizes, &paired(&weights, &sizes), &mut out),
+                false => convolve_frame(&frame, &sizes, &weights, &mut out),
+            }
             out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
         });
         let mut expected = vec![0i64; sizes.output_len()];
