@@ -136,24 +136,15 @@ for training in ${trainings//,/ }; do
 done
 
 if [[ -n $tests ]]; then
-    mkdir "$work/tests"
+    source apps/bench/backend-tests.sh
     rm -f "$out"/tests.{json,log,out}
     # Beside the program's folder, which is the newest: all of a folder is read at each start.
     compiled=$(ls -td "$cache"/kernels/*/*-nvrtc*[0-9] | head -n 1)-tests
-    cat >"$work/tests/cubecl.toml" <<TOML
-[streaming]
-max_streams = 1
-[compilation]
-cache = { file = "$compiled" }
-[autotune]
-cache = { file = "$work/autotune" }
-TOML
-    mkdir "$work/golden"
-    cp qare/tests/golden/* models/tests/golden/* "$work/golden"
-    metric=$PWD/qare/tests/golden_metric
+    configure_tests "$work/tests" "$compiled" "$work/autotune"
+    golden_files "$work/golden"
     echo "tests of the backend, for their kernels" >&2
-    (cd "$work/tests" && QARE_GOLDEN_DIR=$work/golden QARE_GOLDEN_METRIC_DIR=$metric DRY_CUDA_SUMMARY=$out/tests.json \
-        DRY_CUDA_LOG=$out/tests.log "$tests" --test-threads=1 --skip half_precision >"$out/tests.out" 2>&1) || true
+    (cd "$work/tests" && DRY_CUDA_SUMMARY=$out/tests.json DRY_CUDA_LOG=$out/tests.log \
+        "$tests" --test-threads=1 --skip half_precision >"$out/tests.out" 2>&1) || true
     grep -q '^test result:' "$out/tests.out" || { tail -n 20 "$out/tests.out" >&2; echo "error: the tests did not run to their end" >&2; exit 1; }
     sed -n '/"failures": {/,/}/{//!p}' "$out/tests.json"
 fi

@@ -210,7 +210,7 @@ kernels_by_time() {
 # `timeout` runs programs, not functions.
 export -f machine kernels_by_time unpack
 export program work out python
-mkdir -p "$work/profile" "$work/tests" "$work/golden"
+mkdir -p "$work/profile"
 
 stage devices 20 bash -c machine
 # Compiles and tunes the kernels of a step. Where those of the pack do not fit, that takes minutes. With 100 s for it, the limits up to the
@@ -218,24 +218,17 @@ stage devices 20 bash -c machine
 stage "first step" 300 "$program" bench memory --batches 256 --steps 5 ${flags[@]+"${flags[@]}"}
 
 # The tests have kernels of their own, beside those of the program.
-cp qare/tests/golden/* models/tests/golden/* "$work/golden"
+source apps/bench/backend-tests.sh
+golden_files "$work/golden"
 compiled=$(newest "$out"/cache/*/*-nvrtc*[0-9])
 tuned=$(newest "$out"/cache/*/*/autotune)
-cat >"$work/tests/cubecl.toml" <<TOML
-[streaming]
-max_streams = 1
-[compilation]
-cache = { file = "${compiled:-$out/cache/kernels}-tests" }
-[autotune]
-cache = { file = "$([[ -n $tuned ]] && dirname "$tuned" || echo "$out/cache/tests")" }
-TOML
+configure_tests "$work/tests" "${compiled:-$out/cache/kernels}-tests" \
+    "$([[ -n $tuned ]] && dirname "$tuned" || echo "$out/cache/tests")"
 tested() { # SECONDS NAME FILTER FLAGS…: tests of the backend.
     if [[ -z $tests ]]; then
         skip "$2" "no test binary"
     else
-        stage "$2" "$1" env -C "$work/tests" QARE_GOLDEN_DIR="$work/golden" QARE_GOLDEN_REPORT=1 \
-            QARE_GOLDEN_METRIC_DIR="$PWD/qare/tests/golden_metric" \
-            "$tests" --test-threads=1 --nocapture "${@:3}"
+        stage "$2" "$1" env -C "$work/tests" QARE_GOLDEN_REPORT=1 "$tests" --test-threads=1 --nocapture "${@:3}"
     fi
 }
 golden() { # SECONDS TEST…

@@ -92,9 +92,10 @@ step "golden values and seeds"
 if [[ -n $tests ]]; then
     golden=$(mktemp -d)
     trap 'rm -rf "$golden"' EXIT
-    cp qare/tests/golden/* models/tests/golden/* "$golden"
+    source apps/bench/backend-tests.sh
+    golden_files "$golden"
     # Each thread has a stream of CubeCL's, and kernels of one may read what another has not yet written.
-    QARE_GOLDEN_DIR=$golden QARE_GOLDEN_METRIC_DIR=$PWD/qare/tests/golden_metric "$tests" --test-threads=1
+    "$tests" --test-threads=1
 else
     cargo test "${build[@]}" --test backend -- --test-threads=1
     step "figures of every method compared with flex, devices, several devices, half precision"

@@ -69,7 +69,7 @@ done
 cp -R configs "$part"
 cp -R qare/tests/golden qare/tests/golden_metric "$part/qare/tests"
 cp -R models/tests/golden "$part/models/tests"
-cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh "$part/apps/bench"
+cp apps/bench/gpu.sh apps/bench/gpu-minutes.sh apps/bench/backend-tests.sh "$part/apps/bench"
 mkdir "$part/apps/bench/pytorch"
 cp apps/bench/pytorch/*.py apps/bench/pytorch/requirements.txt "$part/apps/bench/pytorch"
 given_cache=$cache

@@ -38,10 +38,7 @@ impl Frames {
     /// Writes the convolution of an image, `[H', W', C_out]`.
     pub fn convolve(&mut self, image: &[f32], layout: Layout, weights: &Weights, out: &mut [f32]) {
         self.fill(image, layout, weights.sizes());
-        match weights.forward_pairs() {
-            Some(pairs) => convolve_frame_in_pairs(&self.input, weights.sizes(), pairs, out),
-            None => convolve_frame(&self.input, weights.sizes(), weights.forward(), out),
-        }
+        convolve(&self.input, weights.sizes(), weights.forward(), weights.forward_pairs(), out);
     }
 
     /// Copies an image into the frame that [`add_weight_gradient`](Self::add_weight_gradient) reads.
@@ -67,19 +64,24 @@ impl Frames {
             _ => fill_with_gaps(&mut self.gradient, gradient, weights.sizes(), &sizes),
         }
         let (c_in, rounded) = (weights.sizes().params().c_in, sizes.params().c_out);
-        let convolve = |out: &mut [f32]| match weights.mirrored_pairs() {
-            Some(pairs) => convolve_frame_in_pairs(&self.gradient, &sizes, pairs, out),
-            None => convolve_frame(&self.gradient, &sizes, mirrored, out),
-        };
+        let pairs = weights.mirrored_pairs();
         if rounded == c_in {
-            return convolve(out);
+            return convolve(&self.gradient, &sizes, mirrored, pairs, out);
         }
         assert_eq!(out.len(), weights.sizes().input_len());
         self.wide.resize(sizes.output_len(), 0.0);
-        convolve(&mut self.wide);
+        convolve(&self.gradient, &sizes, mirrored, pairs, &mut self.wide);
         for (to, from) in out.chunks_exact_mut(c_in).zip(self.wide.chunks_exact(rounded)) {
             to.copy_from_slice(&from[..c_in]);
         }
+    }
+}
+
+/// Writes the convolution of a frame, by the weights for pairs of pixels if there are any.
+fn convolve(frame: &[f32], sizes: &ConvSizes, weights: &[f32], pairs: Option<&[f32]>, out: &mut [f32]) {
+    match pairs {
+        Some(pairs) => convolve_frame_in_pairs(frame, sizes, pairs, out),
+        None => convolve_frame(frame, sizes, weights, out),
     }
 }
 

@@ -75,43 +75,29 @@ fn folder_beside() -> PathBuf {
     beside.into_iter().find(|folder| folder.is_dir()).expect("the golden files are committed")
 }
 
-/// What disagrees. Every file is compared before a test fails: one run tells all, and all kernels are compiled.
-#[derive(Default)]
-struct Disagreements(Vec<String>);
-
-impl Disagreements {
-    fn value(&mut self, file: &Golden, found: f64, expected: f64, tolerance: f64) {
-        let error = (found - expected).abs() / expected.abs().max(1e-12);
-        let told = format!("{}: value {found}, expected {expected}: off by {error:.1e}", file.path.display());
-        self.unless(error <= tolerance, told);
-    }
-
-    fn gradient(&mut self, file: &Golden, name: &str, found: TensorData, expected: &[f64], tolerance: f64) {
-        let found: Vec<f64> = found.iter::<f64>().collect();
-        let error = relative_error(&found, expected);
-        if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
-            println!("{} {name}: {error:.1e}", file.path.display());
-        }
-        self.unless(error <= tolerance, format!("{}: {name} is off by {error:.1e}", file.path.display()));
-    }
-
-    /// `agrees` is false where an error is NaN.
-    fn unless(&mut self, agrees: bool, told: String) {
-        if !agrees {
-            self.0.push(told);
-        }
-    }
+/// Fails if any of the strings tells of something. Every file is compared before: one run tells all, and all kernels are compiled.
+fn assert_none(told: &[String]) {
+    assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
-impl Drop for Disagreements {
-    fn drop(&mut self) {
-        let told = self.0.join("\n");
-        if std::thread::panicking() {
-            eprintln!("{told}");
-        } else {
-            assert!(self.0.is_empty(), "{told}");
-        }
+/// What is told unless numbers agree, as they do not where an error is NaN.
+fn unless(agree: bool, told: String) -> Option<String> {
+    (!agree).then_some(told)
+}
+
+fn compare_value(file: &Golden, found: f64, expected: f64, tolerance: f64) -> Option<String> {
+    let error = (found - expected).abs() / expected.abs().max(1e-12);
+    let told = format!("{}: value {found}, expected {expected}: off by {error:.1e}", file.path.display());
+    unless(error <= tolerance, told)
+}
+
+fn compare_gradient(file: &Golden, name: &str, found: TensorData, expected: &[f64], tolerance: f64) -> Option<String> {
+    let found: Vec<f64> = found.iter::<f64>().collect();
+    let error = relative_error(&found, expected);
+    if std::env::var_os("QARE_GOLDEN_REPORT").is_some() {
+        println!("{} {name}: {error:.1e}", file.path.display());
     }
+    unless(error <= tolerance, format!("{}: {name} is off by {error:.1e}", file.path.display()))
 }
 
 /// ‖found − expected‖ / ‖expected‖
@@ -175,16 +161,18 @@ fn single<B: AutodiffBackend, const D: usize>(values: Vec<f64>, shape: &[usize],
 
 pub fn losses<B: AutodiffBackend>(tolerances: Tolerances) {
     let device = Default::default();
-    let mut disagreements = Disagreements::default();
+    let mut off = Vec::new();
     for file in golden("loss") {
         let GoldenLoss { objective, views, embeddings, shape, loss: expected, gradient: slope, .. } =
             GoldenLoss::of(&file);
         let embeddings = single::<B, 2>(embeddings, &shape, &device).require_grad();
         let loss = objective.forward(embeddings.clone(), views).unwrap().loss;
-        disagreements.value(&file, loss.to_data().iter::<f64>().next().unwrap(), expected, tolerances.value);
+        let found = loss.to_data().iter::<f64>().next().unwrap();
+        off.extend(compare_value(&file, found, expected, tolerances.value));
         let gradient = embeddings.grad(&loss.backward()).unwrap();
-        disagreements.gradient(&file, "grad", gradient.into_data(), &slope, tolerances.gradient);
+        off.extend(compare_gradient(&file, "grad", gradient.into_data(), &slope, tolerances.gradient));
     }
+    assert_none(&off);
 }
 
 /// Unit roundoffs: half the distance of two numbers, relative. Of 11 and of 8 digits in base two, 2⁻¹¹ and 2⁻⁸.
@@ -234,7 +222,7 @@ pub fn with_loss_scale<B: AutodiffBackend>(
 /// ½ Σ |g(z + δ) − g(z)|·|δ| where the gradient is monotonic in between.
 pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType, tolerances: Tolerances) {
     let device = Default::default();
-    let mut disagreements = Disagreements::default();
+    let mut off = Vec::new();
     let (_, rounding) = ROUNDINGS.into_iter().find(|(of, _)| *of == dtype).expect("f16 or bf16");
     for GoldenLoss { name, objective, views, embeddings, shape, loss: golden, gradient: slope } in golden_losses() {
         let half = single::<B, 2>(embeddings.clone(), &shape, &device).cast(dtype);
@@ -256,16 +244,17 @@ pub fn losses_in_half_precision<B: AutodiffBackend>(dtype: FloatDType, tolerance
             relative_error(&gradient, &slope)
         );
         let told = format!("{dtype:?} {name}: the value is off by {error:.1e}, more than {most:.1e}");
-        disagreements.unless(error <= most, told);
+        off.extend(unless(error <= most, told));
         let told = format!("{dtype:?} {name}: the gradient is off that of the rounded embeddings by {of_gradient:.1e}");
-        disagreements.unless(of_gradient <= rounding + cut_off + tolerances.gradient, told);
+        off.extend(unless(of_gradient <= rounding + cut_off + tolerances.gradient, told));
     }
+    assert_none(&off);
 }
 
 /// The set term of given similarities. Its gradient is a product of eigenvectors on the backend's device.
 pub fn set_terms<B: AutodiffBackend>(tolerances: Tolerances) {
     let device = Default::default();
-    let mut disagreements = Disagreements::default();
+    let mut off = Vec::new();
     for file in golden("qare") {
         let (mut values, shape) = file.tensor("s1");
         values.extend(file.tensor("s2").0);
@@ -273,11 +262,12 @@ pub fn set_terms<B: AutodiffBackend>(tolerances: Tolerances) {
         let similarities = single::<B, 3>(values, &shape, &device).require_grad();
         let value = Qare::default().forward_similarities(similarities.clone()).unwrap();
         let found = value.to_data().iter::<f64>().next().unwrap();
-        disagreements.value(&file, found, file.tensor("qare").0[0], tolerances.value);
+        off.extend(compare_value(&file, found, file.tensor("qare").0[0], tolerances.value));
         let gradient = similarities.grad(&value.backward()).unwrap();
         for (set, name) in ["grad_s1", "grad_s2"].into_iter().enumerate() {
             let found = gradient.clone().narrow(0, set, 1).into_data();
-            disagreements.gradient(&file, name, found, &file.tensor(name).0, tolerances.gradient);
+            off.extend(compare_gradient(&file, name, found, &file.tensor(name).0, tolerances.gradient));
         }
     }
+    assert_none(&off);
 }

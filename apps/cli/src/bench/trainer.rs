@@ -45,9 +45,15 @@ impl Work {
     /// The settings of the protocol, with the method's own defaults, but for the number of images and of relationnet's views.
     fn recipe(&self) -> Recipe {
         let Self { method, set_term, floor, backbone, images, precision, .. } = *self;
-        let mut recipe =
-            Recipe { method: method.into(), set_term, backbone, batch_size: images, precision, ..Default::default() };
-        recipe.similarity_floor = Floor(floor);
+        let mut recipe = Recipe {
+            method: method.into(),
+            set_term,
+            similarity_floor: Floor(floor),
+            backbone,
+            batch_size: images,
+            precision,
+            ..Default::default()
+        };
         method.set_defaults(&mut recipe);
         if method == Method::Relationnet {
             // Its 32 views of each image would make a row of minutes.

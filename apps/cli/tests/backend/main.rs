@@ -93,7 +93,7 @@ mod reference {
     }
 
     /// The half precisions that the device supports. Prints those that it does not.
-    fn half_precisions() -> impl Iterator<Item = FloatDType> {
+    pub fn half_precisions() -> impl Iterator<Item = FloatDType> {
         [FloatDType::F16, FloatDType::BF16].into_iter().filter(|dtype| {
             let supported = Plain::supports_dtype(&Default::default(), (*dtype).into());
             if !supported {

@@ -1,14 +1,16 @@
 //! All set terms, with and without a floor, are those of tensor operations in f64 on the CPU.
 
 use burn::backend::Autodiff;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, TensorData};
 use burn_ndarray::NdArray;
-use qare::{Qare, QareConfig, SetTerm, SimilarityFloor, Views};
+use qare::{QareConfig, SetTerm, SimilarityFloor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Plain;
+use super::golden::{ROUNDINGS, relative_error};
+use super::reference::half_precisions;
+use super::terms::{Term, value_and_gradient};
 
 type Double = Autodiff<NdArray<f64>>;
 type Single = Autodiff<Plain>;
@@ -59,22 +61,6 @@ fn batches() -> Vec<Batch> {
     batches
 }
 
-/// The gradient is computed times `scale`.
-fn value_and_gradient<B: AutodiffBackend>(qare: &Qare, batch: &Batch, dtype: DType, scale: f64) -> (f64, Vec<f64>) {
-    let data = TensorData::new(batch.rows.clone(), [batch.rows.len() / batch.dim, batch.dim]);
-    let z = Tensor::<B, 2>::from_data(data, (&Default::default(), dtype)).require_grad();
-    let value = qare.forward(z.clone(), Views::new(batch.views).unwrap()).unwrap();
-    let gradient = z.grad(&(value.clone() * scale).backward()).unwrap();
-    let gradient = gradient.into_data().iter::<f64>().map(|slope| slope / scale).collect();
-    (value.into_data().iter::<f64>().next().unwrap(), gradient)
-}
-
-/// How far found numbers are from expected ones, relative to the norm of these.
-fn distance(found: &[f64], expected: &[f64]) -> f64 {
-    let norm = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>().sqrt();
-    norm(&mut found.iter().zip(expected).map(|(f, e)| f - e)) / norm(&mut expected.iter().copied()).max(1e-9)
-}
-
 /// A type of embeddings.
 struct Type {
     dtype: DType,
@@ -96,15 +82,15 @@ fn compare(Type { dtype, rounding, scale, largest }: Type) {
         let rounded = TensorData::new(batch.rows.clone(), [batch.rows.len()]).convert_dtype(dtype);
         batch.rows = rounded.iter::<f64>().collect();
         for config in configs() {
-            let qare = config.init();
-            let (expected, slope) = value_and_gradient::<Double>(&qare, &batch, DType::F64, 1.0);
-            let (value, gradient) = value_and_gradient::<Single>(&qare, &batch, dtype, scale);
+            let (term, sizes) = (Term::Set(config.init()), [batch.dim, batch.views]);
+            let (expected, slope) = value_and_gradient::<Double>(&term, &batch.rows, sizes, DType::F64, 1.0).unwrap();
+            let (value, gradient) = value_and_gradient::<Single>(&term, &batch.rows, sizes, dtype, scale).unwrap();
             assert!(slope.iter().all(|slope| slope.is_finite()), "{}, {config}", batch.name);
             // In f16 the gradient by a row of zeros, 1e8 times as large as by others, is beyond the range.
             let in_range = gradient.iter().zip(slope).filter(|(_, slope)| (slope * scale).abs() < largest);
             let (gradient, slope): (Vec<f64>, Vec<f64>) = in_range.unzip();
             let of_value = (value - expected).abs() / expected.abs().max(least);
-            let of_gradient = distance(&gradient, &slope);
+            let of_gradient = relative_error(&gradient, &slope);
             // Uniformity is of exp(4s).
             let single = if config.set_term == SetTerm::Uniformity { 4.0 * single } else { single };
             let what = format!("{dtype:?}, {}, {config}", batch.name);
@@ -128,12 +114,9 @@ fn set_terms_agree_with_the_cpu() {
 /// The term computes in f32, whatever the type of the embeddings; the gradient is rounded to it.
 #[test]
 fn set_terms_of_half_precision_agree_with_the_cpu() {
-    let types = [(FloatDType::F16, 2f64.powi(-11), 65_504.0), (FloatDType::BF16, 2f64.powi(-8), 3e38)];
-    for (dtype, rounding, largest) in types {
-        if Plain::supports_dtype(&Default::default(), dtype.into()) {
-            compare(Type { dtype: dtype.into(), rounding, scale: 1024.0, largest });
-        } else {
-            println!("this device does not compute in {dtype:?}");
-        }
+    for dtype in half_precisions() {
+        let (_, rounding) = ROUNDINGS.into_iter().find(|(of, _)| *of == dtype).expect("f16 or bf16");
+        let largest = if dtype == FloatDType::F16 { 65_504.0 } else { 3e38 };
+        compare(Type { dtype: dtype.into(), rounding, scale: 1024.0, largest });
     }
 }

@@ -17,7 +17,7 @@ use super::Plain;
 const SIZES: [(usize, usize, usize); 3] = [(2, 2, 3), (13, 4, 7), (130, 3, 33)];
 
 /// A term of an objective.
-enum Term {
+pub enum Term {
     Pairwise(PairwiseTerm),
     Set(Qare),
 }
@@ -69,13 +69,25 @@ fn rows(count: usize, dim: usize, middle: f64, spread: f64) -> Vec<f64> {
 
 type Found = Result<(f64, Vec<f64>), ObjectiveError>;
 
-fn value_and_gradient<B: AutodiffBackend>(term: &Term, rows: &[f64], dim: usize, views: usize, dtype: DType) -> Found {
+/// The value of a term, and the gradient, which is computed times `scale`.
+pub fn value_and_gradient<B: AutodiffBackend>(
+    term: &Term,
+    rows: &[f64],
+    [dim, views]: [usize; 2],
+    dtype: DType,
+    scale: f64,
+) -> Found {
     let data = TensorData::new(rows.to_vec(), [rows.len() / dim, dim]);
     let z = Tensor::<B, 2>::from_data(data, (&Default::default(), dtype)).require_grad();
     let loss = term.forward(z.clone(), Views::new(views)?)?;
-    let gradient = z.grad(&loss.backward()).unwrap();
+    let gradient = z.grad(&(loss.clone() * scale).backward()).unwrap();
     let loss = loss.into_data().iter::<f64>().next().unwrap();
-    Ok((loss, gradient.into_data().iter::<f64>().collect()))
+    Ok((loss, gradient.into_data().iter::<f64>().map(|slope| slope / scale).collect()))
+}
+
+/// The largest of errors; NaN if one is.
+fn largest(errors: impl Iterator<Item = f64>) -> f64 {
+    errors.fold(0.0, |most, error| if most.is_nan() || error <= most { most } else { error })
 }
 
 /// What is off, if anything. Gradients are compared row by row, times the length of the row: each in the units of its own direction.
@@ -92,10 +104,8 @@ fn difference(found: &Found, expected: &Found, rows: &[f64], dim: usize, factor:
         .collect()
     };
     let (slope, of) = (scaled(slope), scaled(of));
-    let largest = of.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
-    let most = slope.iter().zip(&of).map(|(found, expected)| (found - expected).abs());
-    // NaN stays.
-    let most = most.fold(0.0f64, |most, error| if most.is_nan() || error <= most { most } else { error });
+    let most = largest(slope.iter().zip(&of).map(|(found, expected)| (found - expected).abs()));
+    let largest = largest(of.iter().map(|value| value.abs()));
     let agrees = (found - expected).abs() <= tolerance * expected.abs().max(1.0) && most <= tolerance * largest;
     (!agrees).then(|| format!("{found} for {expected}, gradient off by {most:e}, its largest entry is {largest:e}"))
 }
@@ -110,11 +120,12 @@ fn kernels_agree_with_tensor_operations() {
             let rows = rows(images * views, dim, middle, spread);
             for (name, term, factor) in terms() {
                 let what = format!("{images} × {views} × {dim}, lengths 1e{middle} ± {spread}, {name}");
-                let expected = value_and_gradient::<Autodiff<NdArray<f64>>>(&term, &rows, dim, views, DType::F64);
+                let expected =
+                    value_and_gradient::<Autodiff<NdArray<f64>>>(&term, &rows, [dim, views], DType::F64, 1.0);
                 if expected.is_err() {
                     continue; // Short rows may leave no denominator.
                 }
-                let found = value_and_gradient::<Autodiff<Plain>>(&term, &rows, dim, views, DType::F32);
+                let found = value_and_gradient::<Autodiff<Plain>>(&term, &rows, [dim, views], DType::F32, 1.0);
                 off.extend(difference(&found, &expected, &rows, dim, factor).map(|told| format!("{what}: {told}")));
             }
         }
@@ -129,7 +140,7 @@ fn a_row_that_is_no_number_makes_the_loss_none() {
         let mut rows = rows(12, 5, 0.0, 1.0);
         rows[17] = bad;
         for (name, term, _) in terms() {
-            let (loss, _) = value_and_gradient::<Autodiff<Plain>>(&term, &rows, 5, 2, DType::F32).unwrap();
+            let (loss, _) = value_and_gradient::<Autodiff<Plain>>(&term, &rows, [5, 2], DType::F32, 1.0).unwrap();
             assert!(!loss.is_finite(), "{name}, {bad}: {loss}");
         }
     }
@@ -156,8 +167,7 @@ fn sparsemax_agrees_with_the_cpu() {
             let expected = of(qare::sparsemax(expected).into_data());
             let found = Tensor::<Plain, 2>::from_data(data, (&Default::default(), DType::F32));
             let found = of(qare::sparsemax(found).into_data());
-            let off = found.iter().zip(&expected).map(|(f, e)| (f - e).abs());
-            let most = off.fold(0.0f64, |most, error| if most.is_nan() || error <= most { most } else { error });
+            let most = largest(found.iter().zip(&expected).map(|(f, e)| (f - e).abs()));
             // An entry is the difference of two numbers that are within 1 of each other, and so is known to the last bit of an f32.
             assert!(most <= 4e-6, "{count} × {width}, {middle} ± {spread}: off by {most:e}");
         }
