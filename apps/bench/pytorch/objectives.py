@@ -108,6 +108,8 @@ def objective(method):
     pairwise = nt_xent if method.startswith("simclr") else sparse_clr
     if method.endswith("_qare_frobenius"):
         return lambda z, views: pairwise(floored_cosine(z), views) + frobenius_term(z, views)
+    if method.endswith("_qare_centred"):
+        return lambda z, views: pairwise(floored_cosine(z), views) + centred_term(z, views)
     if method.endswith("_qare"):
         return lambda z, views: pairwise(floored_cosine(z), views) + set_term(z, views)
     return lambda z, views: pairwise(cosine(z), views)

@@ -107,7 +107,8 @@ class Bench:
 
     def objectives(self):
         terms = {method: objectives.objective(method) for method in objectives.METHODS}
-        terms["sparseclr_qare_frobenius"] = objectives.objective("sparseclr_qare_frobenius")
+        for method in ("sparseclr_qare_frobenius", "sparseclr_qare_centred"):
+            terms[method] = objectives.objective(method)
         terms["qare"] = objectives.set_term
         terms["qare_no_floor"] = objectives.set_term_without_floor
         terms["qare_frobenius"] = objectives.frobenius_term

@@ -20,7 +20,7 @@ mod vectorized;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use qare_host::computes_on_host;
 
-use self::alongside::FrobeniusTerm;
+use self::alongside::NormTerm;
 pub(crate) use self::distances::LabelledRows;
 use self::pairwise::Passes;
 use self::vectorized::vectorized;
@@ -140,26 +140,36 @@ impl UnitRows {
         differentiate: bool,
     ) -> Result<WeightedTerms, ObjectiveError> {
         match qare {
-            Some(Qare { set_term: SetTerm::Frobenius, similarity_floor: SimilarityFloor::Epsilon }) => {
-                rayon::scope(|_| self.alongside(pairwise, weights, views, differentiate))
-            }
+            Some(
+                qare @ Qare {
+                    set_term: SetTerm::Frobenius | SetTerm::Centred,
+                    similarity_floor: SimilarityFloor::Epsilon,
+                },
+            ) => rayon::scope(|_| self.alongside(pairwise, qare, weights, views, differentiate)),
             _ => self.both_terms(pairwise, qare, weights, views, differentiate),
         }
     }
 
-    /// The objective with the Frobenius term of floored similarities.
+    /// The objective with a term of norms of floored similarities.
     fn alongside(
         &self,
         pairwise: &PairwiseTerm,
+        qare: &Qare,
         weights @ [alpha, beta]: [f64; 2],
         views: Views,
         differentiate: bool,
     ) -> Result<WeightedTerms, ObjectiveError> {
         views.images(self.count())?;
-        let mut passes = Passes { rows: self, set_term: Some(FrobeniusTerm::new(self, views, weights)) };
+        let set_term = NormTerm::new(self, qare.set_term == SetTerm::Centred, views, weights);
+        let mut passes = Passes { rows: self, set_term: Some(set_term) };
         let Term { value: pairwise, gradient } = passes.term(pairwise, views, differentiate)?;
-        let qare = passes.set_term.expect("it is there").value;
-        let total = Term { value: alpha * pairwise + beta * qare, gradient };
+        let (qare, total) = match passes.set_term {
+            Some(term) => (term.value, Term { value: alpha * pairwise + beta * term.value, gradient }),
+            None => {
+                let set_term = set_term::term(self, qare, views, differentiate)?;
+                (set_term.value, Term { value: pairwise, gradient }.weighted_sum(alpha, set_term, beta))
+            }
+        };
         Ok(WeightedTerms { pairwise, qare: Some(qare), total })
     }
 

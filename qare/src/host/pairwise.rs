@@ -4,14 +4,14 @@
 //! derivative h_ij = ∂L/∂s_ij + ∂L/∂s_ji follows from s_ij alone, entry by entry, and ∂L/∂ẑ = h·ẑ. Computing the
 //! similarities twice costs less than writing them to memory and reading them back.
 //!
-//! A set term that is a function of the same similarities is computed along with them: see [`FrobeniusTerm`].
+//! A set term that is a function of the same similarities is computed along with them: see [`NormTerm`].
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::UnitRows;
-use super::alongside::FrobeniusTerm;
+use super::alongside::NormTerm;
 use super::vectorized::vectorized;
 
 /// Rows of a block: a block of 8,192 columns then takes 1 MiB.
@@ -20,8 +20,8 @@ const BLOCK: usize = 32;
 /// The two passes of one pairwise term.
 pub(super) struct Passes<'a> {
     pub rows: &'a UnitRows,
-    /// The set term that is computed along.
-    pub set_term: Option<FrobeniusTerm>,
+    /// The set term that is computed along, unless the first pass [turns it down](NormTerm::finish).
+    pub set_term: Option<NormTerm>,
 }
 
 impl Passes<'_> {
@@ -37,24 +37,22 @@ impl Passes<'_> {
                 || {
                     // Loops, not iterators' methods, which the compiler may leave outside.
                     let mut results = Vec::with_capacity(BLOCK);
-                    let mut squares = Vec::new();
+                    let mut of_set_term = Vec::new();
                     for (i, s) in similarities.chunks_exact_mut(count).enumerate() {
                         if let Some(term) = set_term.as_ref() {
-                            squares.push(term.square(first + i, s));
+                            of_set_term.push(term.sums(first + i, s));
                         }
                         let result = row(first + i, s, results.last());
                         results.push(result);
                     }
-                    (results, squares)
+                    (results, of_set_term)
                 },
             )
         };
         let blocks = (0..count.div_ceil(BLOCK)).into_par_iter();
-        let blocks: Vec<(Vec<T>, Vec<f64>)> = blocks.map_init(|| vec![0.0; BLOCK * count], block).collect();
-        let (results, squares): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
-        if let Some(term) = set_term {
-            term.finish(squares.into_iter().flatten());
-        }
+        let blocks: Vec<(Vec<T>, Vec<[f64; 2]>)> = blocks.map_init(|| vec![0.0; BLOCK * count], block).collect();
+        let (results, of_set_term): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        *set_term = set_term.take().and_then(|term| term.finish(of_set_term.into_iter().flatten()));
         results.into_iter().flatten().collect()
     }
 
@@ -124,19 +122,24 @@ pub(super) fn unless_floored(x: f32, s: f32, floor: f32) -> f32 {
 /// Numbers summed in single precision; the sums of as many are summed in double.
 const SPAN: usize = 4096;
 
-/// Σ f(x) over a row, in 32 partial sums that the compiler keeps in vector registers.
+/// Σ f(x) over a row.
 #[inline(always)]
 pub(super) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let [sum] = sums(row, |x| [f(x)]);
+    let [sum] = sums([row], |[x]| [f(x)]);
     sum
 }
 
-/// The same of several functions.
+/// Σ_j f(a_j, b_j, …) of several functions over rows of one length.
 #[inline(always)]
-pub(super) fn sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f64; N] {
+pub(super) fn sums<const M: usize, const N: usize>(rows: [&[f32]; M], f: impl Fn([f32; M]) -> [f32; N]) -> [f64; N] {
     let mut total = [0.0; N];
-    for span in row.chunks(SPAN) {
-        let sums = short_sums(span, &f);
+    let count = rows[0].len();
+    for first in (0..count).step_by(SPAN) {
+        let mut spans = rows;
+        for span in &mut spans {
+            *span = &span[first..count.min(first + SPAN)];
+        }
+        let sums = short_sums(spans, &f);
         for n in 0..N {
             total[n] += f64::from(sums[n]);
         }
@@ -144,22 +147,34 @@ pub(super) fn sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> 
     total
 }
 
+/// In 32 partial sums, which the compiler keeps in vector registers.
 #[inline(always)]
-fn short_sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32; N] {
+fn short_sums<const M: usize, const N: usize>(rows: [&[f32]; M], f: impl Fn([f32; M]) -> [f32; N]) -> [f32; N] {
     let mut lanes = [[0.0; 32]; N];
-    let (chunks, rest) = row.as_chunks::<32>();
-    for chunk in chunks {
-        for (i, x) in chunk.iter().enumerate() {
-            let parts = f(*x);
+    let (mut chunks, mut rest): ([&[[f32; 32]]; M], [&[f32]; M]) = ([&[]; M], [&[]; M]);
+    for m in 0..M {
+        (chunks[m], rest[m]) = rows[m].as_chunks();
+    }
+    let mut x = [0.0; M];
+    for at in 0..chunks[0].len() {
+        let chunk = chunks.map(|chunks| &chunks[at]);
+        for lane in 0..32 {
+            for m in 0..M {
+                x[m] = chunk[m][lane];
+            }
+            let parts = f(x);
             for n in 0..N {
-                lanes[n][i] += parts[n];
+                lanes[n][lane] += parts[n];
             }
         }
     }
-    for (i, x) in rest.iter().enumerate() {
-        let parts = f(*x);
+    for lane in 0..rest[0].len() {
+        for m in 0..M {
+            x[m] = rest[m][lane];
+        }
+        let parts = f(x);
         for n in 0..N {
-            lanes[n][i] += parts[n];
+            lanes[n][lane] += parts[n];
         }
     }
     lanes.map(|lanes| fold(lanes, |a, b| a + b))
@@ -168,40 +183,15 @@ fn short_sums<const N: usize>(row: &[f32], f: impl Fn(f32) -> [f32; N]) -> [f32;
 /// Σ a b of two rows.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    short_sum_of_pairs(a, b, |a, b| a * b)
+    let [sum] = short_sums([a, b], |[a, b]| [a * b]);
+    sum
 }
 
 /// Σ (a − b)² of two rows.
 #[inline(always)]
 pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    short_sum_of_pairs(a, b, |a, b| (a - b) * (a - b))
-}
-
-/// Σ f(a, b) of two rows.
-#[inline(always)]
-pub(super) fn sum_of_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
-    let spans = a.chunks(SPAN).zip(b.chunks(SPAN));
-    let mut total = 0.0;
-    for (a, b) in spans {
-        total += f64::from(short_sum_of_pairs(a, b, &f));
-    }
-    total
-}
-
-#[inline(always)]
-fn short_sum_of_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 32];
-    let (chunks, rest) = a.as_chunks::<32>();
-    let (others, other_rest) = b.as_chunks::<32>();
-    for (chunk, other) in chunks.iter().zip(others) {
-        for i in 0..32 {
-            lanes[i] += f(chunk[i], other[i]);
-        }
-    }
-    for (lane, (a, b)) in lanes.iter_mut().zip(rest.iter().zip(other_rest)) {
-        *lane += f(*a, *b);
-    }
-    fold(lanes, |a, b| a + b)
+    let [sum] = short_sums([a, b], |[a, b]| [(a - b) * (a - b)]);
+    sum
 }
 
 /// The largest number of a row.

@@ -43,7 +43,7 @@ impl Threshold {
     #[inline(always)]
     pub fn of(row: &[f32], start: f32) -> (Self, Excess) {
         let tau = michelot(row, start);
-        let [sum, squares] = sums(row, |n| {
+        let [sum, squares] = sums([row], |[n]| {
             let above = excess(n, tau, 0.0);
             [above, above * above]
         });
@@ -75,7 +75,7 @@ impl Threshold {
         vectorized(
             #[inline(always)]
             || {
-                let [count, sum, squares] = sums(row, |n| {
+                let [count, sum, squares] = sums([row], |[n]| {
                     let above = excess(n, self.base, self.offset);
                     [if above > 0.0 { 1.0 } else { 0.0 }, above, above * above]
                 });
@@ -91,7 +91,7 @@ fn michelot(row: &[f32], start: f32) -> f32 {
     let mut bound = start;
     let mut size = 0.0;
     for step in 0..MOST_STEPS {
-        let [inside, total] = sums(row, |n| if n > bound { [1.0, n] } else { [0.0, 0.0] });
+        let [inside, total] = sums([row], |[n]| if n > bound { [1.0, n] } else { [0.0, 0.0] });
         let (inside, total) = (inside as f32, total as f32);
         if inside == size && step > 0 {
             break;

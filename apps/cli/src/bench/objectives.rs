@@ -30,6 +30,10 @@ fn terms() -> Vec<Term> {
         let loss: Loss = Box::new(move |z, views| Ok(objective.forward(z, views)?.loss));
         Term { name, max_batch: None, loss }
     };
+    let with_set_term = |name, set_term| {
+        let qare = QareConfig::new().with_set_term(set_term);
+        objective(name, ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0).with_qare(Some(qare)))
+    };
     let set_term = |name, max_batch, config: QareConfig| {
         let qare = config.init();
         let loss: Loss = Box::new(move |z, views| qare.forward(z, views));
@@ -40,11 +44,8 @@ fn terms() -> Vec<Term> {
         objective("simclr_qare", ContrastiveObjectiveConfig::simclr_qare(1.0, 1.0)),
         objective("sparseclr", ContrastiveObjectiveConfig::sparseclr()),
         objective("sparseclr_qare", ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)),
-        objective(
-            "sparseclr_qare_frobenius",
-            ContrastiveObjectiveConfig::sparseclr_qare(1.0, 1.0)
-                .with_qare(Some(QareConfig::new().with_set_term(SetTerm::Frobenius))),
-        ),
+        with_set_term("sparseclr_qare_frobenius", SetTerm::Frobenius),
+        with_set_term("sparseclr_qare_centred", SetTerm::Centred),
         set_term("qare", None, QareConfig::new()),
         set_term("qare_no_floor", Some(1 << 16), QareConfig::new().with_similarity_floor(SimilarityFloor::None)),
         set_term("qare_frobenius", None, QareConfig::new().with_set_term(SetTerm::Frobenius)),

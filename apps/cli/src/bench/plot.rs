@@ -19,12 +19,13 @@ const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// The plotted terms and their colours.
-const TERMS: [(&str, RGBColor); 11] = [
+const TERMS: [(&str, RGBColor); 12] = [
     ("simclr", RGBColor(0, 114, 178)),
     ("simclr_qare", RGBColor(86, 180, 233)),
     ("sparseclr", RGBColor(213, 94, 0)),
     ("sparseclr_qare", RGBColor(230, 159, 0)),
     ("sparseclr_qare_frobenius", RGBColor(140, 80, 20)),
+    ("sparseclr_qare_centred", RGBColor(150, 130, 60)),
     ("qare", RGBColor(0, 158, 115)),
     ("qare_no_floor", RGBColor(204, 121, 167)),
     ("qare_frobenius", RGBColor(90, 90, 90)),

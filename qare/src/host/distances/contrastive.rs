@@ -26,7 +26,7 @@ fn of(distances: &mut Distances, violation: impl Fn(f32) -> f32) -> Violations {
     for (number, distance) in distances.violations.iter_mut().zip(&distances.values) {
         *number = if violation(*distance) > 0.0 { 1.0 } else { 0.0 };
     }
-    let [sum, count] = sums(&distances.values, |distance| {
+    let [sum, count] = sums([&distances.values], |[distance]| {
         let violation = violation(distance);
         if violation > 0.0 { [violation, 1.0] } else { [0.0, 0.0] }
     });

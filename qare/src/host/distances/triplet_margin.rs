@@ -34,7 +34,7 @@ impl DistanceLoss for TripletMargin {
                 *violation = if counts { gap + margin } else { 0.0 };
                 *number += if counts { 1.0 } else { 0.0 };
             }
-            let [sum, count] = sums(scratch, |x| [x, if x > 0.0 { 1.0 } else { 0.0 }]);
+            let [sum, count] = sums([scratch], |[x]| [x, if x > 0.0 { 1.0 } else { 0.0 }]);
             *number = count as f32;
             total = total + Violations { sum, count };
         }
