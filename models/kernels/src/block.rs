@@ -271,7 +271,7 @@ impl ConvBlock {
         let mut out = Buffer::new(len);
         let parts = images.par_chunks(part * input).zip(out.par_chunks_mut(part * finished));
         parts.enumerate().for_each(|(at, (images, out))| {
-            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps, activated }| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps, activated, .. }| {
                 let step = if together { part } else { 1 };
                 maps.resize(step * output, 0.0);
                 activated.resize(output, 0.0);
@@ -336,6 +336,8 @@ pub(crate) struct Scratch {
     pub maps: Vec<f32>,
     /// The output of the ReLU before pooling.
     pub activated: Vec<f32>,
+    /// The gradient of images, before it is added to another one.
+    pub images: Vec<f32>,
 }
 
 thread_local! {

@@ -48,6 +48,41 @@ pub struct BlockGradients {
     pub residual: Option<Vec<f32>>,
 }
 
+/// What becomes of the gradient of the images.
+enum OfImages {
+    Unwanted,
+    Alone,
+    /// It is added to another one, in whose memory it is returned.
+    AddedTo(Vec<f32>),
+}
+
+impl OfImages {
+    fn are_wanted(&self) -> bool {
+        !matches!(self, Self::Unwanted)
+    }
+
+    fn are_added(&self) -> bool {
+        matches!(self, Self::AddedTo(_))
+    }
+
+    /// Where `len` values of it are written or added, if it is wanted.
+    fn buffer(self, len: usize) -> Option<Buffer> {
+        match self {
+            Self::Unwanted => None,
+            Self::Alone => Some(Buffer::new(len)),
+            Self::AddedTo(earlier) => Some(Buffer::from(earlier)),
+        }
+    }
+}
+
+/// Lets `write` write to `out`, or if there is a vector to write to before, adds what it writes.
+fn write_or_add(out: &mut [f32], part: Option<&mut Vec<f32>>, write: impl FnOnce(&mut [f32])) {
+    let Some(part) = part else { return write(out) };
+    part.resize(out.len(), 0.0);
+    write(part);
+    out.iter_mut().zip(part).for_each(|(sum, x)| *sum += *x);
+}
+
 impl ConvBlock {
     /// The gradients of a loss through a forward pass in training, statistics included, given its gradient with respect to the
     /// output.
@@ -65,9 +100,34 @@ impl ConvBlock {
     /// If a slice is not of the length that the block and the number of images ask for, `weights` are those of another
     /// convolution or not arranged for the gradient of the images although that is wanted, or the normalisation has other channels.
     pub fn backward(&self, saved: &Saved<'_>, of_output: &[f32], of_images: bool) -> BlockGradients {
+        self.gradients(saved, of_output, if of_images { OfImages::Alone } else { OfImages::Unwanted })
+    }
+
+    /// The same, with the gradient of the images added to an `earlier` one, such as that of a residual which skips the block.
+    ///
+    /// # Panics
+    ///
+    /// As [`backward`](Self::backward), and if `earlier` is not of the images' shape.
+    pub fn backward_onto(&self, saved: &Saved<'_>, of_output: &[f32], earlier: Vec<f32>) -> BlockGradients {
+        assert_eq!(
+            earlier.len(),
+            saved.images.len(),
+            "values of the earlier gradient (left) and of the images (right)"
+        );
+        if self.layout() == Layout::Interleaved {
+            return self.gradients(saved, of_output, OfImages::AddedTo(earlier));
+        }
+        let mut found = self.backward(saved, of_output, true);
+        if let Some(image) = &mut found.images {
+            image.iter_mut().zip(&earlier).for_each(|(sum, x)| *sum += x);
+        }
+        found
+    }
+
+    fn gradients(&self, saved: &Saved<'_>, of_output: &[f32], of_images: OfImages) -> BlockGradients {
         let ConvParams { c_out, .. } = self.sizes().params();
         let (output, finished) = (self.sizes().output_len(), self.out_len());
-        let count = self.check(saved, of_output, of_images);
+        let count = self.check(saved, of_output, of_images.are_wanted());
         let run = self.run(count);
         let runs = count.div_ceil(run);
         let of_image =
@@ -121,18 +181,19 @@ impl ConvBlock {
         saved: &Saved<'_>,
         count: usize,
         maps_gradient: impl Fn(usize, &mut [f32]) + Sync,
-        of_images: bool,
+        of_images: OfImages,
     ) -> (Vec<f32>, Option<Buffer>) {
         let (input, output, weights) =
             (self.sizes().input_len(), self.sizes().output_len(), self.sizes().weights_len());
         let run = self.run(count);
         let runs = count.div_ceil(run);
         let winograd = self.by_winograd();
-        let mirrored = (winograd && of_images).then(|| PointWeights::mirrored(saved.weights));
+        let mirrored = (winograd && of_images.are_wanted()).then(|| PointWeights::mirrored(saved.weights));
         let mut of_weights = Buffer::new(batch_len(runs, weights));
-        let mut images = of_images.then(|| Buffer::new(count * input));
+        let added = of_images.are_added();
+        let mut images = of_images.buffer(count * input);
         let of_run = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
-            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps: gradient, .. }| {
+            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps: gradient, images: part, .. }| {
                 gradient.resize(output, 0.0);
                 of_weights.fill(0.0);
                 let mut sums = winograd.then(|| WeightSums::new(self.sizes(), [0, self.sizes().params().c_out]));
@@ -148,10 +209,10 @@ impl ConvBlock {
                     }
                     if let Some(images) = &mut images {
                         let out = &mut images[(image - at * run) * input..][..input];
-                        match &mirrored {
+                        write_or_add(out, added.then_some(&mut *part), |out| match &mirrored {
                             Some(weights) => weights.convolve(gradient, blocks, out),
                             None => frames.input_gradient(gradient, saved.weights, out),
-                        }
+                        });
                     }
                 }
                 if let Some(sums) = sums {
@@ -171,7 +232,7 @@ impl ConvBlock {
         saved: &Saved<'_>,
         count: usize,
         maps_gradient: impl Fn(usize, &mut [f32]) + Sync,
-        of_images: bool,
+        of_images: OfImages,
     ) -> (Vec<f32>, Option<Buffer>) {
         let ConvParams { c_in, c_out, kernel, .. } = self.sizes().params();
         let (input, output) = (self.sizes().input_len(), self.sizes().output_len());
@@ -206,16 +267,19 @@ impl ConvBlock {
             });
         }
 
-        let images = of_images.then(|| {
-            let mut images = Buffer::new(count * input);
+        let added = of_images.are_added();
+        let images = of_images.buffer(count * input).map(|mut images| {
             let group = self.group(count);
             let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
-            match winograd.then(|| PointWeights::mirrored(saved.weights)) {
-                Some(weights) => groups.rev().for_each(|(images, gradient)| {
-                    SCRATCH.with_borrow_mut(|Scratch { blocks, .. }| weights.convolve(gradient, blocks, images));
-                }),
-                None => groups.rev().for_each(|(images, gradient)| input_gradients(gradient, saved.weights, images)),
-            }
+            let mirrored = winograd.then(|| PointWeights::mirrored(saved.weights));
+            groups.rev().for_each(|(images, gradient)| {
+                SCRATCH.with_borrow_mut(|Scratch { blocks, images: part, .. }| {
+                    write_or_add(images, added.then_some(part), |out| match &mirrored {
+                        Some(weights) => weights.convolve(gradient, blocks, out),
+                        None => input_gradients(gradient, saved.weights, out),
+                    });
+                });
+            });
             images
         });
         (pytorch_layout(&of_weights, self.sizes(), width), images)

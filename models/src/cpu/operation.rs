@@ -130,7 +130,17 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
             },
         };
         let [input, weight, gamma, beta, residual] = ops.parents;
-        let found = kernels.backward(&saved, of_output.slice(), input.is_some());
+        // What other operations have given the input so far: the gradient of the residual, if this is the first convolution of a residual block.
+        // Adding to it takes no pass of its own over the batch, as adding to this one would.
+        let earlier = input.as_ref().and_then(|node| {
+            let mut of_node = Autodiff::<H>::from_inner(H::tensor(Vec::new(), [0]));
+            of_node.node = node.clone();
+            grads.remove::<H>(&of_node)
+        });
+        let found = match earlier {
+            Some(earlier) => kernels.backward_onto(&saved, of_output.slice(), H::owned(H::values(earlier))),
+            None => kernels.backward(&saved, of_output.slice(), input.is_some()),
+        };
 
         let sizes = kernels.sizes();
         let ConvParams { height, width, c_in, c_out, kernel, .. } = sizes.params();

@@ -50,6 +50,11 @@ pub trait HostBackend: Backend {
         None
     }
 
+    /// All values, in row-major order, as the vector that holds them where that can be had, or copied.
+    fn owned(values: Self::Values) -> Vec<f32> {
+        Self::slice(&values).to_vec()
+    }
+
     /// A tensor of values in row-major order.
     ///
     /// # Panics
@@ -73,9 +78,21 @@ impl HostBackend for burn_flex::Flex {
     }
 
     fn into_vec(values: burn_flex::FlexTensor) -> Option<Vec<f32>> {
-        let whole = values.layout().num_elements() * size_of::<f32>() == values.bytes().len();
-        (whole && values.is_unique()).then(|| values.into_data().bytes.try_into_vec().ok())?
+        is_whole_and_unique(&values).then(|| values.into_data().bytes.try_into_vec().ok())?
     }
+
+    fn owned(values: burn_flex::FlexTensor) -> Vec<f32> {
+        if !is_whole_and_unique(&values) {
+            return values.storage().to_vec();
+        }
+        values.into_data().into_vec().expect("a tensor of f32")
+    }
+}
+
+/// Whether the memory of a tensor holds its values and nothing else, and nothing else holds it.
+#[cfg(feature = "flex")]
+fn is_whole_and_unique(tensor: &burn_flex::FlexTensor) -> bool {
+    tensor.layout().num_elements() * size_of::<f32>() == tensor.bytes().len() && tensor.is_unique()
 }
 
 #[cfg(feature = "ndarray")]

@@ -63,12 +63,12 @@ pub trait Pretext<B: Backend>: Module<B> + ModuleDisplay {
 
 /// A [`Pretext`] on an autodiff backend. Every `Pretext` that derives [`Module`] implements this trait.
 pub trait Trainable<B: AutodiffBackend>:
-    Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + 'static
+    Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + Sync + 'static
 {
 }
 
 impl<B: AutodiffBackend, P> Trainable<B> for P where
-    P: Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + 'static
+    P: Pretext<B> + AutodiffModule<B, InnerModule: Pretext<B::InnerBackend> + Sync> + Sync + 'static
 {
 }
 

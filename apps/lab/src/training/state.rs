@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Tensor};
 use qare_data::ViewBatch;
+use qare_host::computes_on_host;
 use qare_models::StateDict;
 
 use super::loss_scale::{DynamicLossScale, LossScale};
@@ -101,7 +102,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     /// # Errors
     /// The errors of [`PretextModel::differentiate`].
     pub fn differentiate(&self, batch: ViewBatch<B>) -> Result<Step<B::InnerBackend>> {
-        self.model.differentiate(batch, self.loss_scale.as_ref())
+        let device = batch.images.device();
+        on_pool::<B, _>(&device, || self.model.differentiate(batch, self.loss_scale.as_ref()))
     }
 
     /// Returns the state after a step at a learning rate. `finite` is that of the [`Step`]: a step whose gradients are not finite
@@ -117,9 +119,12 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         if let Some(finite) = finite {
             self.loss_scale = self.loss_scale.map(|scale| scale.after(finite));
         }
-        let mut step = |rate, model, gradients| match finite {
-            Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
-            None => self.optimizer.step(rate, model, gradients),
+        let device = Module::<B>::devices(&self.model).pop().unwrap_or_default();
+        let mut step = |rate, model, gradients| {
+            on_pool::<B, _>(&device, || match finite {
+                Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
+                None => self.optimizer.step(rate, model, gradients),
+            })
         };
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
@@ -133,4 +138,11 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         let model = step(rate, model, gradients);
         Self { model, ..self }
     }
+}
+
+/// Calls `step`, on a thread of rayon's pool where tensors are on the host. A thread outside of the pool waits for the pool at every loop over a
+/// batch, and takes a core from it in between.
+fn on_pool<B: AutodiffBackend, R: Send>(device: &B::Device, step: impl FnOnce() -> R + Send) -> R {
+    // CubeCL gives each thread a stream of its own.
+    if computes_on_host::<B>(device) { rayon::scope(|_| step()) } else { step() }
 }

@@ -67,6 +67,12 @@ fn check(case: &Case, seed: u64) {
     let images = found.images.unwrap_or_else(|| panic!("{}", what("no gradient of the images")));
     assert_within(&images, &expected.images, &what("gradient of the images"));
 
+    let earlier: Vec<f32> = given.images.iter().rev().copied().collect();
+    let sums: Vec<f32> = images.iter().zip(&earlier).map(|(x, y)| x + y).collect();
+    let onto = block.backward_onto(&saved, &given.of_output, earlier);
+    assert_eq!(onto.images, Some(sums), "{}", what("sum with an earlier gradient"));
+    assert_eq!(onto.weights, found.weights, "{}", what("gradient of the weights beside a sum"));
+
     // Nobody asks for the gradient of the first images: the others stay the same.
     let without = block.backward(&saved, &given.of_output, false);
     assert!(without.images.is_none());

@@ -68,6 +68,8 @@ fn lengths_are_checked() {
         activated: Some(&activated),
     };
     assert!(!panics(|| block.backward(&saved, &given.of_output, true)));
+    assert!(!panics(|| block.backward_onto(&saved, &given.of_output, given.images.clone())));
+    assert!(panics(|| block.backward_onto(&saved, &given.of_output, given.images.repeat(2))));
     let (two_images, two_maps) = (whole(&given.images, 2), whole(&maps, 2));
     assert!(panics(|| block.backward(&Saved { images: &two_images, ..saved }, &given.of_output, true)));
     assert!(panics(|| block.backward(&Saved { maps: &two_maps, ..saved }, &given.of_output, true)));
