@@ -1,7 +1,7 @@
 //! A set term of norms of floored similarities, computed along with a pairwise term.
 //!
 //! The similarities within a view set are among those of all rows, which the passes of a pairwise term go over. The set term then takes no
-//! product of matrices of its own, and no time to speak of.
+//! product of matrices of its own, and little time.
 
 use super::UnitRows;
 use super::pairwise::{dot, sums, unless_floored};
@@ -25,7 +25,7 @@ pub(super) struct NormTerm {
     own: Vec<Vec<f32>>,
     /// c of each view set.
     origins: Vec<f32>,
-    /// o of each row, then what is left of A_ij = d_ij − … with it.
+    /// o of each row; once the first pass is over, of centred norms, o_i + r_i/B − R/(2B²), which makes d_ij of the rows of a set A_ij.
     offsets: Vec<f32>,
     /// The value of the term, once the first pass is over.
     pub value: f64,

@@ -73,12 +73,12 @@ fn configs() -> Vec<ContrastiveObjectiveConfig> {
         }
         configs.extend([0.0, 0.3, 1.0].map(|margin| sparse(margin, similarity)));
     }
-    configs.extend(with_frobenius_terms());
+    configs.extend(with_terms_of_norms());
     configs
 }
 
-/// The Frobenius term of floored similarities, which the passes of the pairwise term compute along.
-fn with_frobenius_terms() -> Vec<ContrastiveObjectiveConfig> {
+/// The terms of norms of floored similarities, which the passes of the pairwise term compute along.
+fn with_terms_of_norms() -> Vec<ContrastiveObjectiveConfig> {
     let of_cosines = ContrastiveObjectiveConfig::simclr().with_alpha(0.4).with_beta(-2.0);
     let configs = [
         ContrastiveObjectiveConfig::simclr_qare(1.0, 0.5),
@@ -87,7 +87,11 @@ fn with_frobenius_terms() -> Vec<ContrastiveObjectiveConfig> {
         ContrastiveObjectiveConfig::sparseclr_qare(-1.5, 1.0),
         of_cosines,
     ];
-    configs.into_iter().map(|config| config.with_qare(Some(frobenius()))).collect()
+    let with = |set_term| {
+        let qare = QareConfig::new().with_set_term(set_term);
+        configs.clone().map(|config| config.with_qare(Some(qare.clone())))
+    };
+    [SetTerm::Frobenius, SetTerm::Centred].into_iter().flat_map(with).collect()
 }
 
 fn frobenius() -> QareConfig {

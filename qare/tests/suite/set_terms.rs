@@ -301,20 +301,27 @@ fn half_precision_is_that_of_the_rounded_embeddings_in_f32() {
 
 #[test]
 fn objectives_weigh_every_set_term() {
-    for config in configs() {
-        let objective =
-            ContrastiveObjectiveConfig::simclr_qare(0.7, 1.5).with_qare(Some(config.clone())).init().unwrap();
-        let plain = ContrastiveObjectiveConfig::simclr_qare(0.7, 0.0).init().unwrap();
-        let rows = gathered(2 * 33, 24, 0.7, 9);
-        let whole = evaluate::<Flex>(&objective, &rows, 2, DType::F32, Path::Chosen).unwrap();
-        let pairwise = evaluate::<Flex>(&plain, &rows, 2, DType::F32, Path::Chosen).unwrap();
-        let set_term = evaluate::<Flex>(&alone(&config), &rows, 2, DType::F32, Path::Chosen).unwrap();
-        assert!((whole.0 - pairwise.0 - 1.5 * set_term.0).abs() < 1e-6 * pairwise.0, "{config}");
-        let sum: Vec<f64> = pairwise.1.iter().zip(&set_term.1).map(|(a, b)| a + 1.5 * b).collect();
-        assert!(distance(&whole.1, &sum) < 1e-5, "{config}");
-        let z = of_type::<Flex>(&rows, DType::F32);
-        let output = objective.forward(z.clone(), Views::PAIR).unwrap();
-        assert_eq!(number(output.qare.unwrap()), number(config.init().forward(z, Views::PAIR).unwrap()));
+    let mut one_opposite = gathered(2 * 300, 24, 0.1, 9);
+    one_opposite[..2].iter_mut().flatten().for_each(|x| *x = -*x);
+    // Of the second, centred norms cannot be computed along with the pairwise term.
+    for rows in [gathered(2 * 33, 24, 0.7, 9), one_opposite] {
+        for config in configs() {
+            let with_pairwise = |beta, qare: &QareConfig| {
+                ContrastiveObjectiveConfig::simclr_qare(0.7, beta).with_qare(Some(qare.clone())).init().unwrap()
+            };
+            let (objective, plain) = (with_pairwise(1.5, &config), with_pairwise(0.0, &QareConfig::new()));
+            let what = format!("{} images, {config}", rows.len() / 2);
+            let whole = evaluate::<Flex>(&objective, &rows, 2, DType::F32, Path::Chosen).unwrap();
+            let pairwise = evaluate::<Flex>(&plain, &rows, 2, DType::F32, Path::Chosen).unwrap();
+            let set_term = evaluate::<Flex>(&alone(&config), &rows, 2, DType::F32, Path::Chosen).unwrap();
+            assert!((whole.0 - pairwise.0 - 1.5 * set_term.0).abs() < 1e-6 * pairwise.0, "{what}");
+            let sum: Vec<f64> = pairwise.1.iter().zip(&set_term.1).map(|(a, b)| a + 1.5 * b).collect();
+            assert!(distance(&whole.1, &sum) < 1e-5, "{what}");
+            let z = of_type::<Flex>(&rows, DType::F32);
+            let along = number(objective.forward(z.clone(), Views::PAIR).unwrap().qare.unwrap());
+            let by_itself = number(config.init().forward(z, Views::PAIR).unwrap());
+            assert!((along - by_itself).abs() <= 1e-5 * by_itself.abs(), "{what}: {along} and {by_itself}");
+        }
     }
 }
 

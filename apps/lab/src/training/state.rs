@@ -1,5 +1,7 @@
 //! The training state.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
@@ -140,9 +142,43 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
     }
 }
 
+/// One step at a time, in all trainings of the process. A thread of the pool that waits for a loop takes other tasks; the second of two steps
+/// on it would wait for the autodiff graph of the first.
+static STEP: Mutex<()> = Mutex::new(());
+
 /// Calls `step`, on a thread of rayon's pool where tensors are on the host. A thread outside of the pool waits for the pool at every loop over a
 /// batch, and takes a core from it in between.
 fn on_pool<B: AutodiffBackend, R: Send>(device: &B::Device, step: impl FnOnce() -> R + Send) -> R {
-    // CubeCL gives each thread a stream of its own.
-    if computes_on_host::<B>(device) { rayon::scope(|_| step()) } else { step() }
+    // On a GPU, CubeCL gives each thread a stream of its own.
+    if !computes_on_host::<B>(device) || rayon::current_thread_index().is_some() {
+        return step();
+    }
+    let _alone = STEP.lock().unwrap_or_else(PoisonError::into_inner);
+    rayon::scope(|_| step())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Distribution, Tensor};
+    use qare_models::BackboneName;
+
+    use super::*;
+    use crate::test_backend::{Training, any_device};
+
+    /// Each waits for the pool while it holds its autodiff graph.
+    #[test]
+    fn trainings_of_one_process_do_not_wait_for_each_other_for_ever() {
+        let device = any_device();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let backbone = BackboneName::Conv4.init::<Training>(1, &device);
+                    let images = Tensor::random([64, 3, 32, 32], Distribution::Default, &device);
+                    for _ in 0..40 {
+                        on_pool::<Training, _>(&device, || backbone.forward(images.clone()).sum().backward());
+                    }
+                });
+            }
+        });
+    }
 }
