@@ -121,12 +121,9 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         if let Some(finite) = finite {
             self.loss_scale = self.loss_scale.map(|scale| scale.after(finite));
         }
-        let device = Module::<B>::devices(&self.model).pop().unwrap_or_default();
-        let mut step = |rate, model, gradients| {
-            on_pool::<B, _>(&device, || match finite {
-                Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
-                None => self.optimizer.step(rate, model, gradients),
-            })
+        let mut step = |rate, model, gradients| match finite {
+            Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
+            None => self.optimizer.step(rate, model, gradients),
         };
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
