@@ -3,11 +3,12 @@
     cargo build --release
     python apps/bench/pytorch/check_tensorboard.py [--program target/release/qare]
 
-It trains a small run, kills another one and resumes it, and needs the package tensorboard. It takes a few seconds.
+It trains a small run, kills two others and resumes them, and needs the package tensorboard. It takes a few seconds.
 """
 
 import argparse
 import csv
+import json
 import pathlib
 import signal
 import subprocess
@@ -93,6 +94,20 @@ def check_projector(out, folder):
     return count
 
 
+def train_and_kill(call, out, latest, epochs):
+    """Kills a run as soon as an epoch is finished, and resumes it. A run that is killed after the last epoch lacks the end of its logs."""
+
+    def finished():
+        return any(json.loads(path.read_text())["epoch"] >= epochs for path in out.glob(latest))
+
+    killed = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+    while not finished() and killed.poll() is None:
+        time.sleep(0.001)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    subprocess.run([*call, "--resume"], check=True, stdout=subprocess.DEVNULL)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="target/release/qare")
@@ -100,17 +115,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
         subprocess.run([program, *FLAGS, "--out", out, "--id", "whole"], check=True, stdout=subprocess.DEVNULL)
-        call = [program, *FLAGS, "--out", out, "--id", "killed"]
-        killed = subprocess.Popen(call, stdout=subprocess.DEVNULL)
-        # Killed after the first epoch, if possible in the middle of another one.
-        while not list(out.glob("*killed/latest.json")) and killed.poll() is None:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-        subprocess.run([*call, "--resume"], check=True, stdout=subprocess.DEVNULL)
-        for name in ("whole", "killed"):
-            run = next(out.glob(f"*{name}"))
+        for name, epochs in (("killed", 1), ("killed_at_end", EPOCHS)):
+            train_and_kill([program, *FLAGS, "--out", out, "--id", name], out, f"*_{name}/latest.json", epochs)
+        for name in ("whole", "killed", "killed_at_end"):
+            run = next(out.glob(f"*_{name}"))
             files = len(list(run.glob("events.out.tfevents.*")))
             print(f"{name}: {check_scalars(run)} steps in {files} event files")
             print(f"{name}: the projector has {check_projector(out, run)} points")

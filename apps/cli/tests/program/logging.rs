@@ -137,6 +137,41 @@ fn the_projector_has_the_test_images() {
     assert_eq!(sprite.width() as usize, 32 * (count as f64).sqrt().ceil() as usize);
 }
 
+/// A process that is killed after the last epoch leaves logs without an end. Resuming writes it, once.
+#[test]
+fn logs_get_their_end_after_a_kill() {
+    let out = tempdir().unwrap();
+    let flags = ["--logger", "tensorboard"];
+    let (run, _) = run(out.path(), &flags);
+    let resume = || succeeds(tiny("pretrain", out.path()).args(["--epochs", "2", "--resume"]).args(flags));
+    assert!(resume().contains("is complete: nothing to train"));
+    let files = ["projector_config.pbtxt", "projector_vectors.tsv", "projector_metadata.tsv", "projector_sprite.png"];
+    let read = || files.map(|name| fs::read(run.file(name)).unwrap());
+    let (written, log, latest) = (read(), run.read("log.csv"), run.read("latest.json"));
+    // The file that names the others is written last, so it is missing after a kill at any time.
+    for left in 0..files.len() {
+        files[..files.len() - left].iter().for_each(|name| fs::remove_file(run.file(name)).unwrap());
+        let before = event_files(&run);
+        assert!(resume().contains("is trained: ending its logs"));
+        assert!(!EXACT || read() == written, "with {left} files left");
+        assert_eq!(event_files(&run), before + 1);
+        assert_eq!((run.read("log.csv"), run.read("latest.json")), (log.clone(), latest.clone()));
+    }
+    assert!(resume().contains("is complete: nothing to train"));
+
+    // A run that is extended has no projector of its earlier weights, whatever becomes of it.
+    succeeds(tiny("pretrain", out.path()).args(["--epochs", "3", "--resume"]).args(flags));
+    assert!(!EXACT || read() != written);
+    // A logger that a complete run did not have does not make it incomplete.
+    fs::remove_file(run.file(files[0])).unwrap();
+    let events = run.names().into_iter().filter(|name| name.contains("tfevents"));
+    events.for_each(|name| fs::remove_file(run.file(&name)).unwrap());
+    assert!(
+        succeeds(tiny("pretrain", out.path()).args(["--epochs", "3", "--resume"]).args(flags))
+            .contains("nothing to train")
+    );
+}
+
 #[test]
 fn unknown_figures_and_loggers_are_wrong_calls() {
     let out = tempdir().unwrap();

@@ -101,6 +101,14 @@ impl Loggers {
         Ok(Self { json_lines: json_lines.transpose()?, tensorboard: tensorboard.transpose()? })
     }
 
+    /// Whether the logs of a run that has trained all epochs lack their end, because its process was killed before it.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn lack_end(recipe: &Recipe, folder: &Path) -> Result<bool> {
+        Ok(recipe.logger.contains(&LoggerName::Tensorboard) && tensorboard::lacks_end(folder)?)
+    }
+
     /// Logs a step.
     ///
     /// # Errors

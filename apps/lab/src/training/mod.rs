@@ -150,11 +150,13 @@ where
     let plan = P::plan(recipe);
     let device = &devices[0];
     let latest = last_epoch(run)?;
-    if latest.as_ref().is_some_and(|latest| latest.epoch >= recipe.epochs) {
+    let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
+    // A process that is killed after the last epoch leaves logs without an end, which a strategy without epochs writes.
+    let ends_logs = latest.is_some() && epochs_done == recipe.epochs && Loggers::lack_end(recipe, folder.path())?;
+    if latest.is_some() && epochs_done >= recipe.epochs && !ends_logs {
         info!("{} is complete: nothing to train", folder.path().printable());
         return Ok(Trained { folder: folder.clone(), epochs: TrainedEpochs::Complete });
     }
-    let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
     let (images, held_out) = divided(run, &plan, splits)?;
     let images = &images;
     let record = run_record(run, splits, images.len(), epochs_done, options.backend)?;
@@ -203,7 +205,9 @@ where
             recipe.epochs
         );
     }
-    if epochs_done > 0 {
+    if ends_logs {
+        info!("{} is trained: ending its logs", folder.path().printable());
+    } else if epochs_done > 0 {
         info!("resuming after epoch {epochs_done} of {}", recipe.epochs);
     }
     let group = (devices.len() > 1).then(|| {

@@ -31,6 +31,14 @@ pub(super) fn is_own(name: &str) -> bool {
     name.starts_with(PREFIX) || projector::is_own(name)
 }
 
+/// Whether a folder has event files without the files of the projector, which are written last.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(super) fn lacks_end(folder: &Path) -> Result<bool> {
+    Ok(!projector::is_written(folder) && !earlier_files(folder)?.is_empty())
+}
+
 /// The event file of this process.
 pub struct Tensorboard {
     path: PathBuf,
@@ -40,12 +48,13 @@ pub struct Tensorboard {
 
 impl Tensorboard {
     /// Creates an event file. If the run resumes after `epochs_done` epochs of `steps` steps, earlier files stay, and TensorBoard forgets what
-    /// they say about later steps.
+    /// they say about later steps. The projector of a shorter version of the run is withdrawn.
     ///
     /// # Errors
-    /// If the folder cannot be read or the file cannot be written.
+    /// If the folder cannot be read or a file cannot be written.
     pub fn after(folder: &Path, recipe: &Recipe, names: &[Figure], epochs_done: usize, steps: usize) -> Result<Self> {
         let earlier = earlier_files(folder)?;
+        projector::withdraw(folder)?;
         if epochs_done == 0 {
             // Files of a process that was killed in the first epoch.
             for (_, path) in &earlier {

@@ -1,7 +1,7 @@
 //! The files of TensorBoard's embedding projector: vectors, labels, and a sprite of thumbnails, in the run folder.
 
 use std::fmt::Write as _;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
 use image::imageops::{FilterType, replace, resize};
@@ -27,7 +27,24 @@ pub fn is_own(name: &str) -> bool {
     [CONFIG, VECTORS, METADATA, SPRITE].iter().any(|own| name.starts_with(own))
 }
 
-/// Writes the files for embeddings of images, which are the same rows.
+/// Whether a run folder has all files.
+pub fn is_written(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file()
+}
+
+/// Deletes the file that TensorBoard looks for, so that it shows no embeddings of earlier weights.
+///
+/// # Errors
+/// If the file cannot be deleted.
+pub fn withdraw(folder: &Path) -> Result<()> {
+    let path = folder.join(CONFIG);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(LabError::io("delete", &path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the files for embeddings of images, which are the same rows. The file that TensorBoard looks for is the last.
 ///
 /// # Errors
 /// If a file cannot be written.
