@@ -38,7 +38,8 @@ impl<B: FusionBackend + KernelBackend> KernelBackend for Fusion<B> {
     fn run(call: Call, inputs: Vec<FloatPrimitive<Self>>) -> Vec<FloatPrimitive<Self>> {
         let client = inputs[0].client.clone();
         let streams = OperationStreams::with_inputs(inputs.iter());
-        let outputs = call.outputs(&inputs[0].shape, inputs[0].dtype).into_iter();
+        let shapes: Vec<_> = inputs.iter().map(|input| &input.shape).collect();
+        let outputs = call.outputs(&shapes, inputs[0].dtype).into_iter();
         let outputs: Vec<_> =
             outputs.map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype)).collect();
         let inputs: Vec<_> = inputs.into_iter().map(|tensor| tensor.into_ir()).collect();

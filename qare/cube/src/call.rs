@@ -59,6 +59,26 @@ pub enum Call {
         /// K: set k has the rows k·B .. (k + 1)·B.
         sets: usize,
     },
+    /// Of any number of tensors of f32, of each in turn: weights, gradient, mean gradient, mean squared gradient → the same without the
+    /// gradient, after a step.
+    Adam(Adam),
+}
+
+/// A step of Adam: g ← g + weight_decay·w, m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − rate·m·factor/(√v + epsilon).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// The learning rate.
+    pub rate: f64,
+    /// β₁.
+    pub beta_1: f32,
+    /// β₂.
+    pub beta_2: f32,
+    /// √(1 − β₂ᵗ)/(1 − β₁ᵗ) at step t, the bias correction.
+    pub factor: f32,
+    /// ε·√(1 − β₂ᵗ).
+    pub epsilon: f32,
+    /// The factor of the weights in the gradient; 0 for no weight decay.
+    pub weight_decay: f32,
 }
 
 /// NT-Xent: P are the other views of a row's image, p_j = exp(s_j/t) / (Σ_j exp(s_j/t) − exp(1/t)).
@@ -157,11 +177,13 @@ impl Call {
             Call::CosineGradient(_) => "qare_cosine_gradient",
             Call::SquaresOfRows => "qare_squares_of_rows",
             Call::FrobeniusOfSets { .. } => "qare_frobenius_of_sets",
+            Call::Adam(_) => "qare_adam",
         }
     }
 
-    /// Shapes and types of the outputs for a first input of this shape and type.
-    pub(crate) fn outputs(self, maps: &Shape, dtype: DType) -> Vec<(Shape, DType)> {
+    /// Shapes and types of the outputs for inputs of these shapes, the first of which has this type.
+    pub(crate) fn outputs(self, inputs: &[&Shape], dtype: DType) -> Vec<(Shape, DType)> {
+        let maps = inputs[0];
         let by_row = || (Shape::from([maps[0], 1]), dtype);
         let all = || (maps.clone(), dtype);
         match self {
@@ -178,6 +200,10 @@ impl Call {
             Call::NtXentOfRows(_) => return vec![by_row(), by_row(), all()],
             Call::NtXentOfAll(_) | Call::FrobeniusOfSets { .. } => return vec![(Shape::from([1, 1]), dtype), by_row()],
             Call::SparseClr(_) | Call::SquaresOfRows => return vec![by_row(), all()],
+            Call::Adam(_) => {
+                let of_tensor = |inputs: &[&Shape]| [inputs[0].clone(), inputs[2].clone(), inputs[3].clone()];
+                return inputs.chunks(4).flat_map(of_tensor).map(|shape| (shape, dtype)).collect();
+            }
             _ => (),
         }
         let [images, height, width, channels] = maps.dims();

@@ -12,6 +12,7 @@ use crate::call::{Call, Fold, Normalize, Patches};
 use crate::kernels::moments;
 use crate::kernels::normalization::{self, NormalizationLaunch, SizesLaunch};
 use crate::kernels::patches::{self, ConvolutionLaunch};
+use crate::launch_of_adam::adam_step;
 use crate::launch_of_rows::{
     cosine_gradient, frobenius_of_sets, nt_xent_of_all, nt_xent_of_rows, sparse_clr, sparsemax, squares_of_rows,
     unit_rows,
@@ -25,17 +26,17 @@ pub(crate) const THREADS: u32 = 256;
 
 /// Runs a call. See [`Call`] for its inputs.
 pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec<CubeTensor<R>> {
-    if let Call::Product { .. } = call {
-        // Products take matrices as they lie.
-        return vec![product(inputs)];
+    // These take matrices and gradients as they lie.
+    match call {
+        Call::Product { .. } => return vec![product(inputs)],
+        Call::Adam(call) => return adam_step(call, inputs),
+        _ => (),
     }
     let inputs: Vec<_> = inputs.into_iter().map(into_contiguous).collect();
     let maps = &inputs[0];
-    let outputs: Vec<_> = call
-        .outputs(&maps.meta.shape, maps.dtype)
-        .into_iter()
-        .map(|(shape, dtype)| empty(maps, shape, dtype))
-        .collect();
+    let shapes: Vec<_> = inputs.iter().map(|input| &input.meta.shape).collect();
+    let outputs: Vec<_> =
+        call.outputs(&shapes, maps.dtype).into_iter().map(|(shape, dtype)| empty(maps, shape, dtype)).collect();
     match call {
         Call::Moments { momentum } => moments(momentum, &inputs, &outputs),
         Call::Normalize(normalize) => self::normalize(normalize, &inputs, &outputs[0]),
@@ -43,7 +44,7 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
         Call::MapsGradient(normalize) => maps_gradient(normalize, &inputs, &outputs),
         Call::Patches(patches) => self::patches(patches, maps, &outputs[0]),
         Call::Fold(fold) => self::fold(fold, maps, &outputs[0]),
-        Call::Product { .. } => unreachable!("products have returned"),
+        Call::Product { .. } | Call::Adam(_) => unreachable!("these have returned"),
         Call::Sparsemax { rounds } => sparsemax(rounds, maps, &outputs),
         Call::UnitRows => unit_rows(maps, &outputs),
         Call::NtXentOfRows(call) => nt_xent_of_rows(call, &inputs, &outputs),
@@ -56,6 +57,13 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
     outputs
 }
 
+/// New tensors for the outputs of a call.
+pub(crate) fn outputs_of<R: CubeRuntime>(call: Call, inputs: &[CubeTensor<R>]) -> Vec<CubeTensor<R>> {
+    let shapes: Vec<_> = inputs.iter().map(|input| &input.meta.shape).collect();
+    let outputs = call.outputs(&shapes, inputs[0].dtype).into_iter();
+    outputs.map(|(shape, dtype)| empty(&inputs[0], shape, dtype)).collect()
+}
+
 fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: Shape, dtype: DType) -> CubeTensor<R> {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, dtype)
 }
@@ -65,7 +73,7 @@ pub(crate) fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
 }
 
 /// The number of cubes, and units of each, for so many units.
-fn grid<R: CubeRuntime>(of: &CubeTensor<R>, units: usize) -> (CubeCount, CubeDim) {
+pub(crate) fn grid<R: CubeRuntime>(of: &CubeTensor<R>, units: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new(&of.client, units);
     (calculate_cube_count_elemwise(&of.client, units, dim), dim)
 }

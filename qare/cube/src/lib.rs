@@ -9,10 +9,11 @@ mod call;
 #[allow(missing_docs)]
 mod kernels;
 mod launch;
+mod launch_of_adam;
 mod launch_of_rows;
 mod product;
 mod registry;
 
 pub use backends::KernelBackend;
-pub use call::{Call, CosineGradient, Fold, Normalize, NtXent, Patches, SparseClr};
+pub use call::{Adam, Call, CosineGradient, Fold, Normalize, NtXent, Patches, SparseClr};
 pub use registry::{attach_if_registered, is_registered, register, run_if_registered};

@@ -1,5 +1,6 @@
 //! Compares the backend of this build with the reference's values and with the CPU backends.
 
+mod adam;
 // The libraries' own test code, which the libraries run on the CPU backends only.
 #[path = "../../../../data/tests/suite/device_views.rs"]
 mod device_views;

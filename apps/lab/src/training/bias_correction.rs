@@ -40,7 +40,7 @@ fn corrections() -> impl Iterator<Item = (f32, f32)> {
 }
 
 /// Returns factor and epsilon after `steps` steps, in the operations of Burn's `Adam`.
-fn correction(steps: i32) -> (f32, f32) {
+pub(super) fn correction(steps: i32) -> (f32, f32) {
     let root = (1.0 - BETA_2.powi(steps)).sqrt();
     (root / (1.0 - BETA_1.powi(steps)), EPSILON * root)
 }

@@ -6,6 +6,8 @@
 mod bias_correction;
 mod conditional_steps;
 mod held_out;
+#[cfg(feature = "cubecl")]
+mod kernel_steps;
 mod late_figures;
 pub mod live;
 mod loaders;

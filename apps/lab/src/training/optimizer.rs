@@ -11,6 +11,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::conditional_steps::ConditionalSteps;
+#[cfg(feature = "cubecl")]
+use super::kernel_steps::KernelSteps;
 use super::sgd::{Sgd, SgdState};
 
 /// Adam's β₁, the decay of the mean gradient. This and the next two constants are PyTorch's defaults, which differ from Burn's.
@@ -110,6 +112,9 @@ pub struct ModelOptimizer<M: AutodiffModule<B>, B: AutodiffBackend> {
     optimizer: Adaptor<M, B>,
     /// The state after conditional steps. The state of `optimizer` is then not used.
     conditional: Option<ConditionalSteps<B>>,
+    /// The state after steps by kernels. The state of `optimizer` is then not used.
+    #[cfg(feature = "cubecl")]
+    kernels: Option<KernelSteps<B>>,
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
@@ -122,7 +127,13 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
             }
             Rule::Sgd { momentum } => Update::Sgd(Sgd { momentum }),
         };
-        Self { rule, optimizer: OptimizerAdaptor::from(update), conditional: None }
+        Self {
+            rule,
+            optimizer: OptimizerAdaptor::from(update),
+            conditional: None,
+            #[cfg(feature = "cubecl")]
+            kernels: None,
+        }
     }
 
     /// Returns the optimizer in the form that Burn's Learner takes.
@@ -132,9 +143,22 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
 
     /// Takes a step with these gradients and returns the model.
     pub fn step(&mut self, rate: LearningRate, model: M, gradients: GradientsParams) -> M {
-        if self.conditional.is_some() {
-            self.optimizer = self.optimizer.clone().load_record(self.states(&model));
-            self.conditional = None;
+        #[cfg(feature = "cubecl")]
+        if let Rule::Adam { weight_decay } = self.rule
+            && KernelSteps::serve(&model)
+        {
+            if self.kernels.is_none() {
+                self.kernels = Some(KernelSteps::after(self.take_states(&model)));
+            }
+            let kernels = self.kernels.as_mut().expect("there are states");
+            return kernels.step(rate, weight_decay, model, gradients);
+        }
+        let elsewhere = self.conditional.is_some();
+        #[cfg(feature = "cubecl")]
+        let elsewhere = elsewhere || self.kernels.is_some();
+        if elsewhere {
+            let states = self.take_states(&model);
+            self.optimizer = self.optimizer.clone().load_record(states);
         }
         self.optimizer.step(rate, model, gradients)
     }
@@ -148,20 +172,30 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
         model: M,
         gradients: GradientsParams,
     ) -> M {
-        let conditional = self.conditional.get_or_insert_with(|| {
-            let states = self.optimizer.to_record();
-            self.optimizer = self.optimizer.clone().load_record(States::<M, B>::default());
-            ConditionalSteps::after(states)
-        });
+        if self.conditional.is_none() {
+            self.conditional = Some(ConditionalSteps::after(self.take_states(&model)));
+        }
+        let conditional = self.conditional.as_mut().expect("there are states");
         conditional.step(self.rule, rate, model, gradients, finite)
     }
 
     /// Returns the states of the parameters of `model`. Waits for the device after conditional steps.
     fn states(&self, model: &M) -> States<M, B> {
+        #[cfg(feature = "cubecl")]
+        if let Some(kernels) = &self.kernels {
+            return kernels.states().into_iter().collect();
+        }
         match &self.conditional {
             Some(conditional) => conditional.states(model).into_iter().collect(),
             None => self.optimizer.to_record(),
         }
+    }
+
+    /// Returns the states of the parameters of `model`, and leaves none. Waits for the device after conditional steps.
+    fn take_states(&mut self, model: &M) -> States<M, B> {
+        let states = self.states(model);
+        *self = Self::new(self.rule);
+        states
     }
 
     /// Serialises the state for every parameter of `model` in full precision.
@@ -190,7 +224,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
         }
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::new();
         let record: States<M, B> = recorder.load(state.to_vec(), device).map_err(|error| error.to_string())?;
-        Ok(Self { optimizer: self.optimizer.load_record(record), conditional: None, ..self })
+        let fresh = Self::new(self.rule);
+        Ok(Self { optimizer: fresh.optimizer.clone().load_record(record), ..fresh })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The kernels. All tensors are contiguous; maps are `[N, H, W, C]`, that is rows of C channels. Sums are in f32.
 
+pub mod adam;
 pub mod cosine;
 mod cube_reduction;
 pub mod frobenius;
