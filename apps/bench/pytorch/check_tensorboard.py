@@ -3,7 +3,7 @@
     cargo build --release
     python apps/bench/pytorch/check_tensorboard.py [--program target/release/qare]
 
-It trains a small run, kills two others and resumes them, and needs the package tensorboard. It takes a few seconds.
+It trains a small run, kills three others and resumes them, and needs the package tensorboard. It takes a few seconds.
 """
 
 import argparse
@@ -94,18 +94,20 @@ def check_projector(out, folder):
     return count
 
 
-def train_and_kill(call, out, latest, epochs):
-    """Kills a run as soon as an epoch is finished, and resumes it. A run that is killed after the last epoch lacks the end of its logs."""
+def train_and_kill(call, out, name, epochs, seconds):
+    """Kills a run so many seconds after an epoch is finished, and resumes it. Returns whether it was killed before it ended."""
 
     def finished():
-        return any(json.loads(path.read_text())["epoch"] >= epochs for path in out.glob(latest))
+        return any(json.loads(path.read_text())["epoch"] >= epochs for path in out.glob(f"*_{name}/latest.json"))
 
-    killed = subprocess.Popen(call, stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen([*call, "--id", name], stdout=subprocess.DEVNULL)
     while not finished() and killed.poll() is None:
         time.sleep(0.001)
+    time.sleep(seconds)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    subprocess.run([*call, "--resume"], check=True, stdout=subprocess.DEVNULL)
+    in_time = killed.wait() == -signal.SIGKILL
+    subprocess.run([*call, "--id", name, "--resume"], check=True, stdout=subprocess.DEVNULL)
+    return in_time
 
 
 def main():
@@ -115,9 +117,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
         subprocess.run([program, *FLAGS, "--out", out, "--id", "whole"], check=True, stdout=subprocess.DEVNULL)
-        for name, epochs in (("killed", 1), ("killed_at_end", EPOCHS)):
-            train_and_kill([program, *FLAGS, "--out", out, "--id", name], out, f"*_{name}/latest.json", epochs)
-        for name in ("whole", "killed", "killed_at_end"):
+        call = [program, *FLAGS, "--out", out]
+        # Between two epochs, in the middle of one, and after the last one, before the end of the logs.
+        kills = [("between", 1, 0.0), ("within", 1, 0.03), ("at_end", EPOCHS, 0.0)]
+        for name, epochs, seconds in kills:
+            if not train_and_kill(call, out, name, epochs, seconds):
+                print(f"{name}: the run ended before it was killed")
+        for name in ("whole", *(name for name, _, _ in kills)):
             run = next(out.glob(f"*_{name}"))
             files = len(list(run.glob("events.out.tfevents.*")))
             print(f"{name}: {check_scalars(run)} steps in {files} event files")

@@ -60,7 +60,8 @@ pub enum Call {
         sets: usize,
     },
     /// Of any number of tensors of f32, of each in turn: weights, gradient, mean gradient, mean squared gradient → the same without the
-    /// gradient, after a step.
+    /// gradient, after a step. A gradient may lie in any order. If the step is conditional, three numbers `[1]` follow: 1 if it is taken and 0
+    /// if not, factor and epsilon of the [bias correction](Correction).
     Adam(Adam),
 }
 
@@ -73,12 +74,24 @@ pub struct Adam {
     pub beta_1: f32,
     /// β₂.
     pub beta_2: f32,
-    /// √(1 − β₂ᵗ)/(1 − β₁ᵗ) at step t, the bias correction.
-    pub factor: f32,
-    /// ε·√(1 − β₂ᵗ).
-    pub epsilon: f32,
     /// The factor of the weights in the gradient; 0 for no weight decay.
     pub weight_decay: f32,
+    /// factor and epsilon.
+    pub correction: Correction,
+}
+
+/// The bias correction of Adam at step t: factor √(1 − β₂ᵗ)/(1 − β₁ᵗ), epsilon ε·√(1 − β₂ᵗ).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Correction {
+    /// Of a step that is taken.
+    Known {
+        /// The factor.
+        factor: f32,
+        /// The epsilon.
+        epsilon: f32,
+    },
+    /// Of a conditional step, whose t only the device knows. The correction is among the inputs.
+    Conditional,
 }
 
 /// NT-Xent: P are the other views of a row's image, p_j = exp(s_j/t) / (Σ_j exp(s_j/t) − exp(1/t)).
@@ -202,7 +215,7 @@ impl Call {
             Call::SparseClr(_) | Call::SquaresOfRows => return vec![by_row(), all()],
             Call::Adam(_) => {
                 let of_tensor = |inputs: &[&Shape]| [inputs[0].clone(), inputs[2].clone(), inputs[3].clone()];
-                return inputs.chunks(4).flat_map(of_tensor).map(|shape| (shape, dtype)).collect();
+                return inputs.chunks_exact(4).flat_map(of_tensor).map(|shape| (shape, dtype)).collect();
             }
             _ => (),
         }

@@ -57,13 +57,6 @@ pub(crate) fn run<R: CubeRuntime>(call: Call, inputs: Vec<CubeTensor<R>>) -> Vec
     outputs
 }
 
-/// New tensors for the outputs of a call.
-pub(crate) fn outputs_of<R: CubeRuntime>(call: Call, inputs: &[CubeTensor<R>]) -> Vec<CubeTensor<R>> {
-    let shapes: Vec<_> = inputs.iter().map(|input| &input.meta.shape).collect();
-    let outputs = call.outputs(&shapes, inputs[0].dtype).into_iter();
-    outputs.map(|(shape, dtype)| empty(&inputs[0], shape, dtype)).collect()
-}
-
 fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: Shape, dtype: DType) -> CubeTensor<R> {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, dtype)
 }

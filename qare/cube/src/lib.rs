@@ -15,5 +15,5 @@ mod product;
 mod registry;
 
 pub use backends::KernelBackend;
-pub use call::{Adam, Call, CosineGradient, Fold, Normalize, NtXent, Patches, SparseClr};
+pub use call::{Adam, Call, Correction, CosineGradient, Fold, Normalize, NtXent, Patches, SparseClr};
 pub use registry::{attach_if_registered, is_registered, register, run_if_registered};

@@ -89,11 +89,13 @@ pub struct Loggers {
 }
 
 impl Loggers {
-    /// Opens the logs that the recipe names, after the last finished epoch of the run.
+    /// Opens the logs that the recipe names, after the last finished epoch of the run. An earlier process may have logged more: the projector
+    /// then shows embeddings of earlier weights, and is withdrawn.
     ///
     /// # Errors
     /// If a file cannot be read or written.
     pub fn open(recipe: &Recipe, folder: &Path, figures: &[Figure], epochs_done: usize, steps: usize) -> Result<Self> {
+        tensorboard::projector::withdraw(folder)?;
         let has = |logger| recipe.logger.contains(&logger);
         let json_lines = has(LoggerName::JsonLines).then(|| JsonLines::after(&folder.join(STEPS_FILE), epochs_done));
         let tensorboard =
@@ -102,11 +104,21 @@ impl Loggers {
     }
 
     /// Whether the logs of a run that has trained all epochs lack their end, because its process was killed before it.
+    pub fn lack_end(recipe: &Recipe, folder: &Path) -> bool {
+        recipe.logger.contains(&LoggerName::Tensorboard) && tensorboard::lacks_end(folder)
+    }
+
+    /// Ends the logs of a run that has trained all epochs in an earlier process.
     ///
     /// # Errors
-    /// If the folder cannot be read.
-    pub fn lack_end(recipe: &Recipe, folder: &Path) -> Result<bool> {
-        Ok(recipe.logger.contains(&LoggerName::Tensorboard) && tensorboard::lacks_end(folder)?)
+    /// If a file cannot be written.
+    pub fn end_later(recipe: &Recipe, folder: &Path) -> Result<()> {
+        if recipe.logger.contains(&LoggerName::Tensorboard) {
+            let mut log = Tensorboard::continued(folder, &[])?;
+            log.end()?;
+            log.flush()?;
+        }
+        Ok(())
     }
 
     /// Logs a step.

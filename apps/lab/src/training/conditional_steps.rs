@@ -11,9 +11,15 @@ use burn::optim::record::AdaptorRecord;
 use burn::optim::{AdamState, AdaptiveMomentumState, GradientsParams, LearningRate};
 use burn::tensor::backend::{AutodiffBackend, Backend, BackendTypes};
 use burn::tensor::{Bool, Int, Tensor, TensorPrimitive};
+#[cfg(feature = "cubecl")]
+use qare_cube::Correction;
+#[cfg(feature = "cubecl")]
+use qare_host::primitive;
 use qare_models::computes_on_host;
 
 use super::bias_correction::{BiasCorrection, correction_table};
+#[cfg(feature = "cubecl")]
+use super::kernel_steps::{KernelSteps, adam, step_in_groups};
 use super::optimizer::{BETA_1, BETA_2, Rule, Update, UpdateState};
 use super::sgd::{Sgd, SgdState};
 
@@ -30,7 +36,7 @@ struct StepCount<B: Backend> {
 }
 
 /// Where the number of steps before a step comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Before {
     /// The count with this id.
     Counted(usize),
@@ -64,8 +70,57 @@ impl<B: AutodiffBackend> ConditionalSteps<B> {
         gradients: GradientsParams,
         finite: &Tensor<B::InnerBackend, 1, Bool>,
     ) -> M {
+        #[cfg(feature = "cubecl")]
+        if let Rule::Adam { weight_decay } = rule
+            && KernelSteps::<B>::serve(&model)
+        {
+            return self.step_by_kernels(rate, weight_decay, model, gradients, finite);
+        }
         let masks = HashMap::new();
         model.map(&mut Step { optimizer: self, rule, rate, gradients, finite, masks, counted: HashMap::new() })
+    }
+
+    /// Takes a step of Adam if `finite`, `[1]`, is true, by kernels.
+    #[cfg(feature = "cubecl")]
+    fn step_by_kernels<M: Module<B>>(
+        &mut self,
+        rate: LearningRate,
+        weight_decay: f32,
+        model: M,
+        gradients: GradientsParams,
+        finite: &Tensor<B::InnerBackend, 1, Bool>,
+    ) -> M {
+        let mut states = std::mem::take(&mut self.states);
+        let before = self.counts.clone();
+        let group = |id, time| before.get(&id).map_or(Before::Known(time), |count| Before::Counted(count.id));
+        let taken = primitive(finite.clone().float());
+        let call = |group: Before, ids: &[ParamId]| {
+            let (count, BiasCorrection { factor, epsilon }) = self.counted(ids[0], group, finite);
+            self.counts.extend(ids.iter().map(|id| (*id, count.clone())));
+            let condition = vec![taken.clone(), primitive(factor), primitive(epsilon)];
+            (adam(rate, weight_decay, Correction::Conditional), condition)
+        };
+        let model = step_in_groups(&mut states, model, gradients, group, call);
+        self.states = states;
+        model
+    }
+
+    /// Returns the count of a parameter after a step that is taken if `finite`, and the bias correction after it.
+    fn counted(
+        &mut self,
+        id: ParamId,
+        before: Before,
+        finite: &Tensor<B::InnerBackend, 1, Bool>,
+    ) -> (StepCount<B::InnerBackend>, BiasCorrection<B::InnerBackend>) {
+        let one_if_taken = finite.clone().int();
+        let steps = match (before, self.counts.get(&id)) {
+            (Before::Counted(_), Some(count)) => count.steps.clone() + one_if_taken,
+            (Before::Known(known), _) => one_if_taken + known as i64,
+            (Before::Counted(_), None) => unreachable!("a count is of a parameter that has one"),
+        };
+        let correction = self.table.get_or_insert_with(|| correction_table(&finite.device())).at(&steps);
+        self.next_count += 1;
+        (StepCount { id: self.next_count, steps }, correction)
     }
 
     /// Returns the states of the parameters of `model`. Waits for the device.
@@ -120,20 +175,12 @@ struct Step<'a, B: AutodiffBackend> {
 impl<B: AutodiffBackend> Step<'_, B> {
     /// Counts the step of a parameter, and returns factor and epsilon of the bias correction, `[1; D]`.
     fn count<const D: usize>(&mut self, id: ParamId, known: usize) -> [Tensor<B::InnerBackend, D>; 2] {
-        let ConditionalSteps { counts, next_count, table, .. } = &mut *self.optimizer;
-        let before = counts.get(&id).map_or(Before::Known(known), |count| Before::Counted(count.id));
-        let (finite, device) = (self.finite, self.finite.device());
+        let before = self.optimizer.counts.get(&id).map_or(Before::Known(known), |count| Before::Counted(count.id));
         let counted = self.counted.entry(before).or_insert_with(|| {
-            let one_if_taken = finite.clone().int();
-            let steps = match counts.get(&id) {
-                Some(count) => count.steps.clone() + one_if_taken,
-                None => one_if_taken + known as i64,
-            };
-            let correction = table.get_or_insert_with(|| correction_table(&device)).at(&steps);
-            *next_count += 1;
-            Counted { count: StepCount { id: *next_count, steps }, correction, of_rank: HashMap::new() }
+            let (count, correction) = self.optimizer.counted(id, before, self.finite);
+            Counted { count, correction, of_rank: HashMap::new() }
         });
-        counts.insert(id, counted.count.clone());
+        self.optimizer.counts.insert(id, counted.count.clone());
         let of_rank = counted.of_rank.entry(D).or_insert_with(|| {
             let BiasCorrection { factor, epsilon } = counted.correction.clone();
             [factor, epsilon].map(|number| number.reshape([1; D]).into_primitive())
@@ -176,7 +223,13 @@ impl<B: AutodiffBackend> Step<'_, B> {
         let time = before.as_ref().map_or(0, |before| before.time);
         let (mean, square) = before
             .map_or_else(|| (nothing(&gradient), nothing(&gradient)), |before| (before.moment_1, before.moment_2));
-        let [factor, epsilon] = self.count(id, time);
+        // Burn 0.21 fuses a selection with what broadcasts it, and then selects other rows. It does not if the numbers are expanded first.
+        let shape = weights.shape();
+        let [factor, epsilon] =
+            self.count(id, time).map(|number| match computes_on_host::<B::InnerBackend>(&weights.device()) {
+                true => number,
+                false => number.expand(shape.clone()),
+            });
 
         let new_mean = mean.clone().mul_scalar(BETA_1).add(gradient.clone().mul_scalar(1.0 - BETA_1));
         let new_square = square.clone().mul_scalar(BETA_2).add(gradient.square().mul_scalar(1.0 - BETA_2));

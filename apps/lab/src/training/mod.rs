@@ -11,6 +11,7 @@ mod kernel_steps;
 mod late_figures;
 pub mod live;
 mod loaders;
+mod log_end;
 pub mod loss_scale;
 pub mod metrics;
 pub mod model;
@@ -42,6 +43,7 @@ pub use self::renderer::{OpenRenderer, Silent, TrainingStart};
 
 use self::live::LiveFigure;
 use self::loaders::training_loaders;
+use self::log_end::{end_logs, facts, projected_images};
 use self::model::PretextModel;
 use self::optimizer::with_stable_ids;
 use self::renderer::BoxedRenderer;
@@ -51,9 +53,8 @@ use self::strategy::{LoopCell, LoopState, Outcome, PretrainStrategy};
 use self::validation::Validation;
 use crate::error::{LabError, Result};
 use crate::evaluation::{features, labels};
-use crate::loggers::tensorboard::projector::MAX_POINTS;
-use crate::loggers::{LoggerName, Loggers};
-use crate::methods::{Facts, Networks, Plan, Trainable, Validating};
+use crate::loggers::Loggers;
+use crate::methods::{Networks, Plan, Trainable, Validating};
 use crate::printable_path::PrintablePath;
 use crate::recipe::Recipe;
 use crate::runs::checkpoint_writer::CheckpointWriter;
@@ -153,19 +154,23 @@ where
     let device = &devices[0];
     let latest = last_epoch(run)?;
     let epochs_done = latest.as_ref().map_or(0, |latest| latest.epoch);
-    // A process that is killed after the last epoch leaves logs without an end, which a strategy without epochs writes.
-    let ends_logs = latest.is_some() && epochs_done == recipe.epochs && Loggers::lack_end(recipe, folder.path())?;
-    if latest.is_some() && epochs_done >= recipe.epochs && !ends_logs {
-        info!("{} is complete: nothing to train", folder.path().printable());
+    if let Some(latest) = latest.as_ref().filter(|latest| latest.epoch >= recipe.epochs) {
+        if latest.epoch == recipe.epochs && Loggers::lack_end(recipe, folder.path()) {
+            info!("{} is trained: ending its logs", folder.path().printable());
+            // The run is complete without them.
+            if let Err(error) = end_logs::<B, P>(run, splits, &plan, latest, device) {
+                warn!("the logs lack their end: {error}");
+            }
+        } else {
+            info!("{} is complete: nothing to train", folder.path().printable());
+        }
         return Ok(Trained { folder: folder.clone(), epochs: TrainedEpochs::Complete });
     }
     let (images, held_out) = divided(run, &plan, splits)?;
     let images = &images;
     let record = run_record(run, splits, images.len(), epochs_done, options.backend)?;
     let checkpoints = CheckpointWriter::new(folder, recipe, record);
-    let classes = if plan.validating == Validating::Recall { images.classes() } else { splits.train.classes() };
-    let facts = Facts { images: images.len(), classes };
-    let networks = P::new(recipe, &facts, device)?;
+    let networks = P::new(recipe, &facts(&plan, splits, images), device)?;
     let backbone = options.backbone.unwrap_or_else(|| recipe.backbone.init::<B>(recipe.seed, device));
     let backbone = if recipe.freeze_batch_norm { backbone.with_frozen_batch_norm() } else { backbone };
     let mut model = with_stable_ids(PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision));
@@ -196,10 +201,7 @@ where
     create_folder(run)?;
     // Each weight is saved with two moments.
     files::check_space(folder.path(), 3 * 4 * Module::<B>::num_params(&state.model) as u64)?;
-    let projected = recipe.logger.contains(&LoggerName::Tensorboard).then(|| {
-        let shown = if splits.test.is_empty() { &splits.train } else { &splits.test };
-        shown.stratified(MAX_POINTS, recipe.seed)
-    });
+    let projected = projected_images(recipe, splits);
     let loggers = Loggers::open(recipe, folder.path(), &plan.figures, epochs_done, steps)?;
     if let Some(before) = checkpoints.epochs_before_extension().filter(|_| epochs_done > 0 && !plan.drops.is_empty()) {
         info!(
@@ -207,9 +209,7 @@ where
             recipe.epochs
         );
     }
-    if ends_logs {
-        info!("{} is trained: ending its logs", folder.path().printable());
-    } else if epochs_done > 0 {
+    if epochs_done > 0 {
         info!("resuming after epoch {epochs_done} of {}", recipe.epochs);
     }
     let group = (devices.len() > 1).then(|| {

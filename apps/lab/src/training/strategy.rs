@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::late_figures::LateFigures;
 use super::live::{CollapseWarning, EVERY, LiveFigure, LiveMeans, LiveValues, Sample, gradient_norm};
+use super::log_end::project;
 use super::loss_scale::DynamicLossScale;
 use super::model::PretextModel;
 use super::schedule::StepDecay;
@@ -27,8 +28,7 @@ use super::step::{Step, StepFigures, StepOutput, ValidationOutput};
 use super::validation::Validation;
 use super::workers::Workers;
 use crate::error::{LabError, Result};
-use crate::evaluation::features::{self, Features};
-use crate::loggers::tensorboard::projector;
+use crate::evaluation::features;
 use crate::loggers::{Loggers, StepLine};
 use crate::methods::{Embeddings, EpochStart, Pretext, Trainable, Validating};
 use crate::printable_path::PrintablePath;
@@ -227,21 +227,11 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             outcome = Outcome { last: Some(row), seconds: log.total_seconds(), ..outcome };
         }
         loggers.end()?;
-        self.project(&state.model)?;
+        if let Some(images) = &self.projected {
+            let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
+            project(folder, recipe, &state.model, images, &self.devices[0])?;
+        }
         Ok(outcome)
-    }
-
-    /// Writes the files of TensorBoard's projector, if the recipe asks for them.
-    fn project(&self, model: &PretextModel<B, P>) -> Result<()> {
-        let Some(images) = &self.projected else { return Ok(()) };
-        let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
-        let device = &self.devices[0];
-        let (normalization, workers) = (recipe.dataset.normalization(), recipe.num_workers);
-        let backbone = model.backbone.valid();
-        let features = features::extract(&backbone, images, normalization, recipe.precision, workers, device)?;
-        let embedded = model.networks.valid().embed(features.tensor(device));
-        let features = Features { dim: embedded.dims()[1], values: features::values(embedded), ..features };
-        projector::write(folder.path(), &features, images)
     }
 
     /// Lets the method prepare an epoch.

@@ -8,21 +8,29 @@ use burn_cubecl::cubecl::prelude::*;
 pub struct Before {
     pub weights: Array<f32>,
     pub gradient: Tensor<f32>,
-    /// The mean gradient.
-    pub mean: Array<f32>,
-    /// The mean squared gradient.
-    pub square: Array<f32>,
     /// Whether the gradient lies in the order of the weights.
     #[cube(comptime)]
     pub in_order: bool,
 }
 
-/// What a step of a tensor results in.
+/// What a step of a tensor changes.
 #[derive(CubeType, CubeLaunch)]
-pub struct After {
+pub struct Changed {
+    /// The weights after the step.
     pub weights: Array<f32>,
+    /// The mean gradient, before and after it.
     pub mean: Array<f32>,
+    /// The mean squared gradient, before and after it.
     pub square: Array<f32>,
+}
+
+/// What a conditional step reads from the device, `[1]` each.
+#[derive(CubeType, CubeLaunch)]
+pub struct Condition {
+    /// 1 if the step is taken, 0 if not.
+    pub taken: Array<f32>,
+    pub factor: Array<f32>,
+    pub epsilon: Array<f32>,
 }
 
 /// The numbers of a step.
@@ -56,22 +64,33 @@ fn place_in_memory(tensor: &Tensor<f32>, at: usize) -> usize {
 }
 
 /// w − rate·m·factor/(√v + ε) with m ← β₁m + (1 − β₁)g and v ← β₂v + (1 − β₂)g², of every tensor. One of `units` units computes every
-/// `units`-th number of each.
+/// `units`-th number of each. Nothing changes in a conditional step that is not taken; in one that is, factor and epsilon are those of
+/// the condition.
 #[cube(launch)]
 pub fn adam_step(
     before: &Sequence<Before>,
-    after: &mut Sequence<After>,
+    changed: &mut Sequence<Changed>,
+    condition: &Condition,
     rates: &Rates,
     units: usize,
+    #[comptime] conditional: bool,
     #[comptime] decays: bool,
 ) {
     if ABSOLUTE_POS >= units {
         terminate!();
     }
+    let mut factor = rates.factor;
+    let mut epsilon = rates.epsilon;
+    let mut is_taken = true;
+    if conditional {
+        factor = condition.factor[0];
+        epsilon = condition.epsilon[0];
+        is_taken = condition.taken[0] != f32::new(0.0);
+    }
     #[unroll]
     for tensor in 0..before.len() {
         let old = before.index(tensor);
-        let new = after.index_mut(tensor);
+        let new = changed.index_mut(tensor);
         let mut at = ABSOLUTE_POS;
         while at < old.weights.len() {
             let weight = old.weights[at];
@@ -83,11 +102,15 @@ pub fn adam_step(
             if decays {
                 gradient += weight * rates.weight_decay;
             }
-            let mean = old.mean[at] * rates.beta_1 + gradient * (f32::new(1.0) - rates.beta_1);
-            let square = old.square[at] * rates.beta_2 + gradient * gradient * (f32::new(1.0) - rates.beta_2);
-            new.mean[at] = mean;
-            new.square[at] = square;
-            new.weights[at] = weight - rates.rate * (mean * rates.factor / (f32::sqrt(square) + rates.epsilon));
+            if is_taken {
+                let mean = new.mean[at] * rates.beta_1 + gradient * (f32::new(1.0) - rates.beta_1);
+                let square = new.square[at] * rates.beta_2 + gradient * gradient * (f32::new(1.0) - rates.beta_2);
+                new.mean[at] = mean;
+                new.square[at] = square;
+                new.weights[at] = weight - rates.rate * (mean * factor / (f32::sqrt(square) + epsilon));
+            } else {
+                new.weights[at] = weight;
+            }
             at += units;
         }
     }

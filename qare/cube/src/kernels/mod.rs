@@ -1,4 +1,4 @@
-//! The kernels. All tensors are contiguous; maps are `[N, H, W, C]`, that is rows of C channels. Sums are in f32.
+//! The kernels. All tensors but Adam's gradients are contiguous; maps are `[N, H, W, C]`, that is rows of C channels. Sums are in f32.
 
 pub mod adam;
 pub mod cosine;

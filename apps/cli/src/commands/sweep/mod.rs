@@ -8,6 +8,7 @@ use qare_lab::PrintablePath;
 use qare_lab::evaluation::probe::{ProbeTarget, settings};
 use qare_lab::evaluation::retrieval;
 use qare_lab::images::{Images, Source, probeable, retrievable};
+use qare_lab::loggers::Loggers;
 use qare_lab::recipe::Recipe;
 use qare_lab::runs::checkpoint::{Checkpoint, Stated};
 use qare_lab::runs::files::write_whole;
@@ -156,7 +157,8 @@ fn complete_run(
     let OpenRun { recipe, folder, .. } = run;
     let results = || records::results(&results_file(folder.path())).map(Value::Object);
     let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
-    let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs);
+    let logged = |epoch| epoch > epochs || !Loggers::lack_end(recipe, folder.path());
+    let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs && logged(latest.epoch));
     let is_evaluated = |results: &Value| match evaluation {
         Evaluation::Probe => {
             let probe = &results[recipe.stage("probe")];

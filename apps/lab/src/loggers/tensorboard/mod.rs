@@ -32,11 +32,8 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 /// Whether a folder has event files without the files of the projector, which are written last.
-///
-/// # Errors
-/// If the folder cannot be read.
-pub(super) fn lacks_end(folder: &Path) -> Result<bool> {
-    Ok(!projector::is_written(folder) && !earlier_files(folder)?.is_empty())
+pub(super) fn lacks_end(folder: &Path) -> bool {
+    !projector::is_written(folder) && earlier_files(folder).is_ok_and(|files| !files.is_empty())
 }
 
 /// The event file of this process.
@@ -48,27 +45,18 @@ pub struct Tensorboard {
 
 impl Tensorboard {
     /// Creates an event file. If the run resumes after `epochs_done` epochs of `steps` steps, earlier files stay, and TensorBoard forgets what
-    /// they say about later steps. The projector of a shorter version of the run is withdrawn.
+    /// they say about later steps.
     ///
     /// # Errors
-    /// If the folder cannot be read or a file cannot be written.
+    /// If the folder cannot be read or the file cannot be written.
     pub fn after(folder: &Path, recipe: &Recipe, names: &[Figure], epochs_done: usize, steps: usize) -> Result<Self> {
-        let earlier = earlier_files(folder)?;
-        projector::withdraw(folder)?;
         if epochs_done == 0 {
             // Files of a process that was killed in the first epoch.
-            for (_, path) in &earlier {
-                std::fs::remove_file(path).map_err(|error| LabError::io("delete", path, error))?;
+            for (_, path) in earlier_files(folder)? {
+                std::fs::remove_file(&path).map_err(|error| LabError::io("delete", &path, error))?;
             }
         }
-        // TensorBoard reads files in the order of their names.
-        let after_earlier = earlier.iter().map(|(second, _)| second + 1).max().unwrap_or_default();
-        let second = (now() as u64).max(after_earlier);
-        let path = folder.join(format!("{PREFIX}{second:010}.{}", std::process::id()));
-        let opened = OpenOptions::new().create_new(true).append(true).open(&path);
-        let file = BufWriter::new(opened.map_err(|error| LabError::io("write", &path, error))?);
-        let mut log = Self { path, file, names: names.to_vec() };
-        log.write(&event::version(now()))?;
+        let mut log = Self::continued(folder, names)?;
         match epochs_done {
             0 => {
                 // A name of the session groups the runs that it belongs to: here the run alone.
@@ -78,6 +66,22 @@ impl Tensorboard {
             _ => log.write(&event::start(now(), epochs_done * steps + 1))?,
         }
         log.flush()?;
+        Ok(log)
+    }
+
+    /// Creates an event file that continues those of earlier processes.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or the file cannot be written.
+    pub(super) fn continued(folder: &Path, names: &[Figure]) -> Result<Self> {
+        // TensorBoard reads files in the order of their names.
+        let after_earlier = earlier_files(folder)?.iter().map(|(second, _)| second + 1).max().unwrap_or_default();
+        let second = (now() as u64).max(after_earlier);
+        let path = folder.join(format!("{PREFIX}{second:010}.{}", std::process::id()));
+        let opened = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file = BufWriter::new(opened.map_err(|error| LabError::io("write", &path, error))?);
+        let mut log = Self { path, file, names: names.to_vec() };
+        log.write(&event::version(now()))?;
         Ok(log)
     }
 
