@@ -105,7 +105,8 @@ def train_and_kill(call, out, name, epochs, seconds):
         time.sleep(0.001)
     time.sleep(seconds)
     killed.send_signal(signal.SIGKILL)
-    in_time = killed.wait() == -signal.SIGKILL
+    assert killed.wait() in (0, -signal.SIGKILL), killed.returncode
+    in_time = killed.returncode == -signal.SIGKILL
     subprocess.run([*call, "--id", name, "--resume"], check=True, stdout=subprocess.DEVNULL)
     return in_time
 

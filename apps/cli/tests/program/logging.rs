@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-#[cfg(unix)]
-use std::process::Stdio;
-#[cfg(unix)]
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::driving::{EXACT, RunFolder, assert_same_weights, fails, qare, succeeds, text, tiny, tiny_folder};
+#[cfg(unix)]
+use crate::standstill::Standstill;
 
 const FIGURES: &str = "rankme,alignment,uniformity,dead_dimensions,gradient_norm,probe_accuracy";
 
@@ -203,13 +201,11 @@ fn an_extended_run_has_no_old_projector() {
     assert!(succeeds(extended("3").args(flags)).contains("is trained: ending its logs"));
     assert!(config.is_file());
 
-    let mut killed = extended("100000").args(flags).stdout(Stdio::null()).spawn().unwrap();
-    while run.latest_epoch() < Some(4) {
-        assert!(killed.try_wait().unwrap().is_none(), "the run goes on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    let mut call = extended("100000");
+    // It comes as far as the lines of a few epochs fit.
+    let mut killed = Standstill::start(call.args(flags), 2000);
+    killed.wait_for(|| run.latest_epoch() >= Some(4));
+    killed.kill();
     assert!(!config.exists());
 }
 
@@ -224,7 +220,10 @@ fn a_sweep_ends_logs_after_a_kill() {
     sweep();
     let run = RunFolder(out.path().join("simclr_shapes_conv4_8_64_64_1.0_1.0_seed_1"));
     fs::remove_file(run.file("projector_config.pbtxt")).unwrap();
+    let written = || fs::metadata(run.file("results.json")).unwrap().modified().unwrap();
+    let before = written();
     assert!(sweep().contains("is trained: ending its logs"));
+    assert_eq!(written(), before, "the run is not probed again");
     assert!(run.file("projector_config.pbtxt").is_file());
     assert!(sweep().contains("already complete"));
 }

@@ -1,8 +1,9 @@
 //! Optimizer steps that are taken only if the gradients are finite, as training in f16 needs them.
 //!
-//! Only the device knows whether they are. So it computes the step in any case, and then selects the new or the old weights and
-//! moments. A step equals that of Burn's Adam, or of [`Sgd`], bit for bit. The number of steps that were
-//! taken, on which Adam's bias correction depends, is also known to the device only, which looks the correction up in a table.
+//! Only the device knows whether they are. A kernel of Adam finds out itself. Without kernels, and for SGD, the device computes the step in any
+//! case, and then selects the new or the old weights and moments; on a CPU the step equals that of Burn's Adam, or of [`Sgd`], bit for bit.
+//! The number of steps that were taken, on which Adam's bias correction depends, is also known to the device only, which looks the
+//! correction up in a table.
 
 use std::collections::HashMap;
 
@@ -166,7 +167,7 @@ struct Step<'a, B: AutodiffBackend> {
     rate: LearningRate,
     gradients: GradientsParams,
     finite: &'a Tensor<B::InnerBackend, 1, Bool>,
-    /// `finite` `[1; D]`, by D. A GPU computes the step of a parameter in one kernel if it finds such tensors made.
+    /// `finite` `[1; D]`, by D. Burn fuses the step of a parameter to one kernel if it finds such tensors made.
     masks: HashMap<usize, <B::InnerBackend as BackendTypes>::BoolTensorPrimitive>,
     /// The counts after this step, with the bias corrections, by what was before.
     counted: HashMap<Before, Counted<B::InnerBackend>>,

@@ -5,8 +5,8 @@ use burn::tensor::backend::AutodiffBackend;
 use qare_data::{ImageSet, Splits};
 use qare_models::StateDict;
 
-use super::divided;
 use super::model::PretextModel;
+use super::{divided, run_record};
 use crate::error::Result;
 use crate::evaluation::features::{self, Features};
 use crate::loggers::tensorboard::projector::{self, MAX_POINTS};
@@ -15,7 +15,6 @@ use crate::methods::{Facts, Plan, Pretext, Trainable, Validating};
 use crate::recipe::Recipe;
 use crate::runs::open_run::OpenRun;
 use crate::runs::records::Latest;
-use crate::runs::run_folder::RunFolder;
 
 /// Returns the images that the projector shows, if the recipe asks for TensorBoard's files.
 pub(super) fn projected_images(recipe: &Recipe, splits: &Splits) -> Option<ImageSet> {
@@ -25,23 +24,21 @@ pub(super) fn projected_images(recipe: &Recipe, splits: &Splits) -> Option<Image
     })
 }
 
-/// Writes the files of the projector for these images.
+/// Returns what the projector shows of these images: embeddings of metric learning, or features.
 ///
 /// # Errors
-/// If a file cannot be written.
-pub(super) fn project<B: AutodiffBackend, P: Trainable<B>>(
-    folder: &RunFolder,
+/// If the images cannot be read.
+pub(super) fn projected<B: AutodiffBackend, P: Trainable<B>>(
     recipe: &Recipe,
     model: &PretextModel<B, P>,
     images: &ImageSet,
     device: &B::Device,
-) -> Result<()> {
+) -> Result<Features> {
     let (normalization, workers) = (recipe.dataset.normalization(), recipe.num_workers);
     let backbone = model.backbone.valid();
     let features = features::extract(&backbone, images, normalization, recipe.precision, workers, device)?;
     let embedded = model.networks.valid().embed(features.tensor(device));
-    let features = Features { dim: embedded.dims()[1], values: features::values(embedded), ..features };
-    projector::write(folder.path(), &features, images)
+    Ok(Features { dim: embedded.dims()[1], values: features::values(embedded), ..features })
 }
 
 /// Returns what the networks of a method depend on besides the recipe.
@@ -64,13 +61,17 @@ pub(super) fn end_logs<B: AutodiffBackend, P: Trainable<B>>(
 ) -> Result<()> {
     let OpenRun { recipe, folder, .. } = run;
     let (images, _) = divided(run, plan, splits)?;
+    // This compares the images with those of the run.
+    run_record(run, splits, images.len(), latest.epoch, "")?;
     let networks = P::new(recipe, &facts(plan, splits, &images), device)?;
     let backbone = recipe.backbone.init::<B>(recipe.seed, device);
     let model = PretextModel::new(backbone, networks, plan.figures.clone(), recipe.precision);
     let model = model.with_weights(&StateDict::read_safetensors(&folder.file(&latest.weights))?)?;
+    let images = projected_images(recipe, splits);
+    let shown = images.as_ref().map(|images| projected(recipe, &model, images, device)).transpose()?;
     Loggers::end_later(recipe, folder.path())?;
-    match projected_images(recipe, splits) {
-        Some(images) => project(folder, recipe, &model, &images, device),
+    match shown.zip(images) {
+        Some((shown, images)) => projector::write(folder.path(), &shown, &images),
         None => Ok(()),
     }
 }

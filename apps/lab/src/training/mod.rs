@@ -45,7 +45,7 @@ use self::live::LiveFigure;
 use self::loaders::training_loaders;
 use self::log_end::{end_logs, facts, projected_images};
 use self::model::PretextModel;
-use self::optimizer::with_stable_ids;
+use self::optimizer::{ModelOptimizer, with_stable_ids};
 use self::renderer::BoxedRenderer;
 use self::schedule::StepDecay;
 use self::state::TrainingState;
@@ -161,6 +161,9 @@ where
             if let Err(error) = end_logs::<B, P>(run, splits, &plan, latest, device) {
                 warn!("the logs lack their end: {error}");
             }
+            if options.interrupter.should_stop() {
+                return Err(LabError::Interrupted(format!("interrupted; {} is trained", folder.path().printable())));
+            }
         } else {
             info!("{} is complete: nothing to train", folder.path().printable());
         }
@@ -219,7 +222,9 @@ where
     });
 
     let schedule = StepDecay::new(recipe.learning_rate, plan.drops, recipe.epochs, steps, epochs_done);
-    let learner = Learner::new(state.model.clone(), state.optimizer.adaptor(), schedule.clone());
+    // The Learner's optimizer takes no steps, so it needs no state.
+    let without_state = ModelOptimizer::<PretextModel<B, P>, B>::new(plan.rule).adaptor();
+    let learner = Learner::new(state.model.clone(), without_state, schedule.clone());
     let cell = Arc::new(Mutex::new(LoopCell::Ready(Box::new(LoopState { state, schedule, log, loggers }))));
     let train = Arc::new(loaders[0].clone());
     let score = validation.as_ref().map(Validation::kind);

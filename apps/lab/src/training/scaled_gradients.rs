@@ -36,7 +36,7 @@ impl<B: AutodiffBackend> Differentiated<B> {
     pub fn of<M: AutodiffModule<B>>(&mut self, module: &M) -> GradientsParams {
         let gradients = GradientsParams::from_module(&mut self.gradients, module);
         let Some(inverse) = &self.inverse else { return gradients };
-        // All sums, then all quotients, which a GPU computes in one kernel with the optimizer's step.
+        // All sums, then all quotients, so that Burn can fuse those of a shape.
         let mut sums = Sums::<B> { gradients: &gradients, sums: &mut self.sums };
         module.visit(&mut sums);
         let mut unscaled = Unscaled::<B> { gradients, inverse, of_rank: HashMap::new() };

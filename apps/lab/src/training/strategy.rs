@@ -12,6 +12,7 @@ use burn_train::{
     EventProcessorTraining, Interrupter, Learner, LearnerEvent, LearningComponentsTypes, SupervisedLearningStrategy,
     SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents, TrainingItem, TrainingModel, ValidLoader,
 };
+use log::warn;
 use qare_data::{ImageSet, ViewBatch, ViewLoader};
 use qare_models::computes_on_host;
 use qare_models::replicas::ReplicaGroup;
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use super::late_figures::LateFigures;
 use super::live::{CollapseWarning, EVERY, LiveFigure, LiveMeans, LiveValues, Sample, gradient_norm};
-use super::log_end::project;
+use super::log_end::projected;
 use super::loss_scale::DynamicLossScale;
 use super::model::PretextModel;
 use super::schedule::StepDecay;
@@ -29,6 +30,7 @@ use super::validation::Validation;
 use super::workers::Workers;
 use crate::error::{LabError, Result};
 use crate::evaluation::features;
+use crate::loggers::tensorboard::projector;
 use crate::loggers::{Loggers, StepLine};
 use crate::methods::{Embeddings, EpochStart, Pretext, Trainable, Validating};
 use crate::printable_path::PrintablePath;
@@ -226,12 +228,19 @@ impl<B: AutodiffBackend, P: Trainable<B>> PretrainStrategy<B, P> {
             self.save(&state, &mut log, &row)?;
             outcome = Outcome { last: Some(row), seconds: log.total_seconds(), ..outcome };
         }
-        loggers.end()?;
-        if let Some(images) = &self.projected {
-            let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
-            project(folder, recipe, &state.model, images, &self.devices[0])?;
+        // The run is complete without the end of its logs, which resuming writes.
+        if let Err(error) = self.end_logs(&mut loggers, &state.model) {
+            warn!("the logs lack their end: {error}");
         }
         Ok(outcome)
+    }
+
+    /// Ends the logs, and writes the files of TensorBoard's projector if the recipe asks for them.
+    fn end_logs(&self, loggers: &mut Loggers, model: &PretextModel<B, P>) -> Result<()> {
+        loggers.end()?;
+        let Some(images) = &self.projected else { return Ok(()) };
+        let CheckpointWriter { folder, recipe, .. } = &self.checkpoints;
+        projector::write(folder.path(), &projected(recipe, model, images, &self.devices[0])?, images)
     }
 
     /// Lets the method prepare an epoch.

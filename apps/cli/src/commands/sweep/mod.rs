@@ -157,8 +157,9 @@ fn complete_run(
     let OpenRun { recipe, folder, .. } = run;
     let results = || records::results(&results_file(folder.path())).map(Value::Object);
     let epochs = if recipe.method.plan(recipe).is_some() { recipe.epochs } else { 0 };
-    let logged = |epoch| epoch > epochs || !Loggers::lack_end(recipe, folder.path());
-    let trained = folder.latest()?.is_some_and(|latest| latest.epoch >= epochs && logged(latest.epoch));
+    let latest = folder.latest()?.map(|latest| latest.epoch);
+    let trained = latest >= Some(epochs);
+    let lacks_end = latest == Some(epochs) && Loggers::lack_end(recipe, folder.path());
     let is_evaluated = |results: &Value| match evaluation {
         Evaluation::Probe => {
             let probe = &results[recipe.stage("probe")];
@@ -178,13 +179,14 @@ fn complete_run(
             record.continued(&RunRecord::begun(recipe, &splits, images, NAME), epochs)?;
         }
     }
-    if folder.exists() && trained && is_evaluated(&results()?) {
+    let complete = folder.exists() && trained && is_evaluated(&results()?);
+    if complete && !lacks_end {
         print_line(format!("{title}: already complete, in {}", folder.path().printable()));
         return results();
     }
     print_line(format!("{title}: {}", folder.path().printable()));
     let probes_other = recipe.probed() != recipe.dataset;
-    if !trained || !probes_other {
+    if !trained || lacks_end || !probes_other {
         datasets.training(recipe)?;
     }
     // Checked before training, which may take hours.
@@ -198,13 +200,16 @@ fn complete_run(
         Evaluation::Probe => probeable(recipe.probed(), probing)?,
         Evaluation::Retrieval => retrievable(recipe.probed(), &probing.test)?,
     }
-    if let Some(splits) = training.filter(|_| !trained) {
+    if let Some(splits) = training.filter(|_| !trained || lacks_end) {
         let mut splits = clone_splits(splits);
         if recipe.source_pixels().is_none() {
             splits.train = splits.train.without_sources();
             splits.unlabeled = splits.unlabeled.map(ImageSet::without_sources);
         }
         train(run, &Images::limited(recipe, splits).splits, &devices_of(recipe)?, no_tui)?;
+    }
+    if complete {
+        return results();
     }
     let checkpoint = Checkpoint::of_run_or_file(folder.path(), &Stated::default())?;
     let splits = Images::limited(recipe, clone_splits(probing)).splits;
