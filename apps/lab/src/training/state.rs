@@ -36,6 +36,8 @@ pub struct TrainingState<B: AutodiffBackend, P: Trainable<B>> {
     pub loss_scale: Option<DynamicLossScale<B::InnerBackend>>,
     /// The learning rate of the backbone, relative to that of the method's networks.
     backbone_rate: f64,
+    /// The device of the model.
+    device: B::Device,
 }
 
 impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
@@ -48,6 +50,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
             optimizer: ModelOptimizer::new(plan.rule),
             loss_scale: LossScale::start(precision).map(|scale| scale.to_device(&device)),
             backbone_rate: plan.backbone_rate,
+            device,
         }
     }
 
@@ -121,9 +124,13 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
         if let Some(finite) = finite {
             self.loss_scale = self.loss_scale.map(|scale| scale.after(finite));
         }
-        let mut step = |rate, model, gradients| match finite {
-            Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
-            None => self.optimizer.step(rate, model, gradients),
+        // On the threads that have allocated the gradients: a step of resnet18 takes a quarter longer if another one releases them.
+        let device = self.device;
+        let mut step = |rate, model, gradients| {
+            on_pool::<B, _>(&device, || match finite {
+                Some(finite) => self.optimizer.step_if(finite, rate, model, gradients),
+                None => self.optimizer.step(rate, model, gradients),
+            })
         };
         let mut model = self.model;
         if self.backbone_rate != 1.0 {
@@ -135,7 +142,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> TrainingState<B, P> {
             model = step(rate * own_rate, model, own_gradients);
         }
         let model = step(rate, model, gradients);
-        Self { model, ..self }
+        Self { model, device, ..self }
     }
 }
 
