@@ -2,12 +2,11 @@
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 use crate::call::{Adam, Correction};
 use crate::kernels::adam::{self, BeforeLaunch, ChangedLaunch, ConditionLaunch, RatesLaunch};
-use crate::launch::{array, grid};
+use crate::launch::{array, empty, grid};
 
 /// Arrays of each tensor: weights, gradient, new weights, and both moments.
 const ARRAYS: usize = 5;
@@ -43,8 +42,7 @@ pub(crate) fn adam_step<R: CubeRuntime>(call: Adam, mut inputs: Vec<CubeTensor<R
     while let Some(weights) = inputs.next() {
         let [gradient, mean, square] = [(); 3].map(|()| inputs.next().expect("each tensor has four inputs"));
         let weights = into_contiguous(weights);
-        let (device, shape) = (weights.device.clone(), weights.meta.shape.clone());
-        let new_weights = empty_device_contiguous_dtype(client.clone(), device, shape, weights.dtype);
+        let new_weights = empty(&weights, weights.meta.shape.clone(), weights.dtype);
         let [mean, square] = [mean, square].map(changeable);
         tensors.push(Stepped { weights, gradient, new_weights, mean, square });
     }

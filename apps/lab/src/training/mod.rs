@@ -162,7 +162,7 @@ where
                 warn!("the logs lack their end: {error}");
             }
             if options.interrupter.should_stop() {
-                return Err(LabError::Interrupted(format!("interrupted; {} is trained", folder.path().printable())));
+                return Err(interrupted_when_trained(folder));
             }
         } else {
             info!("{} is complete: nothing to train", folder.path().printable());
@@ -336,7 +336,6 @@ fn save_untrained<B: ReplicaBackend>(
 
 /// Converts the outcome of the loop into the result of training.
 fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained> {
-    let path = folder.path().printable();
     if outcome.interrupted {
         return Err(LabError::Interrupted(format!("interrupted; {}", resume_hint(folder))));
     }
@@ -346,9 +345,14 @@ fn finish(folder: &RunFolder, outcome: Outcome, stopped: bool) -> Result<Trained
     };
     if stopped {
         // The interrupt came after the last step. The run is complete, and the error keeps the program from starting another stage.
-        return Err(LabError::Interrupted(format!("interrupted; {path} is trained")));
+        return Err(interrupted_when_trained(folder));
     }
     Ok(Trained { folder: folder.clone(), epochs })
+}
+
+/// The error of an interrupt that came after the last epoch.
+fn interrupted_when_trained(folder: &RunFolder) -> LabError {
+    LabError::Interrupted(format!("interrupted; {} is trained", folder.path().printable()))
 }
 
 /// Returns the advice for a user whose training was interrupted.

@@ -186,7 +186,8 @@ fn complete_run(
     }
     print_line(format!("{title}: {}", folder.path().printable()));
     let probes_other = recipe.probed() != recipe.dataset;
-    if !trained || lacks_end || !probes_other {
+    let trains = !trained || lacks_end;
+    if trains || !probes_other {
         datasets.training(recipe)?;
     }
     // Checked before training, which may take hours.
@@ -200,7 +201,7 @@ fn complete_run(
         Evaluation::Probe => probeable(recipe.probed(), probing)?,
         Evaluation::Retrieval => retrievable(recipe.probed(), &probing.test)?,
     }
-    if let Some(splits) = training.filter(|_| !trained || lacks_end) {
+    if let Some(splits) = training.filter(|_| trains) {
         let mut splits = clone_splits(splits);
         if recipe.source_pixels().is_none() {
             splits.train = splits.train.without_sources();
