@@ -1,14 +1,12 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
+use crate::hidden_layer::hidden_layer;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::linear;
-use crate::replicas::Replica;
-use crate::tensor_block::{LinearBlock, LinearOutput, linear_block};
 
 /// Sizes of a [`ProjectionHead`].
 #[derive(Config, Debug)]
@@ -47,32 +45,7 @@ pub struct ProjectionHead<B: Backend> {
 impl<B: Backend> ProjectionHead<B> {
     /// Embeddings of features, `[N, F]` → `[N, D]`, of the features' type.
     pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        linear(&self.linear2, self.hidden(features))
-    }
-
-    /// The hidden layer, `[N, F]` → `[N, hidden]`: as one operation where the backend has it, else layer by layer.
-    fn hidden(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
-        const SLOPE: f64 = 0.01;
-        let by_layers = |features| leaky_relu(self.bn1.forward(linear(&self.linear1, features)), SLOPE);
-        let trains = self.bn1.trains() && Replica::with_whole_statistics().is_none();
-        let Some(bias) = self.linear1.bias.as_ref().filter(|_| trains) else { return by_layers(features) };
-        let block = LinearBlock {
-            input: features,
-            weight: self.linear1.weight.val(),
-            bias: bias.val(),
-            gamma: self.bn1.weight.val(),
-            beta: self.bn1.bias.val(),
-            epsilon: self.bn1.epsilon(),
-            running: self.bn1.running(),
-            slope: SLOPE,
-        };
-        match linear_block(block) {
-            Err(block) => by_layers(block.input),
-            Ok(LinearOutput { rows, running }) => {
-                self.bn1.set_running(|| running);
-                rows
-            }
-        }
+        linear(&self.linear2, hidden_layer(&self.linear1, &self.bn1, features))
     }
 
     /// The head with new weights from N(0, `std`) and bias 0 in its last layer, as in DeepCluster (Caron et al. 2018) after each

@@ -38,11 +38,27 @@ fn every<B: Backend>(maps: Tensor<B, 4>, dim: usize, step: usize) -> Tensor<B, 4
     maps.select(dim, places)
 }
 
-/// A linear layer in the type of the rows.
-pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, rows: Tensor<B, D>) -> Tensor<B, D> {
+/// A linear layer in the type of the rows, `[N, F]` → `[N, C]`.
+pub(crate) fn linear<B: Backend>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
     let dtype = rows.dtype();
     let bias = layer.bias.as_ref().map(|bias| weight(bias, dtype));
-    burn::tensor::module::linear(rows, weight(&layer.weight, dtype), bias)
+    let layer = LinearLayer { rows, weight: weight(&layer.weight, dtype), bias };
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    let layer = match crate::cpu::linear(layer) {
+        Ok(out) => return out,
+        Err(layer) => layer,
+    };
+    burn::tensor::module::linear(layer.rows, layer.weight, layer.bias)
+}
+
+/// The arguments of a linear layer.
+pub(crate) struct LinearLayer<B: Backend> {
+    /// `[N, F]`
+    pub rows: Tensor<B, 2>,
+    /// `[F, C]`
+    pub weight: Tensor<B, 2>,
+    /// `[C]`
+    pub bias: Option<Tensor<B, 1>>,
 }
 
 /// A parameter in the type `dtype`.

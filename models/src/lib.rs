@@ -37,6 +37,7 @@ mod cpu;
 mod discriminators;
 mod embedding_head;
 mod head;
+mod hidden_layer;
 mod imagenet_resnet;
 mod initial_weights;
 mod layers;

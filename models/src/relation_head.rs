@@ -1,10 +1,10 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::batch_norm::BatchNorm;
+use crate::hidden_layer::hidden_layer;
 use crate::initial_weights::{InitialWeights, WeightStream};
 use crate::layers::linear;
 
@@ -42,7 +42,6 @@ pub struct RelationHead<B: Backend> {
 impl<B: Backend> RelationHead<B> {
     /// Scores (logits) of aggregated pairs, `[P, input]` → `[P, 1]`, of the pairs' type.
     pub fn forward(&self, pairs: Tensor<B, 2>) -> Tensor<B, 2> {
-        let hidden = self.bn1.forward(linear(&self.linear1, pairs)); // [P, hidden]
-        linear(&self.linear2, leaky_relu(hidden, 0.01))
+        linear(&self.linear2, hidden_layer(&self.linear1, &self.bn1, pairs))
     }
 }

@@ -62,9 +62,9 @@ fn cifar_resnet(blocks: usize) -> Vec<Layer> {
     layers
 }
 
-fn conv4() -> Vec<Layer> {
+fn conv4(side: usize) -> Vec<Layer> {
     let channels = [[3, 8], [8, 16], [16, 32], [32, 64]];
-    let sides = [32, 16, 8, 4];
+    let sides = [1, 2, 4, 8].map(|halved| side / halved);
     let of = |(channels, side)| Layer { pool: Pool::Halve, ..layer(side, channels, [3, 1], 1, false) };
     let mut layers: Vec<Layer> = channels.into_iter().zip(sides).map(of).collect();
     layers[3].pool = Pool::Average;
@@ -132,7 +132,8 @@ fn main() {
     // cargo gives an argument of its own.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let backbones = [
-        ("conv4", 256, conv4()),
+        ("conv4-32x32", 256, conv4(32)),
+        ("conv4-96x96", 32, conv4(96)),
         ("resnet8", 128, cifar_resnet(1)),
         ("resnet32", 128, cifar_resnet(5)),
         ("resnet18-32x32", 128, resnet(32, [2; 4])),

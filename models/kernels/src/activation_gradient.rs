@@ -11,8 +11,8 @@ use crate::vectors::{load, store, vectorize};
 pub(crate) enum ReluMask<'a> {
     /// Everywhere: there is no ReLU.
     All,
-    /// Where y = (z − mean)·scale + shift is positive.
-    Normalized(Affine<'a>),
+    /// Where y = (z − mean)·scale + shift is positive; elsewhere it is multiplied by this slope.
+    Normalized(Affine<'a>, f32),
     /// Where this output of the ReLU is positive.
     Output(&'a [f32]),
 }
@@ -53,7 +53,7 @@ impl<'a> ActivationGradient<'a> {
         assert_eq!(of_output.len(), expected);
         match mask {
             ReluMask::All => {}
-            ReluMask::Normalized(affine) => assert_eq!(affine.channels(), channels),
+            ReluMask::Normalized(affine, _) => assert_eq!(affine.channels(), channels),
             ReluMask::Output(output) => assert_eq!(output.len(), z.len()),
         }
         Self { of_output, pool, mask, z, width, mean }
@@ -77,9 +77,9 @@ impl<'a> ActivationGradient<'a> {
         // z, and the gradient of the output has a pixel for each pooled one, as `new` checks.
         unsafe {
             let mean = load::<S>(self.mean.as_ptr().add(channel));
-            let affine = match self.mask {
-                ReluMask::Normalized(affine) => Some(affine.vectors(simd, channel)),
-                _ => None,
+            let (affine, slope) = match self.mask {
+                ReluMask::Normalized(affine, slope) => (Some(affine.vectors(simd, channel)), slope),
+                _ => (None, 0.0),
             };
             let mut pixel = |at: usize, turn: usize, gradient: S::f32s| {
                 let z = load::<S>(self.z.as_ptr().add(at));
@@ -87,8 +87,9 @@ impl<'a> ActivationGradient<'a> {
                     ReluMask::Output(output) => Some(load::<S>(output.as_ptr().add(at))),
                     _ => affine.as_ref().map(|affine| affine(z)),
                 };
+                let below = if slope == 0.0 { zero } else { simd.mul_f32s(gradient, simd.splat_f32s(slope)) };
                 let gradient = match y {
-                    Some(y) => simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero),
+                    Some(y) => simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, below),
                     None => gradient,
                 };
                 each(at, turn, simd.sub_f32s(z, mean), gradient);

@@ -14,25 +14,34 @@ pub struct BatchStatistics {
 }
 
 impl BatchStatistics {
-    /// Of all images, from the mean and the sum of squared distances of each (Chan, Golub & LeVeque 1979, for parts of one
-    /// size), `[N, C]`.
+    /// Of all images, from the mean and the sum of squared distances of each, `[N, C]`.
     ///
     /// # Panics
     ///
     /// If a channel has fewer than two values.
     pub(crate) fn of_images(means: &[f32], squares: &[f32], channels: usize, pixels: usize) -> Self {
-        let images = means.len() / channels;
-        let count = images * pixels;
+        Self::of_parts(means, squares, channels, [means.len() / channels * pixels, pixels])
+    }
+
+    /// Of `count` values of each channel in parts of `part`, of which the last may be smaller, from the mean and the sum of squared
+    /// distances of each (Chan, Golub & LeVeque 1979), `[parts, C]`.
+    ///
+    /// # Panics
+    ///
+    /// If a channel has fewer than two values.
+    pub(crate) fn of_parts(means: &[f32], squares: &[f32], channels: usize, [count, part]: [usize; 2]) -> Self {
         assert!(count > 1, "BatchNorm: training needs more than one value per channel, the input has {count}");
         let channel =
             |of: &[f32], c: usize| -> Vec<f64> { of.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).collect() };
+        let lens: Vec<f64> = (0..count).step_by(part).map(|first| part.min(count - first) as f64).collect();
         let (mean, variance) = (0..channels)
             .map(|c| {
-                let of_images = channel(means, c);
-                let mean = of_images.iter().sum::<f64>() / images as f64;
-                let between: f64 = of_images.iter().map(|of_image| (of_image - mean).powi(2)).sum();
+                let parts = channel(means, c);
+                let parts = || lens.iter().zip(&parts);
+                let mean = parts().map(|(len, of_part)| len * of_part).sum::<f64>() / count as f64;
+                let between: f64 = parts().map(|(len, of_part)| len * (of_part - mean).powi(2)).sum();
                 let within: f64 = channel(squares, c).iter().sum();
-                (mean as f32, ((within + between * pixels as f64) / count as f64) as f32)
+                (mean as f32, ((within + between) / count as f64) as f32)
             })
             .unzip();
         Self { mean, variance, count }
@@ -80,6 +89,12 @@ impl Normalization {
     /// γ/√(variance + ε)
     pub(crate) fn scale(&self) -> &[f32] {
         &self.scale
+    }
+
+    /// The gradient of γ, from Σ g·(z − mean).
+    pub(crate) fn gamma_gradient(&self, products: &[f64]) -> Vec<f32> {
+        let of_channels = products.iter().zip(&self.inverse_deviation);
+        of_channels.map(|(product, inverse)| (product * f64::from(*inverse)) as f32).collect()
     }
 
     pub(crate) fn affine(&self) -> Affine<'_> {

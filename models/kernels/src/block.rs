@@ -232,14 +232,15 @@ impl ConvBlock {
         out: &mut [f32],
     ) {
         let affine = normalization.affine();
+        let relu = self.relu.then_some(0.0);
         match self.pool {
-            Pool::None => activate(maps, affine, residual, self.relu, out),
+            Pool::None => activate(maps, affine, residual, relu, out),
             Pool::Halve => {
-                activate(maps, affine, residual, self.relu, activated);
+                activate(maps, affine, residual, relu, activated);
                 average_pool(activated, self.sizes.out_width(), self.sizes.params().c_out, out);
             }
             Pool::Average => {
-                activate(maps, affine, residual, self.relu, activated);
+                activate(maps, affine, residual, relu, activated);
                 global_average(activated, out);
             }
         }

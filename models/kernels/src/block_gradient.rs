@@ -165,11 +165,10 @@ impl ConvBlock {
             Layout::Planar => planar(&images, self.sizes()),
             Layout::Interleaved => images.into_vec(),
         });
-        let deviations = products.iter().zip(saved.normalization.inverse_deviation());
         BlockGradients {
             images,
             weights,
-            gamma: deviations.map(|(product, inverse)| (product * f64::from(*inverse)) as f32).collect(),
+            gamma: saved.normalization.gamma_gradient(&products),
             beta: sums.iter().map(|sum| *sum as f32).collect(),
             residual: kept.map(Buffer::into_vec),
         }
@@ -313,7 +312,7 @@ impl ConvBlock {
         let mask = match (self.relu(), saved.activated) {
             (false, _) => ReluMask::All,
             (true, Some(activated)) => ReluMask::Output(&activated[part.clone()]),
-            (true, None) => ReluMask::Normalized(saved.normalization.affine()),
+            (true, None) => ReluMask::Normalized(saved.normalization.affine(), 0.0),
         };
         let width = self.sizes().out_width();
         ActivationGradient::new(of_output, self.pool(), mask, &saved.maps[part], width, saved.normalization.mean())
@@ -329,7 +328,7 @@ impl ConvBlock {
 }
 
 /// The coefficients of the gradient of the maps (see [`ConvBlock::backward`]), given Σ g and Σ g·(z − mean) over `count` values.
-fn norm_gradient(normalization: &Normalization, sums: &[f64], products: &[f64], count: f64) -> NormGradient {
+pub(crate) fn norm_gradient(normalization: &Normalization, sums: &[f64], products: &[f64], count: f64) -> NormGradient {
     let of_channels = normalization.scale().iter().zip(normalization.inverse_deviation());
     let slope = of_channels.zip(products).map(|((scale, inverse), product)| {
         (-f64::from(*scale) * f64::from(*inverse) * f64::from(*inverse) * product / count) as f32
@@ -339,7 +338,7 @@ fn norm_gradient(normalization: &Normalization, sums: &[f64], products: &[f64], 
 }
 
 /// Sums over parts of `len` values, in their order.
-fn summed(parts: &[f32], len: usize) -> Vec<f64> {
+pub(crate) fn summed(parts: &[f32], len: usize) -> Vec<f64> {
     let mut sums = vec![0.0; len];
     for part in parts.chunks_exact(len) {
         sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += f64::from(*value));

@@ -102,14 +102,23 @@ fn fill(frame: &mut Vec<f32>, image: &[f32], layout: Layout, sizes: &ConvSizes) 
         right.fill(0.0);
         match layout {
             Layout::Interleaved => pixels.copy_from_slice(&image[y * width * c_in..][..width * c_in]),
-            Layout::Planar => {
-                for (channel, plane) in image.chunks_exact(height * width).enumerate() {
-                    let values = &plane[y * width..][..width];
-                    for (pixel, value) in pixels.chunks_exact_mut(c_in).zip(values) {
-                        pixel[channel] = *value;
-                    }
-                }
-            }
+            Layout::Planar => interleave(image, [height, width, c_in], y, pixels),
+        }
+    }
+}
+
+/// Copies row `y` of an image `[C, H, W]` into pixels `[W, C]`.
+fn interleave(image: &[f32], [height, width, channels]: [usize; 3], y: usize, pixels: &mut [f32]) {
+    let row = |channel: usize| &image[(channel * height + y) * width..][..width];
+    if channels == 3 {
+        // The usual number of an image, in one pass.
+        let values = row(0).iter().zip(row(1)).zip(row(2));
+        let (pixels, _) = pixels.as_chunks_mut::<3>();
+        return pixels.iter_mut().zip(values).for_each(|(pixel, ((a, b), c))| *pixel = [*a, *b, *c]);
+    }
+    for channel in 0..channels {
+        for (pixel, value) in pixels.chunks_exact_mut(channels).zip(row(channel)) {
+            pixel[channel] = *value;
         }
     }
 }

@@ -134,12 +134,12 @@ fn sum_over<S: Simd>(simd: S, pixels: usize, term: impl Fn(usize) -> S::f32s) ->
     simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]))
 }
 
-/// Writes relu(y + residual), y being normalised z; the residual and the ReLU are optional.
+/// Writes relu(y + residual), y being normalised z; the residual is optional, and so is the leaky ReLU of this slope below 0.
 ///
 /// # Panics
 ///
 /// If z has no whole pixels of the channels of `affine`, or residual and output are of another length.
-pub(crate) fn activate(z: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, out: &mut [f32]) {
+pub(crate) fn activate(z: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: Option<f32>, out: &mut [f32]) {
     let channels = affine.channels();
     assert!(z.len().is_multiple_of(channels) && out.len() == z.len());
     assert!(residual.is_none_or(|residual| residual.len() == z.len()));
@@ -151,7 +151,7 @@ struct Activate<'a> {
     z: &'a [f32],
     affine: Affine<'a>,
     residual: Option<&'a [f32]>,
-    relu: bool,
+    relu: Option<f32>,
     out: &'a mut [f32],
 }
 
@@ -172,9 +172,10 @@ impl WithSimd for Activate<'_> {
                     if let Some(residual) = self.residual {
                         y = simd.add_f32s(y, load::<S>(residual.as_ptr().add(at)));
                     }
-                    if self.relu {
+                    if let Some(slope) = self.relu {
+                        let below = if slope == 0.0 { zero } else { simd.mul_f32s(y, simd.splat_f32s(slope)) };
                         // This keeps NaN: a network that has diverged has to show it.
-                        y = simd.select_f32s(simd.less_than_f32s(y, zero), zero, y);
+                        y = simd.select_f32s(simd.less_than_f32s(y, zero), below, y);
                     }
                     store::<S>(self.out.as_mut_ptr().add(at), y);
                 }

@@ -55,6 +55,32 @@ impl Weights {
         Self { sizes, forward, mirrored, forward_pairs, mirrored_pairs }
     }
 
+    /// Arranges the weights `[F, C]` of a linear layer as those of a convolution of one pixel, of F to C channels, both whole
+    /// vectors of eight.
+    ///
+    /// # Panics
+    ///
+    /// If there are not F·C values.
+    pub(crate) fn of_linear(values: &[f32], sizes: ConvSizes, rows_gradient: bool) -> Self {
+        assert_eq!(values.len(), sizes.weights_len(), "weights given (left) and of the layer (right)");
+        let ConvParams { c_in, c_out, .. } = sizes.params();
+        let width = panel_width(c_out);
+        let mut forward = Buffer::new(values.len());
+        forward.par_chunks_mut(c_in * width).enumerate().for_each(|(at, panel)| {
+            for (row, to) in values.chunks_exact(c_out).zip(panel.chunks_exact_mut(width)) {
+                to.copy_from_slice(&row[at * width..][..width]);
+            }
+        });
+        let mirrored = rows_gradient.then(|| {
+            let width = panel_width(c_in);
+            let mut panels = Buffer::new(values.len());
+            let of_panels = panels.par_chunks_mut(c_out * width).zip(values.par_chunks(c_out * width));
+            of_panels.for_each(|(panel, values)| transpose(values, c_out, panel));
+            panels
+        });
+        Self { sizes, forward, mirrored, forward_pairs: None, mirrored_pairs: None }
+    }
+
     /// The sizes of their convolution.
     pub fn sizes(&self) -> &ConvSizes {
         &self.sizes
@@ -121,6 +147,36 @@ fn mirrored(values: &[f32], sizes: &ConvSizes) -> Buffer {
         }
     });
     panels
+}
+
+/// Rows of `len` values as columns: `[R, len]` → `[len, R]`, for up to 32 rows.
+fn transpose(rows: &[f32], len: usize, columns: &mut [f32]) {
+    let width = rows.len() / len;
+    let mut block = Block::default();
+    for first in (0..len).step_by(LINE) {
+        let line = LINE.min(len - first);
+        for (at, row) in rows.chunks_exact(len).enumerate() {
+            block.iter_mut().zip(&row[first..first + line]).for_each(|(to, value)| to[at] = *value);
+        }
+        let to = columns[first * width..].chunks_exact_mut(width);
+        to.zip(&block[..line]).for_each(|(to, row)| to.copy_from_slice(&row[..width]));
+    }
+}
+
+/// Sums of parts `[C / w, F, w]` in their order, as `[F, C]`.
+pub(crate) fn summed_panels(parts: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let width = panel_width(outputs);
+    let mut sums = Buffer::new(inputs * outputs);
+    sums.par_chunks_mut(outputs).enumerate().for_each(|(input, row)| {
+        for (at, to) in row.chunks_exact_mut(width).enumerate() {
+            to.fill(0.0);
+            for part in parts.chunks_exact(inputs * outputs) {
+                let part = &part[(at * inputs + input) * width..][..width];
+                to.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+            }
+        }
+    });
+    sums.into_vec()
 }
 
 /// Sums of parts `[C_out / width, k, k, C_in, width]` in their order, as `[C_out, C_in, k, k]`.

@@ -255,15 +255,21 @@ fn passes_over_maps_are_the_same_on_all_widths() {
         let [mean, scale, shift] = [4, 5, 6].map(|seed| integers(channels, seed));
         let affine = Affine::new(&mean, &scale, &shift);
 
-        let activated = on_all_widths(|| {
-            let mut out = vec![f32::NAN; len];
-            activate(&z, affine, Some(&residual), true, &mut out);
-            out
+        // A slope that is a power of two is exact.
+        let [activated, leaky] = [0.0, 0.25].map(|slope| {
+            let activated = on_all_widths(|| {
+                let mut out = vec![f32::NAN; len];
+                activate(&z, affine, Some(&residual), Some(slope), &mut out);
+                out
+            });
+            for (at, value) in activated.iter().enumerate() {
+                let c = at % channels;
+                let y = (z[at] - mean[c]) * scale[c] + shift[c] + residual[at];
+                assert_eq!(*value, if y > 0.0 { y } else { slope * y });
+            }
+            activated
         });
-        for (at, value) in activated.iter().enumerate() {
-            let c = at % channels;
-            assert_eq!(*value, ((z[at] - mean[c]) * scale[c] + shift[c] + residual[at]).max(0.0));
-        }
+        assert!(leaky.iter().zip(&activated).all(|(leaky, activated)| leaky <= activated));
         // Sums of a power of two of integers have exact means.
         if (height * width).is_power_of_two() {
             let found = on_all_widths(|| {
@@ -300,7 +306,8 @@ fn passes_over_maps_are_the_same_on_all_widths() {
                 Pool::Halve => height / 2 * (width / 2) * channels,
                 Pool::Average => channels,
             };
-            for mask in [ReluMask::All, ReluMask::Normalized(affine), ReluMask::Output(&activated)] {
+            let masks = [ReluMask::All, ReluMask::Normalized(affine, 0.0), ReluMask::Normalized(affine, 0.25)];
+            for mask in masks.into_iter().chain([ReluMask::Output(&activated)]) {
                 on_all_widths(|| {
                     let g = ActivationGradient::new(&gradient[..len], pool, mask, &z, width, &mean);
                     let mut kept = vec![f32::NAN; z.len()];

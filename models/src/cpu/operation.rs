@@ -13,6 +13,7 @@ use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
 use super::held::Held;
+use super::register;
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
 use crate::running_statistics::RunningStatistics;
@@ -157,11 +158,7 @@ impl<H: HostBackend> Backward<H, 5> for BlockBackward {
             (beta, Some(found.beta), Shape::from([c_out])),
             (residual, found.residual, Shape::from(maps)),
         ];
-        for (node, gradient, shape) in all {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                grads.register::<H>(node.id, H::tensor(gradient, shape));
-            }
-        }
+        register::<H>(grads, all.map(|(node, gradient, shape)| (node.map(|node| node.id), gradient, shape)));
     }
 }
 
@@ -193,7 +190,7 @@ fn shape(kernels: &ConvBlock, values: usize) -> [usize; 4] {
 }
 
 /// The unbiased variances, of biased ones over `count` values.
-fn unbiased(variance: &[f32], count: usize) -> Vec<f32> {
+pub(super) fn unbiased(variance: &[f32], count: usize) -> Vec<f32> {
     let factor = count as f64 / (count - 1) as f64;
     variance.iter().map(|variance| (f64::from(*variance) * factor) as f32).collect()
 }

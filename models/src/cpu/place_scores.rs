@@ -13,6 +13,7 @@ use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{PlaceScores, PlaceWeights};
 
 use super::held::Held;
+use super::register;
 use crate::discriminators::LocalScores;
 
 /// [`LocalScores`] on host backends: `[N, 1, H, W]`.
@@ -76,11 +77,11 @@ impl<H: HostBackend> Backward<H, ARGUMENTS> for ScoresBackward {
             (last, Shape::from([1, hidden, 1, 1])),
             (last_bias, Shape::from([1])),
         ];
-        for (node, (gradient, shape)) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = node {
-                grads.register::<H>(node.id, H::tensor(gradient, shape));
-            }
-        }
+        let of_parents = ops.parents.into_iter().zip(gradients);
+        register::<H>(
+            grads,
+            of_parents.map(|(node, (gradient, shape))| (node.map(|node| node.id), Some(gradient), shape)),
+        );
     }
 }
 

@@ -16,7 +16,7 @@ use super::set_gradient;
 use crate::layers::for_sums;
 use crate::running_statistics::RunningStatistics;
 
-/// The arguments of a linear layer, its batch normalisation over rows, and leaky ReLU.
+/// The arguments of a linear layer, its batch normalisation over rows, and leaky ReLU, in training.
 pub(crate) struct LinearBlock<B: Backend> {
     /// Rows `[N, F]`.
     pub input: Tensor<B, 2>,

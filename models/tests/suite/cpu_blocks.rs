@@ -5,7 +5,7 @@ use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
 use qare_models::{Backbone, BackboneName, named_tensors};
@@ -31,6 +31,23 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<'_, B> {
     }
 }
 
+/// The figures, and the gradients of all parameters of a module.
+pub fn with_gradients<B: AutodiffBackend>(
+    figures: Figures,
+    module: &impl Module<B>,
+    gradients: &B::Gradients,
+) -> Figures {
+    let mut collect = Collect::<B> { gradients, figures };
+    module.visit(&mut collect);
+    collect.figures
+}
+
+/// The running statistics of a module.
+pub fn running_statistics<B: Backend>(module: &impl Module<B>) -> Figures {
+    let state = named_tensors(module, "").into_iter().filter(|tensor| tensor.name.contains("running"));
+    state.map(|tensor| (tensor.name, tensor.values.iter().map(|value| f64::from(*value)).collect())).collect()
+}
+
 /// Features, and the gradients of Σ features·weights with respect to the parameters.
 pub fn gradients_of<B: AutodiffBackend>(
     backbone: &Backbone<B>,
@@ -39,9 +56,7 @@ pub fn gradients_of<B: AutodiffBackend>(
 ) -> Figures {
     let features = backbone.forward(images);
     let gradients = (features.clone() * weights).sum().backward();
-    let mut collect = Collect::<B> { gradients: &gradients, figures: vec![("features".into(), values(features))] };
-    backbone.visit(&mut collect);
-    collect.figures
+    with_gradients(vec![("features".into(), values(features))], backbone, &gradients)
 }
 
 fn step<B: AutodiffBackend>(backbone: &Backbone<B>, shape: [usize; 4], tracked: bool) -> Figures {
@@ -51,14 +66,11 @@ fn step<B: AutodiffBackend>(backbone: &Backbone<B>, shape: [usize; 4], tracked: 
     let weights: Tensor<B, 2> = tensor(&noise(features.shape().num_elements(), 8), features.dims());
     let gradients = (features.clone() * weights).sum().backward();
 
-    let mut collect = Collect::<B> { gradients: &gradients, figures: vec![("features".into(), values(features))] };
-    backbone.visit(&mut collect);
-    let mut figures = collect.figures;
+    let mut figures = with_gradients(vec![("features".into(), values(features))], backbone, &gradients);
     assert_eq!(images.grad(&gradients).is_some(), tracked);
     figures.extend(images.grad(&gradients).map(|gradient| ("gradient of the images".into(), values(gradient))));
     let valid = backbone.valid();
-    let state = named_tensors(&valid, "").into_iter().filter(|tensor| tensor.name.contains("running"));
-    figures.extend(state.map(|tensor| (tensor.name, tensor.values.iter().map(|value| f64::from(*value)).collect())));
+    figures.extend(running_statistics(&valid));
     let images: Tensor<B::InnerBackend, 4> = tensor(&noise(shape.iter().product(), 9), shape);
     figures.push(("features in evaluation".into(), values(valid.forward(images))));
     figures

@@ -9,6 +9,7 @@ mod golden_backbone_on_cpu;
 mod golden_deep;
 mod golden_heads;
 mod half_precision;
+mod heads_on_cpu;
 mod hostile_files;
 mod initial_weights;
 mod local_discriminator;

@@ -3,9 +3,12 @@
 //! [`train`] trains any method on burn-train's Learner, with its metrics, its dashboard or another renderer, a kNN accuracy after
 //! each epoch, and a checkpoint from which the run resumes bit for bit.
 
+pub mod adam_update;
 mod bias_correction;
 mod conditional_steps;
 mod held_out;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod host_adam;
 #[cfg(feature = "cubecl")]
 mod kernel_steps;
 mod late_figures;

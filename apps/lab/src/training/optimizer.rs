@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{Adam, AdamConfig, AdamState, GradientsParams, LearningRate, Optimizer, SimpleOptimizer};
 use burn::record::{BurnRecord, FullPrecisionSettings, NamedMpkBytesRecorder, Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Device, Tensor};
 
+use super::adam_update::AdamUpdate;
 use super::conditional_steps::ConditionalSteps;
 #[cfg(feature = "cubecl")]
 use super::kernel_steps::KernelSteps;
@@ -58,7 +58,7 @@ impl Rule {
 #[derive(Clone)]
 pub enum Update {
     /// Adam.
-    Adam(Adam),
+    Adam(AdamUpdate),
     /// Stochastic gradient descent.
     Sgd(Sgd),
 }
@@ -83,7 +83,7 @@ impl<B: Backend> SimpleOptimizer<B> for Update {
         match self {
             Update::Adam(adam) => {
                 let (tensor, adam) = adam.step(rate, tensor, gradient, state.and_then(|state| state.adam));
-                (tensor, Some(UpdateState { adam, sgd: None }))
+                (tensor, Some(UpdateState { adam: Some(adam), sgd: None }))
             }
             Update::Sgd(sgd) => {
                 let (tensor, sgd) = sgd.step(rate, tensor, gradient, state.and_then(|state| state.sgd));
@@ -121,10 +121,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> ModelOptimizer<M, B> {
     /// Creates an optimizer without state.
     pub fn new(rule: Rule) -> Self {
         let update = match rule {
-            Rule::Adam { weight_decay } => {
-                let decay = (weight_decay != 0.0).then(|| WeightDecayConfig::new(weight_decay));
-                Update::Adam(adam().with_weight_decay(decay).build())
-            }
+            Rule::Adam { weight_decay } => Update::Adam(AdamUpdate::new(weight_decay)),
             Rule::Sgd { momentum } => Update::Sgd(Sgd { momentum }),
         };
         Self {

@@ -3,6 +3,7 @@
 mod approx;
 mod cases;
 mod finite_differences;
+mod linear_rows;
 mod max_pooling;
 mod memory;
 mod oracle;

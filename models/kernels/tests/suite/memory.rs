@@ -5,6 +5,7 @@ use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
 use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
+use crate::linear_rows;
 use crate::oracle::EPSILON;
 
 /// All results of a block, on threads of its own: their memory is new.
@@ -43,6 +44,15 @@ fn max_pooling() {
         assert_eq!(out, vec![1.0; 3 * pool.out_dims().iter().product::<usize>()]);
         let total: f32 = pool.backward(&out, &places).iter().sum();
         assert_eq!(total, out.len() as f32);
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for case in linear_rows::CASES.into_iter().filter(|case| case[0] > 1 && case.iter().product::<usize>() < 1_000_000)
+    {
+        assert!(linear_rows::products(case, 1) == linear_rows::products(case, 3), "{case:?}");
+        assert!(linear_rows::normalized(case, 1) == linear_rows::normalized(case, 3), "{case:?}");
     }
 }
 
