@@ -57,6 +57,8 @@ pub use batch_norm::BatchNorm;
 pub use cifar_resnet::CifarResNet;
 pub use classifier::{LinearClassifier, LinearClassifierConfig};
 pub use conv4::{Conv4, ConvBlock};
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub use cpu::{KeptWeights, keep_weights};
 pub use discriminators::{
     Discriminators, DiscriminatorsConfig, GlobalDiscriminator, LocalDiscriminator, PriorDiscriminator,
 };

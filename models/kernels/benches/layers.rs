@@ -71,6 +71,26 @@ fn conv4(side: usize) -> Vec<Layer> {
     layers
 }
 
+/// The bottlenecks of a ResNet-50.
+fn bottlenecks(side: usize) -> Vec<Layer> {
+    let half = |side: usize| side.div_ceil(2);
+    let mut side = half(half(side));
+    let mut layers = Vec::new();
+    let mut c_in = 64;
+    for (stage, (width, blocks)) in [(64, 3), (128, 4), (256, 6), (512, 3)].into_iter().enumerate() {
+        let stride = if stage == 0 { 1 } else { 2 };
+        let inner = if stage == 0 { side } else { half(side) };
+        layers.push(layer(side, [c_in, width], [1, 1], 1, false));
+        layers.push(layer(side, [width, width], [3, stride], 1, false));
+        layers.push(layer(side, [c_in, 4 * width], [1, stride], 1, false));
+        layers.push(layer(inner, [width, 4 * width], [1, 1], blocks, true));
+        layers.push(layer(inner, [4 * width, width], [1, 1], blocks - 1, false));
+        layers.push(layer(inner, [width, width], [3, 1], blocks - 1, false));
+        (side, c_in) = (inner, 4 * width);
+    }
+    layers
+}
+
 /// Processor time of this thread where it can be read, else the time since `start`.
 fn now(start: Instant) -> Duration {
     #[cfg(unix)]
@@ -138,6 +158,7 @@ fn main() {
         ("resnet32", 128, cifar_resnet(5)),
         ("resnet18-32x32", 128, resnet(32, [2; 4])),
         ("resnet18-96x96", 32, resnet(96, [2; 4])),
+        ("resnet50-224x224", 8, bottlenecks(224)),
     ];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     pool.install(|| {

@@ -117,7 +117,7 @@ impl ConvBlock {
     }
 
     /// Whether images go through the convolution together, and how many are a part of the batch then or else.
-    fn part(&self, images: usize) -> (bool, usize) {
+    pub(crate) fn part(&self, images: usize) -> (bool, usize) {
         match self.together(images) {
             true => (true, self.group(images)),
             false => (false, self.run(images)),
@@ -125,7 +125,7 @@ impl ConvBlock {
     }
 
     /// Writes the maps of a group of images, or of one.
-    fn convolve_part(
+    pub(crate) fn convolve_part(
         &self,
         frames: &mut Frames,
         blocks: &mut Blocks,
@@ -223,7 +223,7 @@ impl ConvBlock {
     }
 
     /// Writes the whole output of an image; `activated` is memory for the output of the ReLU before pooling.
-    fn normalize_image(
+    pub(crate) fn normalize_image(
         &self,
         maps: &[f32],
         normalization: &Normalization,
@@ -244,51 +244,6 @@ impl ConvBlock {
                 global_average(activated, out);
             }
         }
-    }
-
-    /// The output for images with given statistics, in one pass: evaluation.
-    ///
-    /// # Panics
-    ///
-    /// If `images` are no whole images, `weights` are those of another convolution, the residual is of another length than the
-    /// maps, or the normalisation has other channels.
-    pub fn infer(
-        &self,
-        images: &[f32],
-        weights: &Weights,
-        normalization: &Normalization,
-        residual: Option<&[f32]>,
-    ) -> Vec<f32> {
-        self.check_weights(weights);
-        self.check_channels(normalization);
-        let (input, output, finished) = (self.sizes.input_len(), self.sizes.output_len(), self.out_len());
-        let count = count(images, input);
-        let maps_len = batch_len(count, output);
-        assert!(residual.is_none_or(|residual| residual.len() == maps_len), "a residual of the maps' shape");
-        let (together, part) = self.part(count);
-        let point_weights = self.point_weights(weights);
-        let weights = (weights, point_weights.as_ref());
-        let len = batch_len(count, finished);
-        let mut out = Buffer::new(len);
-        let parts = images.par_chunks(part * input).zip(out.par_chunks_mut(part * finished));
-        parts.enumerate().for_each(|(at, (images, out))| {
-            SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps, activated, .. }| {
-                let step = if together { part } else { 1 };
-                maps.resize(step * output, 0.0);
-                activated.resize(output, 0.0);
-                let steps = images.chunks(step * input).zip(out.chunks_mut(step * finished));
-                for (i, (images, out)) in steps.enumerate() {
-                    let maps = &mut maps[..images.len() / input * output];
-                    self.convolve_part(frames, blocks, images, weights, together, maps);
-                    for (j, (maps, out)) in maps.chunks_exact(output).zip(out.chunks_exact_mut(finished)).enumerate() {
-                        let at = (at * part + i * step + j) * output;
-                        let residual = residual.map(|residual| &residual[at..at + output]);
-                        self.normalize_image(maps, normalization, residual, activated, out);
-                    }
-                }
-            });
-        });
-        out.into_vec()
     }
 
     pub(crate) fn check_weights(&self, weights: &Weights) {

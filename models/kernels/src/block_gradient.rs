@@ -202,8 +202,7 @@ impl ConvBlock {
                     match &mut sums {
                         Some(sums) => sums.add(pixels, gradient, blocks),
                         None => {
-                            frames.fill(pixels, self.layout(), self.sizes());
-                            frames.add_weight_gradient(gradient, self.sizes(), of_weights);
+                            frames.add_weight_gradient(pixels, self.layout(), gradient, self.sizes(), of_weights);
                         }
                     }
                     if let Some(images) = &mut images {

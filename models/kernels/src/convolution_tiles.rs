@@ -34,7 +34,22 @@ pub(crate) fn convolve_frame(frame: &[f32], sizes: &ConvSizes, weights: &[f32], 
     vectorize(c_out, Convolve { frame, geometry, weights, out });
 }
 
-/// The same with the [paired weights](crate::pairs::paired) of a convolution [in pairs](crate::pairs::in_pairs).
+/// Writes the products of pixels `[R, C_in]` with the weights `[C_out / w, C_in, w]` of a convolution of 1×1, `[R, C_out]`.
+///
+/// # Panics
+///
+/// If the lengths are not those of R pixels, or the kernel is not 1×1.
+pub(crate) fn multiply_pixels(pixels: &[f32], sizes: &ConvSizes, weights: &[f32], out: &mut [f32]) {
+    let ConvParams { c_in, c_out, kernel, .. } = sizes.params();
+    let count = pixels.len() / c_in;
+    assert_eq!((kernel, pixels.len(), out.len()), (1, count * c_in, count * c_out));
+    assert_eq!(weights.len(), c_in * c_out);
+    let geometry =
+        Geometry { rows: 1, len: c_in, row: pixels.len(), step: c_in, down: pixels.len(), out: [1, count], c_out };
+    vectorize(c_out, Convolve { frame: pixels, geometry, weights, out });
+}
+
+/// The same as [`convolve_frame`] with the [paired weights](crate::pairs::paired) of a convolution [in pairs](crate::pairs::in_pairs).
 ///
 /// # Panics
 ///

@@ -37,18 +37,20 @@ pub(crate) struct Frames {
 impl Frames {
     /// Writes the convolution of an image, `[H', W', C_out]`.
     pub fn convolve(&mut self, image: &[f32], layout: Layout, weights: &Weights, out: &mut [f32]) {
-        self.fill(image, layout, weights.sizes());
-        convolve(&self.input, weights.sizes(), weights.forward(), weights.forward_pairs(), out);
+        let frame = framed(&mut self.input, image, layout, weights.sizes());
+        convolve(frame, weights.sizes(), weights.forward(), weights.forward_pairs(), out);
     }
 
-    /// Copies an image into the frame that [`add_weight_gradient`](Self::add_weight_gradient) reads.
-    pub fn fill(&mut self, image: &[f32], layout: Layout, sizes: &ConvSizes) {
-        fill(&mut self.input, image, layout, sizes);
-    }
-
-    /// Adds the gradient of the weights `[k, k, C_in, C_out]` for the image filled in last, given the gradient of the output.
-    pub fn add_weight_gradient(&self, gradient: &[f32], sizes: &ConvSizes, weights: &mut [f32]) {
-        add_weight_gradient(&self.input, gradient, sizes, weights);
+    /// Adds the gradient of the weights `[k, k, C_in, C_out]` for an image, given the gradient of the output.
+    pub fn add_weight_gradient(
+        &mut self,
+        image: &[f32],
+        layout: Layout,
+        gradient: &[f32],
+        sizes: &ConvSizes,
+        weights: &mut [f32],
+    ) {
+        add_weight_gradient(framed(&mut self.input, image, layout, sizes), gradient, sizes, weights);
     }
 
     /// Writes the gradient of the input image `[H, W, C_in]`, given the gradient of the output.
@@ -59,18 +61,21 @@ impl Frames {
     pub fn input_gradient(&mut self, gradient: &[f32], weights: &Weights, out: &mut [f32]) {
         let sizes = weights.sizes().transposed();
         let mirrored = weights.mirrored().expect("weights arranged for the gradient of the images");
-        match weights.sizes().params().stride {
-            1 => fill(&mut self.gradient, gradient, Layout::Interleaved, &sizes),
-            _ => fill_with_gaps(&mut self.gradient, gradient, weights.sizes(), &sizes),
-        }
+        let frame = match weights.sizes().params().stride {
+            1 => framed(&mut self.gradient, gradient, Layout::Interleaved, &sizes),
+            _ => {
+                fill_with_gaps(&mut self.gradient, gradient, weights.sizes(), &sizes);
+                &self.gradient
+            }
+        };
         let (c_in, rounded) = (weights.sizes().params().c_in, sizes.params().c_out);
         let pairs = weights.mirrored_pairs();
         if rounded == c_in {
-            return convolve(&self.gradient, &sizes, mirrored, pairs, out);
+            return convolve(frame, &sizes, mirrored, pairs, out);
         }
         assert_eq!(out.len(), weights.sizes().input_len());
         self.wide.resize(sizes.output_len(), 0.0);
-        convolve(&self.gradient, &sizes, mirrored, pairs, &mut self.wide);
+        convolve(frame, &sizes, mirrored, pairs, &mut self.wide);
         for (to, from) in out.chunks_exact_mut(c_in).zip(self.wide.chunks_exact(rounded)) {
             to.copy_from_slice(&from[..c_in]);
         }
@@ -83,6 +88,16 @@ fn convolve(frame: &[f32], sizes: &ConvSizes, weights: &[f32], pairs: Option<&[f
         Some(pairs) => convolve_frame_in_pairs(frame, sizes, pairs, out),
         None => convolve_frame(frame, sizes, weights, out),
     }
+}
+
+/// An image in a frame of zeros: the image itself if nothing is added and its layout is that of the frame, else a copy in `memory`.
+fn framed<'a>(memory: &'a mut Vec<f32>, image: &'a [f32], layout: Layout, sizes: &ConvSizes) -> &'a [f32] {
+    assert_eq!(image.len(), sizes.input_len());
+    if sizes.params().padding == 0 && layout == Layout::Interleaved {
+        return image;
+    }
+    fill(memory, image, layout, sizes);
+    memory
 }
 
 /// Copies an image into a frame of zeros.

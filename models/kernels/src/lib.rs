@@ -7,6 +7,7 @@ mod batch_norm_1d;
 mod batch_statistics;
 mod block;
 mod block_gradient;
+mod block_inference;
 mod buffer;
 mod convolution_tiles;
 mod frames;

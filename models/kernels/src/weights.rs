@@ -3,11 +3,14 @@
 //! A tile of a convolution reads the weights of few output channels for all places of its window. In a panel they are neighbours:
 //! weights `[k, k, C_in, C_out]` are arranged as `[C_out / w, k, k, C_in, w]`.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
 use crate::pairs::{in_pairs, paired};
 use crate::sizes::{ConvParams, ConvSizes};
+use crate::winograd::PointWeights;
 
 /// Weights of a convolution, arranged for its kernels.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Weights {
     /// The same weights for pairs of pixels, where a convolution and that of its gradient are in pairs.
     forward_pairs: Option<Vec<f32>>,
     mirrored_pairs: Option<Vec<f32>>,
+    /// The weights for Winograd's algorithm, once an evaluation has asked for them.
+    points: OnceLock<PointWeights>,
 }
 
 /// Width w of the panels of weights of so many output channels: the largest power of two up to 32 that divides them. The lanes of
@@ -52,7 +57,7 @@ impl Weights {
         let transposed = sizes.transposed();
         let mirrored_pairs =
             mirrored.as_ref().filter(|_| in_pairs(&transposed)).map(|mirrored| paired(mirrored, &transposed));
-        Self { sizes, forward, mirrored, forward_pairs, mirrored_pairs }
+        Self { sizes, forward, mirrored, forward_pairs, mirrored_pairs, points: OnceLock::new() }
     }
 
     /// Arranges the weights `[F, C]` of a linear layer as those of a convolution of one pixel, of F to C channels, both whole
@@ -78,12 +83,22 @@ impl Weights {
             of_panels.for_each(|(panel, values)| transpose(values, c_out, panel));
             panels
         });
-        Self { sizes, forward, mirrored, forward_pairs: None, mirrored_pairs: None }
+        Self { sizes, forward, mirrored, forward_pairs: None, mirrored_pairs: None, points: OnceLock::new() }
     }
 
     /// The sizes of their convolution.
     pub fn sizes(&self) -> &ConvSizes {
         &self.sizes
+    }
+
+    /// The weights for Winograd's algorithm, which are computed in the first call.
+    pub(crate) fn points(&self) -> &PointWeights {
+        if let Some(points) = self.points.get() {
+            return points;
+        }
+        // Not in `get_or_init`: a thread of rayon's that waited in it could be the one that it waits for.
+        let points = PointWeights::forward(self);
+        self.points.get_or_init(|| points)
     }
 
     pub(crate) fn forward(&self) -> &[f32] {

@@ -204,8 +204,7 @@ fn images_together_are_those_one_by_one() {
 
         let mut expected = vec![0.0; sizes.weights_len()];
         for (image, gradient) in pixels.chunks_exact(input).zip(of_output.chunks_exact(output)) {
-            frames.fill(image, Layout::Interleaved, &sizes);
-            frames.add_weight_gradient(gradient, &sizes, &mut expected);
+            frames.add_weight_gradient(image, Layout::Interleaved, gradient, &sizes, &mut expected);
         }
         let row = kernel * c_in * panel_width(c_out);
         let found = together(sizes.weights_len(), &|out| {

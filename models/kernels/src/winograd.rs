@@ -73,6 +73,7 @@ fn blocks(tiles: usize, block: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// A convolution with its weights at the points.
+#[derive(Debug)]
 pub(crate) struct PointWeights {
     tiling: Tiling,
     c_in: usize,

@@ -128,8 +128,7 @@ fn compare(geometry: &Geometry, seed: u32, lanes: usize, squares: &mut [Squares;
         let (image, gradient) = (&images[n * input..][..input], &gradients[n * output..][..output]);
         frames.convolve(image, Layout::Interleaved, &weights, &mut found[0][1][n * output..][..output]);
         frames.input_gradient(gradient, &weights, &mut found[1][1][n * input..][..input]);
-        frames.fill(image, Layout::Interleaved, &sizes);
-        frames.add_weight_gradient(gradient, &sizes, &mut sums);
+        frames.add_weight_gradient(image, Layout::Interleaved, gradient, &sizes, &mut sums);
     }
     found[2][1] = pytorch_layout(&sums, &sizes, c_out);
     MOST_LANES.set(16);

@@ -6,6 +6,7 @@
 //! batch normalisation, [`max_pool`]ing and [`local_scores`].
 
 mod held;
+mod kept_weights;
 mod linear;
 mod linear_block;
 mod max_pool;
@@ -21,6 +22,7 @@ use crate::block::{Block, BlockOutput};
 use crate::discriminators::LocalScores;
 use crate::layers::LinearLayer;
 use crate::tensor_block::{LinearBlock, LinearOutput};
+pub use kept_weights::{KeptWeights, keep_weights};
 use linear::{FusedLinear, LinearRows};
 use linear_block::FusedLinearBlock;
 use max_pool::MaxPooling;

@@ -13,6 +13,7 @@ use qare_host::{FloatPrimitive, HostBackend, HostOperation, primitive, tensor};
 use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Saved, SizesError, Weights};
 
 use super::held::Held;
+use super::kept_weights::arranged;
 use super::register;
 use crate::block::{Block, BlockOutput};
 use crate::pool::Pool;
@@ -28,11 +29,11 @@ impl HostOperation for FusedBlock {
     fn plain<H: HostBackend>(block: Block<H>) -> BlockOutput<H> {
         let kernels = kernels(&block);
         let [mean, variance] = [block.running.mean, block.running.variance].map(|tensor| values::<H, 1>(tensor));
-        let (input, weight) = (Held::<H>::new(primitive(block.input)), values::<H, 4>(block.weight));
+        let (input, weight) = (Held::<H>::new(primitive(block.input)), H::values(primitive(block.weight)));
         let [gamma, beta] = [block.gamma, block.beta].map(|tensor| values::<H, 1>(tensor));
         let residual = block.residual.map(|tensor| Held::<H>::new(primitive(tensor)));
         let residual = residual.as_ref().map(Held::slice);
-        let weights = Weights::new(H::slice(&weight), *kernels.sizes(), false);
+        let weights = arranged::<H>(weight, *kernels.sizes());
         let [mean, variance, gamma, beta] = [&mean, &variance, &gamma, &beta].map(H::slice);
         let normalization = Normalization::new(mean.to_vec(), variance, block.epsilon, gamma, beta);
         let images = input.slice();

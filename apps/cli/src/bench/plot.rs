@@ -12,8 +12,8 @@ use qare_lab::PrintablePath;
 use qare_lab::runs::files::write_whole;
 use qare_lab::{LabError, Result};
 
-const SIZE: (u32, u32) = (1200, 640);
-const FOOT: u32 = 90;
+/// Of the panels and the title.
+const SIZE: (u32, u32) = (1200, 550);
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
@@ -37,6 +37,8 @@ const TERMS: [(&str, RGBColor); 12] = [
 /// The name of a term in the legend.
 fn legend(term: &str) -> &str {
     match term {
+        "sparseclr_qare_frobenius" => "sparseclr, Frobenius",
+        "sparseclr_qare_centred" => "sparseclr, centred",
         "qare" => "set term alone",
         "qare_no_floor" => "set term, no floor",
         "qare_frobenius" => "Frobenius",
@@ -147,11 +149,13 @@ type Drawn = std::result::Result<(), DrawingAreaErrorKind<std::io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw(svg: &mut String, panels: &[Panel], reports: &[Report]) -> Drawn {
-    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let foot = foot(panels, reports.len());
+    let size = (SIZE.0, SIZE.1 + foot);
+    let area = SVGBackend::with_string(svg, size).into_drawing_area();
     area.fill(&WHITE)?;
     let title = ("Time of loss and gradient", (FONT, 22).into_font().color(&INK));
     let area = area.titled(title.0, title.1)?;
-    let (above, foot) = area.split_vertically(SIZE.1 - FOOT - 30);
+    let (above, foot) = area.split_vertically(SIZE.1 - 30);
     let drawn: Vec<&Panel> = panels.iter().filter(|panel| !panel.is_empty()).collect();
     let decades = decades(drawn.iter().flat_map(|panel| panel.points()).map(|point| point.1));
     for (panel, place) in drawn.iter().zip(above.split_evenly((1, drawn.len()))) {
@@ -213,26 +217,45 @@ fn dash(report: usize) -> u32 {
     if report == 1 { 8 } else { 2 }
 }
 
+/// Terms in a row of the legend, and the height of a row.
+const TERMS_IN_A_ROW: usize = 6;
+const ROW: u32 = 30;
+
+/// The plotted terms of some curves, and the reports that have curves.
+fn plotted(panels: &[Panel], reports: usize) -> (Vec<(&'static str, RGBColor)>, Vec<usize>) {
+    let curves = || panels.iter().flat_map(|panel| &panel.curves);
+    let terms = TERMS.into_iter().filter(|(_, color)| curves().any(|curve| curve.color == *color));
+    (terms.collect(), (0..reports).filter(|report| curves().any(|curve| curve.report == *report)).collect())
+}
+
+/// The height of the legend.
+fn foot(panels: &[Panel], reports: usize) -> u32 {
+    let (terms, _) = plotted(panels, reports);
+    ROW * (terms.len().div_ceil(TERMS_IN_A_ROW) as u32 + 1)
+}
+
 /// Draws the legend: terms by colour, and below them the programs by line style.
 fn draw_legend(foot: &Area<'_>, panels: &[Panel], reports: &[Report]) -> Drawn {
     let text = (FONT, 15).into_font().color(&INK);
-    let drawn = |color: RGBColor| panels.iter().flat_map(|panel| &panel.curves).any(|curve| curve.color == color);
-    let terms: Vec<_> = TERMS.into_iter().filter(|(_, color)| drawn(*color)).collect();
-    let width = (SIZE.0 as i32 - 90) / terms.len().max(1) as i32;
-    for (place, (term, color)) in terms.into_iter().enumerate() {
-        let x = 90 + place as i32 * width;
-        foot.draw(&PathElement::new([(x, 18), (x + 30, 18)], color.stroke_width(3)))?;
-        foot.draw(&Text::new(legend(term), (x + 38, 10), text.clone()))?;
+    let (terms, with_curves) = plotted(panels, reports.len());
+    let place = |at: usize, of_row: usize| {
+        let (column, row) = (at % of_row, at / of_row);
+        (90 + (column * (SIZE.0 as usize - 90) / of_row) as i32, (18 + row * ROW as usize) as i32)
+    };
+    let rows = terms.len().div_ceil(TERMS_IN_A_ROW);
+    for (at, (term, color)) in terms.into_iter().enumerate() {
+        let (x, y) = place(at, TERMS_IN_A_ROW);
+        foot.draw(&PathElement::new([(x, y), (x + 24, y)], color.stroke_width(3)))?;
+        foot.draw(&Text::new(legend(term), (x + 30, y - 8), text.clone()))?;
     }
-    for (number, report) in reports.iter().enumerate() {
-        let width = (SIZE.0 as i32 - 90) / reports.len() as i32;
-        let x = 90 + number as i32 * width;
-        let ends = [(x, 50), (x + 40, 50)];
+    for (at, number) in with_curves.iter().copied().enumerate() {
+        let (x, y) = place(rows * with_curves.len() + at, with_curves.len());
+        let ends = [(x, y), (x + 40, y)];
         match number {
             0 => foot.draw(&PathElement::new(ends, INK.stroke_width(2)))?,
             number => foot.draw(&DashedPathElement::new(ends, dash(number), 4, INK.stroke_width(2)))?,
         }
-        foot.draw(&Text::new(report.short_name(), (x + 48, 42), text.clone()))?;
+        foot.draw(&Text::new(reports[number].short_name(), (x + 48, y - 8), text.clone()))?;
     }
     Ok(())
 }

@@ -123,13 +123,18 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns work that computes the features of the batch's views with the backbone as it is now, in evaluation mode.
+    /// Returns work that computes the features of the batch's views with the backbone as it is now, in evaluation mode, as for one of
+    /// many batches.
     pub fn embedding(&self) -> impl Fn() -> Result<()> {
         let backbone: Backbone<Plain> = self.state.as_ref().expect("the last step succeeded").model.backbone.valid();
         let [images, views, channels, height, width] = self.batch.images.dims();
         let pixels = self.batch.images.clone().inner().reshape([images * views, 1, channels, height, width]);
         let precision = self.precision;
+        #[cfg(any(feature = "flex", feature = "ndarray"))]
+        let kept = qare_models::keep_weights();
         move || {
+            #[cfg(any(feature = "flex", feature = "ndarray"))]
+            let _ = &kept;
             features::of_batch(&backbone, pixels.clone(), precision);
             Ok(())
         }
