@@ -31,7 +31,8 @@ struct Arranged {
 /// More convolutions than a network has: a tensor that is copied for each batch has another address each time.
 const MOST: usize = 512;
 
-/// Keeps arranged weights until the result is dropped.
+/// Keeps arranged weights until the result is dropped, in up to five times the memory of the weights themselves. The weights of a network that
+/// changes meanwhile are arranged anew, and the old ones are kept, too.
 pub fn keep_weights() -> KeptWeights {
     lock().holders += 1;
     KeptWeights(())
@@ -42,7 +43,7 @@ impl Drop for KeptWeights {
         let mut kept = lock();
         kept.holders -= 1;
         let dropped = if kept.holders == 0 { std::mem::take(&mut kept.arranged) } else { Vec::new() };
-        // Memory goes back outside of the lock.
+        // What was kept is dropped outside of the lock.
         drop(kept);
         drop(dropped);
     }
@@ -61,7 +62,10 @@ pub(super) fn arranged<H: HostBackend>(values: H::Values, sizes: ConvSizes) -> A
     // Outside of the lock: rayon may run the forward pass of another batch on this thread meanwhile.
     let weights = Arc::new(Weights::new(H::slice(&values), sizes, false));
     let mut kept = lock();
-    if kept.holders > 0 && kept.arranged.len() < MOST && found(&kept).is_none() {
+    if let Some(weights) = found(&kept) {
+        return weights;
+    }
+    if kept.holders > 0 && kept.arranged.len() < MOST {
         kept.arranged.push(Arranged { address, _values: Box::new(values), weights: weights.clone() });
     }
     weights
@@ -111,5 +115,6 @@ mod tests {
 
         drop(outer);
         assert_eq!(Arc::strong_count(&first), 1, "nothing is kept any more");
+        assert_eq!(Arc::strong_count(&of(&again, sizes)), 1, "nothing is kept anew");
     }
 }

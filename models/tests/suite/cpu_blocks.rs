@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
-use qare_models::{Backbone, BackboneName, named_tensors};
+use qare_models::{Backbone, BackboneName, keep_weights, named_tensors};
 
 use crate::numbers::{noise, tensor, values};
 
@@ -137,6 +137,27 @@ fn any_number_of_threads_gives_the_same_bits() {
             assert_eq!(of(threads), one, "{name}, {threads} threads");
         }
     }
+}
+
+/// Features with kept weights are those without, also of another network in turn.
+fn compare_kept_weights<B: AutodiffBackend>() {
+    let images: Tensor<B::InnerBackend, 4> = tensor(&noise(9 * 3 * 32 * 32, 1), [9, 3, 32, 32]);
+    let features = |seed: u64| {
+        let backbone = BackboneName::Resnet18.init::<B>(seed, &Default::default()).valid();
+        move |images: &Tensor<B::InnerBackend, 4>| values(backbone.forward(images.clone()))
+    };
+    let (first, second) = (features(3), features(4));
+    let expected = [first(&images), second(&images)];
+    let _kept = keep_weights();
+    for _ in 0..2 {
+        assert!([first(&images), second(&images)] == expected);
+    }
+}
+
+#[test]
+fn kept_weights_are_those_of_the_network() {
+    compare_kept_weights::<Autodiff<Flex>>();
+    compare_kept_weights::<Autodiff<NdArray>>();
 }
 
 /// Features that are NaN have to stay so: whoever trains looks for it. (Burn's own ReLU on flex makes zeros of them.)

@@ -108,6 +108,19 @@ pub fn wide() -> Vec<Case> {
     cases
 }
 
+/// Blocks each pixel of whose output is a function of one pixel of the input: fewer, as many and more than 64 pixels in all.
+pub fn pointwise() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (height, width, images) in [(7, 9, 1), (8, 8, 1), (5, 13, 1), (5, 13, 2), (9, 7, 5)] {
+        for (at, (c_in, c_out)) in [(3, 7), (8, 8), (16, 24), (64, 32), (24, 64)].into_iter().enumerate() {
+            let params = ConvParams { height, width, c_in, c_out, kernel: 1, stride: 1, padding: 0 };
+            let (relu, residual) = ((at + images) % 2 == 0, (at + images) / 2 % 2 == 0);
+            cases.push(Case { params, layout: Layout::Interleaved, relu, pool: Pool::None, residual, images });
+        }
+    }
+    cases
+}
+
 /// Batches whose images go through the convolution together: whole vectors of channels, few pixels or many weights or strides.
 /// Sizes are drawn, so that tiles of images, channels and weights are whole and parted.
 pub fn together() -> Vec<Case> {

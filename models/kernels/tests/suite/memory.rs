@@ -4,7 +4,7 @@
 use qare_kernels::{MaxPool, Normalization, Saved, Weights};
 use rayon::ThreadPoolBuilder;
 
-use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
+use crate::cases::{Case, Inputs, by_winograd, pointwise, small, together, wide};
 use crate::linear_rows;
 use crate::oracle::EPSILON;
 
@@ -54,6 +54,11 @@ fn linear_layers() {
         assert!(linear_rows::products(case, 1) == linear_rows::products(case, 3), "{case:?}");
         assert!(linear_rows::normalized(case, 1) == linear_rows::normalized(case, 3), "{case:?}");
     }
+}
+
+#[test]
+fn pointwise_blocks() {
+    pointwise().iter().for_each(assert_independent);
 }
 
 #[test]

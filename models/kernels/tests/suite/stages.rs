@@ -3,7 +3,7 @@
 use qare_kernels::{Normalization, Pool, Saved, Weights};
 
 use crate::approx::assert_within;
-use crate::cases::{Case, Inputs, by_winograd, small, together, wide};
+use crate::cases::{Case, Inputs, by_winograd, pointwise, small, together, wide};
 use crate::oracle::{self, EPSILON, Forward};
 
 fn f64s(values: &[f32]) -> Vec<f64> {
@@ -82,6 +82,11 @@ fn check(case: &Case, seed: u64) {
 #[test]
 fn small_images_of_any_sizes() {
     small().iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
+}
+
+#[test]
+fn pointwise_blocks() {
+    pointwise().iter().enumerate().for_each(|(seed, case)| check(case, seed as u64));
 }
 
 #[test]
