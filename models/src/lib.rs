@@ -42,6 +42,8 @@ mod imagenet_resnet;
 mod initial_weights;
 mod layers;
 mod maps;
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+mod nothing_kept;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pool;
@@ -66,6 +68,8 @@ pub use embedding_head::{EmbeddingHead, EmbeddingHeadConfig};
 pub use head::{ProjectionHead, ProjectionHeadConfig};
 pub use imagenet_resnet::ImageNetResNet;
 pub use initial_weights::{InitialWeights, WeightStream};
+#[cfg(not(any(feature = "flex", feature = "ndarray")))]
+pub use nothing_kept::{KeptWeights, keep_weights};
 #[cfg(feature = "cubecl")]
 #[doc(hidden)]
 pub use qare_cube;

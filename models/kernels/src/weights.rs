@@ -68,21 +68,9 @@ impl Weights {
     /// If there are not F·C values.
     pub(crate) fn of_linear(values: &[f32], sizes: ConvSizes, rows_gradient: bool) -> Self {
         assert_eq!(values.len(), sizes.weights_len(), "weights given (left) and of the layer (right)");
-        let ConvParams { c_in, c_out, .. } = sizes.params();
-        let width = panel_width(c_out);
-        let mut forward = Buffer::new(values.len());
-        forward.par_chunks_mut(c_in * width).enumerate().for_each(|(at, panel)| {
-            for (row, to) in values.chunks_exact(c_out).zip(panel.chunks_exact_mut(width)) {
-                to.copy_from_slice(&row[at * width..][..width]);
-            }
-        });
-        let mirrored = rows_gradient.then(|| {
-            let width = panel_width(c_in);
-            let mut panels = Buffer::new(values.len());
-            let of_panels = panels.par_chunks_mut(c_out * width).zip(values.par_chunks(c_out * width));
-            of_panels.for_each(|(panel, values)| transpose(values, c_out, panel));
-            panels
-        });
+        // Read as `[C_out, C_in]`, the values are the weights of the way back, from C to F, for which the two arrangements change places.
+        let back = sizes.transposed();
+        let (forward, mirrored) = (mirrored(values, &back), rows_gradient.then(|| panels(values, &back)));
         Self { sizes, forward, mirrored, forward_pairs: None, mirrored_pairs: None, points: OnceLock::new() }
     }
 
@@ -162,20 +150,6 @@ fn mirrored(values: &[f32], sizes: &ConvSizes) -> Buffer {
         }
     });
     panels
-}
-
-/// Rows of `len` values as columns: `[R, len]` → `[len, R]`, for up to 32 rows.
-fn transpose(rows: &[f32], len: usize, columns: &mut [f32]) {
-    let width = rows.len() / len;
-    let mut block = Block::default();
-    for first in (0..len).step_by(LINE) {
-        let line = LINE.min(len - first);
-        for (at, row) in rows.chunks_exact(len).enumerate() {
-            block.iter_mut().zip(&row[first..first + line]).for_each(|(to, value)| to[at] = *value);
-        }
-        let to = columns[first * width..].chunks_exact_mut(width);
-        to.zip(&block[..line]).for_each(|(to, row)| to.copy_from_slice(&row[..width]));
-    }
 }
 
 /// Sums of parts `[C / w, F, w]` in their order, as `[F, C]`.

@@ -130,10 +130,8 @@ impl Trainer {
         let [images, views, channels, height, width] = self.batch.images.dims();
         let pixels = self.batch.images.clone().inner().reshape([images * views, 1, channels, height, width]);
         let precision = self.precision;
-        #[cfg(any(feature = "flex", feature = "ndarray"))]
         let kept = qare_models::keep_weights();
         move || {
-            #[cfg(any(feature = "flex", feature = "ndarray"))]
             let _ = &kept;
             features::of_batch(&backbone, pixels.clone(), precision);
             Ok(())

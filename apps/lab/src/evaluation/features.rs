@@ -96,7 +96,6 @@ pub fn of_batches<B: Backend>(
         batches.for_each(|batch| all.extend(step(batch)));
         return all;
     }
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
     let _kept = qare_models::keep_weights();
     loop {
         let group: Vec<ViewBatch<B>> = batches.by_ref().take(rayon::current_num_threads()).collect();

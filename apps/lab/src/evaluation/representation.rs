@@ -108,7 +108,6 @@ pub fn represent<B: Backend>(
             let loader = ViewLoader::<B>::new(images.select(&order), config, EpochCursor::default(), device)?;
             let mut sets =
                 [(); 2].map(|()| Features { values: Vec::new(), dim: backbone.feature_dim(), labels: vec![0; count] });
-            #[cfg(any(feature = "flex", feature = "ndarray"))]
             let _kept = qare_models::keep_weights();
             for batch in loader.iter() {
                 let ViewBatch { images, .. } = batch; // [n, 2, 3, H, W]
