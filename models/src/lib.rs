@@ -74,6 +74,8 @@ pub use nothing_kept::{KeptWeights, keep_weights};
 #[doc(hidden)]
 pub use qare_cube;
 pub use qare_host::computes_on_host;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub use qare_kernels::CacheAligned;
 pub use relation_head::{RelationHead, RelationHeadConfig};
 pub use residual_block::ResidualBlock;
 #[cfg(feature = "cubecl")]

@@ -12,6 +12,11 @@ mod terminal;
 
 use std::process::ExitCode;
 
+/// Aligns the arrays of the kernels for CPUs to lines of the cache.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+#[global_allocator]
+static ALLOCATOR: qare_models::CacheAligned = qare_models::CacheAligned;
+
 fn main() -> ExitCode {
     backend::init();
     output::init_log();

@@ -8,7 +8,13 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use qare_kernels::{Buffer, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Pool, Saved, Weights};
+use qare_kernels::{
+    Buffer, CacheAligned, ConvBlock, ConvParams, ConvSizes, Layout, Normalization, Pool, Saved, Weights,
+};
+
+/// The allocator of the program `qare`.
+#[global_allocator]
+static ALLOCATOR: CacheAligned = CacheAligned;
 
 /// A layer, and how often the backbone has it.
 struct Layer {

@@ -288,7 +288,7 @@ pub(crate) fn optional_chunks(values: Option<&mut [f32]>, len: usize, count: usi
 pub(crate) struct Scratch {
     pub frames: Frames,
     pub blocks: Blocks,
-    /// Maps of an image, or their gradient.
+    /// Maps of some images, or their gradients.
     pub maps: Vec<f32>,
     /// The output of the ReLU before pooling.
     pub activated: Vec<f32>,

@@ -12,7 +12,7 @@ use crate::image_tiles::input_gradients;
 use crate::image_weight_gradient::weight_gradient_row;
 use crate::sizes::{ConvParams, ConvSizes};
 use crate::weights::{Weights, panel_width, pytorch_layout};
-use crate::winograd::{PointWeights, WeightSums, images_of_a_sum, width_of_a_sum};
+use crate::winograd::{PointWeights, WeightSums, images_of_a_block, images_of_a_sum, sums_fit, width_of_a_sum};
 
 /// Output pixels over which a gradient of weights is summed before it is added to others: enough that adding takes little.
 const PIXELS_OF_A_RUN: usize = 512;
@@ -73,6 +73,13 @@ impl OfImages {
             Self::AddedTo(earlier) => Some(Buffer::from(earlier)),
         }
     }
+}
+
+/// Images of a turn of the second pass, and of a run of turns, which has one sum of gradients of the weights.
+#[derive(Clone, Copy)]
+struct Turns {
+    images: usize,
+    run: usize,
 }
 
 /// Lets `write` write to `out`, or if there is a vector to write to before, adds what it writes.
@@ -157,9 +164,9 @@ impl ConvBlock {
             None => of_image(image),
         };
         let maps_gradient = |image: usize, out: &mut [f32]| maps_gradient(g(image), &coefficients, out);
-        let (weights, images) = match self.together(count) {
-            true => self.gradients_together(saved, count, maps_gradient, of_images),
-            false => self.gradients_one_by_one(saved, count, maps_gradient, of_images),
+        let (weights, images) = match self.turns(count) {
+            Some(turns) => self.gradients_in_turn(saved, count, turns, maps_gradient, of_images),
+            None => self.gradients_together(saved, count, maps_gradient, of_images),
         };
         let images = images.map(|images| match self.layout() {
             Layout::Planar => planar(&images, self.sizes()),
@@ -174,31 +181,50 @@ impl ConvBlock {
         }
     }
 
-    /// The gradients of weights and images, given a function that writes the gradient of the maps of an image: image by image.
-    fn gradients_one_by_one(
+    /// How the second pass goes through so many images in turn: `None` if it goes through all of them together.
+    fn turns(&self, count: usize) -> Option<Turns> {
+        if !self.together(count) {
+            return Some(Turns { images: 1, run: self.run(count) });
+        }
+        if !self.by_winograd() || !sums_fit(self.sizes()) {
+            return None;
+        }
+        let images = images_of_a_block(self.sizes());
+        let run = self.run(count).max(images_of_a_sum(self.sizes())).next_multiple_of(images);
+        // Fewer runs would leave processors of many cores without work.
+        (count.div_ceil(run) >= MAX_RUNS / 2).then_some(Turns { images, run })
+    }
+
+    /// The gradients of weights and images, given a function that writes the gradient of the maps of an image: some images at a time, whose
+    /// gradient of the maps stays in the cache.
+    fn gradients_in_turn(
         &self,
         saved: &Saved<'_>,
         count: usize,
+        Turns { images: step, run }: Turns,
         maps_gradient: impl Fn(usize, &mut [f32]) + Sync,
         of_images: OfImages,
     ) -> (Vec<f32>, Option<Buffer>) {
         let (input, output, weights) =
             (self.sizes().input_len(), self.sizes().output_len(), self.sizes().weights_len());
-        let run = self.run(count);
-        let runs = count.div_ceil(run);
         let winograd = self.by_winograd();
+        let runs = count.div_ceil(run);
         let mirrored = (winograd && of_images.are_wanted()).then(|| PointWeights::mirrored(saved.weights));
         let mut of_weights = Buffer::new(batch_len(runs, weights));
         let added = of_images.are_added();
         let mut images = of_images.buffer(count * input);
         let of_run = |at: usize, of_weights: &mut [f32], mut images: Option<&mut [f32]>| {
             SCRATCH.with_borrow_mut(|Scratch { frames, blocks, maps: gradient, images: part, .. }| {
-                gradient.resize(output, 0.0);
                 of_weights.fill(0.0);
                 let mut sums = winograd.then(|| WeightSums::new(self.sizes(), [0, self.sizes().params().c_out]));
-                for image in (at * run..((at + 1) * run).min(count)).rev() {
-                    maps_gradient(image, gradient);
-                    let pixels = &saved.images[image * input..][..input];
+                let end = ((at + 1) * run).min(count);
+                for image in (at * run..end).step_by(step).rev() {
+                    let part_len = step.min(end - image);
+                    gradient.resize(part_len * output, 0.0);
+                    for (i, gradient) in gradient.chunks_exact_mut(output).enumerate() {
+                        maps_gradient(image + i, gradient);
+                    }
+                    let pixels = &saved.images[image * input..][..part_len * input];
                     match &mut sums {
                         Some(sums) => sums.add(pixels, gradient, blocks),
                         None => {
@@ -206,11 +232,14 @@ impl ConvBlock {
                         }
                     }
                     if let Some(images) = &mut images {
-                        let out = &mut images[(image - at * run) * input..][..input];
-                        write_or_add(out, added.then_some(&mut *part), |out| match &mirrored {
+                        let out = &mut images[(image - at * run) * input..][..part_len * input];
+                        match &mirrored {
+                            Some(weights) if added => weights.add_convolution(gradient, blocks, out),
                             Some(weights) => weights.convolve(gradient, blocks, out),
-                            None => frames.input_gradient(gradient, saved.weights, out),
-                        });
+                            None => write_or_add(out, added.then_some(&mut *part), |out| {
+                                frames.input_gradient(gradient, saved.weights, out);
+                            }),
+                        }
                     }
                 }
                 if let Some(sums) = sums {
@@ -271,11 +300,12 @@ impl ConvBlock {
             let groups = images.par_chunks_mut(group * input).zip(gradient.par_chunks(group * output));
             let mirrored = winograd.then(|| PointWeights::mirrored(saved.weights));
             groups.rev().for_each(|(images, gradient)| {
-                SCRATCH.with_borrow_mut(|Scratch { blocks, images: part, .. }| {
-                    write_or_add(images, added.then_some(part), |out| match &mirrored {
-                        Some(weights) => weights.convolve(gradient, blocks, out),
-                        None => input_gradients(gradient, saved.weights, out),
-                    });
+                SCRATCH.with_borrow_mut(|Scratch { blocks, images: part, .. }| match &mirrored {
+                    Some(weights) if added => weights.add_convolution(gradient, blocks, images),
+                    Some(weights) => weights.convolve(gradient, blocks, images),
+                    None => write_or_add(images, added.then_some(part), |out| {
+                        input_gradients(gradient, saved.weights, out);
+                    }),
                 });
             });
             images

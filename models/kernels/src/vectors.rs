@@ -88,3 +88,16 @@ pub(crate) unsafe fn store<S: Simd>(to: *mut f32, value: S::f32s) {
     // SAFETY: as the caller promises; a vector has no padding and need not be aligned here.
     unsafe { to.cast::<S::f32s>().write_unaligned(value) }
 }
+
+/// Asks the processor to bring a line of memory into its cache. The address may be any. Does nothing except on x86-64.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction reads nothing that the program sees, and faults at no address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -57,6 +57,18 @@ pub(crate) fn images_of_a_sum(sizes: &ConvSizes) -> usize {
     64_usize.div_ceil(Tiling::new(sizes).tiles())
 }
 
+/// Whether the sums of all weights at the points stay in the second-level cache of most processors, 256 KiB.
+pub(crate) fn sums_fit(sizes: &ConvSizes) -> bool {
+    let ConvParams { c_in, c_out, .. } = sizes.params();
+    POINTS * c_in * c_out * size_of::<f32>() <= 256 << 10
+}
+
+/// Whole images whose tiles are at most a block, or one image.
+pub(crate) fn images_of_a_block(sizes: &ConvSizes) -> usize {
+    let ConvParams { c_in, c_out, .. } = sizes.params();
+    (block(c_in, c_out) / Tiling::new(sizes).tiles()).max(1)
+}
+
 /// Output channels of such a sum. What the tiles see is transformed for each sum.
 pub(crate) fn width_of_a_sum(c_out: usize) -> usize {
     if c_out >= 256 && c_out.is_multiple_of(64) { 64 } else { panel_width(c_out) }
@@ -114,7 +126,20 @@ impl PointWeights {
     /// # Panics
     ///
     /// If the lengths are not those of N images.
-    pub fn convolve(&self, images: &[f32], Blocks { points, products, .. }: &mut Blocks, out: &mut [f32]) {
+    pub fn convolve(&self, images: &[f32], blocks: &mut Blocks, out: &mut [f32]) {
+        self.write_or_add(images, blocks, out, false);
+    }
+
+    /// Adds the convolutions of images `[N, H, W, C_in]` to `out`, `[N, H', W', C_out]`.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths are not those of N images.
+    pub fn add_convolution(&self, images: &[f32], blocks: &mut Blocks, out: &mut [f32]) {
+        self.write_or_add(images, blocks, out, true);
+    }
+
+    fn write_or_add(&self, images: &[f32], Blocks { points, products, .. }: &mut Blocks, out: &mut [f32], add: bool) {
         let Self { tiling, c_in, c_out, .. } = *self;
         let count = images.len() / (tiling.pixels() * c_in);
         assert_eq!(out.len(), count * tiling.out_pixels() * c_out);
@@ -123,7 +148,7 @@ impl PointWeights {
             products.resize(tiles, c_out);
             transform_images(&tiling, images, first, points);
             multiply(points, &self.values, products);
-            transform_products(&tiling, products, first, out);
+            transform_products(&tiling, products, first, out, add);
         }
     }
 }

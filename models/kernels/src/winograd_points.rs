@@ -129,7 +129,7 @@ impl Points {
 }
 
 /// Values of a line of the cache.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Values of a tile, and a line between tiles: the values of neighbouring tiles at one point are read together, and would otherwise
 /// fall into few sets of the cache.

@@ -5,9 +5,9 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::vectors::{load, store, vectorize};
+use crate::vectors::{load, prefetch, store, vectorize};
 use crate::winograd_lines::{inputs, output_gradients, outputs};
-use crate::winograd_points::{Points, TILE, Tiling, WINDOW, tile_len};
+use crate::winograd_points::{LINE, Points, TILE, Tiling, WINDOW, tile_len};
 
 /// Writes what tiles from `first` on see of images `[N, H, W, C]`, at their points.
 ///
@@ -67,6 +67,14 @@ impl TransformImages<'_> {
                 }
             }
             for channel in (0..channels).step_by(S::F32_LANES) {
+                if channel.is_multiple_of(LINE) {
+                    // What the tile below sees and this one does not. Its neighbours ask for the first and last columns.
+                    for row in WINDOW..WINDOW + TILE {
+                        for column in 1..=TILE {
+                            prefetch(first.wrapping_add(row * row_len + column * channels + channel));
+                        }
+                    }
+                }
                 let mut half = [[simd.splat_f32s(0.0); WINDOW]; WINDOW];
                 for column in 0..WINDOW {
                     if columns.contains(&column) {
@@ -95,15 +103,15 @@ impl TransformImages<'_> {
     }
 }
 
-/// Writes the outputs of tiles from `first` on, `[N, H', W', C]`, given products at their points.
+/// Writes the outputs of tiles from `first` on, `[N, H', W', C]`, given products at their points, or adds them to what is there.
 ///
 /// # Panics
 ///
 /// If the outputs have no such tiles of so many channels.
-pub(crate) fn transform_products(tiling: &Tiling, points: &Points, first: usize, out: &mut [f32]) {
+pub(crate) fn transform_products(tiling: &Tiling, points: &Points, first: usize, out: &mut [f32], add: bool) {
     let image = tiling.out_pixels() * points.channels();
     assert!(out.len().is_multiple_of(image) && first + points.tiles() <= out.len() / image * tiling.tiles());
-    vectorize(points.channels(), TransformProducts { tiling, points, first, out });
+    vectorize(points.channels(), TransformProducts { tiling, points, first, out, add });
 }
 
 /// Made by [`transform_products`] alone: the outputs have the tiles, and the lanes of a vector divide the channels.
@@ -112,6 +120,7 @@ struct TransformProducts<'a> {
     points: &'a Points,
     first: usize,
     out: &'a mut [f32],
+    add: bool,
 }
 
 impl WithSimd for TransformProducts<'_> {
@@ -139,6 +148,15 @@ impl TransformProducts<'_> {
             let [rows, columns] = self.tiling.written(place);
             let first = self.tiling.first_output(place) * channels;
             for channel in (0..channels).step_by(S::F32_LANES) {
+                if self.add && channel.is_multiple_of(LINE) {
+                    // What the tile below is added to.
+                    for row in TILE..2 * TILE {
+                        for column in 0..TILE {
+                            let at = first + row * row_len + column * channels + channel;
+                            prefetch(self.out.as_ptr().wrapping_add(at));
+                        }
+                    }
+                }
                 let mut half = [[simd.splat_f32s(0.0); WINDOW]; TILE];
                 for column in 0..WINDOW {
                     let mut line = [simd.splat_f32s(0.0); WINDOW];
@@ -161,7 +179,14 @@ impl TransformProducts<'_> {
                     for column in 0..TILE {
                         if column < columns {
                             // SAFETY: the row and column are of the output, and the vector from `channel` on is in a pixel.
-                            unsafe { store::<S>(self.out.as_mut_ptr().add(to + column * channels), line[column]) };
+                            unsafe {
+                                let to = self.out.as_mut_ptr().add(to + column * channels);
+                                let value = match self.add {
+                                    true => simd.add_f32s(load::<S>(to), line[column]),
+                                    false => line[column],
+                                };
+                                store::<S>(to, value);
+                            }
                         }
                     }
                 }

@@ -181,6 +181,9 @@ pub fn by_winograd() -> Vec<Case> {
     // Sums at the points of a part of the output channels.
     let params = ConvParams { height: 8, width: 8, c_in: 32, c_out: 256, kernel: 3, stride: 1, padding: 1 };
     cases.push(Case { layout: Layout::Interleaved, ..turned(params, 9, cases.len()) });
+    // Enough images for turns of several, with a part of a run and of a turn at the end.
+    let params = ConvParams { height: 20, width: 8, c_in: 16, c_out: 16, kernel: 3, stride: 1, padding: 1 };
+    cases.push(Case { layout: Layout::Interleaved, ..turned(params, 257, cases.len()) });
     cases
 }
 

@@ -24,8 +24,20 @@ fn results(case: &Case, threads: usize) -> Vec<Vec<f32>> {
         let saved =
             Saved { images: &given.images, weights: &weights, maps: &maps, normalization: &normalization, activated };
         let gradients = block.backward(&saved, &given.of_output, true);
+        let earlier: Vec<f32> = given.images.iter().rev().copied().collect();
+        let onto = block.backward_onto(&saved, &given.of_output, earlier).images.unwrap_or_default();
         let (images, residual) = (gradients.images.unwrap_or_default(), gradients.residual.unwrap_or_default());
-        vec![maps.to_vec(), output, inferred, images, gradients.weights, gradients.gamma, gradients.beta, residual]
+        vec![
+            maps.to_vec(),
+            output,
+            inferred,
+            images,
+            onto,
+            gradients.weights,
+            gradients.gamma,
+            gradients.beta,
+            residual,
+        ]
     })
 }
 
