@@ -2,13 +2,14 @@
 # Measures qare and PyTorch on this machine, alternating part by part, and prints the ratios.
 #
 #   apps/bench/compare.sh [--quick] [--device cpu|cuda] [--features BACKEND] [--compile] [--data-dir DIR] [--threads N]
-#                         [--program FILE] [--out DIR] [--add] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
+#                         [--program FILE] [--out DIR] [--add] [--rounds N] [PARTS…] [-- FLAGS for both programs, such as --backbones conv4]
 #
 # Parts: views photographs loader objectives step backbones methods probe epoch memory (default: all). PYTHON names a Python with torch and
 # torchvision (apps/bench/pytorch/requirements.txt). PyTorch runs in eager mode, its steps with channels_last too, and with
 # --compile by torch.compile; its views by PIL and by torchvision's v2. A ratio is to the fastest of them. --device cuda builds the
 # program with the feature cuda and implies --compile. --program FILE measures a program that is built already. --out DIR receives
-# the figures as JSON, ratios.md and times.svg; --add keeps the figures of other parts that it already holds. The part photographs makes
+# the figures as JSON, ratios.md and times.svg; --add keeps the figures of other parts that it already holds. --rounds N
+# measures everything N times in turn, and the least medians and minima count: the speed of many machines drifts. The part photographs makes
 # 10,000 JPEG files there, 0.9 GB, which later calls use again, and needs 5 GB for a while.
 set -euo pipefail
 start=$PWD
@@ -20,7 +21,7 @@ path() { [[ $1 == /* ]] && echo "$1" || echo "$start/$1"; }
 wrong() { echo "error: $*" >&2; usage >&2; exit 2; }
 
 all=(views photographs loader objectives step backbones methods probe epoch memory)
-parts=() both=() compile=no add=no device=cpu features= program= out=target/bench-compare
+parts=() both=() compile=no add=no device=cpu features= program= out=target/bench-compare rounds=1
 threads=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 python=${PYTHON:-python3}
 while (($#)); do
@@ -28,7 +29,7 @@ while (($#)); do
         --quick) both+=(--quick) ;;
         --compile) compile=yes ;;
         --add) add=yes ;;
-        --device | --features | --data-dir | --threads | --program | --out)
+        --device | --features | --data-dir | --threads | --program | --out | --rounds)
             (($# > 1)) || wrong "$1: a value is missing"
             case $1 in
                 --device) device=$2 ;;
@@ -37,6 +38,7 @@ while (($#)); do
                 --threads) threads=$2 ;;
                 --program) program=$(path "$2") ;;
                 --out) out=$(path "$2") ;;
+                --rounds) rounds=$2 ;;
             esac
             shift ;;
         --) shift; both+=("$@"); break ;;
@@ -53,6 +55,7 @@ case $device in
     cuda) features=${features:-cuda} compile=yes ;;
     *) wrong "--device $device: expected cpu or cuda" ;;
 esac
+[[ $rounds =~ ^[1-9][0-9]*$ ]] || wrong "--rounds $rounds: expected a number of rounds"
 [[ -z $program || -x $program ]] || wrong "--program $program: there is no such program"
 "$python" -c 'import torch, torchvision' 2>/dev/null ||
     wrong "$python has no torch and torchvision: $python -m pip install -r apps/bench/pytorch/requirements.txt, or set PYTHON"
@@ -68,19 +71,22 @@ fi
 
 pytorch() { "$python" -B apps/bench/pytorch/bench.py --device "$device" --threads "$threads" --add "$@"; }
 [[ " ${parts[*]} " != *" photographs "* ]] || both+=(--photographs "$out/photographs")
-for part in "${parts[@]}"; do
-    printf '\n== %s\n' "$part"
-    "$qare" bench "$part" ${both[@]+"${both[@]}"} --json "$out/qare.json" --add
-    pytorch "$part" ${both[@]+"${both[@]}"} --json "$out/pytorch-eager.json"
-    if [[ " step backbones methods " == *" $part "* ]]; then
-        pytorch "$part" ${both[@]+"${both[@]}"} --channels-last --json "$out/pytorch-channels-last.json"
-    fi
-    if [[ $compile == yes && " objectives step backbones methods epoch memory " == *" $part "* ]]; then
-        pytorch "$part" ${both[@]+"${both[@]}"} --compile --json "$out/pytorch-compile.json"
-    fi
-    if [[ $part == views || $part == photographs ]]; then
-        pytorch "$part" ${both[@]+"${both[@]}"} --transforms v2 --json "$out/pytorch-v2.json"
-    fi
+for ((round = 1; round <= rounds; round++)); do
+    ((round == 1)) || both+=(--least)
+    for part in "${parts[@]}"; do
+        printf '\n== %s\n' "$part"
+        "$qare" bench "$part" ${both[@]+"${both[@]}"} --json "$out/qare.json" --add
+        pytorch "$part" ${both[@]+"${both[@]}"} --json "$out/pytorch-eager.json"
+        if [[ " step backbones methods " == *" $part "* ]]; then
+            pytorch "$part" ${both[@]+"${both[@]}"} --channels-last --json "$out/pytorch-channels-last.json"
+        fi
+        if [[ $compile == yes && " objectives step backbones methods epoch memory " == *" $part "* ]]; then
+            pytorch "$part" ${both[@]+"${both[@]}"} --compile --json "$out/pytorch-compile.json"
+        fi
+        if [[ $part == views || $part == photographs ]]; then
+            pytorch "$part" ${both[@]+"${both[@]}"} --transforms v2 --json "$out/pytorch-v2.json"
+        fi
+    done
 done
 files=("$out/qare.json")
 for mode in eager channels-last compile v2; do

@@ -24,6 +24,7 @@ def options():
     parser.add_argument("--quick", action="store_true", help="use smaller sizes and fewer runs")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     parser.add_argument("--add", action="store_true", help="keep the figures of other parts that the file already holds")
+    parser.add_argument("--least", action="store_true", help="with --add: of a time or memory that the file already holds, keep the lesser")
     parser.add_argument("--data-dir", metavar="DIR", help="folder that holds cifar-10-batches-bin")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="apply torch.compile to objectives and steps")
@@ -116,7 +117,7 @@ def main():
             getattr(bench, part)()
             others.report(part, figures)
             if chosen.json:
-                figures.write(chosen.json, head(chosen), chosen.add)
+                figures.write(chosen.json, head(chosen), chosen.add, chosen.least)
 
 
 if __name__ == "__main__":

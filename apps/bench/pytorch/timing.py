@@ -137,17 +137,28 @@ class Figures:
     def find(self, key):
         return next((figure for figure in self.figures if figure["key"] == key), None)
 
-    def write(self, path, head, add):
-        """Writes the figures as JSON. With `add`, keeps the figures of other parts that the file already holds."""
+    def write(self, path, head, add, least):
+        """Writes the figures as JSON. With `add`, keeps the figures of other parts that the file already holds; with `least`, of
+        times and memory that it holds, the lesser."""
         figures = self.figures
         if add and os.path.exists(path):
             with open(path, encoding="utf-8") as file:
-                known = json.load(file)["figures"]
+                known = {figure["key"]: figure for figure in json.load(file)["figures"]}
+            if least:
+                figures = [lesser(figure, known.get(figure["key"], figure)) for figure in figures]
             keys = {figure["key"] for figure in figures}
-            figures = [figure for figure in known if figure["key"] not in keys] + figures
+            figures = [figure for key, figure in known.items() if key not in keys] + figures
         with open(path + ".part", "w", encoding="utf-8") as file:
             json.dump({**head, "figures": figures}, file, indent=1)
         os.replace(path + ".part", path)
+
+
+def lesser(figure, earlier):
+    """A figure with what is less of the same time or memory measured earlier."""
+    if figure["unit"] not in ("s", "bytes"):
+        return figure
+    least = min(figure, earlier, key=lambda one: one["median"])
+    return {**figure, "median": least["median"], "runs": least["runs"], "min": min(figure["min"], earlier["min"])}
 
 
 def formatted(figure):

@@ -20,7 +20,7 @@ pub fn compare(paths: &[PathBuf], markdown: Option<&Path>, plot: Option<&PlotFil
     }
     let mut reports = paths.iter().map(|path| Report::read(path)).collect::<Result<Vec<_>>>()?;
     for report in &mut reports {
-        report.add(loader_shares(report));
+        report.add(loader_shares(report), false);
     }
     for report in &reports {
         print_line(report.head());

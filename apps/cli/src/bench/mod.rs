@@ -138,7 +138,7 @@ pub fn bench(args: BenchArgs) -> Result<()> {
     let requested = |part: &Part| args.parts.is_empty() || args.parts.contains(part) || args.parts.contains(&Part::All);
     for part in Part::MEASURED.into_iter().filter(requested) {
         part.measure_with_load(&mut bench)?;
-        report.add(bench.figures.take());
+        report.add(bench.figures.take(), args.least);
         if let Some(path) = &args.json {
             report.write(path)?;
         }

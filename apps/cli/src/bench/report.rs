@@ -57,8 +57,15 @@ impl Report {
         write_whole(path, format!("{text}\n").as_bytes())
     }
 
-    /// Adds figures. A figure replaces an earlier one with the same key.
-    pub fn add(&mut self, figures: Vec<Figure>) {
+    /// Adds figures. A figure replaces an earlier one with the same key, or with `least` takes over what of it is less.
+    pub fn add(&mut self, mut figures: Vec<Figure>, least: bool) {
+        if least {
+            for figure in &mut figures {
+                if let Some(earlier) = self.figure(&figure.key) {
+                    figure.take_less(earlier);
+                }
+            }
+        }
         self.figures.retain(|known| figures.iter().all(|figure| figure.key != known.key));
         self.figures.extend(figures);
     }

@@ -33,6 +33,9 @@ pub struct BenchArgs {
     /// Keep the figures of other parts that the JSON file already holds
     #[arg(long, requires = "json")]
     pub add: bool,
+    /// With --add: of a time or memory that the file already holds, keep the lesser. The speed of many machines drifts
+    #[arg(long, requires = "add")]
+    pub least: bool,
     /// Plot the objectives' times to this file, FILE.svg
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,

@@ -96,6 +96,32 @@ fn figures_of_other_parts_are_kept_with_add() {
     assert!(run("loader", &[]).iter().all(|part| part == "loader"));
 }
 
+/// Of a time that the file holds, `--least` keeps the lesser, and of other figures the new one.
+#[test]
+fn the_lesser_of_two_rounds_counts() {
+    let out = tempdir().unwrap();
+    let json = out.path().join("figures.json");
+    succeeds(smallest(&["step"]).arg("--json").arg(&json));
+    let mut report = read(&json);
+    let figures = report["figures"].as_array_mut().unwrap();
+    // The load by other processes is not always there.
+    figures.retain(|figure| !figure["key"].as_str().unwrap().starts_with("others"));
+    for (at, figure) in figures.iter_mut().enumerate() {
+        let value = [1e-12, 1e12][at % 2];
+        (figure["median"], figure["min"]) = (json!(value), json!(value));
+    }
+    let before = figures.clone();
+    fs::write(&json, report.to_string()).unwrap();
+    succeeds(smallest(&["step"]).arg("--json").arg(&json).args(["--add", "--least"]));
+    let after = medians(&json);
+    for figure in &before {
+        let (_, median) = after.iter().find(|(key, _)| figure["key"] == key.as_str()).unwrap();
+        let kept = figure["unit"] == "s" && figure["median"] == 1e-12;
+        assert_eq!(*median == figure["median"].as_f64().unwrap(), kept, "{figure}");
+    }
+    fails(smallest(&["step"]).arg("--json").arg(&json).arg("--least"), 2, &["--add"]);
+}
+
 /// A file of figures as another program might write it.
 fn file(folder: &Path, program: &str, seconds: f64) -> PathBuf {
     let figure = |key: &str, unit: &str, value: f64| json!({ "key": key, "label": key, "unit": unit, "min": value, "median": value, "runs": 1 });
