@@ -234,8 +234,7 @@ impl ConvBlock {
                     if let Some(images) = &mut images {
                         let out = &mut images[(image - at * run) * input..][..part_len * input];
                         match &mirrored {
-                            Some(weights) if added => weights.add_convolution(gradient, blocks, out),
-                            Some(weights) => weights.convolve(gradient, blocks, out),
+                            Some(weights) => weights.write_or_add(gradient, blocks, out, added),
                             None => write_or_add(out, added.then_some(&mut *part), |out| {
                                 frames.input_gradient(gradient, saved.weights, out);
                             }),
@@ -301,8 +300,7 @@ impl ConvBlock {
             let mirrored = winograd.then(|| PointWeights::mirrored(saved.weights));
             groups.rev().for_each(|(images, gradient)| {
                 SCRATCH.with_borrow_mut(|Scratch { blocks, images: part, .. }| match &mirrored {
-                    Some(weights) if added => weights.add_convolution(gradient, blocks, images),
-                    Some(weights) => weights.convolve(gradient, blocks, images),
+                    Some(weights) => weights.write_or_add(gradient, blocks, images, added),
                     None => write_or_add(images, added.then_some(part), |out| {
                         input_gradients(gradient, saved.weights, out);
                     }),

@@ -1,7 +1,7 @@
 //! Convolutions of one image, channels innermost.
 //!
-//! An image is `[H, W, C_in]`, the weights are `[k, k, C_in, C_out]`. The image is copied into a frame, `[H + 2p, W + 2p, C_in]`, unless it is one,
-//! whose border of zeros is the padding. In a row of the frame, the k·C_in values that an output pixel sees are neighbours. So a
+//! An image is `[H, W, C_in]`, the weights are `[k, k, C_in, C_out]`. The image is copied into a frame, `[H + 2p, W + 2p, C_in]`,
+//! whose border of zeros is the padding; without padding it is one itself. In a row of the frame, the k·C_in values that an output pixel sees are neighbours. So a
 //! convolution is k matrix products with windows of the rows of the frame,
 //!
 //! ```text

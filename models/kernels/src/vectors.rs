@@ -2,6 +2,9 @@
 
 use pulp::{Simd, WithSimd};
 
+/// Values of a line of the cache.
+pub(crate) const LINE: usize = 16;
+
 /// Runs `op` with the widest vectors of this processor whose lanes divide `channels`: AVX-512 (16) or AVX2 (8) on x86, NEON (4)
 /// on ARM, or single values.
 #[inline]

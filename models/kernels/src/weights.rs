@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::buffer::Buffer;
 use crate::pairs::{in_pairs, paired};
 use crate::sizes::{ConvParams, ConvSizes};
+use crate::vectors::LINE;
 use crate::winograd::PointWeights;
 
 /// Weights of a convolution, arranged for its kernels.
@@ -36,10 +37,7 @@ pub(crate) fn panel_width(channels: usize) -> usize {
 /// Width of the widest panels.
 const MOST_WIDTH: usize = 32;
 
-/// Values of a line of the cache. Weights go from one arrangement to another a line at a time, through a block that stays in the
-/// first-level cache.
-const LINE: usize = 16;
-
+/// Weights go from one arrangement to another a line of the cache at a time, through a block that stays in the first-level cache.
 type Block = [[f32; MOST_WIDTH]; LINE];
 
 impl Weights {

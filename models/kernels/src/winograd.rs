@@ -130,16 +130,14 @@ impl PointWeights {
         self.write_or_add(images, blocks, out, false);
     }
 
-    /// Adds the convolutions of images `[N, H, W, C_in]` to `out`, `[N, H', W', C_out]`.
-    ///
-    /// # Panics
-    ///
-    /// If the lengths are not those of N images.
-    pub fn add_convolution(&self, images: &[f32], blocks: &mut Blocks, out: &mut [f32]) {
-        self.write_or_add(images, blocks, out, true);
-    }
-
-    fn write_or_add(&self, images: &[f32], Blocks { points, products, .. }: &mut Blocks, out: &mut [f32], add: bool) {
+    /// The same, or with `add` adds the convolutions to what is there.
+    pub fn write_or_add(
+        &self,
+        images: &[f32],
+        Blocks { points, products, .. }: &mut Blocks,
+        out: &mut [f32],
+        add: bool,
+    ) {
         let Self { tiling, c_in, c_out, .. } = *self;
         let count = images.len() / (tiling.pixels() * c_in);
         assert_eq!(out.len(), count * tiling.out_pixels() * c_out);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::sizes::{ConvParams, ConvSizes};
+use crate::vectors::LINE;
 
 /// Rows and columns of the outputs of a tile.
 pub(crate) const TILE: usize = 4;
@@ -127,9 +128,6 @@ impl Points {
         &mut self.values[start..][..self.tiles * tile_len(self.channels)]
     }
 }
-
-/// Values of a line of the cache.
-pub(crate) const LINE: usize = 16;
 
 /// Values of a tile, and a line between tiles: the values of neighbouring tiles at one point are read together, and would otherwise
 /// fall into few sets of the cache.

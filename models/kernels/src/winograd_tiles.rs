@@ -5,9 +5,9 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::vectors::{load, prefetch, store, vectorize};
+use crate::vectors::{LINE, load, prefetch, store, vectorize};
 use crate::winograd_lines::{inputs, output_gradients, outputs};
-use crate::winograd_points::{LINE, Points, TILE, Tiling, WINDOW, tile_len};
+use crate::winograd_points::{Points, TILE, Tiling, WINDOW, tile_len};
 
 /// Writes what tiles from `first` on see of images `[N, H, W, C]`, at their points.
 ///
